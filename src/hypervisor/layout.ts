@@ -1,0 +1,77 @@
+/** Which Xen release speaks which interface versions, and how long its dominfo records are. */
+import { ErrorCode, XenError } from '../xen-error.ts';
+
+export type Architecture = 'x86_64' | 'arm64';
+
+export interface InterfaceVersions {
+  /** XEN_DOMCTL_INTERFACE_VERSION */
+  readonly domctl: number;
+  /** XEN_SYSCTL_INTERFACE_VERSION */
+  readonly sysctl: number;
+  /** Releases that speak this pair. */
+  readonly releases: string;
+  /** sizeof(struct xen_domctl_getdomaininfo): the distance of two records in a list. */
+  readonly recordBytes: Readonly<Record<Architecture, number>>;
+}
+
+/** Until 4.15 a record ends with arch_config at 96; since 4.16 gpaddr_bits stands before it. */
+const UNTIL_4_15 = { x86_64: 104, arm64: 112 } as const;
+const SINCE_4_16 = { x86_64: 112, arm64: 120 } as const;
+
+/** Newest first. From `xen/include/public/{domctl,sysctl}.h` of every release 4.13.0 to 4.22.0. */
+export const INTERFACES: readonly InterfaceVersions[] = [
+  { releases: '4.22', domctl: 0x18, sysctl: 0x16, recordBytes: SINCE_4_16 },
+  { releases: '4.21', domctl: 0x17, sysctl: 0x16, recordBytes: SINCE_4_16 },
+  { releases: '4.19, 4.20', domctl: 0x17, sysctl: 0x15, recordBytes: SINCE_4_16 },
+  { releases: '4.18', domctl: 0x16, sysctl: 0x15, recordBytes: SINCE_4_16 },
+  { releases: '4.17', domctl: 0x15, sysctl: 0x15, recordBytes: SINCE_4_16 },
+  { releases: '4.16', domctl: 0x14, sysctl: 0x14, recordBytes: SINCE_4_16 },
+  { releases: '4.15', domctl: 0x13, sysctl: 0x13, recordBytes: UNTIL_4_15 },
+  { releases: '4.14', domctl: 0x12, sysctl: 0x13, recordBytes: UNTIL_4_15 },
+  { releases: '4.13', domctl: 0x12, sysctl: 0x12, recordBytes: UNTIL_4_15 },
+];
+
+export const OLDEST_RELEASE = '4.13';
+export const NEWEST_RELEASE = '4.22';
+
+/** Bytes of the two operations (`struct xen_domctl`, `struct xen_sysctl`) on both architectures. */
+export const DOMCTL_BYTES = 144;
+export const SYSCTL_BYTES = 136;
+
+/** Fields of `struct xen_domctl`: the getdomaininfo record begins at `u`. */
+export const DomctlOffset = { cmd: 0, interfaceVersion: 4, domain: 8, u: 16 } as const;
+
+/** Fields of `struct xen_sysctl` with its getdomaininfolist. */
+export const SysctlOffset = {
+  cmd: 0,
+  interfaceVersion: 4,
+  firstDomain: 8,
+  maxDomains: 12,
+  buffer: 16,
+  numDomains: 24,
+} as const;
+
+/** Fields of `struct xen_domctl_getdomaininfo`, the same in every layout. */
+export const DominfoOffset = {
+  domain: 0,
+  flags: 4,
+  totPages: 8,
+  maxPages: 16,
+  outstandingPages: 24,
+  cpuTime: 56,
+  nrOnlineVcpus: 64,
+  maxVcpuId: 68,
+  ssidref: 72,
+  handle: 76,
+  cpupool: 92,
+} as const;
+
+/** The name that Xen's headers have for node's `process.arch`. */
+export function architectureOf(nodeArch: string): Architecture {
+  if (nodeArch === 'x64') return 'x86_64';
+  if (nodeArch === 'arm64') return 'arm64';
+  throw new XenError(
+    ErrorCode.UNKNOWN_INTERFACE,
+    `the layout of Xen's structures on ${nodeArch} is not known: x64 and arm64 are supported`,
+  );
+}

@@ -1,0 +1,62 @@
+/** The one error class of this package: what happened, to what, and what to do next, with a code to branch on. */
+
+/** Every code a {@link XenError} can carry. The README has a heading for each. */
+export const ErrorCode = {
+  /** No Xen here: `/dev/xen/privcmd` is missing. */
+  NO_XEN: 'ERR_NO_XEN',
+  /** The process, or the domain it runs in, may not make control hypercalls. */
+  NOT_PERMITTED: 'ERR_NOT_PERMITTED',
+  /** Xen's security module (XSM/Flask) denies what was asked. */
+  XSM_DENIED: 'ERR_XSM_DENIED',
+  /** `libxencall.so.1` could not be loaded. */
+  LIBRARY_MISSING: 'ERR_LIBRARY_MISSING',
+  /** This Xen speaks interface versions that this package does not know. */
+  UNKNOWN_INTERFACE: 'ERR_UNKNOWN_INTERFACE',
+  /** A hypercall failed; `errno` and `syscall` say how. */
+  HYPERCALL: 'ERR_HYPERCALL',
+  /** The object was closed. */
+  CLOSED: 'ERR_CLOSED',
+  /** A view of a list was used after its visitor had returned. */
+  STALE_VIEW: 'ERR_STALE_VIEW',
+  /** Not a UUID. */
+  INVALID_UUID: 'ERR_INVALID_UUID',
+  /** Not a domid: not an integer of 0..32751. */
+  INVALID_DOMID: 'ERR_INVALID_DOMID',
+  /** Nothing answers on xenstore's socket. */
+  XENSTORE_UNREACHABLE: 'ERR_XENSTORE_UNREACHABLE',
+  /** The connection to xenstored ended while the call was pending. */
+  XENSTORE_DISCONNECTED: 'ERR_XENSTORE_DISCONNECTED',
+  /** xenstored sent what is not its protocol; the connection was given up. */
+  XENSTORE_PROTOCOL: 'ERR_XENSTORE_PROTOCOL',
+  /** xenstored answered with an error; `errno` has its name. */
+  XENSTORE_REPLY: 'ERR_XENSTORE_REPLY',
+  /** Not a path that xenstore would take. */
+  INVALID_PATH: 'ERR_INVALID_PATH',
+  /** More than the 4096 bytes a xenstore message may carry. */
+  TOO_LARGE: 'ERR_TOO_LARGE',
+  /** A transaction met a conflict on each of its tries. */
+  TRANSACTION_CONFLICT: 'ERR_TRANSACTION_CONFLICT',
+} as const;
+
+export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
+
+export interface XenErrorDetails extends ErrorOptions {
+  /** Name of the error number, as `EPERM`. */
+  readonly errno?: string;
+  /** The hypercall or xenstore request that failed. */
+  readonly syscall?: string;
+}
+
+export class XenError extends Error {
+  override readonly name = 'XenError';
+  readonly code: ErrorCode;
+  readonly errno: string | undefined;
+  readonly syscall: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: XenErrorDetails = {}) {
+    super(message, details);
+    this.code = code;
+    this.errno = details.errno;
+    this.syscall = details.syscall;
+  }
+}
