@@ -22,6 +22,20 @@ export interface Hypervisor {
   getDomainInfo(domid: number): Dominfo | undefined;
 
   /**
+   * The same look off the event loop, for a hypervisor that makes single looks wait (up to 4.17.6 they
+   * spin behind a domain's teardown). One runs at a time, the others wait for their turn.
+   * `visit` runs synchronously on the answer, which must not be used after that.
+   */
+  getDomainInfoAsync<T>(domid: number, visit: (info: Dominfo | undefined) => T): Promise<T>;
+
+  /**
+   * What tells the domain apart from any other of this host boot (XEN_DOMCTL_get_domain_state).
+   * @returns undefined where there is no such domain, and always before Xen 4.21.
+   * @throws XenError as `getDomainInfo`.
+   */
+  getUniqueId(domid: number): string | undefined;
+
+  /**
    * One look at all domains: one XEN_SYSCTL_getdomaininfolist with room for every domid, off the event loop.
    * `visit` runs synchronously on the finished list; no further list starts until it has returned, and
    * the list must not be used after that. Calls made meanwhile wait for their turn.
