@@ -12,6 +12,8 @@ export interface InterfaceVersions {
   readonly releases: string;
   /** sizeof(struct xen_domctl_getdomaininfo): the distance of two records in a list. */
   readonly recordBytes: Readonly<Record<Architecture, number>>;
+  /** XEN_DOMCTL_get_domain_state is there, and with it a domain's unique_id. */
+  readonly domainState?: true;
 }
 
 /** Until 4.15 a record ends with arch_config at 96; since 4.16 gpaddr_bits stands before it. */
@@ -20,8 +22,8 @@ const SINCE_4_16 = { x86_64: 112, arm64: 120 } as const;
 
 /** Newest first. From `xen/include/public/{domctl,sysctl}.h` of every release 4.13.0 to 4.22.0. */
 export const INTERFACES: readonly InterfaceVersions[] = [
-  { releases: '4.22', domctl: 0x18, sysctl: 0x16, recordBytes: SINCE_4_16 },
-  { releases: '4.21', domctl: 0x17, sysctl: 0x16, recordBytes: SINCE_4_16 },
+  { releases: '4.22', domctl: 0x18, sysctl: 0x16, recordBytes: SINCE_4_16, domainState: true },
+  { releases: '4.21', domctl: 0x17, sysctl: 0x16, recordBytes: SINCE_4_16, domainState: true },
   { releases: '4.19, 4.20', domctl: 0x17, sysctl: 0x15, recordBytes: SINCE_4_16 },
   { releases: '4.18', domctl: 0x16, sysctl: 0x15, recordBytes: SINCE_4_16 },
   { releases: '4.17', domctl: 0x15, sysctl: 0x15, recordBytes: SINCE_4_16 },
@@ -34,12 +36,19 @@ export const INTERFACES: readonly InterfaceVersions[] = [
 export const OLDEST_RELEASE = '4.13';
 export const NEWEST_RELEASE = '4.22';
 
+/** XEN_DOMCTL_* and XEN_SYSCTL_* commands. */
+export const DomctlCommand = { getdomaininfo: 5, getDomainState: 90 } as const;
+export const SysctlCommand = { getdomaininfolist: 6 } as const;
+
 /** Bytes of the two operations (`struct xen_domctl`, `struct xen_sysctl`) on both architectures. */
 export const DOMCTL_BYTES = 144;
 export const SYSCTL_BYTES = 136;
 
 /** Fields of `struct xen_domctl`: the getdomaininfo record begins at `u`. */
 export const DomctlOffset = { cmd: 0, interfaceVersion: 4, domain: 8, u: 16 } as const;
+
+/** `struct xen_domctl_get_domain_state` in a xen_domctl: a stable operation, its interface version is 0. */
+export const DomainStateOffset = { uniqueId: 24 } as const;
 
 /** Fields of `struct xen_sysctl` with its getdomaininfolist. */
 export const SysctlOffset = {

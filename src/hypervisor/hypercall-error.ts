@@ -1,0 +1,43 @@
+/** What a failed hypercall means, and what to do about it. */
+import { constants } from 'node:os';
+import { ErrorCode, XenError } from '../xen-error.ts';
+
+export const EPERM: number = constants.errno.EPERM;
+export const ESRCH: number = constants.errno.ESRCH;
+export const EACCES: number = constants.errno.EACCES;
+export const EFAULT: number = constants.errno.EFAULT;
+
+const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.errno).map(([name, number]) => [number, name]),
+);
+
+export function errnoName(errno: number): string {
+  return ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
+}
+
+/** The error for a hypercall that Xen, or the kernel's privcmd driver, refused with `errno`. */
+export function hypercallError(syscall: string, errno: number): XenError {
+  const details = { errno: errnoName(errno), syscall };
+  if (errno === EPERM) {
+    return new XenError(
+      ErrorCode.NOT_PERMITTED,
+      `Xen does not permit ${syscall} (EPERM): this must run in dom0, or in another control domain`,
+      details,
+    );
+  }
+  // The interface version was probed when opening, so it is not the mismatch that EACCES means there.
+  if (errno === EACCES) {
+    return new XenError(
+      ErrorCode.XSM_DENIED,
+      `Xen's security module denies ${syscall} (EACCES): its policy must give this domain getdomaininfo`,
+      details,
+    );
+  }
+  return new XenError(
+    ErrorCode.HYPERCALL,
+    errno === EFAULT
+      ? `${syscall} failed again and again with EFAULT: the kernel keeps moving the memory it works in; a kernel with /dev/xen/hypercall (4.18 on) does not`
+      : `${syscall} failed with ${details.errno}`,
+    details,
+  );
+}

@@ -1,0 +1,118 @@
+/** Finds out which interface versions the running Xen speaks, at no cost to it. */
+import { ErrorCode, XenError } from '../xen-error.ts';
+import { EACCES, hypercallError } from './hypercall-error.ts';
+import {
+  DomctlCommand,
+  DomctlOffset,
+  INTERFACES,
+  type InterfaceVersions,
+  NEWEST_RELEASE,
+  OLDEST_RELEASE,
+  SysctlCommand,
+  SysctlOffset,
+} from './layout.ts';
+import { Hypercall, type HypercallMemory, type Xencall } from './xencall.ts';
+
+const hex = (version: number): string => `0x${version.toString(16)}`;
+
+/** XENVER_version has command 0 and answers major << 16 | minor. */
+function xenRelease(xencall: Xencall): string {
+  const answer = xencall.call(Hypercall.xenVersion, 0);
+  if (answer < 0) throw hypercallError('XENVER_version', -answer);
+  return `${answer >>> 16}.${answer & 0xffff}`;
+}
+
+const minorOf = (release: string): number => Number(release.slice('4.'.length));
+
+function isSupported(release: string): boolean {
+  return (
+    release.startsWith('4.') &&
+    minorOf(release) >= minorOf(OLDEST_RELEASE) &&
+    minorOf(release) <= minorOf(NEWEST_RELEASE)
+  );
+}
+
+/**
+ * Tries the versions of one operation until one is not answered with EACCES, which alone means "another version"
+ * (`do_domctl`, `do_sysctl`); any other answer is about something else, with the version right.
+ */
+function firstAccepted(
+  versions: readonly number[],
+  syscall: string,
+  attempt: (version: number) => number,
+): number | undefined {
+  for (const version of versions) {
+    const answer = attempt(version);
+    if (answer >= 0) return version;
+    if (answer !== -EACCES) throw hypercallError(syscall, -answer);
+  }
+  return undefined;
+}
+
+/** getdomaininfolist with room for none: touches no buffer and succeeds. */
+function attemptSysctl(
+  xencall: Xencall,
+  { view, address }: HypercallMemory,
+  version: number,
+): number {
+  view.setUint32(SysctlOffset.cmd, SysctlCommand.getdomaininfolist, true);
+  view.setUint32(SysctlOffset.interfaceVersion, version, true);
+  view.setUint16(SysctlOffset.firstDomain, 0, true);
+  view.setUint32(SysctlOffset.maxDomains, 0, true);
+  return xencall.call(Hypercall.sysctl, address);
+}
+
+/** getdomaininfo of dom0, which is always there. */
+function attemptDomctl(
+  xencall: Xencall,
+  { view, address }: HypercallMemory,
+  version: number,
+): number {
+  view.setUint32(DomctlOffset.cmd, DomctlCommand.getdomaininfo, true);
+  view.setUint32(DomctlOffset.interfaceVersion, version, true);
+  view.setUint16(DomctlOffset.domain, 0, true);
+  return xencall.call(Hypercall.domctl, address);
+}
+
+const newestFirst = (versions: readonly number[]): number[] =>
+  [...new Set(versions)].toSorted((a, b) => b - a);
+
+/**
+ * @param memory at least as large as an operation; overwritten.
+ * @throws XenError `ERR_UNKNOWN_INTERFACE` where this Xen is not known, `ERR_XSM_DENIED` where it is known
+ *   and its security module denies us, `ERR_NOT_PERMITTED` outside a control domain, `ERR_HYPERCALL`.
+ */
+export function probe(
+  xencall: Xencall,
+  memory: HypercallMemory,
+): { readonly xen: string; readonly interfaces: InterfaceVersions } {
+  const sysctls = newestFirst(INTERFACES.map(({ sysctl }) => sysctl));
+  const domctls = newestFirst(INTERFACES.map(({ domctl }) => domctl));
+  const xen = xenRelease(xencall);
+
+  const sysctl = firstAccepted(sysctls, 'XEN_SYSCTL_getdomaininfolist', (version) =>
+    attemptSysctl(xencall, memory, version),
+  );
+  const domctl = firstAccepted(domctls, 'XEN_DOMCTL_getdomaininfo', (version) =>
+    attemptDomctl(xencall, memory, version),
+  );
+  const interfaces = INTERFACES.find((known) => known.sysctl === sysctl && known.domctl === domctl);
+  if (interfaces !== undefined) return { xen, interfaces };
+
+  if (isSupported(xen) && (sysctl === undefined || domctl === undefined)) {
+    throw new XenError(
+      ErrorCode.XSM_DENIED,
+      `Xen ${xen} answers EACCES to every interface version it could have: its security module (XSM/Flask) denies ` +
+        `${sysctl === undefined ? 'XEN_SYSCTL_getdomaininfolist' : 'XEN_DOMCTL_getdomaininfo'}; its policy must give this domain getdomaininfo`,
+      { errno: 'EACCES' },
+    );
+  }
+  const found = (version: number | undefined): string =>
+    version === undefined ? 'none of those tried' : hex(version);
+  throw new XenError(
+    ErrorCode.UNKNOWN_INTERFACE,
+    `Xen ${xen} is not supported: it accepts sysctl interface version ${found(sysctl)} (tried ${sysctls.map(hex).join(', ')}) ` +
+      `with domctl ${found(domctl)} (tried ${domctls.map(hex).join(', ')}), which together are no release of ${OLDEST_RELEASE} to ${NEWEST_RELEASE}; ` +
+      'a newer version of this package may know it',
+  );
+}
