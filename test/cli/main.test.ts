@@ -1,0 +1,256 @@
+import { constants } from 'node:os';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { main } from '../../src/cli/main.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { DominfFlag } from '../../src/domain.ts';
+import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
+import { ErrorCode, XenError } from '../../src/xen-error.ts';
+import {
+  ALIVE,
+  type FakeDomain,
+  type FakeXencall,
+  fakeXen,
+  RELEASES,
+} from '../hypervisor/fake-xencall.ts';
+
+const A = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000a';
+const B = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000b';
+const TWICE = '6d4f1a5e-0b7c-4c4e-9d2a-0000000000cc';
+const DYING = '6d4f1a5e-0b7c-4c4e-9d2a-0000000000dd';
+const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-0000000000ff';
+const NIL = '00000000-0000-0000-0000-000000000000';
+
+let domains: FakeDomain[];
+let names: Record<string, string>;
+let output: { out: string; err: string };
+let xen: FakeXencall;
+let io: Io;
+
+beforeEach(() => {
+  domains = [
+    { domid: 0, uuid: NIL, flags: ALIVE | DominfFlag.RUNNING },
+    { domid: 1, uuid: A, flags: ALIVE | DominfFlag.BLOCKED },
+    { domid: 2, uuid: B, flags: (3 << 16) | DominfFlag.SHUTDOWN },
+    { domid: 5, uuid: TWICE },
+    { domid: 9, uuid: TWICE, flags: ALIVE | DominfFlag.PAUSED },
+    { domid: 11, uuid: DYING, flags: ALIVE | DominfFlag.DYING },
+  ];
+  names = { '/local/domain/0/name': 'Domain-0', '/local/domain/1/name': 'one' };
+  output = { out: '', err: '' };
+  xen = fakeXen(RELEASES['4.17'], () => domains);
+  io = {
+    out: (text) => (output.out += text),
+    err: (text) => (output.err += text),
+    openHypervisor: async () => new XenHypervisor(xen, 'x86_64'),
+    openXenstore: async () => ({
+      read: async (path) => names[path],
+      close: async () => undefined,
+    }),
+  };
+});
+
+const run = (...argv: string[]): Promise<number> => main(argv, io);
+
+describe('lookup --direct', () => {
+  it('prints the domid alone for one UUID, in any letter case', async () => {
+    expect(await run('lookup', A.toUpperCase(), '--direct')).toBe(0);
+    expect(output).toEqual({ out: '1\n', err: '' });
+    expect(xen.closed).toBe(true);
+  });
+
+  it('prints UUID and domid for several, a line each', async () => {
+    expect(await run('lookup', '--direct', B, A)).toBe(0);
+    expect(output.out).toBe(`${B} 2\n${A} 1\n`);
+  });
+
+  it('exits 1 for a UUID that no domain has', async () => {
+    expect(await run('lookup', '--direct', UNKNOWN)).toBe(1);
+    expect(output).toEqual({
+      out: '',
+      err: expect.stringContaining(`no domain has the UUID ${UNKNOWN}`),
+    });
+  });
+
+  it('exits 1 where only a dying domain has it', async () => {
+    expect(await run('lookup', '--direct', DYING)).toBe(1);
+  });
+
+  it('exits 3 where two domains have it, and picks none', async () => {
+    expect(await run('lookup', '--direct', TWICE)).toBe(3);
+    expect(output).toEqual({ out: '', err: expect.stringContaining('domids 5, 9') });
+  });
+
+  it('of several statuses exits with the highest, and prints what it found', async () => {
+    expect(await run('lookup', '--direct', UNKNOWN, TWICE, A)).toBe(3);
+    expect(output.out).toBe(`${A} 1\n`);
+  });
+
+  it('prints a JSON object a line, in the order asked', async () => {
+    expect(await run('lookup', '--direct', '--json', TWICE, A, UNKNOWN)).toBe(3);
+    const lines = output.out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown);
+    expect(lines).toMatchObject([
+      { uuid: TWICE, status: 'ambiguous', domains: [{ domid: 5 }, { domid: 9, paused: true }] },
+      { uuid: A, status: 'found', domain: { domid: 1, uuid: A, blocked: true } },
+      { uuid: UNKNOWN, status: 'notFound' },
+    ]);
+  });
+
+  it('makes one list however many are asked for', async () => {
+    await run('lookup', '--direct', A, B, UNKNOWN);
+    expect(xen.calls.filter((hypercall) => hypercall === 35)).toHaveLength(1 + PROBES_OF_4_17);
+  });
+
+  it.each(['', 'abc', `${A}0`, A.slice(1), A.replace('6', 'g'), A.replaceAll('-', '')])(
+    'exits 2 for %p, which is no UUID, and asks nothing',
+    async (text) => {
+      expect(await run('lookup', '--direct', A, text)).toBe(2);
+      expect(output.err).toContain('is not a UUID');
+      expect(xen.calls).toEqual([]);
+    },
+  );
+
+  it('looks singly at a domain listed before its handle was complete', async () => {
+    let listed = false;
+    const { sysctl } = xen;
+    domains.push({ domid: 20, uuid: NIL });
+    xen.sysctl = (operation, self) => {
+      const result = sysctl(operation, self);
+      if (operation.getUint32(12, true) > 0) {
+        listed = true;
+        domains[domains.length - 1] = { domid: 20, uuid: UNKNOWN };
+      }
+      return result;
+    };
+    expect(await run('lookup', '--direct', UNKNOWN)).toBe(0);
+    expect(listed).toBe(true);
+    expect(output.out).toBe('20\n');
+  });
+
+  it('of two holders, one of which is renamed before it is read singly, gives the other', async () => {
+    const { sysctl } = xen;
+    xen.sysctl = (operation, self) => {
+      const result = sysctl(operation, self);
+      if (operation.getUint32(12, true) > 0) domains[3] = { domid: 5, uuid: UNKNOWN };
+      return result;
+    };
+    expect(await run('lookup', '--direct', TWICE)).toBe(0);
+    expect(output.out).toBe('9\n');
+  });
+
+  it('of two holders, the first gone once the second was read, gives the second', async () => {
+    const { domctl } = xen;
+    xen.domctl = (operation, self) => {
+      const asked = operation.getUint16(8, true);
+      const result = domctl(operation, self);
+      if (asked === 9) domains = domains.filter(({ domid }) => domid !== 5);
+      return result;
+    };
+    expect(await run('lookup', '--direct', TWICE)).toBe(0);
+    expect(output.out).toBe('9\n');
+  });
+
+  it('exits 4 where the hypervisor refuses, with what to do', async () => {
+    xen.sysctl = () => -constants.errno.EPERM;
+    expect(await run('lookup', '--direct', A)).toBe(4);
+    expect(output.err).toMatch(/EPERM.*dom0/);
+  });
+
+  it('exits 4 where there is no Xen, in JSON too', async () => {
+    io = {
+      ...io,
+      openHypervisor: async () => {
+        throw new XenError(ErrorCode.NO_XEN, 'no Xen to ask here');
+      },
+    };
+    expect(await run('lookup', '--direct', '--json', A)).toBe(4);
+    expect(JSON.parse(output.err)).toEqual({
+      error: { code: ErrorCode.NO_XEN, message: 'no Xen to ask here' },
+    });
+  });
+
+  it('never lets an unforeseen error look like "not found"', async () => {
+    io = { ...io, openHypervisor: () => Promise.reject(new TypeError('a mistake of ours')) };
+    expect(await run('lookup', '--direct', A)).toBe(4);
+  });
+});
+
+/** Interface versions 0x16 and then 0x15 are tried before 4.17 accepts. */
+const PROBES_OF_4_17 = 2;
+
+describe('list --direct', () => {
+  it('prints what xl prints, with the UUID', async () => {
+    expect(await run('list', '--direct')).toBe(0);
+    const [head, ...rows] = output.out.trimEnd().split('\n');
+    expect(head?.split(/\s+/)).toEqual([
+      'Name',
+      'ID',
+      'Mem',
+      'VCPUs',
+      'State',
+      'Time(s)',
+      'UUID',
+      'Reason',
+    ]);
+    expect(rows.map((line) => line.split(/\s+/))).toEqual([
+      ['Domain-0', '0', '0', '0', 'r-----', '0.0', NIL, '-'],
+      ['one', '1', '0', '0', '-b----', '0.0', A, '-'],
+      ['-', '2', '0', '0', '---sc-', '0.0', B, 'crash'],
+      ['-', '5', '0', '0', '------', '0.0', TWICE, '-'],
+      ['-', '9', '0', '0', '--p---', '0.0', TWICE, '-'],
+      ['-', '11', '0', '0', '-----d', '0.0', DYING, '-'],
+    ]);
+  });
+
+  it('prints JSON with the names that xenstore has', async () => {
+    expect(await run('list', '--direct', '--json')).toBe(0);
+    const { domains: listed } = JSON.parse(output.out) as { domains: unknown[] };
+    expect(listed).toHaveLength(domains.length);
+    expect(listed[1]).toMatchObject({ domid: 1, uuid: A, name: 'one' });
+    expect(listed[3]).not.toHaveProperty('name');
+  });
+
+  it('prints the list without names where xenstore is away, and says why', async () => {
+    io = { ...io, openXenstore: () => Promise.reject(new Error('nothing answers')) };
+    expect(await run('list', '--direct')).toBe(0);
+    expect(output.out.trimEnd().split('\n')).toHaveLength(1 + domains.length);
+    expect(output.err).toContain('nothing answers');
+  });
+
+  it('lets nothing of a name reach the terminal that is not text', async () => {
+    names['/local/domain/1/name'] = 'evil\u001b[2J\nname\u009b0m\u202e\r\t\u0000 größe';
+    await run('list', '--direct');
+    expect(output.out.split('\n')).toHaveLength(2 + domains.length);
+    expect(output.out).not.toMatch(/[^\n\P{C}]/u);
+  });
+});
+
+describe('usage', () => {
+  it.each([
+    [['lookup', '--direct'], 'wants a UUID'],
+    [['list', '--direct', 'more'], 'takes no argument'],
+    [['frobnicate'], 'no command "frobnicate"'],
+    [[], 'a command is wanted'],
+    [['list', '--frobnicate'], "Unknown option '--frobnicate'"],
+    [['list'], 'needs --direct'],
+  ])('%j exits 2 and says what is wrong', async (argv, message) => {
+    expect(await run(...argv)).toBe(2);
+    expect(output.err).toContain(message);
+    expect(output.out).toBe('');
+  });
+
+  it.each([[['--help']], [['lookup', '--help']], [['list', '-h']]])(
+    '%j prints help with the exit statuses',
+    async (argv) => {
+      expect(await run(...argv)).toBe(0);
+      expect(output.out).toMatch(/Exit status: 0 done; 1 not found/);
+    },
+  );
+
+  it('--version prints the version of the package', async () => {
+    expect(await run('--version')).toBe(0);
+    expect(output.out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
