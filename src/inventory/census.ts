@@ -1,0 +1,299 @@
+/** What all looks together have shown: each one is compared with what is known, and what differs is told. */
+import { DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
+import type { Dominfo, DominfoList } from '../hypervisor/dominfo.ts';
+import type { Hypervisor } from '../hypervisor/hypervisor.ts';
+import type { Uuid } from '../uuid.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import { Awaiting } from './awaiting.ts';
+import { type Change, changesBetween, type Sight } from './change.ts';
+import type { Feed } from './feed.ts';
+import { hasZeroHalf, isNil, isTombstone } from './handle.ts';
+import { HolderMap } from './holders.ts';
+import type { LookSteps } from './looks.ts';
+import { Mirror } from './mirror.ts';
+import { NextDomid } from './next-domid.ts';
+import type { Source } from './results.ts';
+
+/** What one list showed, for those who waited for it. */
+export interface ListSight {
+  /** Domids that have to be looked at singly before anything is made of them. */
+  readonly doubtful: Domid[];
+  /** Holders that the list was the first to show, by UUID. */
+  readonly holders: ReadonlyMap<Uuid, readonly Domain[]>;
+  /** UUIDs of undying domains that are in doubt: whatever is found out about those, the list did show the UUID. */
+  readonly doubtfulUuids: ReadonlySet<Uuid>;
+}
+
+interface MutableListSight extends ListSight {
+  readonly holders: Map<Uuid, readonly Domain[]>;
+  readonly doubtfulUuids: Set<Uuid>;
+}
+
+export interface CensusOptions {
+  readonly hypervisor: Hypervisor;
+  readonly feed: Feed;
+  readonly maxUuids: number;
+  /** A single look showed a domain that no look had shown with this UUID. */
+  readonly onHolder: (domain: Domain, source: Source) => void;
+  /** A domain that was told of is dying: nothing will announce its end. */
+  readonly onDying: (domid: Domid) => void;
+}
+
+export class Census {
+  readonly holders: HolderMap;
+  readonly next: NextDomid = new NextDomid();
+  readonly awaiting: Awaiting = new Awaiting();
+  readonly #mirror = new Mirror();
+  /** Domains that the feed has told of, and not of their end: as of the last change. */
+  readonly #known = new Map<Domid, Domain>();
+  /** The list during which each domid was last looked at singly, and that in which it was last seen. */
+  readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
+  readonly #seenIn = new Uint32Array(DOMID_FIRST_RESERVED);
+  readonly #hypervisor: Hypervisor;
+  readonly #feed: Feed;
+  readonly #onHolder: CensusOptions['onHolder'];
+  readonly #onDying: CensusOptions['onDying'];
+  #lists = 0;
+  #listRuns = false;
+  /** Before the first list there is nothing to tell a difference from. */
+  #begun = false;
+
+  constructor({ hypervisor, feed, maxUuids, onHolder, onDying }: CensusOptions) {
+    this.holders = new HolderMap(maxUuids);
+    this.#hypervisor = hypervisor;
+    this.#feed = feed;
+    this.#onHolder = onHolder;
+    this.#onDying = onDying;
+  }
+
+  /** Domains that the last looks showed. */
+  get count(): number {
+    return this.#mirror.count;
+  }
+
+  /** A list has been made. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  isPresent(domid: number): boolean {
+    return this.#mirror.has(domid);
+  }
+
+  /** The domain as the feed last told of it. */
+  known(domid: Domid): Domain | undefined {
+    return this.#known.get(domid);
+  }
+
+  /** Remembers the holders of a UUID again that had to make room for others. @returns whether there are any. */
+  recall(uuid: Uuid): boolean {
+    if (!this.holders.hasEvicted) return false;
+    for (const known of this.#known.values()) {
+      if (known.uuid === uuid && !known.dying) this.holders.add(uuid, known.domid);
+    }
+    return this.holders.get(uuid) !== undefined;
+  }
+
+  /**
+   * All domains at the moment a list is taken in: as it shows them, but for those that a single look has shown
+   * otherwise. Those that the feed has told of stand under the UUID that it told.
+   */
+  snapshot(list: DominfoList): { domains: Domain[]; told: Domain[] } {
+    const domains = new Map<Domid, Domain>();
+    for (const info of list) {
+      if (!this.#mirror.matches(info)) continue;
+      const known = this.#known.get(info.domid);
+      const seen = info.toDomain();
+      const { uuid, dying, uniqueId } = known ?? seen;
+      domains.set(info.domid, {
+        ...seen,
+        uuid,
+        dying,
+        ...(uniqueId !== undefined && { uniqueId }),
+      });
+    }
+    for (const [domid, known] of this.#known) if (!domains.has(domid)) domains.set(domid, known);
+    const sorted = [...domains.values()].toSorted((one, other) => one.domid - other.domid);
+    return { domains: sorted, told: sorted.filter(({ domid }) => this.#known.has(domid)) };
+  }
+
+  /** Whether the look shows nothing new of its domid. */
+  isUnchanged(info: Dominfo): boolean {
+    return this.#mirror.matches(info);
+  }
+
+  /**
+   * Whether a second look has to tell what the handle is: one not seen before on its domid, with either half
+   * zero or in place of another one, may have been read while Xen was writing it.
+   */
+  isDoubtful(info: Dominfo): boolean {
+    const present = this.#mirror.has(info.domid);
+    if (present && this.#mirror.hasSameHandle(info)) return false;
+    return present || hasZeroHalf(info);
+  }
+
+  /** A single look at a domid, and a second one where the first is doubtful. */
+  *look(domid: Domid, source: Source): LookSteps<Domain | undefined> {
+    let info = yield domid;
+    if (info !== undefined && this.isDoubtful(info)) info = yield domid;
+    // Made before anybody is told: who is told may look as well, in the same memory.
+    const domain = info?.toDomain();
+    this.noteSingle(domid, info, source);
+    return domain;
+  }
+
+  /** What a single look showed, after a second one where that was due. */
+  noteSingle(domid: Domid, info: Dominfo | undefined, source: Source): void {
+    if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
+    if (info === undefined) {
+      if (this.#mirror.has(domid)) this.#apply(domid, undefined);
+      return;
+    }
+    this.awaiting.note(info);
+    if (this.#mirror.matches(info)) return;
+    if (!this.#mirror.has(domid)) {
+      this.next.sawSingly(domid);
+      if (this.#begun) this.awaiting.add(info);
+    }
+    const holder = this.#apply(domid, info);
+    if (holder !== undefined) this.#onHolder(holder, source);
+  }
+
+  /** A list is about to begin: single looks made from here on stand beside it. */
+  beginList(): void {
+    this.#lists++;
+    this.#listRuns = true;
+  }
+
+  /** The list is over, whatever came of it. */
+  endList(): void {
+    this.#listRuns = false;
+  }
+
+  /**
+   * What a list showed. Ends are told of first, so that a VM that was rebooted ends before it begins.
+   * @param awaits whether domains that it is the first to show are yet to be introduced, as far as it can tell.
+   * @throws XenError `ERR_HYPERCALL` for a list that makes no sense; nothing is made of it.
+   */
+  noteList(list: DominfoList, awaits: boolean): ListSight {
+    const sight: MutableListSight = {
+      doubtful: [],
+      doubtfulUuids: new Set(),
+      holders: new Map(),
+    };
+    const { differing, seen } = this.#compare(list);
+    if (seen < this.#mirror.count) this.#noteMissing(sight);
+    const newcomers: Domid[] = [];
+    for (const index of differing) {
+      const info = list.at(index);
+      if (!this.#mirror.has(info.domid)) newcomers.push(info.domid);
+      this.#noteListed(info, awaits && this.#begun, sight);
+    }
+    if (this.#begun) this.next.sawListed(newcomers);
+    else this.next.begin(newcomers.at(-1) ?? 0);
+    this.#begun = true;
+    return sight;
+  }
+
+  /** The places in the list that show something new, and how many of the domains known before it shows. */
+  #compare(list: DominfoList): { differing: number[]; seen: number } {
+    const differing: number[] = [];
+    let seen = 0;
+    const { length } = list;
+    for (let index = 0; index < length; index++) {
+      const info = list.at(index);
+      const { domid } = info;
+      if (domid >= DOMID_FIRST_RESERVED || this.#seenIn[domid] === this.#lists) {
+        throw new XenError(
+          ErrorCode.HYPERCALL,
+          `XEN_SYSCTL_getdomaininfolist shows domid ${domid}, which no domain can have or which it has shown before: this Xen is not understood`,
+          { syscall: 'XEN_SYSCTL_getdomaininfolist' },
+        );
+      }
+      this.#seenIn[domid] = this.#lists;
+      this.awaiting.note(info);
+      if (this.#mirror.has(domid)) seen++;
+      if (!this.#mirror.matches(info)) differing.push(index);
+    }
+    return { differing, seen };
+  }
+
+  #noteMissing({ doubtful }: ListSight): void {
+    for (const domid of this.#mirror.without(this.#seenIn, this.#lists)) {
+      if (this.#isBeside(domid)) doubtful.push(domid);
+      else this.#apply(domid, undefined);
+    }
+  }
+
+  #noteListed(info: Dominfo, awaits: boolean, sight: MutableListSight): void {
+    const { domid } = info;
+    if (this.#isBeside(domid) || this.isDoubtful(info)) {
+      sight.doubtful.push(domid);
+      if (!info.dying) sight.doubtfulUuids.add(info.uuid);
+      return;
+    }
+    if (awaits && !this.#mirror.has(domid)) this.awaiting.add(info);
+    const holder = this.#apply(domid, info);
+    if (holder === undefined) return;
+    const others = sight.holders.get(holder.uuid) ?? [];
+    sight.holders.set(holder.uuid, [...others, holder]);
+  }
+
+  /** Whether a single look was made while the list ran: where the two disagree, neither is known to be newer. */
+  #isBeside(domid: Domid): boolean {
+    return this.#lookedAtDuring[domid] === this.#lists;
+  }
+
+  /** @returns the domain where the look shows it as a holder of its UUID. */
+  #apply(domid: Domid, info: Dominfo | undefined): Domain | undefined {
+    const known = this.#known.get(domid);
+    const sight = info === undefined ? undefined : this.#sight(info, known);
+    const changes = changesBetween(known, sight);
+
+    if (info === undefined) this.#mirror.delete(domid);
+    else this.#mirror.set(info);
+    if (info === undefined || info.dying) this.awaiting.delete(domid);
+    for (const change of changes) this.#tell(change);
+
+    const { domain } = sight ?? {};
+    const told = this.#known.get(domid);
+    return told !== undefined && !told.dying && told.uuid === domain?.uuid ? domain : undefined;
+  }
+
+  #sight(info: Dominfo, known: Domain | undefined): Sight {
+    const seen = info.toDomain();
+    const mayBeOther =
+      known === undefined ||
+      known.dying ||
+      known.uuid !== seen.uuid ||
+      (known.shutdown && !seen.shutdown);
+    const uniqueId = mayBeOther ? this.#hypervisor.getUniqueId(info.domid) : known.uniqueId;
+    const domain = uniqueId === undefined ? seen : { ...seen, uniqueId };
+    return {
+      domain,
+      nil: isNil(info),
+      tombstone: isTombstone(info),
+      same: !mayBeOther || this.#canBeSame(known, domain),
+    };
+  }
+
+  /** Before 4.21 nothing tells two domains of one domid apart for certain. */
+  #canBeSame(known: Domain | undefined, domain: Domain): boolean {
+    if (known === undefined) return false;
+    if (known.uniqueId !== undefined) return known.uniqueId === domain.uniqueId;
+    return this.next.inSequence && domain.cpuTimeSeconds >= known.cpuTimeSeconds;
+  }
+
+  #tell(change: Change): void {
+    const { domid, previous, domain } = change;
+    if (previous !== undefined && !previous.dying) this.holders.remove(previous.uuid, domid);
+    if (domain === undefined) {
+      this.#known.delete(domid);
+    } else {
+      this.#known.set(domid, domain);
+      if (!domain.dying) this.holders.add(domain.uuid, domid);
+    }
+    if (this.#begun) this.#feed.publish(change);
+    if (change.kind === 'dying') this.#onDying(domid);
+  }
+}

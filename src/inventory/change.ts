@@ -1,0 +1,88 @@
+/** What can become of a domain, told as the difference between two looks. */
+import type { Domain, Domid } from '../domain.ts';
+import type { Uuid } from '../uuid.ts';
+
+export type ChangeKind = 'created' | 'renamed' | 'shutdown' | 'resumed' | 'dying' | 'destroyed';
+
+export interface Change {
+  readonly kind: ChangeKind;
+  readonly domid: Domid;
+  /** Its UUID after the change; the last one it had where it is dying or destroyed. */
+  readonly uuid: Uuid;
+  /** As the look showed it; absent where it is destroyed. */
+  readonly domain?: Domain;
+  /** As of the change before; absent where it is created. */
+  readonly previous?: Domain;
+}
+
+/** What one look showed of one domid, next to what is known of it. */
+export interface Sight {
+  readonly domain: Domain;
+  /** The handle is nil. */
+  readonly nil: boolean;
+  /** The handle is the domain's own tombstone. */
+  readonly tombstone: boolean;
+  /** Whether it can be the domain that was known at this domid. */
+  readonly same: boolean;
+}
+
+/**
+ * The changes that lead from the domain last told of at a domid to what a look shows there now.
+ * @param known undefined where none was told of: it was absent, or nothing that a VM could be.
+ * @param sight undefined where the look showed none.
+ */
+export function changesBetween(known: Domain | undefined, sight: Sight | undefined): Change[] {
+  if (sight === undefined) return known === undefined ? [] : [destroyed(known)];
+  const { domain, tombstone } = sight;
+  const leaving = domain.dying || tombstone;
+
+  if (known === undefined) return leaving || sight.nil ? [] : [created(domain)];
+  if (leaving) return changesOfLeaving(known, sight);
+  if (sight.nil) return [destroyed(known)];
+  if (known.dying || (!sight.same && isOther(known, domain))) {
+    return [destroyed(known), created(domain)];
+  }
+  return [
+    ...(known.uuid === domain.uuid
+      ? []
+      : [{ kind: 'renamed' as const, ...between(known, domain) }]),
+    ...changesOfShutdown(known, domain),
+  ];
+}
+
+/** Whether the looks differ in what a domain can do only if it is the same one: be renamed, or resumed. */
+function isOther(known: Domain, domain: Domain): boolean {
+  return known.uuid !== domain.uuid || (known.shutdown && !domain.shutdown);
+}
+
+function changesOfLeaving(known: Domain, { domain, tombstone, same }: Sight): Change[] {
+  const renamed = !tombstone && known.uuid !== domain.uuid;
+  // A domid that went from one domain to another, of which no look saw more than the end.
+  if (renamed && (known.dying || !same)) return [destroyed(known)];
+  if (known.dying) return [];
+  const after = { ...domain, dying: true, uuid: tombstone ? known.uuid : domain.uuid };
+  return [
+    ...(renamed ? [{ kind: 'renamed' as const, ...between(known, after) }] : []),
+    ...changesOfShutdown(known, after),
+    { kind: 'dying', ...between(known, after) },
+  ];
+}
+
+function changesOfShutdown(known: Domain, domain: Domain): Change[] {
+  if (domain.shutdown && (!known.shutdown || known.shutdownReason !== domain.shutdownReason)) {
+    return [{ kind: 'shutdown', ...between(known, domain) }];
+  }
+  return known.shutdown && !domain.shutdown ? [{ kind: 'resumed', ...between(known, domain) }] : [];
+}
+
+function between(previous: Domain, domain: Domain): Omit<Change, 'kind'> {
+  return { domid: domain.domid, uuid: domain.uuid, domain, previous };
+}
+
+function created(domain: Domain): Change {
+  return { kind: 'created', domid: domain.domid, uuid: domain.uuid, domain };
+}
+
+function destroyed(previous: Domain): Change {
+  return { kind: 'destroyed', domid: previous.domid, uuid: previous.uuid, previous };
+}

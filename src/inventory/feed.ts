@@ -1,0 +1,91 @@
+/** The changes in their order, numbered, and as many of the last ones as are kept for those who read slowly. */
+import { randomBytes } from 'node:crypto';
+import { type Observable, Subject } from 'rxjs';
+import type { Change } from './change.ts';
+
+/** Epoch and revision, as text: `epoch:revision`. Opaque to those who carry it. */
+export type Token = string;
+
+export class Feed {
+  /** Changes as they are found. Nothing is kept for a subscriber: it has each at once. */
+  readonly changes$: Observable<Change>;
+  /** Different for each life of an inventory: nothing is believed across a restart. */
+  readonly #epoch = randomBytes(8).toString('hex');
+  readonly #changes = new Subject<Change>();
+  readonly #kept: (Change | undefined)[];
+  #revision = 0;
+  /** Called once each, at the next change or at the end. */
+  #waiting: (() => void)[] = [];
+  #ended = false;
+
+  /** @param capacity changes to keep. */
+  constructor(capacity: number) {
+    this.#kept = Array.from({ length: capacity });
+    this.changes$ = this.#changes.asObservable();
+  }
+
+  /** Changes so far. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get token(): Token {
+    return this.tokenAt(this.#revision);
+  }
+
+  tokenAt(revision: number): Token {
+    return `${this.#epoch}:${revision}`;
+  }
+
+  /** The revision of a token of this feed; undefined for any other, or one that is yet to come. */
+  revisionOf(token: Token): number | undefined {
+    const [epoch, digits = ''] = token.split(':');
+    const revision = Number(digits);
+    return epoch === this.#epoch && /^\d{1,15}$/.test(digits) && revision <= this.#revision
+      ? revision
+      : undefined;
+  }
+
+  /** The changes after `revision`; undefined where they are no longer all kept. */
+  since(revision: number): Change[] | undefined {
+    if (revision < this.#revision - this.#kept.length) return undefined;
+    const changes: Change[] = [];
+    for (let at = revision; at < this.#revision; at++) {
+      const change = this.#kept[at % this.#kept.length];
+      if (change !== undefined) changes.push(change);
+    }
+    return changes;
+  }
+
+  publish(change: Change): void {
+    this.#kept[this.#revision % this.#kept.length] = change;
+    this.#revision++;
+    this.#changes.next(change);
+    this.#wake();
+  }
+
+  /** Resolves when there is a change after `revision`, or no more will come. */
+  async after(revision: number): Promise<void> {
+    if (this.#revision > revision || this.#ended) return;
+    await new Promise<void>((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#changes.complete();
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+}

@@ -1,0 +1,199 @@
+/** Lists, shared: each answers only those who asked before it began, so at most one runs and one is queued. */
+import type { Domain, Domid } from '../domain.ts';
+import type { DominfoList } from '../hypervisor/dominfo.ts';
+import type { Hypervisor } from '../hypervisor/hypervisor.ts';
+import type { Census, ListSight } from './census.ts';
+import type { Feed } from './feed.ts';
+import type { Looks, LookSteps } from './looks.ts';
+
+/** Why a list is made. */
+export type ListReason = 'miss' | 'event' | 'connect' | 'timer' | 'zombie' | 'list';
+
+/** What a finished list tells those who waited for it. */
+export interface ListOutcome extends ListSight {
+  /** Made where somebody wanted it. */
+  readonly snapshot: ListSnapshot | undefined;
+}
+
+/** All domains at the moment a list was taken in. */
+export interface ListSnapshot {
+  /** In ascending domid. */
+  readonly domains: readonly Domain[];
+  /** Those of them that the feed has told of: the changes after `revision` lead on from here. */
+  readonly told: readonly Domain[];
+  readonly revision: number;
+}
+
+export interface ListWaiter {
+  /** Whether it needs the domains themselves. */
+  readonly wantsSnapshot: boolean;
+  readonly done: (outcome: ListOutcome) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** A list that has ended. */
+export interface MadeList {
+  /** What it was made for: the reason that was due first. */
+  readonly reason: ListReason;
+  /** All that it was wanted for. */
+  readonly reasons: ReadonlySet<ListReason>;
+  readonly durationMs: number;
+  readonly failed: boolean;
+}
+
+interface Queued {
+  /** `performance.now()` before which it shall not begin, by reason. */
+  readonly due: Map<ListReason, number>;
+  readonly waiters: Set<ListWaiter>;
+}
+
+/** Lists for misses take at most this share of the time. */
+const MISS_SHARE = 0.2;
+
+const emptyQueue = (): Queued => ({ due: new Map(), waiters: new Set() });
+
+export interface ListsOptions {
+  readonly hypervisor: Hypervisor;
+  readonly census: Census;
+  readonly looks: Looks;
+  readonly feed: Feed;
+  readonly onBegin: () => void;
+  readonly onEnd: (made: MadeList) => void;
+}
+
+export class Lists {
+  readonly byReason: Record<ListReason, number> = {
+    miss: 0,
+    event: 0,
+    connect: 0,
+    timer: 0,
+    zombie: 0,
+    list: 0,
+  };
+  /** Entries that all lists together have copied. */
+  entries = 0;
+  failed = 0;
+  /** How many domains the last list showed, and how long it took, ms. */
+  lastLength = 0;
+  lastDurationMs = 0;
+  readonly #options: ListsOptions;
+  #queued: Queued = emptyQueue();
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #nextMiss = 0;
+  #closed = false;
+
+  constructor(options: ListsOptions) {
+    this.#options = options;
+  }
+
+  /** Waits for a list that begins after this call. @returns how to wait no longer. */
+  wait(reason: 'miss' | 'list', waiter: ListWaiter): () => void {
+    const queued = this.#queued;
+    queued.waiters.add(waiter);
+    this.want(reason, reason === 'miss' ? this.#nextMiss : 0);
+    return () => {
+      queued.waiters.delete(waiter);
+      if (queued !== this.#queued || queued.waiters.size > 0) return;
+      // What nobody waits for any more need not be made.
+      queued.due.delete('miss');
+      queued.due.delete('list');
+      this.#schedule();
+    };
+  }
+
+  /** Makes a list no earlier than `dueMs` (`performance.now()`); earlier where another reason has one made. */
+  want(reason: ListReason, dueMs: number): void {
+    const due = this.#queued.due.get(reason) ?? Infinity;
+    this.#queued.due.set(reason, Math.min(due, dueMs));
+    this.#schedule();
+  }
+
+  /** Resolves when no list runs any more; those that wait fail with `error`. */
+  async close(error: Error): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    const { waiters } = this.#queued;
+    this.#queued = emptyQueue();
+    for (const { fail } of waiters) fail(error);
+    await this.#running;
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0) return;
+    const wait = Math.min(...this.#queued.due.values()) - performance.now();
+    if (wait <= 0) this.#begin();
+    else this.#timer = setTimeout(() => this.#begin(), wait);
+  }
+
+  #begin(): void {
+    const { due, waiters } = this.#queued;
+    this.#queued = emptyQueue();
+    this.#running = this.#list(due, waiters).then(() => {
+      this.#running = undefined;
+      this.#schedule();
+    });
+  }
+
+  async #list(
+    due: ReadonlyMap<ListReason, number>,
+    waiters: ReadonlySet<ListWaiter>,
+  ): Promise<void> {
+    const { census, onBegin, onEnd } = this.#options;
+    const reasons = new Set(due.keys());
+    const reason = [...due].reduce((one, other) => (other[1] < one[1] ? other : one))[0];
+    this.byReason[reason]++;
+    onBegin();
+    census.beginList();
+    const began = performance.now();
+    const result = await this.#ask(reasons, waiters);
+    const durationMs = performance.now() - began;
+    this.lastDurationMs = durationMs;
+    if (reason === 'miss') this.#nextMiss = performance.now() + durationMs * (1 / MISS_SHARE - 1);
+    onEnd({ reason, reasons, durationMs, failed: !result.made });
+    for (const waiter of waiters) {
+      if (result.made) waiter.done(result.outcome);
+      else waiter.fail(result.error);
+    }
+  }
+
+  async #ask(
+    reasons: ReadonlySet<ListReason>,
+    waiters: ReadonlySet<ListWaiter>,
+  ): Promise<{ made: true; outcome: ListOutcome } | { made: false; error: unknown }> {
+    const { hypervisor, census } = this.#options;
+    try {
+      const outcome = await hypervisor.listDomains((list) => this.#take(list, reasons, waiters));
+      await outcome.settled;
+      return { made: true, outcome };
+    } catch (error) {
+      this.failed++;
+      census.endList();
+      return { made: false, error };
+    }
+  }
+
+  /** Within the list's visitor: whatever is wanted of the list is taken before the next one begins. */
+  #take(
+    list: DominfoList,
+    reasons: ReadonlySet<ListReason>,
+    waiters: ReadonlySet<ListWaiter>,
+  ): ListOutcome & { readonly settled: unknown } {
+    const { census, looks, feed } = this.#options;
+    this.entries += list.length;
+    this.lastLength = list.length;
+    const sight = census.noteList(list, !reasons.has('connect'));
+    census.endList();
+    // At once, unless looks stall: then the doubtful ones come later, as changes to what the snapshot shows.
+    const settled = looks.run(lookAgain(census, sight.doubtful));
+    const wanted = [...waiters].some(({ wantsSnapshot }) => wantsSnapshot);
+    const snapshot = wanted ? { ...census.snapshot(list), revision: feed.revision } : undefined;
+    return { ...sight, snapshot, settled };
+  }
+}
+
+/** Where a list and a single look made beside it disagree, or a handle was perhaps half written, a later look decides. */
+function* lookAgain(census: Census, doubtful: readonly Domid[]): LookSteps<void> {
+  for (const domid of doubtful) yield* census.look(domid, 'list');
+}

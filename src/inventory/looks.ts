@@ -1,0 +1,86 @@
+/** Single looks: on the event loop, or off it while the hypervisor makes them wait. */
+import type { Domid } from '../domain.ts';
+import type { Dominfo } from '../hypervisor/dominfo.ts';
+import type { Hypervisor } from '../hypervisor/hypervisor.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
+
+/** A single look takes microseconds; one that takes so long was made to wait (up to 4.17.6 behind a domain's teardown). */
+const STALLED_MS = 2;
+
+/**
+ * A procedure that looks at one domid after the other: it yields each domid and is sent what the look showed,
+ * which it must take in before it yields again.
+ */
+export type LookSteps<T> = Generator<Domid, T, Dominfo | undefined>;
+
+export class Looks {
+  readonly #hypervisor: Hypervisor;
+  #stalled = false;
+  /** Single looks made. */
+  count = 0;
+
+  constructor(hypervisor: Hypervisor) {
+    this.#hypervisor = hypervisor;
+  }
+
+  /** Whether single looks are made off the event loop just now. */
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
+  /** One look on the event loop, for those who have found that it is not {@link stalled}. */
+  look(domid: Domid): Dominfo | undefined {
+    this.count++;
+    const began = performance.now();
+    try {
+      return this.#hypervisor.getDomainInfo(domid);
+    } catch (error) {
+      return undefinedIfHidden(error);
+    } finally {
+      this.#stalled = performance.now() - began > STALLED_MS;
+    }
+  }
+
+  /** Runs a procedure to its end: at once where no look stalls. */
+  run<T>(steps: LookSteps<T>): T | Promise<T> {
+    let step = steps.next();
+    while (step.done !== true) {
+      if (this.#stalled) return this.#runAsync(steps, step.value);
+      step = steps.next(this.look(step.value));
+    }
+    return step.value;
+  }
+
+  async #runAsync<T>(steps: LookSteps<T>, first: Domid): Promise<T> {
+    let domid = first;
+    for (;;) {
+      this.count++;
+      const began = performance.now();
+      // oxlint-disable-next-line no-await-in-loop -- each look decides on the next
+      const step = await this.#lookAsync(domid, (info) => {
+        this.#stalled = performance.now() - began > STALLED_MS;
+        return steps.next(info);
+      });
+      if (step.done === true) return step.value;
+      domid = step.value;
+    }
+  }
+
+  #lookAsync<T>(domid: Domid, visit: (info: Dominfo | undefined) => T): Promise<T> {
+    let visited = false;
+    const once = (info: Dominfo | undefined): T => {
+      visited = true;
+      return visit(info);
+    };
+    return this.#hypervisor.getDomainInfoAsync(domid, once).catch((error: unknown) => {
+      if (visited) throw error;
+      return visit(undefinedIfHidden(error));
+    });
+  }
+}
+
+/** A domain that XSM hides from us is not there for us; a list leaves it out as well. */
+function undefinedIfHidden(error: unknown): undefined {
+  if (error instanceof XenError && error.code === ErrorCode.XSM_DENIED) return undefined;
+  throw error;
+}

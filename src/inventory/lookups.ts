@@ -1,0 +1,218 @@
+/** From a UUID to its holders, step by step: those known, the next domid, xenstore's hint, a list. */
+import type { Domain, Domid } from '../domain.ts';
+import type { Uuid } from '../uuid.ts';
+import { XenError } from '../xen-error.ts';
+import type { Census } from './census.ts';
+import type { Hints } from './hints.ts';
+import type { ListOutcome, Lists } from './lists.ts';
+import type { Looks, LookSteps } from './looks.ts';
+import type { Ambiguous, Found, LookupResult, Source, Unavailable } from './results.ts';
+
+export interface LookupOptions {
+  /** How long to wait for the hypervisor, ms. Default 5000. */
+  readonly timeoutMs?: number;
+  /** Gives up: the promise is rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_TIMEOUT_MS = 5000;
+
+/** How often the first of several holders may be gone once the last was read, before one that was read is given. */
+const CONFIRM_ROUNDS = 8;
+
+const NOT_FOUND = { status: 'notFound' } as const;
+
+/** Called with the domain that a single look was the first to show with the UUID. */
+type HolderWaiter = (domain: Domain, source: Source) => void;
+
+export interface LookupsOptions {
+  readonly census: Census;
+  readonly looks: Looks;
+  readonly lists: Lists;
+  readonly hints: Hints;
+}
+
+export class Lookups {
+  readonly #census: Census;
+  readonly #looks: Looks;
+  readonly #lists: Lists;
+  readonly #hints: Hints;
+  readonly #waiters = new Map<Uuid, Set<HolderWaiter>>();
+
+  constructor({ census, looks, lists, hints }: LookupsOptions) {
+    this.#census = census;
+    this.#looks = looks;
+    this.#lists = lists;
+    this.#hints = hints;
+  }
+
+  /** A promise only where it takes more than looks that are made at once. */
+  lookup(uuid: Uuid, options: LookupOptions = {}): LookupResult | Promise<LookupResult> {
+    try {
+      const searched = this.#hit(uuid) ?? this.#looks.run(this.#search(uuid));
+      return searched === undefined || searched instanceof Promise
+        ? this.#pend(uuid, searched, options)
+        : searched;
+    } catch (error) {
+      return unavailable(error);
+    }
+  }
+
+  /** For the census: a single look was the first to show this domain with its UUID. */
+  readonly onHolder: HolderWaiter = (domain, source) => {
+    for (const waiter of this.#waiters.get(domain.uuid) ?? []) waiter(domain, source);
+  };
+
+  /** The one case that counts: one holder known, and one look confirms it. Nothing is allocated but the answer. */
+  #hit(uuid: Uuid): Found | undefined {
+    const census = this.#census;
+    const holders = census.holders.get(uuid);
+    if (holders === undefined || holders.domids.length > 1 || this.#looks.stalled) return undefined;
+    const domid = holders.domids[0] as Domid;
+    const info = this.#looks.look(domid);
+    if (info === undefined || !info.hasHandle(holders.words) || info.dying) return undefined;
+    // What else has changed is for a look that is noted with all that follows from it.
+    if (!census.isUnchanged(info)) return undefined;
+    census.noteSingle(domid, info, 'cache');
+    return { status: 'found', domain: info.toDomain(), source: 'cache' };
+  }
+
+  *#search(uuid: Uuid): LookSteps<LookupResult | undefined> {
+    return (yield* this.#confirm(uuid, 'cache')) ?? (yield* this.#guess(uuid));
+  }
+
+  /**
+   * Reads the known holders singly. Several count only if they hold the UUID side by side, so the first is read
+   * once more at the end.
+   */
+  *#confirm(uuid: Uuid, source: Source): LookSteps<Found | Ambiguous | undefined> {
+    for (let round = 1; ; round++) {
+      const domids = this.#census.holders.get(uuid)?.domids ?? [];
+      const domains: Domain[] = [];
+      for (const domid of domids) {
+        const domain = yield* this.#readHolder(domid, uuid, source);
+        if (domain !== undefined) domains.push(domain);
+      }
+      const [first, second] = domains;
+      if (first === undefined) return undefined;
+      if (second === undefined) return { status: 'found', domain: first, source };
+      if ((yield* this.#readHolder(first.domid, uuid, source)) !== undefined) {
+        return { status: 'ambiguous', domains };
+      }
+      if (round === CONFIRM_ROUNDS) return { status: 'found', domain: second, source };
+    }
+  }
+
+  /** Looks past the newest domid, where a VM that was just created is. */
+  *#guess(uuid: Uuid): LookSteps<Found | Ambiguous | undefined> {
+    const census = this.#census;
+    for (const domid of census.next.candidates((candidate) => census.isPresent(candidate))) {
+      const domain = yield* census.look(domid as Domid, 'next');
+      if (domain === undefined) return undefined;
+      if (domain.uuid !== uuid || domain.dying) continue;
+      const several = (census.holders.get(uuid)?.domids.length ?? 0) > 1;
+      return several
+        ? yield* this.#confirm(uuid, 'next')
+        : { status: 'found', domain, source: 'next' };
+    }
+    return undefined;
+  }
+
+  *#readHolder(domid: Domid, uuid: Uuid, source: Source): LookSteps<Domain | undefined> {
+    const domain = yield* this.#census.look(domid, source);
+    return domain !== undefined && domain.uuid === uuid && !domain.dying ? domain : undefined;
+  }
+
+  /**
+   * Waits for whichever shows the UUID first: a single look that anybody makes, xenstore's hint, a list.
+   * @param searched the search so far, where it goes on off the event loop.
+   */
+  #pend(
+    uuid: Uuid,
+    searched: Promise<LookupResult | undefined> | undefined,
+    { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: LookupOptions,
+  ): Promise<LookupResult> {
+    return new Promise((resolve, reject) => {
+      let over = false;
+      let leaveList = (): void => undefined;
+      const end = (settle: () => void): void => {
+        if (over) return;
+        over = true;
+        clearTimeout(timer);
+        leaveList();
+        leaveLooks();
+        signal?.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const answer = (result: LookupResult): void => end(() => resolve(result));
+      const fail = (error: unknown): void => answer(unavailable(error));
+      const onAbort = (): void => end(() => reject(signal?.reason as Error));
+      /** Looks that may be made off the event loop; nothing found means that it takes another list. */
+      const settle = (steps: LookSteps<LookupResult | undefined>): void => {
+        Promise.resolve()
+          .then(() => this.#looks.run(steps))
+          .then((result) => (result === undefined ? waitForList() : answer(result)))
+          .catch(fail);
+      };
+      const waitForList = (): void => {
+        if (over) return;
+        leaveList = this.#lists.wait('miss', {
+          wantsSnapshot: false,
+          done: (outcome) => {
+            const verdict = this.#judge(uuid, outcome);
+            if (verdict === 'look') settle(this.#confirm(uuid, 'list'));
+            else answer(verdict);
+          },
+          fail,
+        });
+      };
+
+      const timer = setTimeout(() => answer(TIMEOUT), timeoutMs);
+      signal?.addEventListener('abort', onAbort);
+      const leaveLooks = this.#awaitHolder(uuid, (domain, source) => {
+        const several = (this.#census.holders.get(uuid)?.domids.length ?? 0) > 1;
+        // Not in the middle of the look that showed it.
+        if (several) settle(this.#confirm(uuid, source));
+        else answer({ status: 'found', domain, source });
+      });
+      if (signal?.aborted === true) onAbort();
+      else if (searched === undefined) waitForList();
+      else {
+        searched
+          .then((result) => (result === undefined ? waitForList() : answer(result)))
+          .catch(fail);
+      }
+      if (!over) this.#hints.follow(uuid, answer);
+    });
+  }
+
+  #awaitHolder(uuid: Uuid, waiter: HolderWaiter): () => void {
+    const waiters = this.#waiters.get(uuid) ?? new Set();
+    this.#waiters.set(uuid, waiters.add(waiter));
+    return () => {
+      waiters.delete(waiter);
+      if (waiters.size === 0) this.#waiters.delete(uuid);
+    };
+  }
+
+  /** What a list that began after the question says to it; `look` where its holders have to be read singly. */
+  #judge(uuid: Uuid, { holders, doubtfulUuids }: ListOutcome): Found | typeof NOT_FOUND | 'look' {
+    const census = this.#census;
+    const [shown, other] = holders.get(uuid) ?? [];
+    const known = census.holders.get(uuid)?.domids.length ?? 0;
+    if (shown !== undefined && other === undefined && known <= 1) {
+      return { status: 'found', domain: shown, source: 'list' };
+    }
+    // Known but not new to this list: some look has shown it since the question.
+    if (known > 0 || shown !== undefined || doubtfulUuids.has(uuid)) return 'look';
+    return census.recall(uuid) ? 'look' : NOT_FOUND;
+  }
+}
+
+const TIMEOUT: Unavailable = { status: 'unavailable', cause: 'timeout' };
+
+/** Only what the hypervisor refused is an answer; a mistake of ours is not. */
+export function unavailable(error: unknown): Unavailable {
+  if (!(error instanceof XenError)) throw error;
+  return { status: 'unavailable', cause: error.code, error };
+}

@@ -1,0 +1,38 @@
+/** What the inventory answers. */
+import type { Domain } from '../domain.ts';
+import type { XenError } from '../xen-error.ts';
+
+/** The step that led to the domain; the hypervisor confirmed it, whichever it was. */
+export type Source = 'cache' | 'next' | 'xenstore' | 'list';
+
+/** At one instant between call and return the domain had this UUID as its handle and was not dying. */
+export interface Found {
+  readonly status: 'found';
+  readonly domain: Domain;
+  readonly source: Source;
+}
+
+/** No one domain held this UUID, undying, through the whole of a list begun after the call. */
+export interface NotFound {
+  readonly status: 'notFound';
+}
+
+/** Several domains held it side by side: read singly one after the other, and the first once more. */
+export interface Ambiguous {
+  readonly status: 'ambiguous';
+  /** All of them, with their state. */
+  readonly domains: readonly Domain[];
+}
+
+/** The hypervisor could not be asked in time. Says nothing about the UUID. */
+export interface Unavailable {
+  readonly status: 'unavailable';
+  /** `timeout`, or the code of `error`. */
+  readonly cause: string;
+  readonly error?: XenError;
+}
+
+export type LookupResult = Found | NotFound | Ambiguous | Unavailable;
+
+export type GetResult =
+  { readonly status: 'found'; readonly domain: Domain } | NotFound | Unavailable;
