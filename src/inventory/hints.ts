@@ -12,12 +12,11 @@ const SLOW_MS = 100;
 const USELESS = 8;
 
 export class Hints {
-  /** The connection of the moment. */
-  xenstore: XenstoreReader | undefined;
   /** Requests made. */
   asked = 0;
   readonly #census: Census;
   readonly #looks: Looks;
+  #xenstore: XenstoreReader | undefined;
   #useless = 0;
 
   constructor(census: Census, looks: Looks) {
@@ -25,29 +24,46 @@ export class Hints {
     this.#looks = looks;
   }
 
-  /** Asks xenstore, and the hypervisor about what xenstore says. @param answer is called where that confirms it. */
-  follow(uuid: Uuid, answer: (found: Found) => void): void {
-    const { xenstore } = this;
-    if (xenstore === undefined || this.#useless >= USELESS) return;
-    if (xenstore.oldestPendingMs > SLOW_MS) return;
+  /** The connection of the moment; undefined while there is none. */
+  set xenstore(xenstore: XenstoreReader | undefined) {
+    this.#xenstore = xenstore;
+    this.#useless = 0;
+  }
+
+  /**
+   * Asks xenstore, and the hypervisor about what xenstore says.
+   * @param answer is called where that confirms it.
+   * @returns what to call where a list had to find the VM.
+   */
+  follow(uuid: Uuid, answer: (found: Found) => void): () => void {
+    const xenstore = this.#xenstore;
+    if (xenstore === undefined || this.#useless >= USELESS || xenstore.oldestPendingMs > SLOW_MS) {
+      return () => undefined;
+    }
+    let knewNothing = false;
     this.asked++;
     xenstore
       .directory(`/vm/${uuid}/domains`)
-      .then((names) => this.#looks.run(this.#confirm(uuid, names ?? [])))
+      .then((names = []) => {
+        knewNothing = names.length === 0;
+        return this.#looks.run(this.#confirm(uuid, names));
+      })
       .then((found) => found !== undefined && answer(found))
       // A hint that cannot be had is none: the list answers.
       .catch(() => undefined);
+    return () => {
+      if (knewNothing) this.#useless++;
+    };
   }
 
   *#confirm(uuid: Uuid, names: readonly string[]): LookSteps<Found | undefined> {
-    this.#useless = names.length > 0 ? 0 : this.#useless + 1;
     for (const name of names) {
       const domid = Number(name);
       if (!/^\d{1,5}$/.test(name) || domid >= DOMID_FIRST_RESERVED) continue;
       const domain = yield* this.#census.look(domid as Domid, 'xenstore');
-      if (domain !== undefined && domain.uuid === uuid && !domain.dying) {
-        return { status: 'found', domain, source: 'xenstore' };
-      }
+      if (domain === undefined || domain.uuid !== uuid || domain.dying) continue;
+      this.#useless = 0;
+      return { status: 'found', domain, source: 'xenstore' };
     }
     return undefined;
   }

@@ -135,6 +135,7 @@ export class Lookups {
     return new Promise((resolve, reject) => {
       let over = false;
       let leaveList = (): void => undefined;
+      let foundByList = (): void => undefined;
       const end = (settle: () => void): void => {
         if (over) return;
         over = true;
@@ -162,6 +163,7 @@ export class Lookups {
             const verdict = this.#judge(uuid, outcome);
             if (verdict === 'look') settle(this.#confirm(uuid, 'list'));
             else answer(verdict);
+            if (verdict !== NOT_FOUND) foundByList();
           },
           fail,
         });
@@ -182,7 +184,7 @@ export class Lookups {
           .then((result) => (result === undefined ? waitForList() : answer(result)))
           .catch(fail);
       }
-      if (!over) this.#hints.follow(uuid, answer);
+      if (!over) foundByList = this.#hints.follow(uuid, answer);
     });
   }
 

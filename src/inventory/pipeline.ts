@@ -1,0 +1,92 @@
+/** From xenstore's events to looks: connect, watch, answer each event, and begin again when the connection ends. */
+import {
+  asapScheduler,
+  auditTime,
+  buffer,
+  combineLatest,
+  ignoreElements,
+  map,
+  merge,
+  Observable,
+  type OperatorFunction,
+  retry,
+  share,
+  skip,
+  switchMap,
+  take,
+  tap,
+  timer,
+} from 'rxjs';
+import type { XenstoreReader } from '../xenstore/reader.ts';
+
+/** A connection to xenstore that its user closes. */
+export interface XenstoreSession extends XenstoreReader {
+  close(): Promise<void>;
+}
+
+export interface PipelineOptions {
+  readonly open: () => Promise<XenstoreSession>;
+  /** Both watches are set, and their first events have come: from here on no event is missed. */
+  readonly onConnected: (xenstore: XenstoreReader) => void;
+  /** The connection ended, or could not be made. */
+  readonly onDisconnected: (reason: unknown) => void;
+  /** So many events at once. They carry no domid: whatever they are about is found by a look begun from here on. */
+  readonly onIntroduced: (events: number) => void;
+  readonly onReleased: (events: number) => void;
+}
+
+const RECONNECT_FIRST_MS = 50;
+const RECONNECT_MOST_MS = 10_000;
+
+/** Never completes, and emits only that a connection works. */
+export function followXenstore(options: PipelineOptions): Observable<void> {
+  return connection(options.open).pipe(
+    switchMap((xenstore) => session(xenstore, options)),
+    tap({ error: options.onDisconnected }),
+    retry({ delay: (_, tries) => timer(backoffMs(tries)), resetOnSuccess: true }),
+  );
+}
+
+function session(xenstore: XenstoreReader, options: PipelineOptions): Observable<void> {
+  const introduced$ = xenstore.watch('@introduceDomain').pipe(share());
+  const released$ = xenstore.watch('@releaseDomain').pipe(share());
+  // A watch's first event says only that it is set.
+  const ready$ = combineLatest([introduced$.pipe(take(1)), released$.pipe(take(1))]);
+
+  return merge(
+    introduced$.pipe(skip(1), countPerTurn(), tap(options.onIntroduced), ignoreElements()),
+    released$.pipe(skip(1), countPerTurn(), tap(options.onReleased), ignoreElements()),
+    ready$.pipe(map(() => options.onConnected(xenstore))),
+  );
+}
+
+/** Events are a level, not a queue: those that are read together are answered together. */
+function countPerTurn(): OperatorFunction<unknown, number> {
+  return (events$) => {
+    const shared$ = events$.pipe(share());
+    return shared$.pipe(
+      buffer(shared$.pipe(auditTime(0, asapScheduler))),
+      map((events) => events.length),
+    );
+  };
+}
+
+/** One connection, closed when nobody follows it any more; fails with the reason when it cannot be made. */
+function connection(open: () => Promise<XenstoreSession>): Observable<XenstoreSession> {
+  return new Observable((subscriber) => {
+    const opened = open();
+    opened.then(
+      (xenstore) => subscriber.next(xenstore),
+      (error: unknown) => subscriber.error(error),
+    );
+    return () => {
+      opened.then((xenstore) => xenstore.close()).catch(() => undefined);
+    };
+  });
+}
+
+/** Doubling, half of it by chance: all who lost the same daemon shall not come back at the same moment. */
+function backoffMs(tries: number): number {
+  const most = Math.min(RECONNECT_FIRST_MS * 2 ** (tries - 1), RECONNECT_MOST_MS);
+  return most * (0.5 + Math.random() / 2);
+}

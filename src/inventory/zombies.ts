@@ -1,0 +1,89 @@
+/** Looks after dying domains: nothing announces the moment at which the last reference to one is gone. */
+import type { Domid } from '../domain.ts';
+import type { Census } from './census.ts';
+import type { Looks, LookSteps } from './looks.ts';
+
+const FIRST_MS = 50;
+
+/** So many looks cost about as much as a list of so many domains. */
+const LOOKS_OF_A_LIST = 8;
+const DOMAINS_A_LOOK = 16;
+
+interface Zombie {
+  /** When to look next, `performance.now()`, and how long it waits for that. */
+  due: number;
+  waitMs: number;
+}
+
+export interface ZombiesOptions {
+  readonly census: Census;
+  readonly looks: Looks;
+  /** A list instead of many looks. */
+  readonly wantList: () => void;
+  /** A look failed. */
+  readonly onError: (error: unknown) => void;
+  /** Longest time between two looks at one, ms. */
+  readonly longestMs: number;
+}
+
+export class Zombies {
+  readonly #options: ZombiesOptions;
+  readonly #zombies = new Map<Domid, Zombie>();
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: ZombiesOptions) {
+    this.#options = options;
+  }
+
+  /** Dying domains that are looked after. */
+  get count(): number {
+    return this.#zombies.size;
+  }
+
+  add(domid: Domid): void {
+    this.#zombies.set(domid, { due: performance.now() + FIRST_MS, waitMs: FIRST_MS });
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#zombies.size === 0 || this.#closed) return;
+    let due = Infinity;
+    for (const zombie of this.#zombies.values()) due = Math.min(due, zombie.due);
+    this.#timer = setTimeout(() => void this.#visit(), Math.max(0, due - performance.now()));
+  }
+
+  async #visit(): Promise<void> {
+    const { census, looks, wantList, onError, longestMs } = this.#options;
+    const now = performance.now();
+    const due: Domid[] = [];
+    for (const [domid, zombie] of this.#zombies) {
+      if (census.known(domid)?.dying !== true) this.#zombies.delete(domid);
+      else if (zombie.due <= now) {
+        zombie.waitMs = Math.min(2 * zombie.waitMs, longestMs);
+        zombie.due = now + zombie.waitMs;
+        due.push(domid);
+      }
+    }
+    if (due.length > LOOKS_OF_A_LIST + census.count / DOMAINS_A_LOOK) {
+      wantList();
+    } else {
+      try {
+        await looks.run(lookAt(census, due));
+      } catch (error) {
+        onError(error);
+      }
+    }
+    this.#schedule();
+  }
+}
+
+function* lookAt(census: Census, domids: readonly Domid[]): LookSteps<void> {
+  for (const domid of domids) yield* census.look(domid, 'cache');
+}
