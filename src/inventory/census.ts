@@ -41,6 +41,8 @@ export interface CensusOptions {
 
 export class Census {
   readonly holders: HolderMap;
+  /** Looks at a domain's unique id. */
+  uniqueIdLooks = 0;
   readonly next: NextDomid = new NextDomid();
   readonly awaiting: Awaiting = new Awaiting();
   readonly #mirror = new Mirror();
@@ -267,7 +269,7 @@ export class Census {
       known.dying ||
       known.uuid !== seen.uuid ||
       (known.shutdown && !seen.shutdown);
-    const uniqueId = mayBeOther ? this.#hypervisor.getUniqueId(info.domid) : known.uniqueId;
+    const uniqueId = mayBeOther ? this.#uniqueIdOf(info.domid) : known.uniqueId;
     const domain = uniqueId === undefined ? seen : { ...seen, uniqueId };
     return {
       domain,
@@ -275,6 +277,12 @@ export class Census {
       tombstone: isTombstone(info),
       same: !mayBeOther || this.#canBeSame(known, domain),
     };
+  }
+
+  #uniqueIdOf(domid: Domid): string | undefined {
+    const uniqueId = this.#hypervisor.getUniqueId(domid);
+    if (uniqueId !== undefined) this.uniqueIdLooks++;
+    return uniqueId;
   }
 
   /** Before 4.21 nothing tells two domains of one domid apart for certain. */

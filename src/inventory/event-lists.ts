@@ -51,7 +51,14 @@ export class EventLists {
   /** Events of `@introduceDomain`: a new domain, or one that was found before it was introduced. */
   async introduced(count: number): Promise<void> {
     this.events += count;
-    const found = await this.#looks.run(this.#guess());
+    let found = 0;
+    try {
+      found = await this.#looks.run(this.#guess());
+    } catch {
+      // The hypervisor refused: the list that follows is tried until it is made.
+      this.wantList();
+      return;
+    }
     // What was found earlier and awaits its introduction may be what this is about.
     if (found > 0 || this.#census.awaiting.any()) this.#takeOnCredit(count);
     else this.wantList();

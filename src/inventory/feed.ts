@@ -15,7 +15,7 @@ export class Feed {
   readonly #kept: (Change | undefined)[];
   #revision = 0;
   /** Called once each, at the next change or at the end. */
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #ended = false;
 
   /** @param capacity changes to keep. */
@@ -68,11 +68,17 @@ export class Feed {
     this.#wake();
   }
 
-  /** Resolves when there is a change after `revision`, or no more will come. */
-  async after(revision: number): Promise<void> {
-    if (this.#revision > revision || this.#ended) return;
+  /** Resolves when there is a change after `revision`, or no more will come, or `signal` is aborted. */
+  async after(revision: number, signal?: AbortSignal): Promise<void> {
+    if (this.#revision > revision || this.#ended || signal?.aborted === true) return;
     await new Promise<void>((resolve) => {
-      this.#waiting.push(resolve);
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+      signal?.addEventListener('abort', wake);
     });
   }
 
@@ -83,9 +89,6 @@ export class Feed {
   }
 
   #wake(): void {
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    for (const wake of this.#waiting) wake();
   }
 }

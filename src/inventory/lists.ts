@@ -11,6 +11,8 @@ export type ListReason = 'miss' | 'event' | 'connect' | 'timer' | 'zombie' | 'li
 
 /** What a finished list tells those who waited for it. */
 export interface ListOutcome extends ListSight {
+  /** Changes told of because of it. */
+  readonly changes: number;
   /** Made where somebody wanted it. */
   readonly snapshot: ListSnapshot | undefined;
 }
@@ -39,6 +41,8 @@ export interface MadeList {
   readonly reasons: ReadonlySet<ListReason>;
   readonly durationMs: number;
   readonly failed: boolean;
+  /** Changes that it was the first to show. */
+  readonly changes: number;
 }
 
 interface Queued {
@@ -123,11 +127,13 @@ export class Lists {
     clearTimeout(this.#timer);
     if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0) return;
     const wait = Math.min(...this.#queued.due.values()) - performance.now();
-    if (wait <= 0) this.#begin();
-    else this.#timer = setTimeout(() => this.#begin(), wait);
+    if (wait > 0) this.#timer = setTimeout(() => this.#begin(), wait);
+    // Not at once: whoever else asks in this turn shall share it.
+    else queueMicrotask(() => this.#begin());
   }
 
   #begin(): void {
+    if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0) return;
     const { due, waiters } = this.#queued;
     this.#queued = emptyQueue();
     this.#running = this.#list(due, waiters).then(() => {
@@ -151,7 +157,8 @@ export class Lists {
     const durationMs = performance.now() - began;
     this.lastDurationMs = durationMs;
     if (reason === 'miss') this.#nextMiss = performance.now() + durationMs * (1 / MISS_SHARE - 1);
-    onEnd({ reason, reasons, durationMs, failed: !result.made });
+    const changes = result.made ? result.outcome.changes : 0;
+    onEnd({ reason, reasons, durationMs, failed: !result.made, changes });
     for (const waiter of waiters) {
       if (result.made) waiter.done(result.outcome);
       else waiter.fail(result.error);
@@ -183,13 +190,14 @@ export class Lists {
     const { census, looks, feed } = this.#options;
     this.entries += list.length;
     this.lastLength = list.length;
+    const before = feed.revision;
     const sight = census.noteList(list, !reasons.has('connect'));
     census.endList();
     // At once, unless looks stall: then the doubtful ones come later, as changes to what the snapshot shows.
     const settled = looks.run(lookAgain(census, sight.doubtful));
     const wanted = [...waiters].some(({ wantsSnapshot }) => wantsSnapshot);
     const snapshot = wanted ? { ...census.snapshot(list), revision: feed.revision } : undefined;
-    return { ...sight, snapshot, settled };
+    return { ...sight, changes: feed.revision - before, snapshot, settled };
   }
 }
 

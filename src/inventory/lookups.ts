@@ -20,6 +20,10 @@ const DEFAULT_TIMEOUT_MS = 5000;
 /** How often the first of several holders may be gone once the last was read, before one that was read is given. */
 const CONFIRM_ROUNDS = 8;
 
+/** A list costs about as much as so many looks. */
+const LOOKS_OF_A_LIST = 8;
+const DOMAINS_A_LOOK = 16;
+
 const NOT_FOUND = { status: 'notFound' } as const;
 
 /** Called with the domain that a single look was the first to show with the UUID. */
@@ -56,6 +60,14 @@ export class Lookups {
     } catch (error) {
       return unavailable(error);
     }
+  }
+
+  /** An answer each, in order; of one list at most, which is made at once where it costs less than looks at all of them. */
+  async lookupMany(uuids: readonly Uuid[], options: LookupOptions = {}): Promise<LookupResult[]> {
+    const dear = uuids.length > LOOKS_OF_A_LIST + this.#census.count / DOMAINS_A_LOOK;
+    return dear
+      ? this.#lookupInList(uuids, options)
+      : Promise.all(uuids.map(async (uuid) => this.lookup(uuid, options)));
   }
 
   /** For the census: a single look was the first to show this domain with its UUID. */
@@ -134,13 +146,13 @@ export class Lookups {
   ): Promise<LookupResult> {
     return new Promise((resolve, reject) => {
       let over = false;
-      let leaveList = (): void => undefined;
-      let foundByList = (): void => undefined;
+      let leaveList: (() => void) | undefined;
+      let foundByList: (() => void) | undefined;
       const end = (settle: () => void): void => {
         if (over) return;
         over = true;
         clearTimeout(timer);
-        leaveList();
+        leaveList?.();
         leaveLooks();
         signal?.removeEventListener('abort', onAbort);
         settle();
@@ -163,7 +175,7 @@ export class Lookups {
             const verdict = this.#judge(uuid, outcome);
             if (verdict === 'look') settle(this.#confirm(uuid, 'list'));
             else answer(verdict);
-            if (verdict !== NOT_FOUND) foundByList();
+            if (verdict !== NOT_FOUND) foundByList?.();
           },
           fail,
         });
@@ -186,6 +198,54 @@ export class Lookups {
       }
       if (!over) foundByList = this.#hints.follow(uuid, answer);
     });
+  }
+
+  #lookupInList(uuids: readonly Uuid[], options: LookupOptions): Promise<LookupResult[]> {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+    const all = (result: LookupResult): LookupResult[] => uuids.map(() => result);
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => end(() => reject(signal?.reason as Error));
+      const timer = setTimeout(() => end(() => resolve(all(TIMEOUT))), timeoutMs);
+      signal?.addEventListener('abort', onAbort);
+      const leave = this.#lists.wait('miss', {
+        wantsSnapshot: true,
+        done: (outcome) => {
+          const judged = this.#judgeMany(uuids, outcome, options);
+          end(() => resolve(judged));
+        },
+        fail: (error) => end(() => resolve(all(unavailable(error)))),
+      });
+      const end = (settle: () => void): void => {
+        clearTimeout(timer);
+        leave();
+        signal?.removeEventListener('abort', onAbort);
+        settle();
+      };
+      if (signal?.aborted === true) onAbort();
+    });
+  }
+
+  #judgeMany(
+    uuids: readonly Uuid[],
+    { snapshot, doubtfulUuids }: ListOutcome,
+    options: LookupOptions,
+  ): Promise<LookupResult[]> {
+    const holders = new Map<Uuid, Domain | 'several'>();
+    for (const domain of snapshot?.domains ?? []) {
+      if (!domain.dying) holders.set(domain.uuid, holders.has(domain.uuid) ? 'several' : domain);
+    }
+    return Promise.all(
+      uuids.map(async (uuid): Promise<LookupResult> => {
+        const holder = holders.get(uuid);
+        // Several are to be read singly, and so is one that the list left in doubt.
+        if (holder === 'several' || (holder === undefined && doubtfulUuids.has(uuid))) {
+          return this.lookup(uuid, options);
+        }
+        return holder === undefined
+          ? NOT_FOUND
+          : { status: 'found', domain: holder, source: 'list' };
+      }),
+    );
   }
 
   #awaitHolder(uuid: Uuid, waiter: HolderWaiter): () => void {

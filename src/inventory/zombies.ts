@@ -20,8 +20,6 @@ export interface ZombiesOptions {
   readonly looks: Looks;
   /** A list instead of many looks. */
   readonly wantList: () => void;
-  /** A look failed. */
-  readonly onError: (error: unknown) => void;
   /** Longest time between two looks at one, ms. */
   readonly longestMs: number;
 }
@@ -60,7 +58,7 @@ export class Zombies {
   }
 
   async #visit(): Promise<void> {
-    const { census, looks, wantList, onError, longestMs } = this.#options;
+    const { census, wantList, longestMs } = this.#options;
     const now = performance.now();
     const due: Domid[] = [];
     for (const [domid, zombie] of this.#zombies) {
@@ -71,19 +69,20 @@ export class Zombies {
         due.push(domid);
       }
     }
-    if (due.length > LOOKS_OF_A_LIST + census.count / DOMAINS_A_LOOK) {
-      wantList();
-    } else {
-      try {
-        await looks.run(lookAt(census, due));
-      } catch (error) {
-        onError(error);
-      }
-    }
+    if (due.length > LOOKS_OF_A_LIST + census.count / DOMAINS_A_LOOK) wantList();
+    else await this.#lookAt(due);
     this.#schedule();
+  }
+
+  async #lookAt(domids: readonly Domid[]): Promise<void> {
+    try {
+      await this.#options.looks.run(lookAtEach(this.#options.census, domids));
+    } catch {
+      // The hypervisor refused: the next time is due already, and look-ups say what is wrong.
+    }
   }
 }
 
-function* lookAt(census: Census, domids: readonly Domid[]): LookSteps<void> {
+function* lookAtEach(census: Census, domids: readonly Domid[]): LookSteps<void> {
   for (const domid of domids) yield* census.look(domid, 'cache');
 }

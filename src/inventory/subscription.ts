@@ -1,0 +1,67 @@
+/** The feed for one reader at its own pace: a snapshot, or what followed a token, then every change. */
+import type { Domain } from '../domain.ts';
+import type { Change } from './change.ts';
+import { conflate } from './conflate.ts';
+import type { Feed, Token } from './feed.ts';
+
+/** All domains that the feed has told of, where a reader begins or has to begin again. */
+export interface SnapshotBatch {
+  /** `resync`: the changes since the reader's token, or since its last batch, can no longer be had. */
+  readonly kind: 'snapshot' | 'resync';
+  readonly domains: readonly Domain[];
+  readonly token: Token;
+}
+
+export interface ChangesBatch {
+  readonly kind: 'changes';
+  /** In order. */
+  readonly changes: readonly Change[];
+  /** The reader was slow: only what the changes come to in all is given. */
+  readonly conflated: boolean;
+  readonly token: Token;
+}
+
+export type FeedBatch = SnapshotBatch | ChangesBatch;
+
+export interface SubscribeOptions {
+  /** Begin with what followed this token, as a batch of before gave it. */
+  readonly token?: Token;
+  /** Ends the subscription. */
+  readonly signal?: AbortSignal;
+}
+
+/** A reader with more changes before it than this gets what they come to. */
+const CONFLATE_OVER = 1024;
+
+export type Snapshot = () => Promise<{ domains: readonly Domain[]; revision: number }>;
+
+/** @param snapshot fails where the hypervisor cannot be asked, and so does the subscription then. */
+export async function* follow(
+  feed: Feed,
+  snapshot: Snapshot,
+  { token, signal }: SubscribeOptions,
+): AsyncGenerator<FeedBatch, void, void> {
+  let revision = token === undefined ? undefined : feed.revisionOf(token);
+  let kind: SnapshotBatch['kind'] = token === undefined ? 'snapshot' : 'resync';
+
+  while (signal?.aborted !== true) {
+    const changes = revision === undefined ? undefined : feed.since(revision);
+    if (changes === undefined) {
+      // oxlint-disable-next-line no-await-in-loop -- one batch after the other is what this is for
+      const begin = await snapshot();
+      ({ revision } = begin);
+      yield { kind, domains: begin.domains, token: feed.tokenAt(revision) };
+      kind = 'resync';
+    } else if (changes.length > 0) {
+      ({ revision } = feed);
+      const conflated = changes.length > CONFLATE_OVER;
+      const batch = conflated ? conflate(changes) : changes;
+      yield { kind: 'changes', changes: batch, conflated, token: feed.token };
+    } else if (feed.ended) {
+      return;
+    } else {
+      // oxlint-disable-next-line no-await-in-loop
+      await feed.after(revision as number, signal);
+    }
+  }
+}
