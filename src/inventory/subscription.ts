@@ -44,6 +44,7 @@ export async function* follow(
   let revision = token === undefined ? undefined : feed.revisionOf(token);
   let kind: SnapshotBatch['kind'] = token === undefined ? 'snapshot' : 'resync';
 
+  // oxlint-disable-next-line no-unmodified-loop-condition -- the signal changes by itself
   while (signal?.aborted !== true) {
     const changes = revision === undefined ? undefined : feed.since(revision);
     if (changes === undefined) {
