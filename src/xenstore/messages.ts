@@ -1,0 +1,81 @@
+/** The words of xenstore's protocol: message types, error names and limits of `xen/include/public/io/xs_wire.h`. */
+
+/** `enum xsd_sockmsg_type`: the same numbers in every release; 20 was removed. A daemon answers ENOSYS to one it does not know. */
+export const XsdType = {
+  /** XS_CONTROL, called XS_DEBUG before 4.9. */
+  CONTROL: 0,
+  DIRECTORY: 1,
+  READ: 2,
+  GET_PERMS: 3,
+  WATCH: 4,
+  UNWATCH: 5,
+  TRANSACTION_START: 6,
+  TRANSACTION_END: 7,
+  INTRODUCE: 8,
+  RELEASE: 9,
+  GET_DOMAIN_PATH: 10,
+  WRITE: 11,
+  MKDIR: 12,
+  RM: 13,
+  SET_PERMS: 14,
+  /** Sent by the daemon alone, unasked, with req_id and tx_id 0. */
+  WATCH_EVENT: 15,
+  /** Sent by the daemon alone, with the req_id of what failed. */
+  ERROR: 16,
+  IS_DOMAIN_INTRODUCED: 17,
+  RESUME: 18,
+  SET_TARGET: 19,
+  RESET_WATCHES: 21,
+  /** C xenstored 4.9 on; oxenstored of the Xen tree never. */
+  DIRECTORY_PART: 22,
+  /** C xenstored 4.21 on, as the next. */
+  GET_FEATURE: 23,
+  SET_FEATURE: 24,
+  /** C xenstored 4.22 on, as the next. */
+  GET_QUOTA: 25,
+  SET_QUOTA: 26,
+  INVALID: 0xffff,
+} as const;
+
+export type XsdType = (typeof XsdType)[keyof typeof XsdType];
+
+const TYPE_NAMES = new Map<number, string>(
+  Object.entries(XsdType).map(([name, type]) => [type, name]),
+);
+
+/** The name of a message type as `READ`; `type N` for a number that is none. */
+export function typeName(type: number): string {
+  return TYPE_NAMES.get(type) ?? `type ${type}`;
+}
+
+/**
+ * What an ERROR message may carry: `xsd_errors` of `xs_wire.h` (EPERM since 4.17), and EQUOTA, which
+ * oxenstored sends though the header does not have it.
+ */
+export const XSD_ERRORS = [
+  'EINVAL',
+  'EACCES',
+  'EEXIST',
+  'EISDIR',
+  'ENOENT',
+  'ENOMEM',
+  'ENOSPC',
+  'EIO',
+  'ENOTEMPTY',
+  'ENOSYS',
+  'EROFS',
+  'EBUSY',
+  'EAGAIN',
+  'EISCONN',
+  'E2BIG',
+  'EPERM',
+  'EQUOTA',
+] as const;
+
+export type XsdError = (typeof XSD_ERRORS)[number];
+
+/** XENSTORE_PAYLOAD_MAX: the most bytes a message may carry behind its header. Only oxenstored's replies on sockets break it. */
+export const XENSTORE_PAYLOAD_MAX = 4096;
+
+/** XENSTORE_ABS_PATH_MAX: the longest absolute path, bytes without the NUL. */
+export const XENSTORE_ABS_PATH_MAX = 3072;
