@@ -20,3 +20,21 @@ export {
   SimulatedHypervisor,
   type SimulatedHypervisorOptions,
 } from './simulated-hypervisor.ts';
+export {
+  SimulatedXenstored,
+  type XenstoredCounters,
+  type XenstoredOptions,
+} from './simulated-xenstored.ts';
+export { type SpecialPath } from './store-watches.ts';
+export { type XenstoredFlavour } from './xenstored-connection.ts';
+export {
+  type BootStep,
+  type DestroyStep,
+  type ToolstackFlavour,
+  type Vm,
+  bootSteps,
+  bootVm,
+  destroySteps,
+  destroyVm,
+  tombstoneOf,
+} from './toolstack.ts';

@@ -124,6 +124,7 @@ export class SimulatedHost {
   readonly #allocator: DomidAllocator;
   readonly #uniqueIds: UniqueIds;
   readonly #listeners = new Set<HostListener>();
+  readonly #shutDownDomids = new Set<Domid>();
   #now = 0;
   #incarnations = 0;
 
@@ -154,6 +155,11 @@ export class SimulatedHost {
   /** The domain as it is now, undefined where there is none. The object changes with the domain. */
   get(domid: number): SimulatedDomain | undefined {
     return this.#domains[domid];
+  }
+
+  /** Domids of the domains that have shut down and are not yet gone. */
+  get shutDownDomids(): ReadonlySet<Domid> {
+    return this.#shutDownDomids;
   }
 
   /** Every domain that a list would show now, in ascending domid. */
@@ -280,6 +286,7 @@ export class SimulatedHost {
     this.#now++;
     this.#settleCpuTime(domain);
     domain.shutdownCode = undefined;
+    this.#shutDownDomids.delete(domain.domid);
     this.#changed(domain);
   }
 
@@ -457,6 +464,7 @@ export class SimulatedHost {
     if (domain.shutdownCode !== undefined) return;
     this.#settleCpuTime(domain);
     domain.shutdownCode = code & 0xff;
+    this.#shutDownDomids.add(domain.domid);
     this.#changed(domain);
   }
 
@@ -465,6 +473,7 @@ export class SimulatedHost {
     this.#now++;
     this.#domains[domain.domid] = undefined;
     this.#records.remove(domain.domid);
+    this.#shutDownDomids.delete(domain.domid);
     this.history?.recordGone(this.#now, domain.domid);
     // complete_domain_destroy raises it once more; who listens finds no domain any more.
     this.#raiseException(domain.domid);
