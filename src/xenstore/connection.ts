@@ -1,0 +1,303 @@
+/** One pipelined connection to xenstored: requests matched with replies, events with watches, and one end to all of it. */
+import type { Socket } from 'node:net';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import { connectSocket, errnoOf } from './connect.ts';
+import { typeName, XsdType } from './messages.ts';
+import { checkPayload } from './paths.ts';
+import { socketPaths, type XenstoreEnvironment } from './socket-path.ts';
+import { decodeStrings, MessageDecoder, MessageWriter } from './wire.ts';
+
+const CONNECT_TIMEOUT_MS = 5000;
+
+const REQ_ID_MAX = 0xffff_ffff;
+
+/** An error name as daemons send it. Names that `xs_wire.h` lacks are taken as they come: oxenstored has sent EQUOTA for years. */
+const ERROR_NAME = /^E[A-Z0-9]{1,30}$/;
+
+export interface ConnectOptions {
+  /** The socket. Default: where {@link environment} and Xen's own rules say. */
+  readonly socketPath?: string;
+  /** Default `process.env`. */
+  readonly environment?: XenstoreEnvironment;
+  /** How long a full queue (EAGAIN) is tried again, ms. Default 5000. */
+  readonly timeoutMs?: number;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
+}
+
+/** Makes a value of a reply's payload, which holds only until the decoder returns. */
+export type ReplyDecoder<T> = (payload: Buffer) => T;
+
+export interface WatchListener {
+  /** An event with this watch's token; `path` is of ASCII. */
+  readonly event: (path: string) => void;
+  /** The connection has ended; nothing follows. */
+  readonly end: (reason: XenError) => void;
+}
+
+interface Pending {
+  readonly type: XsdType;
+  readonly payload: string | Uint8Array;
+  readonly absentIsUndefined: boolean;
+  /** `performance.now()` when it was sent. */
+  readonly sinceMs: number;
+  readonly decode: ReplyDecoder<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Requests go out in one write a turn of the event loop and may be many at once. There is no time
+ * limit on a reply: a live update of the daemon is a silence of up to a minute; {@link oldestPendingMs}
+ * tells those who cannot wait. The socket is read whatever becomes of what was read, because an oxenstored with a
+ * client that does not read stops serving dom0 itself.
+ */
+export class XenstoreConnection {
+  /** Resolves, once, when the connection has ended, with the reason: `ERR_CLOSED` after {@link close}. Never rejects. */
+  readonly closed: Promise<XenError>;
+  readonly #socket: Socket;
+  readonly #writer: MessageWriter;
+  readonly #decoder: MessageDecoder;
+  readonly #pending = new Map<number, Pending>();
+  readonly #listeners = new Map<string, WatchListener>();
+  #resolveClosed: (reason: XenError) => void = () => {};
+  #reqId = 0;
+  #tokens = 0;
+  #flushDue = false;
+  #ended: XenError | undefined = undefined;
+
+  /** Takes over a connected socket. */
+  constructor(socket: Socket) {
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#socket = socket;
+    this.#writer = new MessageWriter((bytes) => socket.write(bytes));
+    this.#decoder = new MessageDecoder((type, reqId, _txId, payload) =>
+      this.#receive(type, reqId, payload),
+    );
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('error', (error) => this.#end(disconnected(errnoOf(error), error)));
+    socket.on('end', () => this.#end(disconnected(this.#cutShort())));
+    socket.on('close', () => this.#end(disconnected(this.#cutShort())));
+  }
+
+  /** @throws XenError `ERR_XENSTORE_UNREACHABLE` with the paths tried and what to do. */
+  static async open(options: ConnectOptions = {}): Promise<XenstoreConnection> {
+    const paths =
+      options.socketPath === undefined
+        ? socketPaths(options.environment ?? process.env)
+        : [options.socketPath];
+    return new XenstoreConnection(
+      await connectSocket(paths, options.timeoutMs ?? CONNECT_TIMEOUT_MS, options.signal),
+    );
+  }
+
+  /** How long the oldest unanswered request has waited, ms; 0 where none waits. */
+  get oldestPendingMs(): number {
+    for (const { sinceMs } of this.#pending.values()) return performance.now() - sinceMs;
+    return 0;
+  }
+
+  /** Requests without a reply yet. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Sends one request; resolves with what `decode` makes of its reply.
+   * @param payload strings with their NULs; at most 4096 bytes
+   * @throws XenError `ERR_XENSTORE_REPLY` with `errno` where the daemon says an error; `ERR_TOO_LARGE`;
+   *   `ERR_XENSTORE_DISCONNECTED`, `ERR_XENSTORE_PROTOCOL` or `ERR_CLOSED` where the connection has ended or ends.
+   */
+  request<T>(
+    type: XsdType,
+    txId: number,
+    payload: string | Uint8Array,
+    decode: ReplyDecoder<T>,
+  ): Promise<T> {
+    return this.#send(type, txId, payload, decode, false);
+  }
+
+  /** As {@link request}, with undefined for ENOENT. */
+  requestIfPresent<T>(
+    type: XsdType,
+    txId: number,
+    payload: string | Uint8Array,
+    decode: ReplyDecoder<T>,
+  ): Promise<T | undefined> {
+    return this.#send<T | undefined>(type, txId, payload, decode, true);
+  }
+
+  /**
+   * A token for one watch, and where its events go from now on. Taken before WATCH is sent, so that no
+   * event finds nobody, wherever it stands beside the reply.
+   * On an ended connection the listener is told so at once.
+   */
+  listen(listener: WatchListener): string {
+    const token = String(++this.#tokens);
+    if (this.#ended) listener.end(this.#ended);
+    else this.#listeners.set(token, listener);
+    return token;
+  }
+
+  /** Events with this token go nowhere from now on; some may still be under way. */
+  unlisten(token: string): void {
+    this.#listeners.delete(token);
+  }
+
+  /** Ends the connection, and with it all that is pending, with `ERR_CLOSED`. Resolves when the socket is closed. */
+  async close(): Promise<void> {
+    const reason = new XenError(ErrorCode.CLOSED, 'the connection to xenstored was closed');
+    this.#end(reason);
+    // Also where it had ended before: who calls after close is told of the close.
+    this.#ended = reason;
+    if (!this.#socket.closed)
+      await new Promise<void>((resolve) => this.#socket.once('close', resolve));
+  }
+
+  #send<T>(
+    type: XsdType,
+    txId: number,
+    payload: string | Uint8Array,
+    decode: ReplyDecoder<T>,
+    absentIsUndefined: boolean,
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#ended) throw this.#ended;
+      checkPayload(payload);
+      const reqId = this.#nextReqId();
+      this.#pending.set(reqId, {
+        type,
+        payload,
+        absentIsUndefined,
+        sinceMs: performance.now(),
+        decode,
+        resolve: resolve as (value: unknown) => void,
+        reject,
+      });
+      this.#writer.write(type, reqId, txId, payload);
+      if (this.#flushDue) return;
+      this.#flushDue = true;
+      queueMicrotask(() => {
+        this.#flushDue = false;
+        if (!this.#ended) this.#writer.flush();
+      });
+    });
+  }
+
+  /** Around the 32 bits, past 0, which events have, and past what still waits. */
+  #nextReqId(): number {
+    do this.#reqId = this.#reqId === REQ_ID_MAX ? 1 : this.#reqId + 1;
+    while (this.#pending.has(this.#reqId));
+    return this.#reqId;
+  }
+
+  #read(chunk: Buffer): void {
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      this.#end(
+        error instanceof XenError
+          ? error
+          : new XenError(ErrorCode.XENSTORE_PROTOCOL, 'a message of xenstored made no sense', {
+              cause: error,
+            }),
+      );
+    }
+  }
+
+  #receive(type: number, reqId: number, payload: Buffer): void {
+    // A listener may have closed the connection in the midst of a chunk.
+    if (this.#ended) return;
+    if (type === XsdType.WATCH_EVENT) this.#receiveEvent(payload);
+    else this.#receiveReply(type, reqId, payload);
+  }
+
+  #receiveEvent(payload: Buffer): void {
+    const [path, token] = decodeStrings(payload).strings;
+    if (path === undefined || token === undefined)
+      throw protocolError('sent a watch event without path and token');
+    try {
+      this.#listeners.get(token)?.event(path);
+    } catch (error) {
+      // A listener's fault is its own: neither the stream nor another's event may be lost by it.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  #receiveReply(type: number, reqId: number, payload: Buffer): void {
+    const pending = this.#pending.get(reqId);
+    if (!pending)
+      throw protocolError(`sent ${typeName(type)} for request ${reqId}, which was not made`);
+    if (type === XsdType.ERROR) {
+      this.#receiveError(reqId, pending, payload);
+      return;
+    }
+    if (type !== pending.type)
+      throw protocolError(`answered ${typeName(pending.type)} with ${typeName(type)}`);
+    const value = pending.decode(payload);
+    this.#pending.delete(reqId);
+    pending.resolve(value);
+  }
+
+  #receiveError(reqId: number, pending: Pending, payload: Buffer): void {
+    const errno = withoutNul(payload);
+    if (!ERROR_NAME.test(errno))
+      throw protocolError(`answered ${typeName(pending.type)} with an error that has no name`);
+    this.#pending.delete(reqId);
+    if (pending.absentIsUndefined && errno === 'ENOENT') pending.resolve(undefined);
+    else pending.reject(refused(pending, errno));
+  }
+
+  #cutShort(): string {
+    return this.#decoder.carriedBytes > 0 ? 'EOF in the midst of a message' : 'EOF';
+  }
+
+  /** The one place where a connection ends: every call that waits fails here, every watch ends here, once. */
+  #end(reason: XenError): void {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.#socket.destroy();
+    const pending = [...this.#pending.values()];
+    const listeners = [...this.#listeners.values()];
+    this.#pending.clear();
+    this.#listeners.clear();
+    for (const { reject } of pending) reject(reason);
+    for (const { end } of listeners) end(reason);
+    this.#resolveClosed(reason);
+  }
+}
+
+/** A reply's text. Some replies end in a NUL, others do not. */
+export function withoutNul(payload: Buffer): string {
+  const end = payload.at(-1) === 0 ? payload.length - 1 : payload.length;
+  return payload.toString('latin1', 0, end);
+}
+
+/** The error for what xenstored should not have sent. Thrown by a decoder, it ends the connection. */
+export function protocolError(what: string): XenError {
+  return new XenError(ErrorCode.XENSTORE_PROTOCOL, `xenstored ${what}; the connection is given up`);
+}
+
+function disconnected(how: string, cause?: Error): XenError {
+  return new XenError(
+    ErrorCode.XENSTORE_DISCONNECTED,
+    `the connection to xenstored ended (${how})`,
+    cause ? { errno: how, cause } : {},
+  );
+}
+
+function refused(pending: Pending, errno: string): XenError {
+  const what = typeName(pending.type);
+  const payload = pending.payload;
+  const subject = typeof payload === 'string' ? payload : Buffer.from(payload).toString('latin1');
+  const nul = subject.indexOf('\0');
+  const about = nul > 0 ? ` ${subject.slice(0, nul)}` : '';
+  return new XenError(ErrorCode.XENSTORE_REPLY, `xenstored refused ${what}${about}: ${errno}`, {
+    errno,
+    syscall: what,
+  });
+}

@@ -1,0 +1,50 @@
+/** Where xenstored's socket is, and what to say when it is not there. */
+import { ErrorCode, XenError } from '../xen-error.ts';
+
+/** `$rundir/xenstored/socket` with Xen's own rundir (`m4/paths.m4`), then with the distributions'. Most link the one to the other. */
+const USUAL_PATHS = ['/var/run/xenstored/socket', '/run/xenstored/socket'] as const;
+
+/** What of the environment says where the socket is (`tools/include/xen-tools/xenstore-common.h`). */
+export interface XenstoreEnvironment {
+  /** The socket itself. */
+  readonly XENSTORED_PATH?: string | undefined;
+  /** The directory it is in, as `socket`. */
+  readonly XENSTORED_RUNDIR?: string | undefined;
+}
+
+/** The paths to try, in order. What the environment names is the only one, as libxenstore has it: who set it wants that daemon and no other. */
+export function socketPaths(environment: XenstoreEnvironment): readonly string[] {
+  if (environment.XENSTORED_PATH) return [environment.XENSTORED_PATH];
+  if (environment.XENSTORED_RUNDIR) return [`${environment.XENSTORED_RUNDIR}/socket`];
+  return USUAL_PATHS;
+}
+
+export interface FailedConnect {
+  readonly path: string;
+  /** Name of the error number, as `ENOENT`. */
+  readonly errno: string;
+}
+
+/** The error for a xenstored that no path led to: the paths, what each said, and what to do. */
+export function unreachable(failed: readonly FailedConnect[], cause: unknown): XenError {
+  const tried = failed.map(({ path, errno }) => `${path} (${errno})`).join(', ');
+  const telling = failed.find(({ errno }) => errno !== 'ENOENT')?.errno ?? 'ENOENT';
+  return new XenError(
+    ErrorCode.XENSTORE_UNREACHABLE,
+    `xenstored does not answer; tried ${tried}. ${ADVICE[telling] ?? START_IT}`,
+    { errno: telling, syscall: 'connect', cause },
+  );
+}
+
+const START_IT =
+  'Start xenstored (or oxenstored), or say where its socket is in XENSTORED_PATH or XENSTORED_RUNDIR. ' +
+  'A host whose xenstore runs in a stub domain has no such socket; that is not supported';
+
+const NOT_ALLOWED = 'Only root may connect to it: run this as root, in dom0';
+
+const ADVICE: Readonly<Record<string, string>> = {
+  EACCES: NOT_ALLOWED,
+  EPERM: NOT_ALLOWED,
+  EAGAIN: 'Its queue of new connections stayed full: it hangs, or is swamped',
+  ECONNREFUSED: `The socket is there and nobody listens on it: xenstored has died. ${START_IT}`,
+};
