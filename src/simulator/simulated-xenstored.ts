@@ -8,7 +8,12 @@ import { type XsdError, typeName } from '../xenstore/messages.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 import { StoreTree } from './store-tree.ts';
 import { type SpecialPath, StoreWatches } from './store-watches.ts';
-import { type Daemon, XenstoredConnection, type XenstoredFlavour } from './xenstored-connection.ts';
+import {
+  type Daemon,
+  FEATURE_WATCHDEPTH,
+  XenstoredConnection,
+  type XenstoredFlavour,
+} from './xenstored-connection.ts';
 
 const DOM0 = 0;
 
@@ -81,7 +86,7 @@ export class SimulatedXenstored {
     this.socketPath = socketPath;
     this.#directory = directory;
     this.flavour = flavour;
-    this.#watches = new StoreWatches(flavour === 'oxenstored');
+    this.#watches = this.#newWatches();
     this.#tree = new StoreTree((change) => this.#watches.fire(change));
     this.#daemon = this.#newDaemon();
     this.#stopListening = host.listen({
@@ -232,7 +237,7 @@ export class SimulatedXenstored {
   /** Another daemon on the same socket: an empty store, and no domain that it was told of. */
   async startAgain(): Promise<void> {
     await this.stop();
-    this.#watches = new StoreWatches(this.flavour === 'oxenstored');
+    this.#watches = this.#newWatches();
     this.#tree = new StoreTree((change) => this.#watches.fire(change));
     // C xenstored makes the node and leaves it empty; oxenstored says there where its program is.
     this.#tree.write(
@@ -257,11 +262,22 @@ export class SimulatedXenstored {
 
   // --- within ---
 
+  get #features(): number | undefined {
+    return this.flavour === 'C' ? this.#host.profile.xenstoreFeatures : undefined;
+  }
+
+  #newWatches(): StoreWatches {
+    return new StoreWatches({
+      tellsOfMissing: this.flavour === 'oxenstored',
+      namesDomains: ((this.#features ?? 0) & FEATURE_WATCHDEPTH) !== 0,
+    });
+  }
+
   #newDaemon(): Daemon {
     const { flavour, counters } = this;
     return {
       flavour,
-      features: flavour === 'C' ? this.#host.profile.xenstoreFeatures : undefined,
+      features: this.#features,
       tree: this.#tree,
       watches: this.#watches,
       nextTransactionId: () => ++this.#transactionId,

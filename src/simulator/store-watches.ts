@@ -16,9 +16,12 @@ export class StoreWatches {
   readonly #byPath = new Map<string, Set<Watch>>();
   /** oxenstored tells a watch below a removed node even where nothing was; C only where its node went. */
   readonly #tellsOfMissing: boolean;
+  /** `@releaseDomain/7` is a path that events come for; before, it was taken and nothing ever came. */
+  readonly #namesDomains: boolean;
 
-  constructor(tellsOfMissing: boolean) {
-    this.#tellsOfMissing = tellsOfMissing;
+  constructor(daemon: { readonly tellsOfMissing: boolean; readonly namesDomains: boolean }) {
+    this.#tellsOfMissing = daemon.tellsOfMissing;
+    this.#namesDomains = daemon.namesDomains;
   }
 
   add(watch: Watch): void {
@@ -53,6 +56,7 @@ export class StoreWatches {
       if (depth === undefined) send(path);
       else if (depth > 0) send(named);
     }
+    if (!this.#namesDomains) return;
     for (const { send } of this.#byPath.get(named) ?? []) send(named);
   }
 

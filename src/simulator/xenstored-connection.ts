@@ -33,7 +33,7 @@ export interface Daemon {
 }
 
 /** XENSTORE_SERVER_FEATURE_WATCHDEPTH */
-const FEATURE_WATCHDEPTH = 4;
+export const FEATURE_WATCHDEPTH = 4;
 const NODE_PATH = /^\/(?:[A-Za-z0-9\-_@]+(?:\/[A-Za-z0-9\-_@]+)*)?$/;
 const SPECIAL_PATH = /^@[A-Za-z0-9\-_@]+(?:\/[A-Za-z0-9\-_@]+)*$/;
 const DECIMAL = /^\d{1,10}$/;
