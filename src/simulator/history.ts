@@ -38,8 +38,7 @@ class Spans<T extends Span> {
   end(span: Ended<T>, step: number): void {
     span.to = step;
     this.lasting.splice(this.lasting.indexOf(span), 1);
-    // What began and ended within one step was never to be seen.
-    if (span.from < step) this.ended.push(span);
+    this.ended.push(span);
   }
 
   /** Those that share an instant with `from`..`to`, both included. */
@@ -73,7 +72,7 @@ export class HostHistory {
     return this.#knownSince;
   }
 
-  /** For the host: from `step` on, the domain is as told. */
+  /** For the host: from `step` on, the domain is as told. Each change has a step of its own, and an end before its domid is another's. */
   record(step: number, domain: Omit<DomainState, keyof Span>): void {
     const { incarnation, domid, uuid, dying, paused, shutdownCode } = domain;
     let states = this.#states.get(domid);
@@ -90,7 +89,7 @@ export class HostHistory {
       from: step,
       to: Infinity,
     });
-    const held = last !== undefined && !last.dying && last.incarnation === incarnation;
+    const held = last !== undefined && !last.dying;
     if (held && !dying && last.uuid === uuid) return;
     if (held) this.#endHolding(last, step);
     if (dying) return;
@@ -105,7 +104,7 @@ export class HostHistory {
     const last = states?.lasting[0];
     if (states === undefined || last === undefined) return;
     states.end(last, step);
-    if (!last.dying) this.#endHolding(last, step);
+    this.#endHolding(last, step);
   }
 
   #endHolding({ uuid, incarnation }: DomainState, step: number): void {

@@ -145,9 +145,8 @@ export class SimulatedHypervisor implements Hypervisor {
     this.#closed ??= new Promise((resolve) => {
       this.#idle = resolve;
       // The first of each is running; the others had not begun.
-      for (const { fail } of this.#lists.splice(this.#walk === undefined ? 0 : 1))
-        fail(closedError());
-      for (const { fail } of this.#looks.splice(this.#looking ? 1 : 0)) fail(closedError());
+      for (const { fail } of this.#lists.splice(1)) fail(closedError());
+      for (const { fail } of this.#looks.splice(1)) fail(closedError());
       this.#tellIdle();
     });
     return this.#closed;

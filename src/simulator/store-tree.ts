@@ -119,16 +119,11 @@ export class StoreTree extends StoreView {
     return new StoreTransaction(this);
   }
 
-  /** For a transaction that commits. */
-  take(nodes: ReadonlyMap<string, StoreNode | undefined>, changes: readonly StoreChange[]): void {
+  /** For a transaction that commits: its nodes are the tree's from here on. */
+  take(nodes: ReadonlyMap<string, MutableNode | undefined>, changes: readonly StoreChange[]): void {
     for (const [path, node] of nodes) {
       if (node === undefined) this.#nodes.delete(path);
-      else
-        this.#nodes.set(path, {
-          ...node,
-          children: new Set(node.children),
-          generation: ++this.#generation,
-        });
+      else this.#nodes.set(path, { ...node, generation: ++this.#generation });
     }
     for (const change of changes) this.#onChange(change);
   }

@@ -6,6 +6,7 @@ import {
   SimulatedHypervisor,
   type HostOptions,
 } from '../../src/simulator/index.ts';
+import { parseUuid } from '../../src/uuid.ts';
 import { RELEASES, domidsOf, errnoOf, listAll, torn, uuidOf } from './helpers.ts';
 
 function open(options: HostOptions = {}): { host: SimulatedHost; xen: SimulatedHypervisor } {
@@ -58,6 +59,7 @@ describe('domids', () => {
     host.createDomain({ domid: 1 });
     host.createDomain({ domid: 3 });
     expect([host.createDomain(), host.createDomain(), host.createDomain()]).toEqual([32_751, 2, 4]);
+    expect(open({ rover: DOMID_FIRST_RESERVED - 1 }).host.createDomain()).toBe(1);
   });
 
   test('one named by the toolstack is taken if free (EEXIST else), and does not move the rover', () => {
@@ -90,7 +92,43 @@ describe.each(RELEASES)('creation on %s', (release) => {
     const { host, xen } = open({ release });
     const domid = host.createDomain({ uuid: uuidOf(1), hvm: false });
     expect(flagsOf(xen, domid)).toBe('0xffff0008');
-    expect(xen.getDomainInfo(domid)?.toDomain()).toMatchObject({ vcpus: 0, uuid: uuidOf(1) });
+    expect(xen.getDomainInfo(domid)?.toDomain()).toMatchObject({
+      vcpus: 0,
+      memoryBytes: 4096,
+      uuid: uuidOf(1),
+    });
+  });
+
+  test('a record is that of the release, byte for byte', () => {
+    const { host } = open({ release });
+    const uuid = parseUuid('00112233-4455-6677-8899-aabbccddeeff');
+    const domid = host.createDomain({ uuid, hvm: false, ssidref: 3, cpupool: 2 });
+    const { recordBytes } = host.profile;
+    const record = new Int32Array(recordBytes >> 2);
+    host.copyRecord(domid, record, 0);
+    const want = [
+      '01000000 0800ffff 0100000000000000 0000000000000000 0000000000000000 0000000000000000',
+      '0000000000000000 0000000000000000 0000000000000000 00000000 ffffffff 03000000',
+      '00112233445566778899aabbccddeeff 02000000',
+    ];
+    expect(Buffer.from(record.buffer).toString('hex')).toBe(
+      want
+        .join('')
+        .replaceAll(' ', '')
+        .padEnd(2 * recordBytes, '0'),
+    );
+  });
+
+  test('nothing of a domain is left in the record of the next with its domid', () => {
+    const { host, xen } = open({ release });
+    const domid = host.createDomain({ uuid: uuidOf(1), vcpus: 2 });
+    const fresh = xen.getDomainInfo(domid)?.toDomain();
+    host.unpause(domid);
+    host.createDomain();
+    host.shutdown(domid, 3);
+    host.destroy(domid);
+    host.createDomain({ domid, uuid: uuidOf(1) });
+    expect(xen.getDomainInfo(domid)?.toDomain()).toEqual(fresh);
   });
 
   test('an HVM domain says so, and that it has HAP', () => {
@@ -115,6 +153,7 @@ describe.each(RELEASES)('creation on %s', (release) => {
   test(`lists show a new domain ${late ? 'with a zero handle, then half of it' : 'with its whole handle at once'}`, async () => {
     const { host, xen } = open({ release });
     const write = host.beginCreate({ uuid: uuidOf(1) });
+    expect(write.done).toBe(!late);
     const seen = [(await listAll(xen))[1]?.uuid];
     write.step();
     seen.push((await listAll(xen))[1]?.uuid);
@@ -201,6 +240,9 @@ describe('a life', () => {
     host.resume(domid);
     expect(xen.getDomainInfo(domid)?.toDomain().shutdown).toBe(false);
     expect([...host.shutDownDomids]).toEqual([]);
+    host.shutdown(domid, 0);
+    host.destroy(domid);
+    expect([...host.shutDownDomids]).toEqual([]);
   });
 
   test('suspend is shutdown code 2', () => {
@@ -234,6 +276,16 @@ describe('a life', () => {
     expect(host.release(domid)).toBe(false);
     expect(host.release(domid)).toBe(true);
     expect(xen.getDomainInfo(domid)).toBeUndefined();
+  });
+
+  test('who dies is there until its own reference is dropped, held or not', () => {
+    const { host, xen } = open();
+    const domid = host.createDomain();
+    host.die(domid);
+    host.hold(domid);
+    expect(host.release(domid)).toBe(false);
+    expect(xen.getDomainInfo(domid)?.dying).toBe(true);
+    expect(host.reap(domid)).toBe(true);
   });
 
   test('letting go of a live domain does not end it', () => {

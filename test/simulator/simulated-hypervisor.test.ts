@@ -191,6 +191,18 @@ describe('lists', () => {
     ]);
   });
 
+  test('end with the last domain there is, and not later', async () => {
+    const { host, xen } = open({ release: '4.22' }, 'manual');
+    for (let index = 1; index < 300; index++) host.createDomain({ uuid: uuidOf(index) });
+    const list = listAll(xen);
+    expect([xen.stepList(60), xen.stepList(60), xen.stepList(179)]).toEqual([false, false, false]);
+    expect(xen.stepList(1)).toBe(true);
+    xen.deliverList();
+    expect((await list).map(({ uuid }) => uuid).slice(1)).toEqual(
+      Array.from({ length: 299 }, (_, index) => uuidOf(index + 1)),
+    );
+  });
+
   test('each entry is a step of the host', async () => {
     const { host, xen } = open();
     for (let count = 0; count < 9; count++) host.createDomain();

@@ -195,10 +195,11 @@ describe.each(FLAVOURS)('watches of %s', (flavour) => {
     const { client, xenstored } = await open(flavour);
     xenstored.write('/a/b/c', '');
     await client.ask(Type.WATCH, ['/', 't']);
+    await client.ask(Type.WATCH, ['/a/b', 'u']);
     await client.news();
     xenstored.remove('/a/b');
     xenstored.remove('/a/none');
-    expect(await client.news()).toEqual(['/a/b|t|']);
+    expect(await client.news()).toEqual(['/a/b|u|', '/a/b|t|']);
   });
 
   test(`removal above a watch is an event with its own path${flavour === 'C' ? ', if there was such a node' : ''}`, async () => {
@@ -254,6 +255,20 @@ describe.each(FLAVOURS)('watches of %s', (flavour) => {
     expect(await other.news()).toEqual(['/a|t|']);
   });
 
+  test('a client that goes takes its watches with it', async () => {
+    const { client, xenstored } = await open(flavour);
+    const other = await connect(xenstored);
+    await other.ask(Type.WATCH, ['/a', 't']);
+    other.close();
+    while (xenstored.connections > 1) {
+      // oxlint-disable-next-line no-await-in-loop
+      await client.news();
+    }
+    const { events } = xenstored.counters;
+    xenstored.write('/a', 'x');
+    expect(xenstored.counters.events).toBe(events);
+  });
+
   test('three strings are EINVAL before 4.22', async () => {
     const { client } = await open(flavour);
     expect(await client.ask(Type.WATCH, ['/a', 't', '1'])).toBe('!EINVAL|');
@@ -306,6 +321,24 @@ describe.each(FLAVOURS)('transactions of %s', (flavour) => {
       expect(xenstored.read('/written')).toBeUndefined();
       xenstored.remove('/none');
     }
+  });
+
+  test('so it is where the change came between two of its reads', async () => {
+    const { client, xenstored } = await open(flavour);
+    xenstored.write('/a', '1');
+    const txId = await begin(client);
+    await client.ask(Type.READ, ['/a'], txId);
+    xenstored.write('/a', '2');
+    await client.ask(Type.READ, ['/a'], txId);
+    expect(await client.ask(Type.TRANSACTION_END, ['T'], txId)).toBe('!EAGAIN|');
+  });
+
+  test('a child made in one that is dropped is in no directory', async () => {
+    const { client, xenstored } = await open(flavour);
+    const txId = await begin(client);
+    await client.askRaw(Type.WRITE, '/tool/child\0x', txId);
+    await client.ask(Type.TRANSACTION_END, ['F'], txId);
+    expect(xenstored.directory('/tool')).toEqual(['xenstored']);
   });
 
   test('what another changed elsewhere does not disturb it', async () => {
@@ -560,13 +593,15 @@ describe('faults', () => {
 
   test('stopped, it hangs up and refuses; started again, it has an empty store and knows no domain', async () => {
     const { host, xenstored, client } = await open();
-    const domid = host.createDomain();
-    host.introduce(domid);
+    const [domid, other] = [host.createDomain(), host.createDomain()];
+    for (const each of [domid, other]) host.introduce(each);
     xenstored.write('/a', 'x');
     await xenstored.stop();
     await client.ended();
     await expect(RawClient.connect(xenstored.socketPath)).rejects.toThrow();
     host.introduce(host.createDomain());
+    host.destroy(other);
+    expect(xenstored.counters).toMatchObject({ introduceEvents: 2, releaseEvents: 0 });
     xenstored.write('/a', 'y');
     await xenstored.startAgain();
     const again = await connect(xenstored);
