@@ -55,6 +55,8 @@ function connectOnce(path: string): Promise<Socket> {
 
 /** The name of the error number in an error of Node's own. */
 export function errnoOf(error: unknown): string {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  // No instanceof: in a test's realm, Node's own errors are of another Error.
+  const code: unknown =
+    typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : 'unknown';
 }

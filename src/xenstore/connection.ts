@@ -61,13 +61,18 @@ export class XenstoreConnection {
   readonly #pending = new Map<number, Pending>();
   readonly #listeners = new Map<string, WatchListener>();
   #resolveClosed: (reason: XenError) => void = () => {};
+  readonly #reqIdMax: number;
   #reqId = 0;
   #tokens = 0;
   #flushDue = false;
   #ended: XenError | undefined = undefined;
 
-  /** Takes over a connected socket. */
-  constructor(socket: Socket) {
+  /**
+   * Takes over a connected socket.
+   * @param reqIdMax after which req_ids begin anew. A u32; a test has no time to wait for its end.
+   */
+  constructor(socket: Socket, reqIdMax: number = REQ_ID_MAX) {
+    this.#reqIdMax = reqIdMax;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -186,9 +191,9 @@ export class XenstoreConnection {
     });
   }
 
-  /** Around the 32 bits, past 0, which events have, and past what still waits. */
+  /** Begins anew after the last, past 0, which events have, and past what still waits. */
   #nextReqId(): number {
-    do this.#reqId = this.#reqId === REQ_ID_MAX ? 1 : this.#reqId + 1;
+    do this.#reqId = this.#reqId === this.#reqIdMax ? 1 : this.#reqId + 1;
     while (this.#pending.has(this.#reqId));
     return this.#reqId;
   }

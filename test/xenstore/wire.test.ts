@@ -1,6 +1,6 @@
 /** The wire layer against bytes written by hand, whole and in every kind of pieces. */
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { XSD_ERRORS, XsdType, typeName } from '../../src/xenstore/messages.ts';
 import {
   decodeStrings,
@@ -166,7 +166,6 @@ describe.each(STREAMS)('decoding $name', ({ whole, seen }) => {
       fc.property(fc.array(fc.nat(whole.length), { maxLength: 20 }), (at) => {
         expect(decode(cut(whole, at))).toEqual(seen);
       }),
-      { verbose: 1 },
     );
   });
 
@@ -205,7 +204,6 @@ describe('decoding', () => {
           expect(decode(cut(whole, at))).toEqual(messages);
         },
       ),
-      { verbose: 1 },
     );
   });
 
@@ -262,7 +260,6 @@ describe('decoding', () => {
           expect(error).toMatchObject({ code: ErrorCode.XENSTORE_PROTOCOL });
         }
       }),
-      { verbose: 1 },
     );
   });
 
