@@ -1,0 +1,139 @@
+/**
+ * The dominfo records of every domain of a host, kept written so that a look only copies them.
+ * Record N is domid N's; the ascending order of a list is kept beside them.
+ */
+import { DOMID_FIRST_RESERVED } from '../domain.ts';
+import { DominfoOffset } from '../hypervisor/layout.ts';
+
+/** Offsets in 32-bit words. */
+const FLAGS = DominfoOffset.flags >> 2;
+const TOT_PAGES = DominfoOffset.totPages >> 2;
+const MAX_PAGES = DominfoOffset.maxPages >> 2;
+const CPU_TIME = DominfoOffset.cpuTime >> 2;
+const NR_ONLINE_VCPUS = DominfoOffset.nrOnlineVcpus >> 2;
+const MAX_VCPU_ID = DominfoOffset.maxVcpuId >> 2;
+const SSIDREF = DominfoOffset.ssidref >> 2;
+const HANDLE = DominfoOffset.handle >> 2;
+const CPUPOOL = DominfoOffset.cpupool >> 2;
+
+const FIRST_ROOM = 64;
+const UINT32 = 2 ** 32;
+
+export class DomainRecords {
+  /** Distance of two records, in words. */
+  readonly words: number;
+  #memory: Int32Array;
+  /** The domids in use, ascending, in the first `#count` places. */
+  readonly #order = new Uint16Array(DOMID_FIRST_RESERVED);
+  #count = 0;
+
+  constructor(recordBytes: number) {
+    this.words = recordBytes >> 2;
+    this.#memory = new Int32Array(FIRST_ROOM * this.words);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The domid at place `index` of the ascending order. */
+  domidAt(index: number): number {
+    return this.#order[index] ?? 0;
+  }
+
+  /** Place of the first domid that is `domid` or higher; `count` where there is none. */
+  placeOf(domid: number): number {
+    const newest = this.#count - 1;
+    if (newest < 0 || (this.#order[newest] ?? 0) < domid) return this.#count;
+    let low = 0;
+    let high = newest;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#order[middle] ?? 0) < domid) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** A record for `domid`, all zeroes but for its domid and the ~0 that Xen has in max_vcpu_id without vCPUs. */
+  add(domid: number): void {
+    const place = this.placeOf(domid);
+    this.#order.copyWithin(place + 1, place, this.#count);
+    this.#order[place] = domid;
+    this.#count++;
+    this.#makeRoom(domid);
+    const at = domid * this.words;
+    this.#memory.fill(0, at, at + this.words);
+    this.#memory[at] = domid;
+    this.#memory[at + MAX_VCPU_ID] = -1;
+  }
+
+  remove(domid: number): void {
+    const place = this.placeOf(domid);
+    this.#order.copyWithin(place, place + 1, this.#count);
+    this.#count--;
+  }
+
+  /** Copies the record of `domid` to word `to` of `target`. */
+  copy(domid: number, target: Int32Array, to: number): void {
+    const memory = this.#memory;
+    const words = this.words;
+    const at = domid * words;
+    for (let word = 0; word < words; word++) target[to + word] = memory[at + word] ?? 0;
+  }
+
+  setFlags(domid: number, flags: number): void {
+    this.#memory[domid * this.words + FLAGS] = flags;
+  }
+
+  setCpuTime(domid: number, nanoseconds: number): void {
+    const at = domid * this.words + CPU_TIME;
+    this.#memory[at] = (nanoseconds % UINT32) | 0;
+    this.#memory[at + 1] = (nanoseconds / UINT32) | 0;
+  }
+
+  setVcpus(domid: number, vcpus: number): void {
+    const at = domid * this.words;
+    this.#memory[at + NR_ONLINE_VCPUS] = vcpus;
+    this.#memory[at + MAX_VCPU_ID] = vcpus - 1;
+  }
+
+  setPages(domid: number, held: number, most: number): void {
+    const at = domid * this.words;
+    this.#memory[at + TOT_PAGES] = held;
+    this.#memory[at + MAX_PAGES] = most;
+  }
+
+  setSsidref(domid: number, ssidref: number): void {
+    this.#memory[domid * this.words + SSIDREF] = ssidref;
+  }
+
+  setCpupool(domid: number, cpupool: number): void {
+    this.#memory[domid * this.words + CPUPOOL] = cpupool;
+  }
+
+  setHandleWord(domid: number, word: number, value: number): void {
+    this.#memory[domid * this.words + HANDLE + word] = value;
+  }
+
+  handleWord(domid: number, word: number): number {
+    return this.#memory[domid * this.words + HANDLE + word] ?? 0;
+  }
+
+  /** The handle as it stands there now, torn or not. */
+  handleView(domid: number): DataView {
+    return new DataView(this.#memory.buffer, (domid * this.words + HANDLE) << 2, 16);
+  }
+
+  #makeRoom(domid: number): void {
+    const needed = (domid + 1) * this.words;
+    if (needed <= this.#memory.length) return;
+    const room = Math.min(
+      Math.max(needed, 2 * this.#memory.length),
+      DOMID_FIRST_RESERVED * this.words,
+    );
+    const grown = new Int32Array(room);
+    grown.set(this.#memory);
+    this.#memory = grown;
+  }
+}

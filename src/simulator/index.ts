@@ -1,0 +1,40 @@
+/** A Xen host in memory: to test what asks a Xen host, and to show it where there is none. */
+export { type DomidPolicy } from './domid-allocator.ts';
+export { type DomainState, type Holding, type HostHistory, type Span } from './history.ts';
+export { type HypercallErrno, type HypercallKind } from './hypercall-faults.ts';
+export { PROFILES, type Profile, type Release } from './profile.ts';
+export {
+  type CreateOptions,
+  type HandleWrite,
+  type HostListener,
+  type HostOptions,
+  NIL_UUID,
+  type SimulatedDomain,
+  SimulatedHost,
+  type Stage,
+} from './simulated-host.ts';
+export {
+  type HypercallCounters,
+  type ListPacing,
+  type RunningList,
+  SimulatedHypervisor,
+  type SimulatedHypervisorOptions,
+} from './simulated-hypervisor.ts';
+export {
+  SimulatedXenstored,
+  type XenstoredCounters,
+  type XenstoredOptions,
+} from './simulated-xenstored.ts';
+export { type SpecialPath } from './store-watches.ts';
+export { type XenstoredFlavour } from './xenstored-connection.ts';
+export {
+  type BootStep,
+  type DestroyStep,
+  type ToolstackFlavour,
+  type Vm,
+  bootSteps,
+  bootVm,
+  destroySteps,
+  destroyVm,
+  tombstoneOf,
+} from './toolstack.ts';
