@@ -93,9 +93,8 @@ export class EventLists {
       return;
     }
     const retryMs = Math.min(RETRY_FIRST_MS * 2 ** this.#failures++, RETRY_MOST_MS);
-    for (const missed of ['event', 'connect', 'zombie'] as const) {
-      if (reasons.has(missed)) this.#lists.want(missed, performance.now() + retryMs);
-    }
+    const retry = reasons.has('connect') ? 'connect' : 'event';
+    this.#lists.want(retry, performance.now() + retryMs);
   }
 
   close(): void {

@@ -28,7 +28,7 @@ export interface InventoryOptions {
   readonly xenstore?: (() => Promise<XenstoreSession>) | false;
   /** UUIDs to remember. Default and most useful: room for every domain a host can have. Fewer cost lists. */
   readonly maxUuids?: number;
-  /** How often to list all domains though nothing calls for it, ms. Default 60,000. */
+  /** How often to list all domains though nothing calls for it, ms, up to 2^31 - 1. Default 60,000. */
   readonly listIntervalMs?: number;
 }
 

@@ -158,13 +158,17 @@ export class Lookups {
         settle();
       };
       const answer = (result: LookupResult): void => end(() => resolve(result));
-      const fail = (error: unknown): void => answer(unavailable(error));
+      const fail = (error: unknown): void =>
+        end(() => {
+          if (error instanceof XenError) resolve(unavailable(error));
+          else reject(error as Error);
+        });
       const onAbort = (): void => end(() => reject(signal?.reason as Error));
-      /** Looks that may be made off the event loop; nothing found means that it takes another list. */
-      const settle = (steps: LookSteps<LookupResult | undefined>): void => {
+      /** Looks are never made in the middle of the look, or the list, that led to them. */
+      const confirm = (source: Source, otherwise: () => void): void => {
         Promise.resolve()
-          .then(() => this.#looks.run(steps))
-          .then((result) => (result === undefined ? waitForList() : answer(result)))
+          .then(() => this.#looks.run(this.#confirm(uuid, source)))
+          .then((result) => (result === undefined ? otherwise() : answer(result)))
           .catch(fail);
       };
       const waitForList = (): void => {
@@ -173,9 +177,9 @@ export class Lookups {
           wantsSnapshot: false,
           done: (outcome) => {
             const verdict = this.#judge(uuid, outcome);
-            if (verdict === 'look') settle(this.#confirm(uuid, 'list'));
-            else answer(verdict);
             if (verdict !== NOT_FOUND) foundByList?.();
+            if (verdict === 'look') confirm('list', waitForList);
+            else answer(verdict);
           },
           fail,
         });
@@ -185,8 +189,7 @@ export class Lookups {
       signal?.addEventListener('abort', onAbort);
       const leaveLooks = this.#awaitHolder(uuid, (domain, source) => {
         const several = (this.#census.holders.get(uuid)?.domids.length ?? 0) > 1;
-        // Not in the middle of the look that showed it.
-        if (several) settle(this.#confirm(uuid, source));
+        if (several) confirm(source, () => undefined);
         else answer({ status: 'found', domain, source });
       });
       if (signal?.aborted === true) onAbort();
@@ -227,9 +230,10 @@ export class Lookups {
 
   #judgeMany(
     uuids: readonly Uuid[],
-    { snapshot, doubtfulUuids }: ListOutcome,
+    { snapshot, doubtful, doubtfulUuids }: ListOutcome,
     options: LookupOptions,
   ): Promise<LookupResult[]> {
+    const inDoubt = new Set(doubtful);
     const holders = new Map<Uuid, Domain | 'several'>();
     for (const domain of snapshot?.domains ?? []) {
       if (!domain.dying) holders.set(domain.uuid, holders.has(domain.uuid) ? 'several' : domain);
@@ -237,12 +241,10 @@ export class Lookups {
     return Promise.all(
       uuids.map(async (uuid): Promise<LookupResult> => {
         const holder = holders.get(uuid);
-        // Several are to be read singly, and so is one that the list left in doubt.
-        if (holder === 'several' || (holder === undefined && doubtfulUuids.has(uuid))) {
-          return this.lookup(uuid, options);
-        }
-        return holder === undefined
-          ? NOT_FOUND
+        if (holder === undefined && !doubtfulUuids.has(uuid)) return NOT_FOUND;
+        // Several are to be read singly, and so is what the list left in doubt.
+        return holder === undefined || holder === 'several' || inDoubt.has(holder.domid)
+          ? this.lookup(uuid, options)
           : { status: 'found', domain: holder, source: 'list' };
       }),
     );

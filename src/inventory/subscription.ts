@@ -48,6 +48,7 @@ export async function* follow(
   while (signal?.aborted !== true) {
     const changes = revision === undefined ? undefined : feed.since(revision);
     if (changes === undefined) {
+      if (feed.ended) return;
       // oxlint-disable-next-line no-await-in-loop -- one batch after the other is what this is for
       const begin = await snapshot();
       ({ revision } = begin);
