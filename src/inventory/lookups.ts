@@ -161,7 +161,7 @@ export class Lookups {
       const fail = (error: unknown): void =>
         end(() => {
           if (error instanceof XenError) resolve(unavailable(error));
-          else reject(error as Error);
+          else reject(error);
         });
       const onAbort = (): void => end(() => reject(signal?.reason as Error));
       /** Looks are never made in the middle of the look, or the list, that led to them. */

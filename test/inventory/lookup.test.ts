@@ -24,9 +24,9 @@ describe('a look-up', () => {
   it('of a known domain costs one hypercall', async () => {
     const host = new SimulatedHost();
     const domid = host.createDomain({ uuid: A });
-    const { inventory: it, hypervisor } = await open(host);
+    const { inventory: asked, hypervisor } = await open(host);
     const before = { ...hypervisor.counters };
-    expect(await it.lookup(A.toUpperCase())).toMatchObject({
+    expect(await asked.lookup(A.toUpperCase())).toMatchObject({
       status: 'found',
       domain: { domid, uuid: A },
       source: 'cache',
@@ -38,10 +38,10 @@ describe('a look-up', () => {
   it('of a domain that was just created costs two hypercalls and no list', async () => {
     const host = new SimulatedHost();
     host.createDomain({ uuid: A });
-    const { inventory: it, hypervisor } = await open(host);
+    const { inventory: asked, hypervisor } = await open(host);
     const before = { ...hypervisor.counters };
     const domid = host.createDomain({ uuid: B });
-    expect(await it.lookup(B)).toMatchObject({
+    expect(await asked.lookup(B)).toMatchObject({
       status: 'found',
       domain: { domid },
       source: 'next',
@@ -52,27 +52,27 @@ describe('a look-up', () => {
 
   it('of a domain somewhere else takes one list', async () => {
     const host = new SimulatedHost();
-    const { inventory: it, hypervisor } = await open(host);
+    const { inventory: asked, hypervisor } = await open(host);
     const before = { ...hypervisor.counters };
     host.createDomain({ uuid: C, domid: 777 });
-    expect(await it.lookup(C)).toMatchObject({ status: 'found', source: 'list' });
+    expect(await asked.lookup(C)).toMatchObject({ status: 'found', source: 'list' });
     expect(hypervisor.counters.sysctl - before.sysctl).toBe(1);
   });
 
   it('of a UUID that no domain has takes one list, each time', async () => {
     const host = new SimulatedHost();
-    const { inventory: it, hypervisor } = await open(host);
+    const { inventory: asked, hypervisor } = await open(host);
     const before = { ...hypervisor.counters };
-    expect(await it.lookup(A)).toEqual({ status: 'notFound' });
-    expect(await it.lookup(A)).toEqual({ status: 'notFound' });
+    expect(await asked.lookup(A)).toEqual({ status: 'notFound' });
+    expect(await asked.lookup(A)).toEqual({ status: 'notFound' });
     expect(hypervisor.counters.sysctl - before.sysctl).toBe(2);
   });
 
   it('shares its list with those who ask in the same turn', async () => {
     const host = new SimulatedHost();
-    const { inventory: it, hypervisor } = await open(host);
+    const { inventory: asked, hypervisor } = await open(host);
     const before = { ...hypervisor.counters };
-    const results = await Promise.all([A, B, C, A].map((uuid) => it.lookup(uuid)));
+    const results = await Promise.all([A, B, C, A].map((uuid) => asked.lookup(uuid)));
     expect(results.map(({ status }) => status)).toEqual(Array(4).fill('notFound'));
     expect(hypervisor.counters.sysctl - before.sysctl).toBe(1);
   });
@@ -80,19 +80,19 @@ describe('a look-up', () => {
   it('finds no dying domain', async () => {
     const host = new SimulatedHost();
     const domid = host.createDomain({ uuid: A });
-    const { inventory: it } = await open(host);
+    const { inventory: asked } = await open(host);
     host.hold(domid);
     host.destroy(domid);
-    expect(await it.lookup(A)).toEqual({ status: 'notFound' });
-    expect(await it.get(domid)).toMatchObject({ status: 'found', domain: { dying: true } });
+    expect(await asked.lookup(A)).toEqual({ status: 'notFound' });
+    expect(await asked.get(domid)).toMatchObject({ status: 'found', domain: { dying: true } });
   });
 
   it('of a UUID with two holders is ambiguous', async () => {
     const host = new SimulatedHost();
     const one = host.createDomain({ uuid: A });
     const two = host.createDomain({ uuid: A });
-    const { inventory: it } = await open(host);
-    expect(await it.lookup(A)).toMatchObject({
+    const { inventory: asked } = await open(host);
+    expect(await asked.lookup(A)).toMatchObject({
       status: 'ambiguous',
       domains: [{ domid: one }, { domid: two }],
     });
@@ -101,33 +101,33 @@ describe('a look-up', () => {
   it('sees a rename at once', async () => {
     const host = new SimulatedHost();
     const domid = host.createDomain({ uuid: A });
-    const { inventory: it } = await open(host);
+    const { inventory: asked } = await open(host);
     host.setHandle(domid, B);
-    expect(await it.lookup(A)).toEqual({ status: 'notFound' });
-    expect(await it.lookup(B)).toMatchObject({ status: 'found', domain: { domid, uuid: B } });
+    expect(await asked.lookup(A)).toEqual({ status: 'notFound' });
+    expect(await asked.lookup(B)).toMatchObject({ status: 'found', domain: { domid, uuid: B } });
   });
 
   it('is unavailable with the cause where the hypervisor refuses', async () => {
     const host = new SimulatedHost();
     host.createDomain({ uuid: A });
-    const { inventory: it, hypervisor } = await open(host);
+    const { inventory: asked, hypervisor } = await open(host);
     hypervisor.failNext('domctl', 'EINVAL', 100);
     hypervisor.failNext('sysctl', 'EINVAL', 100);
-    expect(await it.lookup(A)).toMatchObject({
+    expect(await asked.lookup(A)).toMatchObject({
       status: 'unavailable',
       cause: ErrorCode.HYPERCALL,
       error: { errno: 'EINVAL' },
     });
-    expect(await it.lookup(B)).toMatchObject({ status: 'unavailable' });
+    expect(await asked.lookup(B)).toMatchObject({ status: 'unavailable' });
     hypervisor.clearFaults();
-    expect(await it.lookup(A)).toMatchObject({ status: 'found' });
+    expect(await asked.lookup(A)).toMatchObject({ status: 'found' });
   });
 
   it('is unavailable after its deadline', async () => {
     const host = new SimulatedHost();
-    const { inventory: it, hypervisor } = await open(host);
+    const { inventory: asked, hypervisor } = await open(host);
     hypervisor.stallLists();
-    expect(await it.lookup(A, { timeoutMs: 20 })).toEqual({
+    expect(await asked.lookup(A, { timeoutMs: 20 })).toEqual({
       status: 'unavailable',
       cause: 'timeout',
     });
