@@ -2,7 +2,7 @@
  * The dominfo records of every domain of a host, kept written so that a look only copies them.
  * Record N is domid N's; the ascending order of a list is kept beside them.
  */
-import { DOMID_FIRST_RESERVED } from '../domain.ts';
+import { DOMID_FIRST_RESERVED, DominfFlag } from '../domain.ts';
 import { DominfoOffset } from '../hypervisor/layout.ts';
 
 /** Offsets in 32-bit words. */
@@ -18,11 +18,18 @@ const CPUPOOL = DominfoOffset.cpupool >> 2;
 
 const FIRST_ROOM = 64;
 const UINT32 = 2 ** 32;
+/** CPU time that a running domain uses in one step of the host, nanoseconds. */
+const CPU_NS_A_STEP = 1000;
+const ON_CPU_OR_NOT = DominfFlag.RUNNING | DominfFlag.BLOCKED;
+/** From so many neighbours on, copying them at once is quicker than word by word. */
+const RUN_AT_LEAST = 4;
 
 export class DomainRecords {
   /** Distance of two records, in words. */
   readonly words: number;
   #memory: Int32Array;
+  /** CPU time that each running domain would have had at step 0; NaN for one that does not run. */
+  #cpuOrigin = new Float64Array(FIRST_ROOM).fill(NaN);
   /** The domids in use, ascending, in the first `#count` places. */
   readonly #order = new Uint16Array(DOMID_FIRST_RESERVED);
   #count = 0;
@@ -66,6 +73,7 @@ export class DomainRecords {
     this.#memory.fill(0, at, at + this.words);
     this.#memory[at] = domid;
     this.#memory[at + MAX_VCPU_ID] = -1;
+    this.#cpuOrigin[domid] = NaN;
   }
 
   remove(domid: number): void {
@@ -74,22 +82,46 @@ export class DomainRecords {
     this.#count--;
   }
 
-  /** Copies the record of `domid` to word `to` of `target`. */
-  copy(domid: number, target: Int32Array, to: number): void {
-    const memory = this.#memory;
-    const words = this.words;
-    const at = domid * words;
-    for (let word = 0; word < words; word++) target[to + word] = memory[at + word] ?? 0;
+  /** Copies the record of `domid`, as it is at step `now`, to word `to` of `target`. */
+  copy(domid: number, now: number, target: Int32Array, to: number): void {
+    this.#refresh(domid, now);
+    this.#copyWords(domid, target, to);
+  }
+
+  /** Copies `count` records in ascending order from `place` on, the first as it is at step `now`, each other a step later. */
+  copyMany(place: number, count: number, now: number, target: Int32Array, to: number): void {
+    const { words } = this;
+    for (let index = 0; index < count;) {
+      const first = this.domidAt(place + index);
+      let run = 0;
+      do {
+        this.#refresh(first + run, now + index + run);
+        run++;
+      } while (index + run < count && this.domidAt(place + index + run) === first + run);
+      const at = to + index * words;
+      if (run >= RUN_AT_LEAST) {
+        target.set(this.#memory.subarray(first * words, (first + run) * words), at);
+      } else {
+        for (let each = 0; each < run; each++)
+          this.#copyWords(first + each, target, at + each * words);
+      }
+      index += run;
+    }
+  }
+
+  /** From step `now` on the domain runs, and its CPU time with it. */
+  startCpuTime(domid: number, now: number): void {
+    this.#cpuOrigin[domid] = this.#cpuTime(domid) - now * CPU_NS_A_STEP;
+  }
+
+  /** At step `now` the domain ceases to run: its CPU time stays as it is then. */
+  stopCpuTime(domid: number, now: number): void {
+    this.#refresh(domid, now);
+    this.#cpuOrigin[domid] = NaN;
   }
 
   setFlags(domid: number, flags: number): void {
     this.#memory[domid * this.words + FLAGS] = flags;
-  }
-
-  setCpuTime(domid: number, nanoseconds: number): void {
-    const at = domid * this.words + CPU_TIME;
-    this.#memory[at] = (nanoseconds % UINT32) | 0;
-    this.#memory[at + 1] = (nanoseconds / UINT32) | 0;
   }
 
   setVcpus(domid: number, vcpus: number): void {
@@ -116,13 +148,35 @@ export class DomainRecords {
     this.#memory[domid * this.words + HANDLE + word] = value;
   }
 
-  handleWord(domid: number, word: number): number {
-    return this.#memory[domid * this.words + HANDLE + word] ?? 0;
-  }
-
   /** The handle as it stands there now, torn or not. */
   handleView(domid: number): DataView {
     return new DataView(this.#memory.buffer, (domid * this.words + HANDLE) << 2, 16);
+  }
+
+  /** Brings up to date what changes of itself while a domain runs: its CPU time, and whether it is on a CPU just now. */
+  #refresh(domid: number, now: number): void {
+    const origin = this.#cpuOrigin[domid] ?? NaN;
+    if (Number.isNaN(origin)) return;
+    const memory = this.#memory;
+    const at = domid * this.words;
+    const nanoseconds = origin + now * CPU_NS_A_STEP;
+    const high = Math.floor(nanoseconds / UINT32);
+    memory[at + CPU_TIME] = nanoseconds - high * UINT32;
+    memory[at + CPU_TIME + 1] = high;
+    const onCpu = (now + domid) % 4 === 0 ? DominfFlag.RUNNING : DominfFlag.BLOCKED;
+    memory[at + FLAGS] = ((memory[at + FLAGS] ?? 0) & ~ON_CPU_OR_NOT) | onCpu;
+  }
+
+  #cpuTime(domid: number): number {
+    const at = domid * this.words + CPU_TIME;
+    return (this.#memory[at + 1] ?? 0) * UINT32 + ((this.#memory[at] ?? 0) >>> 0);
+  }
+
+  #copyWords(domid: number, target: Int32Array, to: number): void {
+    const memory = this.#memory;
+    const words = this.words;
+    const at = domid * words;
+    for (let word = 0; word < words; word++) target[to + word] = memory[at + word] ?? 0;
   }
 
   #makeRoom(domid: number): void {
@@ -135,5 +189,8 @@ export class DomainRecords {
     const grown = new Int32Array(room);
     grown.set(this.#memory);
     this.#memory = grown;
+    const origins = new Float64Array(Math.ceil(room / this.words)).fill(NaN);
+    origins.set(this.#cpuOrigin);
+    this.#cpuOrigin = origins;
   }
 }

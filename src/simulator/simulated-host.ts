@@ -18,8 +18,6 @@ const DOMINF_HAP = 0x100;
 /** What Xen has in the high half of flags while a domain is not shut down: its shutdown code is ~0 then. */
 const NO_SHUTDOWN_CODE = 0xffff << 16;
 const SHUTDOWN_SUSPEND = 2;
-/** CPU time that a domain uses in one step of the host, nanoseconds. */
-const CPU_NS_A_STEP = 1000;
 /** Pages that Xen itself needs for a domain before any memory was given to it. */
 const UNBUILT_PAGES = 1;
 
@@ -89,9 +87,7 @@ interface MutableDomain {
   memoryPages: number;
   /** The reference that the domain's being alive holds is gone. */
   reaped: boolean;
-  /** CPU time up to step `cpuSince`; since then it grows if the domain runs. */
-  cpuTime: number;
-  cpuSince: number;
+  running: boolean;
   unfinished: HandleWrite | undefined;
 }
 
@@ -237,7 +233,6 @@ export class SimulatedHost {
   pause(domid: number): void {
     const domain = this.#ready(domid, 'XEN_DOMCTL_pausedomain');
     this.#now++;
-    this.#settleCpuTime(domain);
     domain.paused = true;
     this.#changed(domain);
   }
@@ -246,7 +241,6 @@ export class SimulatedHost {
     const domain = this.#live(domid, 'XEN_DOMCTL_unpausedomain');
     this.build(domid);
     this.#now++;
-    this.#settleCpuTime(domain);
     domain.paused = false;
     this.#changed(domain);
   }
@@ -284,7 +278,6 @@ export class SimulatedHost {
   resume(domid: number): void {
     const domain = this.#live(domid, 'XEN_DOMCTL_resumedomain');
     this.#now++;
-    this.#settleCpuTime(domain);
     domain.shutdownCode = undefined;
     this.#shutDownDomids.delete(domain.domid);
     this.#changed(domain);
@@ -304,7 +297,6 @@ export class SimulatedHost {
     const domain = this.#ready(domid, 'XEN_DOMCTL_destroydomain');
     if (domain.stage !== 'live') return;
     this.#now++;
-    this.#settleCpuTime(domain);
     domain.stage = 'teardown';
     domain.paused = true;
     this.#changed(domain);
@@ -354,8 +346,7 @@ export class SimulatedHost {
     if (domain === undefined) return false;
     // domctl_lock kept single looks out while a handle was written; without it the window is of nanoseconds.
     domain.unfinished?.finish();
-    this.#refresh(domain);
-    this.#records.copy(domid, target, to);
+    this.#records.copy(domid, this.#now, target, to);
     return true;
   }
 
@@ -374,14 +365,8 @@ export class SimulatedHost {
     const records = this.#records;
     const place = records.placeOf(first);
     const count = Math.min(most, records.count - place);
-    for (let index = 0; index < count; index++) {
-      const domid = records.domidAt(place + index);
-      const domain = this.#domains[domid];
-      if (domain === undefined) continue;
-      this.#now++;
-      this.#refresh(domain);
-      records.copy(domid, target, to + index * records.words);
-    }
+    records.copyMany(place, count, this.#now + 1, target, to);
+    this.#now += count;
     return count;
   }
 
@@ -424,8 +409,7 @@ export class SimulatedHost {
       vcpus: options.vcpus ?? 1,
       memoryPages: options.memoryPages ?? 65_536,
       reaped: false,
-      cpuTime: 0,
-      cpuSince: this.#now,
+      running: false,
       unfinished: undefined,
     };
     this.#domains[domid] = domain;
@@ -462,7 +446,6 @@ export class SimulatedHost {
     const domain = this.#live(domid, 'SCHEDOP_remote_shutdown');
     this.#now++;
     if (domain.shutdownCode !== undefined) return;
-    this.#settleCpuTime(domain);
     domain.shutdownCode = code & 0xff;
     this.#shutDownDomids.add(domain.domid);
     this.#changed(domain);
@@ -484,22 +467,13 @@ export class SimulatedHost {
     for (const listener of this.#listeners) listener.domainException?.(domid);
   }
 
-  #runs(domain: MutableDomain): boolean {
-    return (
-      domain.built && !domain.paused && domain.stage === 'live' && domain.shutdownCode === undefined
-    );
-  }
-
-  #settleCpuTime(domain: MutableDomain): void {
-    if (this.#runs(domain)) domain.cpuTime += (this.#now - domain.cpuSince) * CPU_NS_A_STEP;
-    domain.cpuSince = this.#now;
-    this.#records.setCpuTime(domain.domid, domain.cpuTime);
-  }
-
   #changed(domain: MutableDomain): void {
-    this.#refresh(domain);
-    this.#records.setFlags(domain.domid, this.#flags(domain));
     const { incarnation, domid, uuid, stage, paused, shutdownCode } = domain;
+    const running = domain.built && !paused && stage === 'live' && shutdownCode === undefined;
+    if (running && !domain.running) this.#records.startCpuTime(domid, this.#now);
+    if (!running && domain.running) this.#records.stopCpuTime(domid, this.#now);
+    domain.running = running;
+    this.#records.setFlags(domid, this.#flags(domain));
     this.history?.record(this.#now, {
       incarnation,
       domid,
@@ -510,20 +484,9 @@ export class SimulatedHost {
     });
   }
 
-  /** Brings up to date what changes of itself while a domain runs: its CPU time, and whether it is on a CPU just now. */
-  #refresh(domain: MutableDomain): void {
-    if (!this.#runs(domain)) return;
-    const { domid } = domain;
-    this.#records.setCpuTime(domid, domain.cpuTime + (this.#now - domain.cpuSince) * CPU_NS_A_STEP);
-    this.#records.setFlags(domid, this.#flags(domain));
-  }
-
-  /** As `getdomaininfo()` of `xen/common/domctl.c` puts them together. */
+  /** As `getdomaininfo()` of `xen/common/domctl.c` puts them together; BLOCKED and RUNNING are added when a running domain is looked at. */
   #flags(domain: MutableDomain): number {
     let flags = domain.hvm ? DominfFlag.HVM_GUEST | DOMINF_HAP : 0;
-    if (this.#runs(domain)) {
-      flags |= (this.#now + domain.domid) % 4 === 0 ? DominfFlag.RUNNING : DominfFlag.BLOCKED;
-    }
     if (domain.stage === 'dead') flags |= DominfFlag.DYING;
     if (domain.paused) flags |= DominfFlag.PAUSED;
     if (domain.shutdownCode === undefined) return flags | NO_SHUTDOWN_CODE;

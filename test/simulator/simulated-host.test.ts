@@ -216,6 +216,20 @@ describe('a life', () => {
     expect(cpuTime()).toBe(shutDown);
   });
 
+  test('CPU time goes on beyond 32 bits, and where it had stopped', () => {
+    const { host, xen } = open({ history: false });
+    const domid = host.createDomain();
+    host.unpause(domid);
+    const began = host.now;
+    // 1000 ns a step: 2^32 ns are 4,294,968 steps.
+    while (host.now < began + 4_300_000) host.hold(domid);
+    expect(xen.getDomainInfo(domid)?.cpuTimeNs).toBe(4_300_000_000);
+    host.pause(domid);
+    host.unpause(domid);
+    host.hold(domid);
+    expect(xen.getDomainInfo(domid)?.cpuTimeNs).toBe(4_300_002_000);
+  });
+
   test('a running domain is blocked or running, never paused', () => {
     const { host, xen } = open();
     const domid = host.createDomain({ hvm: false });
