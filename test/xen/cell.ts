@@ -85,7 +85,7 @@ async function lastWords(consoleLog: string): Promise<string> {
 async function readResult(disk: string, scratch: string, outputDir: string): Promise<number> {
   await run('tar', ['-xf', disk, '--no-same-owner', '-C', scratch]);
   const status = Number(await readFile(join(scratch, 'status'), 'utf8'));
-  await run('cp', ['-a', join(scratch, 'output', '.'), outputDir]);
+  await run('cp', ['-a', `${join(scratch, 'output')}/.`, outputDir]);
   return status;
 }
 

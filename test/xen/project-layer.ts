@@ -8,7 +8,7 @@ import { writeCpio } from './cpio.ts';
 /** Development packages that suites in dom0 import. */
 const NEEDED_IN_DOM0 = ['jest', '@jest/globals', 'fast-check', 'expect-type'];
 /** Of a package, what only its authors, compilers and debuggers read. */
-const NOT_IN_DOM0 = /\.(map|md|markdown|ts|mts|cts|flow|tsbuildinfo)$|\/(src|docs|test|tests)$/;
+const NOT_IN_DOM0 = /\.(map|md|markdown|ts|mts|cts|flow|tsbuildinfo)$/;
 
 interface Locked {
   readonly dependencies?: Record<string, string>;
