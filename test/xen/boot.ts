@@ -23,19 +23,23 @@ export interface Boot {
   readonly onConsoleLine: (line: string) => void;
 }
 
-function qemuArguments(boot: Boot): string[] {
+function qemuArguments(machine: Boot): string[] {
+  const memory = `${machine.dom0Memory}M`;
+  // Scrubbing would touch, and make QEMU take, all of the machine's memory.
+  const xen = `console=com1 com1=115200,8n1 dom0_mem=${memory},max:${memory} bootscrub=0`;
+  const dom0 = `${machine.image.kernel} console=hvc0 rdinit=/init quiet panic=1`;
   return [
-    ...['-machine', 'q35', '-accel', 'tcg', '-cpu', 'qemu64,+svm,+npt', '-smp', '1'],
-    ...['-m', `${boot.machineMemory}M`, '-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
-    ...['-nodefaults', '-no-user-config', '-no-reboot'],
-    ...['-drive', `file=${boot.resultDisk},format=raw,if=virtio,cache=unsafe`],
-    ...['-kernel', boot.image.hypervisor],
-    // Scrubbing would touch, and make QEMU take, all of the machine's memory.
-    '-append',
-    `console=com1 com1=115200,8n1 dom0_mem=${boot.dom0Memory}M,max:${boot.dom0Memory}M bootscrub=0`,
-    '-initrd',
-    `${boot.image.kernel} console=hvc0 rdinit=/init quiet panic=1,${boot.initramfs}`,
-  ];
+    ['-machine', 'q35', '-accel', 'tcg', '-cpu', 'qemu64,+svm,+npt', '-smp', '1'],
+    ['-m', `${machine.machineMemory}M`, '-nodefaults', '-no-user-config', '-no-reboot'],
+    ['-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
+    ['-drive', `file=${machine.resultDisk},format=raw,if=virtio,cache=unsafe`],
+    ['-kernel', machine.image.hypervisor, '-append', xen],
+    ['-initrd', `${dom0},${machine.initramfs}`],
+  ].flat();
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
 }
 
 /**
@@ -43,9 +47,9 @@ function qemuArguments(boot: Boot): string[] {
  * @throws Error where dom0 does not come up, or the whole does not end, in time; QEMU is gone then.
  */
 export async function boot(machine: Boot): Promise<void> {
-  const qemu = spawn('qemu-system-x86_64', qemuArguments(machine), {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  // A machine must not outlive this process, however that ends.
+  const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(machine)];
+  const qemu = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   const log = createWriteStream(machine.consoleLog);
   let said = '';
   let trouble: Error | undefined;
@@ -53,7 +57,6 @@ export async function boot(machine: Boot): Promise<void> {
     trouble ??= new Error(reason);
     qemu.kill('SIGKILL');
   };
-  const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
   const bootTimer = setTimeout(
     () => giveUp(`dom0 did not come up within ${seconds(machine.bootTimeoutMs)}`),
     machine.bootTimeoutMs,
@@ -62,8 +65,6 @@ export async function boot(machine: Boot): Promise<void> {
     () => giveUp(`the run did not end within ${seconds(machine.timeoutMs)}`),
     machine.timeoutMs,
   );
-  const stop = (): void => void qemu.kill('SIGKILL');
-  process.once('exit', stop);
 
   const lines = createInterface({ input: qemu.stdout, crlfDelay: Infinity });
   lines.on('line', (line) => {
@@ -85,7 +86,6 @@ export async function boot(machine: Boot): Promise<void> {
   } finally {
     clearTimeout(bootTimer);
     clearTimeout(timer);
-    process.off('exit', stop);
     await new Promise((resolve) => log.end(resolve));
   }
 }

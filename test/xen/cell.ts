@@ -1,12 +1,12 @@
 /** Boots one cell, a release of Xen with one of its xenstore daemons, and runs any command in its dom0. */
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
 import { boot, DOM0_UP } from './boot.ts';
-import { forgetApt } from './debian.ts';
+import { withApt } from './debian.ts';
 import { imageOf } from './image.ts';
 import { packagesLayer, writeRunLayer } from './project-layer.ts';
 import type { Daemon, Release } from './release.ts';
@@ -97,9 +97,11 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
   const phase = (name: Phase): void => cell.onPhase?.(name);
   const name = `Xen ${cell.release} with ${cell.daemon}`;
   const scratch = await mkdtemp(join(tmpdir(), 'xen-domid-run-'));
+  const sweep = (): void => rmSync(scratch, { recursive: true, force: true });
+  process.once('exit', sweep);
   try {
     phase('image');
-    const image = await imageOf(cell.release).finally(forgetApt);
+    const image = await withApt(() => imageOf(cell.release));
     const packages = await packagesLayer();
     const own = await writeRunLayer({ ...cell, env: cell.env ?? {} }, scratch);
     const initramfs = join(scratch, 'initramfs');
@@ -141,6 +143,7 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
     );
     return { status, outputDir, consoleLog };
   } finally {
+    process.off('exit', sweep);
     await rm(scratch, { recursive: true, force: true });
   }
 }

@@ -110,26 +110,35 @@ class Apt {
 
 const apts = new Map<string, Promise<Apt>>();
 
+/** Of this process alone, so that two never share a state. */
+function stateOf(suite: string): string {
+  return join(CACHE, `apt-${suite}-${process.pid}`);
+}
+
 async function aptOf(suite: string): Promise<Apt> {
   let apt = apts.get(suite);
   if (apt === undefined) {
-    // Of this process alone, so that two never share a state.
-    const directory = join(CACHE, `apt-${suite}-${process.pid}`);
-    apt = Apt.of(suite, directory);
+    apt = Apt.of(suite, stateOf(suite));
     apts.set(suite, apt);
   }
   return apt;
 }
 
-/** Removes the apt states that this process made. */
-export async function forgetApt(): Promise<void> {
-  const suites = [...apts.keys()];
-  apts.clear();
-  await Promise.all(
-    suites.map((suite) =>
-      rm(join(CACHE, `apt-${suite}-${process.pid}`), { recursive: true, force: true }),
-    ),
-  );
+let users = 0;
+
+/** Runs `work`; the apt states that it made go when nobody in this process works with them any more. */
+export async function withApt<T>(work: () => Promise<T>): Promise<T> {
+  users += 1;
+  try {
+    return await work();
+  } finally {
+    users -= 1;
+    if (users === 0) {
+      const states = [...apts.keys()].map(stateOf);
+      apts.clear();
+      await Promise.all(states.map((state) => rm(state, { recursive: true, force: true })));
+    }
+  }
 }
 
 /** Downloads `packages` of `suite` and unpacks them all into `root`. */
@@ -158,15 +167,16 @@ export async function dependencyOf(suite: string, metapackage: string): Promise<
   return dependency;
 }
 
+async function libcVersion(suite: string): Promise<string> {
+  const answer = await (await aptOf(suite)).cache('policy', 'libc6');
+  return /Candidate: (\S+)/.exec(answer)?.[1] ?? '0';
+}
+
 /** Which of two suites is the newer, by the version of glibc it has. */
 export async function newerSuite(one: string, other: string): Promise<string> {
   if (one === other) return one;
-  const version = async (suite: string): Promise<string> => {
-    const answer = await (await aptOf(suite)).cache('policy', 'libc6');
-    return /Candidate: (\S+)/.exec(answer)?.[1] ?? '0';
-  };
-  const [first, second] = [await version(one), await version(other)];
-  return run('dpkg', ['--compare-versions', first, 'ge', second]).then(
+  const versions = [await libcVersion(one), 'ge', await libcVersion(other)];
+  return run('dpkg', ['--compare-versions', ...versions]).then(
     () => one,
     () => other,
   );

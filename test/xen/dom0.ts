@@ -46,11 +46,14 @@ export const cell: Cell = {
   output: process.env['XEN_DOMID_LAB_OUTPUT'] ?? '/result/output',
 };
 
+async function versionPart(name: string): Promise<string> {
+  return (await readFile(`/sys/hypervisor/version/${name}`, 'utf8')).trim();
+}
+
 /** The version that the running hypervisor gives, as `4.17.5`. */
 export async function xenVersion(): Promise<string> {
-  const part = async (name: string): Promise<string> =>
-    (await readFile(`/sys/hypervisor/version/${name}`, 'utf8')).trim();
-  return `${await part('major')}.${await part('minor')}${await part('extra')}`;
+  const parts = await Promise.all(['major', 'minor', 'extra'].map(versionPart));
+  return `${parts[0]}.${parts[1]}${parts[2]}`;
 }
 
 /** A domain as libxenctrl sees it. */

@@ -163,20 +163,23 @@ async function compile(release: Release, source: string, into: string, sdk: stri
   const [name = '', kind] = basename(source).split('.');
   const target = join(into, name);
   if (kind === 'c') {
-    await run('gcc', [
-      ...['-O2', '-Wall', '-Werror', ...apiOf(release), '-o', target, source],
-      ...['-isystem', join(sdk, 'include'), '-L', join(sdk, 'lib')],
-      ...['-lxenctrl', '-lxenguest', '-lxenstore', '-lxenforeignmemory'],
+    const options = [
+      ['-O2', '-Wall', '-Werror', ...apiOf(release), '-o', target, source],
+      ['-isystem', join(sdk, 'include'), '-L', join(sdk, 'lib')],
+      ['-lxenctrl', '-lxenguest', '-lxenstore', '-lxenforeignmemory'],
       // The libraries may ask for a newer glibc than this machine's; dom0 has it.
-      '-Wl,--unresolved-symbols=ignore-in-shared-libs',
-    ]);
+      ['-Wl,--unresolved-symbols=ignore-in-shared-libs'],
+    ];
+    await run('gcc', options.flat());
   } else if (kind === 'S') {
     const mode = name.startsWith('pvh') ? ['-m32', '-Wl,-m,elf_i386'] : ['-m64'];
-    await run('gcc', [
-      ...mode,
-      ...['-nostdlib', '-static', '-no-pie', '-Wl,--build-id=none'],
-      ...['-Wl,-T', join(SOURCES, 'c', 'unikernel.lds'), '-o', target, source],
-    ]);
+    const script = join(SOURCES, 'c', 'unikernel.lds');
+    const options = [
+      mode,
+      ['-nostdlib', '-static', '-no-pie', '-Wl,--build-id=none'],
+      ['-Wl,-T', script, '-o', target, source],
+    ];
+    await run('gcc', options.flat());
   }
 }
 

@@ -33,6 +33,11 @@ function chooseCells(args: readonly string[]): Cell[] | undefined {
   return releases.flatMap((release) => daemons.map((daemon) => ({ release, daemon })));
 }
 
+function messageOf(error: unknown): string {
+  if (error instanceof CellError || !(error instanceof Error)) return String(error);
+  return error.stack ?? error.message;
+}
+
 async function runOne(cell: Cell, folder: string, progress: Progress): Promise<Outcome> {
   const name = `${cell.release} ${cell.daemon}`;
   const outputDir = join(folder, name.replace(' ', '-'));
@@ -43,13 +48,7 @@ async function runOne(cell: Cell, folder: string, progress: Progress): Promise<O
     onPhase: (phase) => progress.phase(name, phase),
     onConsoleLine: (line) => progress.consoleLine(name, line),
   }).catch((error: unknown): Report => {
-    const message =
-      error instanceof CellError
-        ? error.message
-        : error instanceof Error
-          ? error.stack
-          : `${error}`;
-    return { passed: 0, failures: [{ name: 'the cell', message: message ?? '' }], skips: [] };
+    return { passed: 0, failures: [{ name: 'the cell', message: messageOf(error) }], skips: [] };
   });
   const { passed, failures, skips } = report;
   progress.end(name, `${passed} passed, ${failures.length} failed, ${skips.length} skipped`);
@@ -121,4 +120,6 @@ async function main(args: readonly string[]): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
+// Leaving by exit() is what sweeps up.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 process.exitCode = await main(process.argv.slice(2));

@@ -14,6 +14,7 @@ const PROGRAMS = {
   'apt-get': 'apt',
   dpkg: 'dpkg',
   tar: 'tar',
+  setpriv: 'util-linux',
 } as const;
 
 const LIBC_HEADER = '/usr/include/x86_64-linux-gnu/sys/types.h';

@@ -10,7 +10,8 @@ import { RESULT_LINE } from './progress-line.ts';
 
 export default class ConsoleReporter {
   onTestFileStart(test: { path: string }): void {
-    process.stdout.write(`${RESULT_LINE}file ${test.path.replace(/^.*\/suite\//, '')}\n`);
+    // Jest leaves its own line open.
+    process.stdout.write(`\n${RESULT_LINE}file ${test.path.replace(/^.*\/suite\//, '')}\n`);
   }
 
   onTestCaseResult(_test: unknown, result: TestCaseResult): void {

@@ -20,13 +20,14 @@ export type SuitesRun = Omit<CellRun, 'payload' | 'outputDir'> & { readonly outp
 
 /** Boots the cell and runs all suites, one after the other; the judged report. */
 export async function runSuites(cell: SuitesRun): Promise<Report> {
+  const payload = [
+    ['node', 'node_modules/jest/bin/jest.js', '--runInBand', '--ci', '--no-cache', '--json'],
+    ['--outputFile', '/result/output/jest.json', '--config', JSON.stringify(JEST_CONFIG)],
+  ];
   const { status } = await runCell({
     ...cell,
     env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
-    payload: [
-      ...['node', 'node_modules/jest/bin/jest.js', '--runInBand', '--ci', '--no-cache', '--json'],
-      ...['--outputFile', '/result/output/jest.json', '--config', JSON.stringify(JEST_CONFIG)],
-    ],
+    payload: payload.flat(),
   });
   return readReport(join(cell.outputDir, 'jest.json'), status);
 }

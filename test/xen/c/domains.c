@@ -28,6 +28,10 @@
 #define CONSOLE 0
 #define XENSTORE 1
 
+/* Exported by every release's libxenguest, but in 4.14's headers as packaged it is not. */
+int xc_dom_gnttab_seed(xc_interface *handle, uint32_t guest, bool is_hvm, xen_pfn_t console_gfn,
+                       xen_pfn_t xenstore_gfn, uint32_t console_domid, uint32_t xenstore_domid);
+
 static xc_interface *xch;
 
 static void fail(const char *what)

@@ -57,9 +57,9 @@ test('the daemon that was asked for runs, and no other', async () => {
   const other = cell.daemon === 'xenstored' ? 'oxenstored' : 'xenstored';
   expect(await command('pidof', cell.daemon)).toMatch(/^\d+\n$/);
   await expect(command('pidof', other)).rejects.toThrow();
-  expect((await command('xenstore-read', '/tool/xenstored')).trim()).toBe(
-    cell.daemon === 'xenstored' ? '' : expect.stringContaining('oxenstored'),
-  );
+  // Where it listens, oxenstored writes its own path here, and the C daemon nothing.
+  const said = (await command('xenstore-read', '/tool/xenstored')).trim();
+  expect(said.endsWith('/oxenstored')).toBe(cell.daemon === 'oxenstored');
 });
 
 describe('without a toolstack', () => {
