@@ -1,7 +1,6 @@
 /** One run of QEMU, from power-on until the machine has switched itself off or its time is up. */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 
 import type { Image } from './image.ts';
 
@@ -66,11 +65,17 @@ export async function boot(machine: Boot): Promise<void> {
     machine.timeoutMs,
   );
 
-  const lines = createInterface({ input: qemu.stdout, crlfDelay: Infinity });
-  lines.on('line', (line) => {
-    log.write(`${line}\n`);
-    if (line.startsWith(DOM0_UP)) clearTimeout(bootTimer);
-    machine.onConsoleLine(line);
+  let unfinished = '';
+  qemu.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (unfinished + chunk).split('\n');
+    unfinished = lines.pop() ?? '';
+    for (const ended of lines) {
+      // dom0's own carriage return, and Xen's.
+      const line = ended.replace(/\r+$/, '');
+      log.write(`${line}\n`);
+      if (line.startsWith(DOM0_UP)) clearTimeout(bootTimer);
+      machine.onConsoleLine(line);
+    }
   });
   qemu.stderr.on('data', (chunk: Buffer) => {
     said += chunk.toString('utf8');
@@ -86,6 +91,6 @@ export async function boot(machine: Boot): Promise<void> {
   } finally {
     clearTimeout(bootTimer);
     clearTimeout(timer);
-    await new Promise((resolve) => log.end(resolve));
+    await new Promise((resolve) => log.end(unfinished, () => resolve(undefined)));
   }
 }

@@ -51,8 +51,8 @@ export class CellError extends Error {
   override readonly name = 'CellError';
   readonly consoleLog: string;
 
-  constructor(reason: string, consoleLog: string, options?: ErrorOptions) {
-    super(`${reason}; its console: ${consoleLog}`, options);
+  constructor(reason: string, lines: string, consoleLog: string, options?: ErrorOptions) {
+    super(`${reason}; its console is kept in ${consoleLog} and ends with\n${lines}`, options);
     this.consoleLog = consoleLog;
   }
 }
@@ -125,7 +125,7 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
       },
     }).catch(async (error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new CellError(`${name}: ${reason}\n${await lastWords(consoleLog)}\n `, consoleLog, {
+      throw new CellError(`${name}: ${reason}`, await lastWords(consoleLog), consoleLog, {
         cause: error,
       });
     });
@@ -134,11 +134,8 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
     await mkdir(unpacked);
     const status = await readResult(resultDisk, unpacked, outputDir).catch(
       async (error: unknown) => {
-        throw new CellError(
-          `${name}: the machine went off without leaving a result\n${await lastWords(consoleLog)}\n `,
-          consoleLog,
-          { cause: error },
-        );
+        const reason = `${name}: the machine went off without leaving a result`;
+        throw new CellError(reason, await lastWords(consoleLog), consoleLog, { cause: error });
       },
     );
     return { status, outputDir, consoleLog };

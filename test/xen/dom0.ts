@@ -132,6 +132,11 @@ export async function makeIntroduced(count: number, options: MakeOptions = {}): 
   return make('introduced', count, options);
 }
 
+/** Whether xenstored knows the domain as introduced. */
+export async function isIntroduced(domid: number): Promise<boolean> {
+  return (await domains('is-introduced', domid)).trim() === 'true';
+}
+
 export async function setHandle(domid: number, uuid: string): Promise<void> {
   await domains('sethandle', domid, uuid);
 }

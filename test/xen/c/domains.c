@@ -2,6 +2,7 @@
  * Makes, changes and removes domains without a toolstack.
  *   bare [N] [--uuid UUID] [--domid DOMID]   domains that xenstore knows nothing of; prints "DOMID UUID" of each
  *   introduced [N] [--uuid UUID] [--domid DOMID]   the same, with two pages and introduced to xenstore
+ *   is-introduced DOMID   prints what xenstored says: true or false
  *   sethandle DOMID UUID
  *   pause DOMID...   unpause DOMID...   resume DOMID...   destroy DOMID...   destroy-all
  *   shutdown DOMID CODE
@@ -159,6 +160,16 @@ static void make(int argc, char **argv, bool introduced)
         xs_close(xs);
 }
 
+static void is_introduced(uint32_t domid)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    if (!xs)
+        fail("xs_open");
+    puts(xs_is_domain_introduced(xs, domid) ? "true" : "false");
+    xs_close(xs);
+}
+
 static int resume(xc_interface *handle, uint32_t domid)
 {
     /* xc_domain_resume would write into a guest's memory, which a bare domain has none of. */
@@ -236,6 +247,8 @@ int main(int argc, char **argv)
         make(left, rest, false);
     else if (!strcmp(command, "introduced"))
         make(left, rest, true);
+    else if (!strcmp(command, "is-introduced") && left == 1)
+        is_introduced(parse_domid(rest[0]));
     else if (!strcmp(command, "sethandle") && left == 2) {
         xen_domain_handle_t handle;
 
