@@ -1,0 +1,96 @@
+/** One run of QEMU, from power-on until the machine has switched itself off or its time is up. */
+import { spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+
+import type { Image } from './image.ts';
+
+/** Written by init.sh once xenstored listens and the payload is about to run. */
+export const DOM0_UP = 'lab: dom0 is up';
+
+export interface Boot {
+  readonly image: Image;
+  /** All layers in one file. */
+  readonly initramfs: string;
+  /** Raw disk that dom0 leaves its result on. */
+  readonly resultDisk: string;
+  /** Memory of the machine and of dom0, MiB. */
+  readonly machineMemory: number;
+  readonly dom0Memory: number;
+  readonly consoleLog: string;
+  readonly bootTimeoutMs: number;
+  readonly timeoutMs: number;
+  readonly onConsoleLine: (line: string) => void;
+}
+
+function qemuArguments(machine: Boot): string[] {
+  const memory = `${machine.dom0Memory}M`;
+  // Scrubbing would touch, and make QEMU take, all of the machine's memory.
+  const xen = `console=com1 com1=115200,8n1 dom0_mem=${memory},max:${memory} bootscrub=0`;
+  const dom0 = `${machine.image.kernel} console=hvc0 rdinit=/init quiet panic=1`;
+  return [
+    ['-machine', 'q35', '-accel', 'tcg', '-cpu', 'qemu64,+svm,+npt', '-smp', '1'],
+    ['-m', `${machine.machineMemory}M`, '-nodefaults', '-no-user-config', '-no-reboot'],
+    ['-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
+    ['-drive', `file=${machine.resultDisk},format=raw,if=virtio,cache=unsafe`],
+    ['-kernel', machine.image.hypervisor, '-append', xen],
+    ['-initrd', `${dom0},${machine.initramfs}`],
+  ].flat();
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}
+
+/**
+ * Boots and waits for the end.
+ * @throws Error where dom0 does not come up, or the whole does not end, in time; QEMU is gone then.
+ */
+export async function boot(machine: Boot): Promise<void> {
+  // A machine must not outlive this process, however that ends.
+  const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(machine)];
+  const qemu = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const log = createWriteStream(machine.consoleLog);
+  let said = '';
+  let trouble: Error | undefined;
+  const giveUp = (reason: string): void => {
+    trouble ??= new Error(reason);
+    qemu.kill('SIGKILL');
+  };
+  const bootTimer = setTimeout(
+    () => giveUp(`dom0 did not come up within ${seconds(machine.bootTimeoutMs)}`),
+    machine.bootTimeoutMs,
+  );
+  const timer = setTimeout(
+    () => giveUp(`the run did not end within ${seconds(machine.timeoutMs)}`),
+    machine.timeoutMs,
+  );
+
+  let unfinished = '';
+  qemu.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (unfinished + chunk).split('\n');
+    unfinished = lines.pop() ?? '';
+    for (const ended of lines) {
+      // dom0's own carriage return, and Xen's.
+      const line = ended.replace(/\r+$/, '');
+      log.write(`${line}\n`);
+      if (line.startsWith(DOM0_UP)) clearTimeout(bootTimer);
+      machine.onConsoleLine(line);
+    }
+  });
+  qemu.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString('utf8');
+    log.write(chunk);
+  });
+  try {
+    const status = await new Promise<number | null>((resolve, reject) => {
+      qemu.on('error', reject);
+      qemu.on('close', resolve);
+    });
+    if (trouble !== undefined) throw trouble;
+    if (status !== 0) throw new Error(`qemu-system-x86_64: exit ${status}\n${said}`);
+  } finally {
+    clearTimeout(bootTimer);
+    clearTimeout(timer);
+    await new Promise((resolve) => log.end(unfinished, () => resolve(undefined)));
+  }
+}

@@ -1,0 +1,279 @@
+/** For suites that run inside dom0: the cell they run in, and domains to make, change, watch and remove. */
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { guestConfig, type Guest } from './guest.ts';
+import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
+import { until } from './until.ts';
+
+export { cannot } from './cannot.ts';
+export { until } from './until.ts';
+export type { Guest, GuestBehaviour, GuestKind } from './guest.ts';
+
+const PROGRAMS = '/usr/lib/xen-domid-lab';
+const PID_FILE = '/run/xenstored.pid';
+/** 32752 lines of the witness are 12 MB. */
+const MAX_OUTPUT = 64 * 1024 * 1024;
+
+const exec = promisify(execFile);
+
+/** stdout of a program of dom0. */
+export async function command(program: string, ...args: readonly string[]): Promise<string> {
+  return (await exec(program, args, { maxBuffer: MAX_OUTPUT })).stdout;
+}
+
+function variable<T extends string>(name: string, values: readonly T[]): T {
+  const value = values.find((one) => one === process.env[name]);
+  if (value === undefined)
+    throw new Error(`${name} is not set: this runs in a cell of the lab only`);
+  return value;
+}
+
+export interface Cell {
+  readonly release: Release;
+  readonly daemon: Daemon;
+  /** Where files for the host go. */
+  readonly output: string;
+}
+
+/** The cell that this process runs in. */
+export const cell: Cell = {
+  release: variable('XEN_DOMID_LAB_RELEASE', RELEASES),
+  daemon: variable('XEN_DOMID_LAB_DAEMON', DAEMONS),
+  output: process.env['XEN_DOMID_LAB_OUTPUT'] ?? '/result/output',
+};
+
+async function versionPart(name: string): Promise<string> {
+  return (await readFile(`/sys/hypervisor/version/${name}`, 'utf8')).trim();
+}
+
+/** The version that the running hypervisor gives, as `4.17.5`. */
+export async function xenVersion(): Promise<string> {
+  const parts = await Promise.all(['major', 'minor', 'extra'].map(versionPart));
+  return `${parts[0]}.${parts[1]}${parts[2]}`;
+}
+
+/** A domain as libxenctrl sees it. */
+export interface Witnessed {
+  readonly domid: number;
+  readonly uuid: string;
+  /** All of XEN_DOMINF_*, raw. Of {@link witnessOne} on 4.14 and 4.17, the shutdown code's upper half is lost. */
+  readonly flags: number;
+  readonly shutdownCode: number;
+  readonly totPages: bigint;
+  readonly maxPages: bigint;
+  readonly outstandingPages: bigint;
+  readonly shrPages: bigint;
+  readonly pagedPages: bigint;
+  readonly sharedInfoFrame: bigint;
+  /** Nanoseconds. */
+  readonly cpuTime: bigint;
+  readonly onlineVcpus: number;
+  readonly maxVcpuId: number;
+  readonly ssidref: number;
+  readonly cpupool: number;
+}
+
+function parseWitness(line: string): Witnessed {
+  return JSON.parse(line, (key, value: unknown) =>
+    typeof value === 'string' && key !== 'uuid' ? BigInt(value) : value,
+  ) as Witnessed;
+}
+
+/** Every domain, as xc_domain_getinfolist gives them. */
+export async function witness(): Promise<Witnessed[]> {
+  const lines = await command(`${PROGRAMS}/witness`);
+  return lines.trimEnd().split('\n').map(parseWitness);
+}
+
+/** One domain, as xc_domain_getinfo or xc_domain_getinfo_single gives it. */
+export async function witnessOne(domid: number): Promise<Witnessed | undefined> {
+  const line = (await command(`${PROGRAMS}/witness`, String(domid))).trim();
+  return line === 'null' ? undefined : parseWitness(line);
+}
+
+export interface Made {
+  readonly domid: number;
+  readonly uuid: string;
+}
+
+export interface MakeOptions {
+  /** Of every domain made; random ones by default. */
+  readonly uuid?: string;
+  /** Of the first domain made, the others follow; Xen's choice by default. */
+  readonly domid?: number;
+}
+
+async function domains(...args: readonly (string | number)[]): Promise<string> {
+  return command(`${PROGRAMS}/domains`, ...args.map(String));
+}
+
+async function make(how: string, count: number, options: MakeOptions): Promise<Made[]> {
+  const args: (string | number)[] = [how, count];
+  if (options.uuid !== undefined) args.push('--uuid', options.uuid);
+  if (options.domid !== undefined) args.push('--domid', options.domid);
+  const lines = (await domains(...args)).trimEnd().split('\n');
+  return lines.map((line) => {
+    const [domid = '', uuid = ''] = line.split(' ');
+    return { domid: Number(domid), uuid };
+  });
+}
+
+/** Domains without memory, of which xenstore is told nothing: 0.2 ms each. */
+export async function makeBare(count: number, options: MakeOptions = {}): Promise<Made[]> {
+  return make('bare', count, options);
+}
+
+/** Domains that are introduced to xenstore: some 15 ms each. */
+export async function makeIntroduced(count: number, options: MakeOptions = {}): Promise<Made[]> {
+  return make('introduced', count, options);
+}
+
+/** Whether xenstored knows the domain as introduced. */
+export async function isIntroduced(domid: number): Promise<boolean> {
+  return (await domains('is-introduced', domid)).trim() === 'true';
+}
+
+export async function setHandle(domid: number, uuid: string): Promise<void> {
+  await domains('sethandle', domid, uuid);
+}
+
+export async function pause(...domids: readonly number[]): Promise<void> {
+  await domains('pause', ...domids);
+}
+
+export async function unpause(...domids: readonly number[]): Promise<void> {
+  await domains('unpause', ...domids);
+}
+
+/** Shuts a domain down from outside, with a SHUTDOWN_* code. */
+export async function shutdown(domid: number, code: number): Promise<void> {
+  await domains('shutdown', domid, code);
+}
+
+export async function resume(...domids: readonly number[]): Promise<void> {
+  await domains('resume', ...domids);
+}
+
+export async function destroy(...domids: readonly number[]): Promise<void> {
+  if (domids.length > 0) await domains('destroy', ...domids);
+}
+
+/** Destroys all but dom0 and what is dying already. */
+export async function destroyAll(): Promise<void> {
+  await domains('destroy-all');
+}
+
+/** A program of the lab that answers on stdout to what it is told on stdin. */
+class Companion {
+  readonly #process: ReturnType<typeof spawn>;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(program: string, args: readonly string[]) {
+    const child = spawn(`${PROGRAMS}/${program}`, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#process = child;
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  async line(): Promise<string> {
+    const next = await this.#lines.next();
+    if (next.done === true) throw new Error(`${this.#process.spawnfile} ended`);
+    return next.value;
+  }
+
+  tell(line: string): void {
+    this.#process.stdin?.write(`${line}\n`);
+  }
+
+  async close(): Promise<void> {
+    if (this.#process.exitCode !== null) return;
+    const closed = new Promise((resolve) => this.#process.once('close', resolve));
+    this.#process.stdin?.end();
+    await closed;
+  }
+}
+
+export interface Held {
+  /** Lets go of the page: a destroyed domain can leave at last. */
+  release(): Promise<void>;
+}
+
+/** Maps a page of a domain, which then cannot leave when it is destroyed: it stays listed as dying. */
+export async function hold(domid: number): Promise<Held> {
+  const holder = new Companion('domains', ['hold', String(domid)]);
+  await holder.line();
+  return { release: () => holder.close() };
+}
+
+/** The process that times libxenctrl; see `c/timer.c` for what it can be asked. */
+export interface Timer {
+  ask(request: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+export function startTimer(): Timer {
+  const timer = new Companion('timer', []);
+  return {
+    ask: async (request) => {
+      timer.tell(request);
+      return timer.line();
+    },
+    close: () => timer.close(),
+  };
+}
+
+/** What `xl` needs beside xenstored: dom0's own entries, and whoever gives guests a console. */
+export async function startToolstack(): Promise<void> {
+  if (await isRunning('xenconsoled')) return;
+  await command('xen-init-dom0');
+  await command('xenconsoled', '--pid-file=/run/xenconsoled.pid');
+  await until(() => isRunning('xenconsoled'), { what: 'xenconsoled runs' });
+}
+
+async function isRunning(program: string): Promise<boolean> {
+  return command('pidof', program).then(
+    () => true,
+    () => false,
+  );
+}
+
+export async function xl(...args: readonly string[]): Promise<string> {
+  return command('xl', ...args);
+}
+
+/** A guest made by the real toolstack; `startToolstack` first. */
+export async function xlCreate(guest: Guest): Promise<Made> {
+  const folder = await mkdtemp('/tmp/guest-');
+  const file = join(folder, 'guest.cfg');
+  await writeFile(file, guestConfig(guest, PROGRAMS));
+  await xl('create', '-q', file);
+  await rm(folder, { recursive: true });
+  const domid = Number(await xl('domid', guest.name));
+  const made = await witnessOne(domid);
+  if (made === undefined) throw new Error(`${guest.name} was gone before it could be looked at`);
+  return { domid, uuid: made.uuid };
+}
+
+/** Kills the xenstore daemon as a crash would. */
+export async function killXenstored(): Promise<void> {
+  const pid = Number(await readFile(PID_FILE, 'utf8'));
+  process.kill(pid, 'SIGKILL');
+  await until(
+    () =>
+      command('kill', '-0', String(pid)).then(
+        () => false,
+        () => true,
+      ),
+    {
+      what: `${cell.daemon} is gone`,
+    },
+  );
+}
+
+/** Starts the xenstore daemon of this cell anew, with an empty store; returns once it listens. */
+export async function startXenstored(): Promise<void> {
+  await exec(`${PROGRAMS}/lab-xenstored`);
+}

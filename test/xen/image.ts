@@ -1,0 +1,219 @@
+/** The layers of dom0's initramfs. Each is a cpio archive in the cache; Linux unpacks them one over the other. */
+import { createWriteStream } from 'node:fs';
+import {
+  appendFile,
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  readFile,
+  readdir,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { createReadStream, lstatSync } from 'node:fs';
+
+import { cached } from './cache.ts';
+import { writeCpio } from './cpio.ts';
+import { dependencyOf, machineSuite, newerSuite, unpack } from './debian.ts';
+import { moduleOrder } from './kernel-modules.ts';
+import { packagesOf, suiteOf, type Release } from './release.ts';
+import { run } from './run.ts';
+
+const LIBRARIES = join('usr', 'lib', 'x86_64-linux-gnu');
+const LIBC = ['libc6', 'libgcc-s1', 'libstdc++6'] as const;
+/** In Debian's kernel these are modules; the first five Xen's, the last for the disk that results leave by. */
+const KERNEL_MODULES = [
+  'xen-evtchn',
+  'xen-privcmd',
+  'xen-gntdev',
+  'xen-gntalloc',
+  'xenfs',
+  'virtio_pci',
+  'virtio_blk',
+];
+
+/** Folders of the packages that dom0 has no use for: each byte of the image is unpacked under emulation. */
+const NOT_IN_DOM0 = [
+  'usr/share',
+  'usr/include',
+  'usr/lib/debug',
+  'usr/lib/python3',
+  'boot',
+  `${LIBRARIES}/gconv`,
+];
+
+/** Where the C, assembly and shell sources lie: they are read from the repository, not from `dist`. */
+const SOURCES: string = join('test', 'xen');
+
+export interface Image {
+  readonly hypervisor: string;
+  readonly kernel: string;
+  /** In the order in which they are unpacked. */
+  readonly layers: readonly string[];
+}
+
+/** Debian before trixie has some files in /lib and some in /usr/lib: one tree of them, as dom0 has it. */
+async function mergeUsr(root: string): Promise<void> {
+  for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+    const folder = join(root, name);
+    const stat = lstatSync(folder, { throwIfNoEntry: false });
+    await mkdir(join(root, 'usr', name), { recursive: true });
+    if (stat?.isDirectory()) {
+      await run('cp', ['-a', `${folder}/.`, join(root, 'usr', name)]);
+      await rm(folder, { recursive: true });
+    }
+    if (!stat?.isSymbolicLink()) await symlink(join('usr', name), folder);
+  }
+}
+
+async function kernelLayer(): Promise<string> {
+  const suite = await machineSuite();
+  return cached('kernel', { suite, KERNEL_MODULES, layout: 2 }, async (directory) => {
+    const root = join(directory, 'root');
+    const kernel = await dependencyOf(suite, 'linux-image-amd64');
+    await unpack(suite, [kernel], root);
+    await mergeUsr(root);
+    const image = (await readdir(join(root, 'boot'))).find((name) => name.startsWith('vmlinuz-'));
+    if (image === undefined) throw new Error(`${kernel} holds no vmlinuz`);
+    await copyFile(join(root, 'boot', image), join(directory, 'vmlinuz'));
+    const modules = join(directory, 'layer', 'usr', 'lib', 'modules');
+    await mkdir(modules, { recursive: true });
+    for (const file of await moduleOrder(join(root, 'usr', 'lib', 'modules'), KERNEL_MODULES)) {
+      await copyFile(file, join(modules, basename(file)));
+      await appendFile(join(modules, 'order'), `/usr/lib/modules/${basename(file)}\n`);
+    }
+    await rm(root, { recursive: true });
+    await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
+  });
+}
+
+async function debianLayer(release: Release): Promise<string> {
+  const suite = suiteOf(release);
+  const packages = packagesOf(release);
+  const machine = await machineSuite();
+  const ingredients = { release, suite, machine, packages, LIBC, NOT_IN_DOM0, layout: 2 };
+  return cached(`debian-${release}`, ingredients, async (directory) => {
+    const root = join(directory, 'root');
+    // This machine's node and what its compiler makes ask for its own glibc, or a newer one.
+    const libcSuite = await newerSuite(suite, machine);
+    await unpack(suite, packages, root);
+    await unpack(libcSuite, LIBC, root);
+    await mergeUsr(root);
+    const boot = join(root, 'boot');
+    const packed = (await readdir(boot)).find((name) => /^xen-[\d.]+.*-amd64\.gz$/.test(name));
+    if (packed === undefined) throw new Error(`the packages of Xen ${release} hold no hypervisor`);
+    await pipeline(
+      createReadStream(join(boot, packed)),
+      createGunzip(),
+      createWriteStream(join(directory, 'xen')),
+    );
+    await cp(join(root, 'usr', 'include'), join(directory, 'sdk', 'include'), { recursive: true });
+    await run('cp', ['-a', join(root, LIBRARIES), join(directory, 'sdk', 'lib')]);
+    for (const path of NOT_IN_DOM0) await rm(join(root, path), { recursive: true, force: true });
+    await run('find', [join(root, LIBRARIES), '-name', '*.a', '-delete']);
+    await writeCpio(root, join(directory, 'layer.cpio'));
+    await rm(root, { recursive: true });
+  });
+}
+
+/** This machine's node, with those of its libraries that are not glibc's own packages'. */
+async function nodeLayer(): Promise<string> {
+  const node = await realpath(process.execPath);
+  const ingredients = { node, version: process.version, suite: await machineSuite(), layout: 1 };
+  return cached('node', ingredients, async (directory) => {
+    const bin = join(directory, 'layer', 'usr', 'bin');
+    await mkdir(bin, { recursive: true });
+    await copyFile(node, join(bin, 'node'));
+    const inLibc = /\/(ld-linux-x86-64|lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s))\.so\.\d+$/;
+    for (const [, path] of (await run('ldd', [node])).matchAll(/=> (\/\S+)/g)) {
+      if (path === undefined || inLibc.test(path)) continue;
+      const libraries = join(directory, 'layer', LIBRARIES);
+      await mkdir(libraries, { recursive: true });
+      await copyFile(path, join(libraries, basename(path)));
+    }
+    await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
+  });
+}
+
+interface Source {
+  readonly name: string;
+  readonly text: string;
+}
+
+async function readSources(folder: string): Promise<Source[]> {
+  const names = (await readdir(folder)).toSorted();
+  return Promise.all(
+    names.map(async (name) => ({ name, text: await readFile(join(folder, name), 'utf8') })),
+  );
+}
+
+/** libxenctrl's header has no version to ask: 4.18 replaced xc_domain_getinfo. */
+function apiOf(release: Release): string[] {
+  return release === '4.20' ? ['-DLAB_HAS_GETINFO_SINGLE'] : [];
+}
+
+/** Compiles one source of `c/`: a program against this release's libxenctrl, or a guest's kernel. */
+async function compile(release: Release, source: string, into: string, sdk: string): Promise<void> {
+  const [name = '', kind] = basename(source).split('.');
+  const target = join(into, name);
+  if (kind === 'c') {
+    const options = [
+      ['-O2', '-Wall', '-Werror', ...apiOf(release), '-o', target, source],
+      ['-isystem', join(sdk, 'include'), '-L', join(sdk, 'lib')],
+      ['-lxenctrl', '-lxenguest', '-lxenstore', '-lxenforeignmemory'],
+      // The libraries may ask for a newer glibc than this machine's; dom0 has it.
+      ['-Wl,--unresolved-symbols=ignore-in-shared-libs'],
+    ];
+    await run('gcc', options.flat());
+  } else if (kind === 'S') {
+    const mode = name.startsWith('pvh') ? ['-m32', '-Wl,-m,elf_i386'] : ['-m64'];
+    const script = join(SOURCES, 'c', 'unikernel.lds');
+    const options = [
+      mode,
+      ['-nostdlib', '-static', '-no-pie', '-Wl,--build-id=none'],
+      ['-Wl,-T', script, '-o', target, source],
+    ];
+    await run('gcc', options.flat());
+  }
+}
+
+async function toolsLayer(release: Release, debian: string): Promise<string> {
+  const sources = await readSources(join(SOURCES, 'c'));
+  const scripts = await Promise.all(
+    ['init.sh', 'xenstored.sh'].map((name) => readFile(join(SOURCES, name), 'utf8')),
+  );
+  const ingredients = { release, debian: basename(debian), sources, scripts, layout: 2 };
+  return cached(`tools-${release}`, ingredients, async (directory) => {
+    const layer = join(directory, 'layer');
+    const programs = join(layer, 'usr', 'lib', 'xen-domid-lab');
+    await mkdir(programs, { recursive: true });
+    for (const { name } of sources) {
+      await compile(release, join(SOURCES, 'c', name), programs, join(debian, 'sdk'));
+    }
+    const [init = '', xenstored = ''] = scripts;
+    await writeFile(join(layer, 'init'), init);
+    await writeFile(join(programs, 'lab-xenstored'), xenstored);
+    await chmod(join(layer, 'init'), 0o755);
+    await chmod(join(programs, 'lab-xenstored'), 0o755);
+    await writeCpio(layer, join(directory, 'layer.cpio'));
+  });
+}
+
+/** All of a release but the project, from the cache or built now. */
+export async function imageOf(release: Release): Promise<Image> {
+  const kernel = await kernelLayer();
+  const node = await nodeLayer();
+  const debian = await debianLayer(release);
+  const tools = await toolsLayer(release, debian);
+  return {
+    hypervisor: join(debian, 'xen'),
+    kernel: join(kernel, 'vmlinuz'),
+    layers: [debian, kernel, node, tools].map((layer) => join(layer, 'layer.cpio')),
+  };
+}

@@ -1,0 +1,39 @@
+/** Which files of a kernel package must be inserted, and in which order: the package comes without modules.dep. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { run } from './run.ts';
+
+function nameOf(file: string): string {
+  return file
+    .replace(/^.*\//, '')
+    .replace(/\.ko(\.xz)?$/, '')
+    .replaceAll('-', '_');
+}
+
+async function dependencies(file: string): Promise<string[]> {
+  const text = file.endsWith('.xz')
+    ? await run('sh', ['-c', 'xz -dc "$1" | strings', 'sh', file])
+    : (await readFile(file)).toString('latin1').replaceAll('\0', '\n');
+  const listed = /^depends=(.*)$/m.exec(text)?.[1] ?? '';
+  return listed.split(',').filter((name) => name !== '');
+}
+
+/** Files of `modules` below `folder` with all that they depend on, in an order to insert them in. What is built into the kernel has no file. */
+export async function moduleOrder(folder: string, modules: readonly string[]): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true });
+  const fileOf = new Map(
+    entries
+      .filter((entry) => /\.ko(\.xz)?$/.test(entry))
+      .map((entry) => [nameOf(entry), join(folder, entry)]),
+  );
+  const order = new Set<string>();
+  const add = async (module: string): Promise<void> => {
+    const file = fileOf.get(module.replaceAll('-', '_'));
+    if (file === undefined || order.has(file)) return;
+    for (const dependency of await dependencies(file)) await add(dependency);
+    order.add(file);
+  };
+  for (const module of modules) await add(module);
+  return [...order];
+}

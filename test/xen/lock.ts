@@ -1,0 +1,42 @@
+/** A lock between processes, as a file with the owner's pid in it. */
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const POLL_MS = 200;
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function isStale(file: string): Promise<boolean> {
+  const pid = Number(await readFile(file, 'utf8').catch(() => ''));
+  // Empty for a moment after its creation: only a pid that is no more makes it stale.
+  return pid > 0 && !isAlive(pid);
+}
+
+/**
+ * Runs `work` while holding `file`; waits for whoever holds it. Of a dead owner's lock two waiters may both
+ * become owners: what is done under it must end in a rename, which makes that harmless.
+ */
+export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      await writeFile(file, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (await isStale(file)) await rm(file, { force: true });
+      else await pause(POLL_MS);
+    }
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(file, { force: true });
+  }
+}

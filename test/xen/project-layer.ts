@@ -1,0 +1,105 @@
+/** What of this repository goes into dom0: the build, and the packages that it and jest need at run time. */
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { cached } from './cache.ts';
+import { writeCpio } from './cpio.ts';
+
+/** Development packages that suites in dom0 import. */
+const NEEDED_IN_DOM0 = ['jest', '@jest/globals', 'fast-check', 'expect-type'];
+/** Of a package, what only its authors, compilers and debuggers read. */
+const NOT_IN_DOM0 = /\.(map|md|markdown|ts|mts|cts|flow|tsbuildinfo)$/;
+
+interface Locked {
+  readonly dependencies?: Record<string, string>;
+  readonly optionalDependencies?: Record<string, string>;
+  readonly peerDependencies?: Record<string, string>;
+}
+
+/** Where node would find `name` from the package at `from`, as the lock writes it. */
+function resolve(packages: Record<string, Locked>, from: string, name: string): string | undefined {
+  for (let folder = from; ; folder = folder.replace(/(^|\/)node_modules\/(@[^/]+\/)?[^/]+$/, '')) {
+    const path = folder === '' ? `node_modules/${name}` : `${folder}/node_modules/${name}`;
+    if (path in packages) return path;
+    if (folder === '') return undefined;
+  }
+}
+
+/** All folders of `node_modules` that the project's own dependencies and `extra` come to. */
+export function closure(packages: Record<string, Locked>, extra: readonly string[]): string[] {
+  const reached = new Set<string>();
+  const add = (from: string, name: string): void => {
+    const path = resolve(packages, from, name);
+    if (path === undefined || reached.has(path)) return;
+    reached.add(path);
+    const entry = packages[path] ?? {};
+    const needs = {
+      ...entry.dependencies,
+      ...entry.optionalDependencies,
+      ...entry.peerDependencies,
+    };
+    for (const need of Object.keys(needs)) add(path, need);
+  };
+  for (const name of [...Object.keys(packages['']?.dependencies ?? {}), ...extra]) add('', name);
+  return [...reached].toSorted();
+}
+
+/** The archive of the packages, made once for each package-lock.json. */
+export async function packagesLayer(): Promise<string> {
+  const lock = await readFile('package-lock.json', 'utf8');
+  const { packages } = JSON.parse(lock) as { packages: Record<string, Locked> };
+  const wanted = closure(packages, NEEDED_IN_DOM0);
+  const ingredients = { lock, wanted, NOT_IN_DOM0: NOT_IN_DOM0.source, layout: 1 };
+  const layer = await cached('packages', ingredients, async (directory) => {
+    for (const path of wanted) {
+      const target = join(directory, 'layer', 'project', path);
+      await mkdir(dirname(target), { recursive: true });
+      // Packages of other platforms are in the lock, not on the disk.
+      await cp(path, target, {
+        recursive: true,
+        filter: (from) =>
+          from === path || !(NOT_IN_DOM0.test(from) || from === join(path, 'node_modules')),
+      }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+      });
+    }
+    await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
+  });
+  return join(layer, 'layer.cpio');
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+export interface RunLayer {
+  readonly release: string;
+  readonly daemon: string;
+  readonly payload: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Writes the archive of what belongs to one run alone: the build, the cell's name, the command. */
+export async function writeRunLayer(layer: RunLayer, directory: string): Promise<string> {
+  const project = join(directory, 'layer', 'project');
+  const lab = join(directory, 'layer', 'lab');
+  await mkdir(project, { recursive: true });
+  await mkdir(lab, { recursive: true });
+  await cp('package.json', join(project, 'package.json'));
+  await cp('dist', join(project, 'dist'), {
+    recursive: true,
+    filter: (from) => !/\.(d\.ts|map)$/.test(from),
+  });
+  const env = {
+    XEN_DOMID_LAB_RELEASE: layer.release,
+    XEN_DOMID_LAB_DAEMON: layer.daemon,
+    XEN_DOMID_LAB_OUTPUT: '/result/output',
+    ...layer.env,
+  };
+  const lines = Object.entries(env).map(([name, value]) => `export ${name}=${quoted(value)}\n`);
+  await writeFile(join(lab, 'cell'), lines.join(''));
+  await writeFile(join(lab, 'payload'), `exec ${layer.payload.map(quoted).join(' ')}\n`);
+  const archive = join(directory, 'run.cpio');
+  await writeCpio(join(directory, 'layer'), archive);
+  return archive;
+}

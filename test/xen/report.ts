@@ -1,0 +1,78 @@
+/** Reads jest's own report of a cell and judges it: what failed, what was skipped for a reason, what was just skipped. */
+import { readFile } from 'node:fs/promises';
+
+import { reasonOf } from './cannot-title.ts';
+
+interface Assertion {
+  readonly status: string;
+  readonly title: string;
+  readonly fullName: string;
+  readonly failureMessages: readonly string[];
+}
+
+interface JestReport {
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message: string;
+    readonly assertionResults: readonly Assertion[];
+  }[];
+}
+
+export interface Failure {
+  readonly name: string;
+  readonly message: string;
+}
+
+export interface Skip {
+  readonly name: string;
+  readonly reason: string;
+}
+
+export interface Report {
+  readonly passed: number;
+  readonly failures: readonly Failure[];
+  readonly skips: readonly Skip[];
+}
+
+/** Judges jest's report; `status` is the exit status that jest gave. */
+export function judge(report: JestReport, status: number): Report {
+  let passed = 0;
+  const failures: Failure[] = [];
+  const skips: Skip[] = [];
+  for (const file of report.testResults) {
+    if (file.assertionResults.length === 0) {
+      failures.push({ name: file.name, message: file.message || 'no test in this file' });
+    }
+    for (const { status: result, title, fullName, failureMessages } of file.assertionResults) {
+      const listed = reasonOf(title);
+      if (result === 'passed') passed += 1;
+      else if (result === 'failed')
+        failures.push({ name: fullName, message: failureMessages.join('\n') });
+      else if (listed !== undefined) {
+        const name = fullName.slice(0, -title.length) + listed.title;
+        skips.push({ name, reason: listed.reason });
+      } else failures.push({ name: fullName, message: `${result} without a reason; see cannot()` });
+    }
+  }
+  if (passed === 0 && failures.length === 0) {
+    failures.push({ name: 'jest', message: 'no test was run' });
+  }
+  if (status !== 0 && failures.length === 0) {
+    failures.push({
+      name: 'jest',
+      message: `all tests passed, but jest's exit status was ${status}`,
+    });
+  }
+  return { passed, failures, skips };
+}
+
+/** Judges the report in `file`. Where jest left none, that is the failure. */
+export async function readReport(file: string, status: number): Promise<Report> {
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) {
+    const message = `jest ended with ${status} and left no report`;
+    return { passed: 0, failures: [{ name: 'jest', message }], skips: [] };
+  }
+  return judge(JSON.parse(text) as JestReport, status);
+}

@@ -1,0 +1,26 @@
+/** Jest's reporter in dom0: a line of each test as it ends, for the host's progress to read off the console. */
+/** Of what jest hands over, what is shown. */
+interface TestCaseResult {
+  readonly status: string;
+  readonly duration?: number | null;
+  readonly fullName: string;
+}
+
+import { RESULT_LINE } from './progress-line.ts';
+
+export default class ConsoleReporter {
+  onTestFileStart(test: { path: string }): void {
+    // Jest leaves its own line open.
+    process.stdout.write(`\n${RESULT_LINE}file ${test.path.replace(/^.*\/suite\//, '')}\n`);
+  }
+
+  onTestCaseResult(_test: unknown, result: TestCaseResult): void {
+    process.stdout.write(
+      `${RESULT_LINE}${result.status} ${result.duration ?? 0} ms ${result.fullName}\n`,
+    );
+  }
+
+  getLastError(): undefined {
+    return undefined;
+  }
+}

@@ -1,0 +1,33 @@
+/** Runs the suites of `dist/test/xen/suite` in the dom0 of one cell. */
+import { join } from 'node:path';
+
+import { runCell, type CellRun } from './cell.ts';
+import { readReport, type Report } from './report.ts';
+
+const JEST_CONFIG = {
+  rootDir: '/project',
+  roots: ['<rootDir>/dist/test/xen/suite'],
+  testMatch: ['**/*.test.js'],
+  testEnvironment: 'node',
+  transform: {},
+  reporters: ['<rootDir>/dist/test/xen/reporter.js'],
+  haste: { forceNodeFilesystemAPI: true },
+  watchman: false,
+  testTimeout: 20_000,
+};
+
+export type SuitesRun = Omit<CellRun, 'payload' | 'outputDir'> & { readonly outputDir: string };
+
+/** Boots the cell and runs all suites, one after the other; the judged report. */
+export async function runSuites(cell: SuitesRun): Promise<Report> {
+  const payload = [
+    ['node', 'node_modules/jest/bin/jest.js', '--runInBand', '--ci', '--no-cache', '--json'],
+    ['--outputFile', '/result/output/jest.json', '--config', JSON.stringify(JEST_CONFIG)],
+  ];
+  const { status } = await runCell({
+    ...cell,
+    env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
+    payload: payload.flat(),
+  });
+  return readReport(join(cell.outputDir, 'jest.json'), status);
+}
