@@ -1,4 +1,4 @@
-/** What the last look at each domid showed, in columns, to compare the next look with in place. */
+/** What the last look at each domid showed, in numbers, to compare the next look with in place. */
 import { DOMID_FIRST_RESERVED, DominfFlag, type Domid } from '../domain.ts';
 import type { Dominfo, DominfoList } from '../hypervisor/dominfo.ts';
 import { DominfoOffset } from '../hypervisor/layout.ts';
@@ -9,9 +9,15 @@ const PRESENT = 0x8000;
 const ABSENT = 0;
 const SHUTDOWN_CODE = 0xff_0000;
 
-// Constants of their own: in the loop over a list, reading them from their objects would cost as much as the rest.
 const { DYING, SHUTDOWN } = DominfFlag;
-const { domain: DOMAIN, flags: FLAGS, handle: HANDLE } = DominfoOffset;
+
+/** Words of a row: the state, then the handle's four. */
+const ROW = 5;
+
+/** Places in a record, in words. Constants of their own: in the loop over a list, reading them elsewhere would cost as much as the rest. */
+const DOMAIN_WORD = DominfoOffset.domain >> 2;
+const FLAGS_WORD = DominfoOffset.flags >> 2;
+const HANDLE_WORD = DominfoOffset.handle >> 2;
 
 /** The flags that count: running and blocked flap, and the shutdown code means something only with its flag. */
 function stateOf(flags: number): number {
@@ -27,9 +33,8 @@ export interface ListDifference {
 }
 
 export class Mirror {
-  /** The handles, four words each. */
-  readonly #words = new Int32Array(4 * DOMID_FIRST_RESERVED);
-  readonly #states = new Int32Array(DOMID_FIRST_RESERVED);
+  /** A row for each domid: what is compared together stands together. */
+  readonly #rows = new Int32Array(ROW * DOMID_FIRST_RESERVED);
   #count = 0;
 
   /** Domids that have a domain. */
@@ -38,22 +43,22 @@ export class Mirror {
   }
 
   has(domid: number): boolean {
-    return this.#states[domid] !== ABSENT;
+    return this.#rows[ROW * domid] !== ABSENT;
   }
 
   /** Whether the look shows what the last one showed. */
   matches(info: Dominfo): boolean {
-    return this.#states[info.domid] === stateOf(info.flags) && this.hasSameHandle(info);
+    return this.#rows[ROW * info.domid] === stateOf(info.flags) && this.hasSameHandle(info);
   }
 
   hasSameHandle(info: Dominfo): boolean {
-    const at = 4 * info.domid;
-    const words = this.#words;
+    const row = ROW * info.domid;
+    const rows = this.#rows;
     return (
-      words[at] === info.handleWord(0) &&
-      words[at + 1] === info.handleWord(1) &&
-      words[at + 2] === info.handleWord(2) &&
-      words[at + 3] === info.handleWord(3)
+      rows[row + 1] === info.handleWord(0) &&
+      rows[row + 2] === info.handleWord(1) &&
+      rows[row + 3] === info.handleWord(2) &&
+      rows[row + 4] === info.handleWord(3)
     );
   }
 
@@ -62,45 +67,27 @@ export class Mirror {
    * @throws XenError `ERR_HYPERCALL` for a list that no host can have.
    */
   compare(list: DominfoList): ListDifference {
-    const { view, recordBytes, length } = list;
-    const [words, states] = [this.#words, this.#states];
     const places: number[] = [];
-    let seen = 0;
-    let previous = -1;
-    let ascending = true;
-    for (let index = 0, record = 0; index < length; index++, record += recordBytes) {
-      const domid = view.getUint16(record + DOMAIN, true);
-      if (domid <= previous) ascending = false;
-      previous = domid;
-      const state = states[domid];
-      if (state !== ABSENT) seen++;
-      const at = 4 * domid;
-      const handle = record + HANDLE;
-      if (
-        state !== stateOf(view.getInt32(record + FLAGS, true)) ||
-        words[at] !== view.getInt32(handle, true) ||
-        words[at + 1] !== view.getInt32(handle + 4, true) ||
-        words[at + 2] !== view.getInt32(handle + 8, true) ||
-        words[at + 3] !== view.getInt32(handle + 12, true)
-      ) {
-        places.push(index);
-      }
-    }
-    const isWhole = ascending && previous < DOMID_FIRST_RESERVED && seen === this.#count;
+    const { words, recordBytes, length } = list;
+    const isAscending = findDiffering(this.#rows, words, recordBytes >> 2, length, places);
+    // What is as it was is there; of what is not, some may be new.
+    const seen = length - places.filter((place) => !this.has(list.at(place).domid)).length;
+    const isWhole = isAscending && seen === this.#count;
     return { places, missing: isWhole ? [] : this.#missingFrom(list) };
   }
 
   set(info: Dominfo): void {
     const { domid } = info;
     if (!this.has(domid)) this.#count++;
-    this.#states[domid] = stateOf(info.flags);
-    for (let word = 0; word < 4; word++) this.#words[4 * domid + word] = info.handleWord(word);
+    const row = ROW * domid;
+    this.#rows[row] = stateOf(info.flags);
+    for (let word = 0; word < 4; word++) this.#rows[row + 1 + word] = info.handleWord(word);
   }
 
   delete(domid: number): void {
     if (!this.has(domid)) return;
     this.#count--;
-    this.#states[domid] = ABSENT;
+    this.#rows[ROW * domid] = ABSENT;
   }
 
   /** The domids that a list leaves out; Xen promises no order, but each domain once. */
@@ -116,6 +103,39 @@ export class Mirror {
     }
     return domids;
   }
+}
+
+/**
+ * The loop that every list goes through: on its own, because V8 makes a fifth faster code of it than inside a class.
+ * @param places takes the places in the list of what is not as its row says.
+ * @returns whether every domid is one, and higher than the one before it.
+ */
+function findDiffering(
+  rows: Int32Array,
+  words: Int32Array,
+  recordWords: number,
+  length: number,
+  places: number[],
+): boolean {
+  let previous = -1;
+  let order = 0;
+  for (let index = 0, record = 0; index < length; index++, record += recordWords) {
+    const domid = (words[record + DOMAIN_WORD] ?? 0) & 0xffff;
+    order |= domid - previous - 1;
+    previous = domid;
+    const row = ROW * domid;
+    const handle = record + HANDLE_WORD;
+    if (
+      rows[row] !== stateOf(words[record + FLAGS_WORD] ?? 0) ||
+      rows[row + 1] !== words[handle] ||
+      rows[row + 2] !== words[handle + 1] ||
+      rows[row + 3] !== words[handle + 2] ||
+      rows[row + 4] !== words[handle + 3]
+    ) {
+      places.push(index);
+    }
+  }
+  return order >= 0 && previous < DOMID_FIRST_RESERVED;
 }
 
 function senseless(domid: number): XenError {
