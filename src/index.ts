@@ -2,7 +2,6 @@
 export { type Domain, type Domid, type ShutdownReason } from './domain.ts';
 export { type Dominfo, type DominfoList } from './hypervisor/dominfo.ts';
 export { type Hypervisor, type HypervisorVersion } from './hypervisor/hypervisor.ts';
-export { openHypervisor } from './hypervisor/open.ts';
 export { type Change, type ChangeKind } from './inventory/change.ts';
 export { type Token } from './inventory/feed.ts';
 export { Inventory, type InventoryOptions, type InventoryStats } from './inventory/inventory.ts';
