@@ -154,7 +154,8 @@ export class Census {
     this.awaiting.note(info);
     if (this.#mirror.matches(info)) return;
     if (!this.#mirror.has(domid)) {
-      this.next.sawSingly(domid);
+      // What the last list left in doubt it was the first to show.
+      if (this.#seenIn[domid] !== this.#lists) this.next.sawSingly(domid);
       if (this.#begun) this.awaiting.add(info);
     }
     const holder = this.#apply(domid, info);
