@@ -360,17 +360,23 @@ describe('F12: xenstored goes away and comes back', () => {
   });
 });
 
-test('F13: 10,000 events at once are all read, are answered together, and hide none that follows', async () => {
+test('F13: 10,000 events at once are all read, are answered by one list, and hide none that follows', async () => {
   const started = await start();
-  const { host, xenstored } = started;
+  const { host, hypervisor, xenstored } = started;
   const inventory = await openOn(started);
   const changes = record(inventory);
   const { lists } = inventory.stats();
-  for (let event = 0; event < 10_000; event++) xenstored.fireSpuriously('@releaseDomain');
+  // What the first of them asks for runs all the while; however many follow, they are one bit.
+  hypervisor.stallLists();
+  xenstored.fireSpuriously('@releaseDomain');
+  await runningList(hypervisor);
+  for (let event = 1; event < 10_000; event++) xenstored.fireSpuriously('@releaseDomain');
   await until(() => inventory.stats().events === 10_000);
+  hypervisor.resumeLists();
+  await until(() => inventory.stats().lists.event === lists.event + 2);
   const domid = bootVm(host, xenstored, { uuid: A });
   await until(() => kindsOf(changes, domid).includes('created'));
-  expect(inventory.stats().lists.event - lists.event).toBeLessThan(100);
+  expect(inventory.stats().lists.event).toBeLessThan(lists.event + 5);
 });
 
 test('F14: the watches of an inventory that was closed are gone, though its connection stays', async () => {

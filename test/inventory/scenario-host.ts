@@ -27,6 +27,8 @@ export interface ScenarioHost {
   /** As a crash would. */
   killXenstored(): Promise<void>;
   startXenstored(): Promise<void>;
+  /** Takes a figure that was measured. */
+  note(text: string): void;
   /** Ends every domain that was made, whoever holds it, and starts xenstored where it was killed. */
   close(): Promise<void>;
 }

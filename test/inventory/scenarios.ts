@@ -352,7 +352,20 @@ export function describeScenarios(
           await unread.next();
           const before = inventory.stats();
 
+          const dbg = setInterval(
+            () =>
+              host.note(
+                JSON.stringify([
+                  feed.count('created'),
+                  feed.count('destroyed'),
+                  feed.count('dying'),
+                  inventory.stats(),
+                ]),
+              ),
+            1000,
+          );
           const domids = await host.boot(CROWD);
+          host.note(`booted ${domids.length}`);
           await until(() => feed.count('created') === CROWD);
           const { domains } = await inventory.list();
           const uuids = domids.map((each) => domains.find(({ domid }) => domid === each)?.uuid);
@@ -361,7 +374,8 @@ export function describeScenarios(
             domids,
           );
           await host.destroy(...domids);
-          await until(() => feed.count('destroyed') === CROWD);
+          host.note('destroyed all');
+          await until(() => feed.count('destroyed') === CROWD).finally(() => clearInterval(dbg));
 
           for (const domid of domids) {
             expect(feed.of(domid).filter((kind) => kind !== 'dying')).toEqual([
@@ -371,8 +385,8 @@ export function describeScenarios(
           }
           const after = inventory.stats();
           expect(after.lists.event - before.lists.event).toBeLessThan(CROWD / 4);
-          console.log(
-            `${name}: ${CROWD} domains came and went: ${after.events - before.events} events, lists ${JSON.stringify(after.lists)}, ` +
+          host.note(
+            `${CROWD} domains came and went: ${after.events - before.events} events, lists ${JSON.stringify(after.lists)}, ` +
               `${after.hypercalls.single - before.hypercalls.single} single looks`,
           );
           const { value } = await unread.next();

@@ -74,6 +74,7 @@ export async function openSimulatedHost(options: SimulatedScenarioOptions): Prom
     },
     killXenstored: () => xenstored.stop(),
     startXenstored: () => xenstored.startAgain(),
+    note: () => undefined,
     close: async () => {
       await xenstored.close();
       await hypervisor.close();

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 
 import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
+import { NOTE_LINE } from './progress-line.ts';
 import { until } from './until.ts';
 
 export { cannot } from './cannot.ts';
@@ -55,6 +56,11 @@ async function versionPart(name: string): Promise<string> {
 export async function xenVersion(): Promise<string> {
   const parts = await Promise.all(['major', 'minor', 'extra'].map(versionPart));
   return `${parts[0]}.${parts[1]}${parts[2]}`;
+}
+
+/** Shows a figure on the host. */
+export function note(text: string): void {
+  process.stdout.write(`\n${NOTE_LINE}${text}\n`);
 }
 
 /** A domain as libxenctrl sees it. */

@@ -8,6 +8,7 @@ import {
   type Held,
   hold,
   killXenstored,
+  note,
   startDomainMaker,
   startXenstored,
   until,
@@ -57,6 +58,7 @@ export async function openXenHost(): Promise<ScenarioHost> {
       await killXenstored();
     },
     startXenstored: start,
+    note,
     close: async () => {
       await Promise.all([...held].map((each) => each.release()));
       await maker.close();

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Inventory, type InventoryStats } from '../../../src/inventory/inventory.ts';
-import { cell, destroyAll, type DomainMaker, startDomainMaker, until, witness } from '../dom0.ts';
+import { destroyAll, type DomainMaker, note, startDomainMaker, until, witness } from '../dom0.ts';
 
 const VMS = 1000;
 const TIMEOUT_MS = 300_000;
@@ -84,8 +84,8 @@ test(
 
     const single = booted.hypercalls.single - before.hypercalls.single;
     const entries = booted.entriesCopied - before.entriesCopied;
-    console.log(
-      `Xen ${cell.release} with ${cell.daemon}: ${VMS} VMs in ${(bootMs / 1000).toFixed(1)} s: ${single} single looks, ` +
+    note(
+      `${VMS} VMs in ${(bootMs / 1000).toFixed(1)} s: ${single} single looks, ` +
         `${lists(booted) - lists(before)} lists, ${entries} entries; ` +
         `median look-up ${median(early.map(({ tookMs }) => tookMs)).toFixed(3)} ms before, ` +
         `${median(late.map(({ tookMs }) => tookMs)).toFixed(3)} ms after introduction; ` +
