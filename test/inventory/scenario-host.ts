@@ -34,7 +34,11 @@ export interface ScenarioHost {
 }
 
 /** What not every host can produce. */
-export type Ability = 'sequentialDomids' | 'killXenstored';
+export type Ability =
+  /** Hands out domids one after the other. */
+  | 'sequentialDomids'
+  /** Lets two domains that had one domid be told apart, so that one which changed is known to be the same. */
+  | 'sameDomain';
 
 /** Why a host cannot. */
 export type Inabilities = Readonly<Partial<Record<Ability, string>>>;
