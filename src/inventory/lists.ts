@@ -163,7 +163,7 @@ export class Lists {
     onBegin();
     census.beginList();
     const result = await this.#ask(reasons, waiters);
-    if (reason === 'miss') this.#nextMiss = performance.now() + this.costMs * (1 / MISS_SHARE - 1);
+    if (reason === 'miss') this.#spaceMisses();
     const changes = result.made ? result.outcome.changes : 0;
     onEnd({ reason, reasons, failed: !result.made, changes });
     for (const waiter of waiters) {
@@ -192,6 +192,14 @@ export class Lists {
       census.endList();
       return { made: false, error };
     }
+  }
+
+  /** Those that were asked for while the list ran have to wait as well. */
+  #spaceMisses(): void {
+    this.#nextMiss = performance.now() + this.costMs * (1 / MISS_SHARE - 1);
+    const { due } = this.#queued;
+    const dueMs = due.get('miss');
+    if (dueMs !== undefined) due.set('miss', Math.max(dueMs, this.#nextMiss));
   }
 
   #tookMs(durationMs: number): void {
