@@ -108,6 +108,9 @@ static void introduce(struct xs_handle *xs, uint32_t domid)
     xen_pfn_t pages[2] = { CONSOLE, XENSTORE };
     int port;
 
+    /* An event for a domain without a vCPU is one too many for Xen: evtchn_2l_set_pending() follows a null pointer. */
+    if (xc_domain_max_vcpus(xch, domid, 1))
+        fail("xc_domain_max_vcpus");
     if (xc_domain_setmaxmem(xch, domid, 64))
         fail("xc_domain_setmaxmem");
     /* Of a PV guest the numbers of the machine's pages come back in place of the guest's. */
