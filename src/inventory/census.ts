@@ -89,7 +89,7 @@ export class Census {
 
   /** Remembers the holders of a UUID again that had to make room for others. @returns whether there are any. */
   recall(uuid: Uuid): boolean {
-    if (!this.holders.hasEvicted) return false;
+    if (!this.holders.hasEvicted(uuid)) return false;
     for (const known of this.#known.values()) {
       if (known.uuid === uuid && !known.dying) this.holders.add(uuid, known.domid);
     }
@@ -300,7 +300,8 @@ export class Census {
       this.#known.delete(domid);
     } else {
       this.#known.set(domid, domain);
-      if (!domain.dying) this.holders.add(domain.uuid, domid);
+      // The one that made room may hold it still: two are not to be taken for one.
+      if (!domain.dying && !this.recall(domain.uuid)) this.holders.add(domain.uuid, domid);
     }
     if (this.#begun) this.#feed.publish(change);
     if (change.kind === 'dying') this.#onDying(domid);

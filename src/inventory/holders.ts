@@ -15,14 +15,15 @@ export class HolderMap {
   readonly #single: LRUCache<Uuid, Holders>;
   /** UUIDs with several: never evicted, or the next look-up would take one of them for the only one. */
   readonly #several = new Map<Uuid, Holders>();
-  #evicted = false;
+  /** UUIDs whose holder had to make room. */
+  readonly #evicted = new Set<Uuid>();
 
   /** @param max UUIDs with one holder to remember. 1 or more. */
   constructor(max: number) {
     this.#single = new LRUCache({
       max,
-      dispose: (_, __, reason) => {
-        if (reason === 'evict') this.#evicted = true;
+      dispose: (_, uuid, reason) => {
+        if (reason === 'evict') this.#evicted.add(uuid);
       },
     });
   }
@@ -31,9 +32,9 @@ export class HolderMap {
     return this.#single.size + this.#several.size;
   }
 
-  /** Whether some live domain may be missing here for want of room. */
-  get hasEvicted(): boolean {
-    return this.#evicted;
+  /** Whether a holder of this UUID is missing here for want of room. */
+  hasEvicted(uuid: Uuid): boolean {
+    return this.#evicted.has(uuid);
   }
 
   get(uuid: Uuid): Holders | undefined {
@@ -42,6 +43,7 @@ export class HolderMap {
 
   add(uuid: Uuid, domid: Domid): void {
     const known = this.get(uuid);
+    this.#evicted.delete(uuid);
     if (known === undefined) {
       this.#single.set(uuid, { words: uuidWords(uuid), domids: [domid] });
     } else if (!known.domids.includes(domid)) {
@@ -52,6 +54,7 @@ export class HolderMap {
 
   remove(uuid: Uuid, domid: Domid): void {
     const known = this.get(uuid);
+    if (known === undefined) this.#evicted.delete(uuid);
     if (known === undefined || !known.domids.includes(domid)) return;
     const domids = known.domids.filter((other) => other !== domid);
     this.#several.delete(uuid);
