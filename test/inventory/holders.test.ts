@@ -36,10 +36,10 @@ describe('the holders of a UUID', () => {
   test('make room for others where there is one, and that is remembered', () => {
     const map = new HolderMap(1);
     map.add(A, ONE);
-    expect(map.hasEvicted).toBe(false);
+    expect(map.hasEvicted(A)).toBe(false);
     map.add(B, TWO);
     expect(map.get(A)).toBeUndefined();
-    expect(map.hasEvicted).toBe(true);
+    expect([map.hasEvicted(A), map.hasEvicted(B)]).toEqual([true, false]);
   });
 
   test('are never forgotten where there are several', () => {
@@ -52,12 +52,13 @@ describe('the holders of a UUID', () => {
     expect(map.get(B)).toBeUndefined();
   });
 
-  test('that are gone leave no trace of an eviction', () => {
-    const map = new HolderMap(2);
+  test('that made room and came back, or are gone, are not missing', () => {
+    const map = new HolderMap(1);
     map.add(A, ONE);
-    map.add(A, TWO);
-    map.remove(A, ONE);
-    map.remove(A, TWO);
-    expect(map.hasEvicted).toBe(false);
+    map.add(B, TWO);
+    map.add(A, ONE);
+    expect(map.hasEvicted(A)).toBe(false);
+    map.remove(B, TWO);
+    expect(map.hasEvicted(B)).toBe(false);
   });
 });
