@@ -47,6 +47,8 @@ export class Census {
   readonly #mirror = new Mirror();
   /** Domains that the feed has told of, and not of their end: as of the last change. */
   readonly #known = new Map<Domid, Domain>();
+  /** What the last list left in doubt. */
+  #listedInDoubt: ReadonlySet<Domid> = new Set();
   /** The list during which each domid was last looked at singly. */
   readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
   readonly #hypervisor: Hypervisor;
@@ -87,7 +89,7 @@ export class Census {
 
   /** Remembers the holders of a UUID again that had to make room for others. @returns whether there are any. */
   recall(uuid: Uuid): boolean {
-    if (!this.holders.hasEvicted) return false;
+    if (!this.holders.hasEvicted(uuid)) return false;
     for (const known of this.#known.values()) {
       if (known.uuid === uuid && !known.dying) this.holders.add(uuid, known.domid);
     }
@@ -155,7 +157,8 @@ export class Census {
     }
     this.awaiting.note(info);
     if (!this.#mirror.has(domid)) {
-      this.next.sawSingly(domid);
+      // What the last list left in doubt it was the first to show.
+      if (!this.#listedInDoubt.has(domid)) this.next.sawSingly(domid);
       if (this.#begun) this.awaiting.add(info);
     }
     const holder = this.#apply(domid, info);
@@ -199,6 +202,7 @@ export class Census {
     if (this.#begun) this.next.sawListed(newcomers);
     else this.next.begin(newcomers.at(-1) ?? 0);
     this.#begun = true;
+    this.#listedInDoubt = new Set(sight.doubtful);
     return sight;
   }
 
@@ -274,7 +278,8 @@ export class Census {
       this.#known.delete(domid);
     } else {
       this.#known.set(domid, domain);
-      if (!domain.dying) this.holders.add(domain.uuid, domid);
+      // The one that made room may hold it still: two are not to be taken for one.
+      if (!domain.dying && !this.recall(domain.uuid)) this.holders.add(domain.uuid, domid);
     }
     if (this.#begun) this.#feed.publish(change);
     if (change.kind === 'dying') this.#onDying(domid);

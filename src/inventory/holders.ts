@@ -8,14 +8,15 @@ export class Holders {
   readonly #single: LRUCache<Uuid, Domid>;
   /** UUIDs with several: never evicted, or the next look-up would take one of them for the only one. */
   readonly #several = new Map<Uuid, readonly Domid[]>();
-  #evicted = false;
+  /** UUIDs whose holder had to make room. */
+  readonly #evicted = new Set<Uuid>();
 
   /** @param max UUIDs with one holder to remember. 1 or more. */
   constructor(max: number) {
     this.#single = new LRUCache({
       max,
-      dispose: (_, __, reason) => {
-        if (reason === 'evict') this.#evicted = true;
+      dispose: (_, uuid, reason) => {
+        if (reason === 'evict') this.#evicted.add(uuid);
       },
     });
   }
@@ -25,9 +26,9 @@ export class Holders {
     return this.#single.size + this.#several.size;
   }
 
-  /** Whether some live domain may be missing here for want of room. */
-  get hasEvicted(): boolean {
-    return this.#evicted;
+  /** Whether a holder of this UUID is missing here for want of room. */
+  hasEvicted(uuid: Uuid): boolean {
+    return this.#evicted.has(uuid);
   }
 
   /** The holder of a UUID that has one; undefined where it has none, or several. */
@@ -43,12 +44,14 @@ export class Holders {
 
   add(uuid: Uuid, domid: Domid): void {
     const domids = this.of(uuid);
+    this.#evicted.delete(uuid);
     if (!domids.includes(domid)) this.#set(uuid, [...domids, domid]);
   }
 
   remove(uuid: Uuid, domid: Domid): void {
     const domids = this.of(uuid);
     const others = domids.filter((other) => other !== domid);
+    if (domids.length === 0) this.#evicted.delete(uuid);
     if (others.length < domids.length) this.#set(uuid, others);
   }
 

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 
 import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
+import { NOTE_LINE } from './progress-line.ts';
 import { until } from './until.ts';
 
 export { cannot } from './cannot.ts';
@@ -15,6 +16,7 @@ export type { Guest, GuestBehaviour, GuestKind } from './guest.ts';
 
 const PROGRAMS = '/usr/lib/xen-domid-lab';
 const PID_FILE = '/run/xenstored.pid';
+const CONSOLED_PID_FILE = '/run/xenconsoled.pid';
 /** 32752 lines of the witness are 12 MB. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
@@ -54,6 +56,11 @@ async function versionPart(name: string): Promise<string> {
 export async function xenVersion(): Promise<string> {
   const parts = await Promise.all(['major', 'minor', 'extra'].map(versionPart));
   return `${parts[0]}.${parts[1]}${parts[2]}`;
+}
+
+/** Shows a figure on the host. */
+export function note(text: string): void {
+  process.stdout.write(`\n${NOTE_LINE}${text}\n`);
 }
 
 /** A domain as libxenctrl sees it. */
@@ -132,6 +139,11 @@ export async function makeIntroduced(count: number, options: MakeOptions = {}): 
   return make('introduced', count, options);
 }
 
+/** Introduces domains that were made bare. */
+export async function introduce(...domids: readonly number[]): Promise<void> {
+  await domains('introduce', ...domids);
+}
+
 /** Whether xenstored knows the domain as introduced. */
 export async function isIntroduced(domid: number): Promise<boolean> {
   return (await domains('is-introduced', domid)).trim() === 'true';
@@ -196,6 +208,27 @@ class Companion {
   }
 }
 
+/** The program that makes and changes domains, kept running: a command costs no process. See `c/domains.c`. */
+export interface DomainMaker {
+  /** What it printed. */
+  ask(...command: readonly (string | number)[]): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+export function startDomainMaker(): DomainMaker {
+  const maker = new Companion('domains', ['-']);
+  return {
+    ask: async (...words) => {
+      maker.tell(words.join(' '));
+      const printed: string[] = [];
+      for (let line = await maker.line(); line !== 'done'; line = await maker.line())
+        printed.push(line);
+      return printed;
+    },
+    close: () => maker.close(),
+  };
+}
+
 export interface Held {
   /** Lets go of the page: a destroyed domain can leave at last. */
   release(): Promise<void>;
@@ -229,7 +262,7 @@ export function startTimer(): Timer {
 export async function startToolstack(): Promise<void> {
   if (await isRunning('xenconsoled')) return;
   await command('xen-init-dom0');
-  await command('xenconsoled', '--pid-file=/run/xenconsoled.pid');
+  await command('xenconsoled', `--pid-file=${CONSOLED_PID_FILE}`);
   await until(() => isRunning('xenconsoled'), { what: 'xenconsoled runs' });
 }
 
@@ -257,9 +290,15 @@ export async function xlCreate(guest: Guest): Promise<Made> {
   return { domid, uuid: made.uuid };
 }
 
-/** Kills the xenstore daemon as a crash would. */
+/** Kills the xenstore daemon as a crash would, and what of the toolstack is lost without it. */
 export async function killXenstored(): Promise<void> {
-  const pid = Number(await readFile(PID_FILE, 'utf8'));
+  await kill(Number(await readFile(PID_FILE, 'utf8')), cell.daemon);
+  if (await isRunning('xenconsoled')) {
+    await kill(Number(await readFile(CONSOLED_PID_FILE, 'utf8')), 'xenconsoled');
+  }
+}
+
+async function kill(pid: number, program: string): Promise<void> {
   process.kill(pid, 'SIGKILL');
   await until(
     () =>
@@ -268,7 +307,7 @@ export async function killXenstored(): Promise<void> {
         () => true,
       ),
     {
-      what: `${cell.daemon} is gone`,
+      what: `${program} is gone`,
     },
   );
 }
