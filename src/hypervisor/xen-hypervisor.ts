@@ -39,7 +39,10 @@ export class XenHypervisor implements Hypervisor {
 
   /** The answer to a synchronous look: one object, one place. */
   readonly #info: Dominfo;
-  /** Settled when the last list, and the last asynchronous look, has been visited. */
+  /**
+   * Settled when the last list, and the last asynchronous look, has been visited: not when the promise is that the
+   * visitor may have returned, for that may wait for the next list.
+   */
   #lists: Promise<unknown> = Promise.resolve();
   #asyncLooks: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
@@ -85,13 +88,13 @@ export class XenHypervisor implements Hypervisor {
       );
       const info = new Dominfo(this.#single.view, Slot.async + DomctlOffset.u);
       try {
-        return visit(answer(info, domid, result));
+        return { visited: visit(answer(info, domid, result)) };
       } finally {
         info.revoke();
       }
     });
     this.#asyncLooks = look.catch(() => undefined);
-    return look;
+    return look.then(({ visited }) => visited);
   }
 
   getUniqueId(domid: number): string | undefined {
@@ -115,13 +118,13 @@ export class XenHypervisor implements Hypervisor {
       if (result < 0) throw hypercallError('XEN_SYSCTL_getdomaininfolist', -result);
       const domains = new DominfoList(this.#arena.view, this.#recordBytes, this.#numDomains());
       try {
-        return visit(domains);
+        return { visited: visit(domains) };
       } finally {
         domains.revoke();
       }
     });
     this.#lists = list.catch(() => undefined);
-    return list;
+    return list.then(({ visited }) => visited);
   }
 
   close(): Promise<void> {
