@@ -255,7 +255,9 @@ export class Census {
     if (info === undefined) this.#mirror.delete(domid);
     else this.#mirror.set(info);
     if (info === undefined || info.dying) this.awaiting.delete(domid);
-    for (const change of changes) this.#tell(change);
+    for (const change of changes) this.#remember(change);
+    if (this.#begun) this.#feed.publish(changes);
+    if (changes.at(-1)?.domain?.dying === true) this.#onDying(domid);
 
     const { domain } = sight ?? {};
     const told = this.#known.get(domid);
@@ -292,8 +294,7 @@ export class Census {
     return this.next.inSequence && domain.cpuTimeSeconds >= known.cpuTimeSeconds;
   }
 
-  #tell(change: Change): void {
-    const { domid, previous, domain } = change;
+  #remember({ domid, previous, domain }: Change): void {
     if (previous !== undefined && !previous.dying) this.holders.remove(previous.uuid, domid);
     if (domain === undefined) {
       this.#known.delete(domid);
@@ -301,7 +302,5 @@ export class Census {
       this.#known.set(domid, domain);
       if (!domain.dying) this.holders.add(domain.uuid, domid);
     }
-    if (this.#begun) this.#feed.publish(change);
-    if (change.kind === 'dying') this.#onDying(domid);
   }
 }

@@ -14,6 +14,8 @@ export class Feed {
   readonly #changes = new Subject<Change>();
   readonly #kept: (Change | undefined)[];
   #revision = 0;
+  /** Published, and on the way to those who follow `changes$`. */
+  #untold: Change[] = [];
   /** Called once each, at the next change or at the end. */
   readonly #waiting = new Set<() => void>();
   #ended = false;
@@ -61,10 +63,16 @@ export class Feed {
     return changes;
   }
 
-  publish(change: Change): void {
-    this.#kept[this.#revision % this.#kept.length] = change;
-    this.#revision++;
-    this.#changes.next(change);
+  /** What one look showed. Who is told of a change may look as well: what that shows is told when this has been. */
+  publish(changes: readonly Change[]): void {
+    if (changes.length === 0) return;
+    for (const change of changes) {
+      this.#kept[this.#revision % this.#kept.length] = change;
+      this.#revision++;
+    }
+    const tells = this.#untold.length > 0;
+    this.#untold.push(...changes);
+    if (!tells) this.#tell();
     this.#wake();
   }
 
@@ -86,6 +94,11 @@ export class Feed {
     this.#ended = true;
     this.#changes.complete();
     this.#wake();
+  }
+
+  #tell(): void {
+    for (const change of this.#untold) this.#changes.next(change);
+    this.#untold = [];
   }
 
   #wake(): void {
