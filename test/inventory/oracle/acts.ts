@@ -92,7 +92,7 @@ export class Acts {
     this.#later(write);
   }
 
-  setHandle(uuid = this.#uuid()): void {
+  setHandle(uuid: Uuid = this.#uuid()): void {
     const domain = this.#domain();
     if (domain === undefined) return;
     this.finishWrite(domain.domid);

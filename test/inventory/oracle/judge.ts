@@ -44,7 +44,7 @@ export class Judge {
     this.#history = options.host.history as HostHistory;
   }
 
-  asks(uuid?: Uuid, timeoutMs = Infinity): Asked {
+  asks(uuid?: Uuid, timeoutMs: number = Infinity): Asked {
     const { host, log, changes, nowMs } = this.#options;
     return {
       step: host.now,
@@ -162,7 +162,13 @@ export class Judge {
     const lists = log.lists.filter(({ began }) => began >= step);
     demand(
       lists.some(({ began, ended }) => !this.#history.heldUndyingThroughout(uuid, began, ended)),
-      () => `look-up of ${uuid}: not found, of ${lists.length} lists begun since step ${step}`,
+      () =>
+        `look-up of ${uuid}: not found since step ${step}, while each list showed a holder: ${lists
+          .map(({ began, ended }) => {
+            const holder = this.#history.holderThroughout(uuid, began, ended);
+            return `${began} to ${ended} domain ${holder?.domid} of ${holder?.from} to ${holder?.to}`;
+          })
+          .join(', ')}`,
     );
     for (const told of published.domains.values()) {
       demand(

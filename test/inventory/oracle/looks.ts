@@ -41,9 +41,9 @@ export class LookLog implements Hypervisor {
   /** Lists of the inventory that its visitor has been given. */
   readonly lists: ListSpan[] = [];
   /** What the last look showed of each domid. */
-  readonly shown = new Map<number, Look>();
+  readonly shown: Map<number, Look> = new Map();
   /** Domains that some look has shown, by incarnation. */
-  readonly seen = new Set<number>();
+  readonly seen: Set<number> = new Set();
   /** Domids that were looked at singly since the last {@link takeLookedAt}. */
   #lookedAt = new Map<number, number>();
   /** Looks off the event loop whose answer is still to come. */

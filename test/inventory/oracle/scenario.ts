@@ -154,7 +154,8 @@ class Scenario {
 
   // --- questions ---
 
-  lookup(inventory: Inventory, uuid: Uuid): void {
+  /** @param nested the feed is in the middle of telling something: what this implies it tells next. */
+  lookup(inventory: Inventory, uuid: Uuid, nested = false): void {
     const { random, judge } = this;
     const timeoutMs = random.chance(0.1) ? random.pick([0.5, 5, 50]) : 5000;
     const controller = random.chance(0.05) ? new AbortController() : undefined;
@@ -164,12 +165,12 @@ class Scenario {
       ...(controller !== undefined && { signal: controller.signal }),
     });
     this.report.lookups++;
-    if (!(result instanceof Promise)) {
+    if (!(result instanceof Promise) && !nested) {
       this.#judgeLookup(uuid, asked, result);
       return;
     }
     this.#answered(
-      result.then((settled) => this.#judgeLookup(uuid, asked, settled)),
+      Promise.resolve(result).then((settled) => this.#judgeLookup(uuid, asked, settled)),
       () => controller?.signal.aborted === true,
     );
     if (controller !== undefined) this.#aborts.push(controller);
@@ -279,7 +280,7 @@ class Scenario {
       // Who is told of a change may ask at once, in the middle of the look that led to it.
       if (this.#nested === 0 && this.random.chance(0.1) && this.#inventory !== undefined) {
         this.#nested++;
-        this.lookup(this.#inventory, this.random.pick(UUIDS));
+        this.lookup(this.#inventory, this.random.pick(UUIDS), true);
         this.#nested--;
       }
     } catch (error) {
