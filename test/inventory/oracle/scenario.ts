@@ -84,6 +84,8 @@ class Scenario {
   #nested = 0;
   readonly #mostActs: number;
   #initial: readonly Domain[] = [];
+  /** The revision of `#initial`. */
+  #begunAt = 0;
   readonly #aborts: AbortController[] = [];
   /** Half-written handles that the feed was free to tell of. */
   readonly #torn = new Set<Uuid>();
@@ -125,6 +127,13 @@ class Scenario {
     }
     const inventory = await opening;
     this.#inventory = inventory;
+    // What the first list left in doubt was told of before anybody could listen.
+    this.changes.length = inventory.stats().changes;
+    let begun = false;
+    inventory.changes$.subscribe((change) => {
+      if (begun) this.#take(change);
+      else this.changes.push(change);
+    });
     const listing = inventory.list();
     await settle();
     while (this.hypervisor.deliverList()) {
@@ -132,10 +141,11 @@ class Scenario {
       await settle();
     }
     const { domains } = await listing;
-    // Nothing has happened since the inventory was opened, so this is what it began with.
+    // The host has rested so far, so this is what the feed leads on from.
     this.#initial = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid));
     this.published.begin(this.#initial);
-    inventory.changes$.subscribe((change) => this.#take(change));
+    this.#begunAt = this.changes.length;
+    begun = true;
     this.log.actChance = this.#mostActs;
     for (let step = 0; step < STEPS; step++) {
       // oxlint-disable-next-line no-await-in-loop
@@ -234,7 +244,12 @@ class Scenario {
     const isKnown = token !== undefined && revision !== undefined;
     const batches = inventory.subscribe(isKnown ? { token } : {});
     this.readers.push(
-      new Reader(batches, this.#initial, this.changes, isKnown ? { revision } : undefined),
+      new Reader(
+        batches,
+        { domains: this.#initial, revision: this.#begunAt },
+        this.changes,
+        isKnown ? { revision } : undefined,
+      ),
     );
   }
 
