@@ -308,12 +308,15 @@ export class Census {
   }
 
   #remember({ domid, previous, domain }: Change): void {
-    if (previous !== undefined && !previous.dying) this.holders.remove(previous.uuid, domid);
-    if (domain === undefined) {
-      this.#known.delete(domid);
-    } else {
-      this.#known.set(domid, domain);
-      if (!domain.dying) this.holders.add(domain.uuid, domid);
-    }
+    const held = previous?.dying === false ? previous.uuid : undefined;
+    const holds = domain?.dying === false ? domain.uuid : undefined;
+    if (domain === undefined) this.#known.delete(domid);
+    else this.#known.set(domid, domain);
+    if (held === holds) return;
+    if (held !== undefined) this.holders.remove(held, domid);
+    if (holds === undefined) return;
+    // Another holder may have had to make room: then this is not the only one.
+    if (this.holders.hasEvicted && this.holders.get(holds) === undefined) this.recall(holds);
+    this.holders.add(holds, domid);
   }
 }

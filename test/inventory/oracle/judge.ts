@@ -113,12 +113,13 @@ export class Judge {
     }
     const complete = log.lists
       .filter(({ began }) => began >= asked.step)
-      .some(({ began, ended }) =>
+      .some(({ began }) =>
         this.#history.stateAt(began).every(({ domid, incarnation }) => {
-          const states = this.#history.statesOf(domid, began, ended);
+          // One that was in doubt is looked at again after the list, and may be gone by then.
+          const states = this.#history.statesOf(domid, began, host.now);
           const throughout =
             states.every((state) => state.incarnation === incarnation) &&
-            isGapless(states, began, ended);
+            isGapless(states, began, host.now);
           return !throughout || domids.includes(domid);
         }),
       );
@@ -218,7 +219,7 @@ export class Judge {
   #unavailable({ at, timeoutMs, faults }: Asked, { cause }: Unavailable): void {
     const { log, nowMs } = this.#options;
     demand(
-      cause === 'timeout' ? nowMs() - at >= timeoutMs : log.faults > faults,
+      cause === 'timeout' ? nowMs() - at > timeoutMs - 0.01 : log.faults > faults,
       () => `unavailable because of ${cause}, though nothing failed`,
     );
   }

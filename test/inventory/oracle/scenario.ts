@@ -81,6 +81,7 @@ class Scenario {
   #inventory: Inventory | undefined;
   #violation: unknown;
   #unanswered = 0;
+  #faultsSeen = 0;
   #nested = 0;
   readonly #mostActs: number;
   #initial: readonly Domain[] = [];
@@ -321,7 +322,12 @@ class Scenario {
   /** What is published of a domid is what a look at it showed, or a later one. */
   #checkFresh(): void {
     if (this.log.pending > 0) return;
-    for (const [domid, step] of this.log.takeLookedAt()) this.#checkPublished(domid, step);
+    const lookedAt = this.log.takeLookedAt();
+    const failed = this.log.faults !== this.#faultsSeen;
+    this.#faultsSeen = this.log.faults;
+    // The second look at a handle that is new on its domid may have been the one that failed.
+    if (failed) return;
+    for (const [domid, step] of lookedAt) this.#checkPublished(domid, step);
   }
 
   #checkPublished(domid: number, since: number): void {
