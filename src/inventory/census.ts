@@ -7,7 +7,7 @@ import { ErrorCode, XenError } from '../xen-error.ts';
 import { Awaiting } from './awaiting.ts';
 import { type Change, changesBetween, type Sight } from './change.ts';
 import type { Feed } from './feed.ts';
-import { hasZeroHalf, isNil, isTombstone } from './handle.ts';
+import { hasZeroHalf, isNil, isTombstone, namesNoVm } from './handle.ts';
 import { HolderMap } from './holders.ts';
 import type { LookSteps } from './looks.ts';
 import { Mirror } from './mirror.ts';
@@ -115,6 +115,7 @@ export class Census {
       const { uuid, dying, uniqueId } = known;
       const isCurrent =
         seen !== undefined &&
+        (seen.uuid === uuid || namesNoVm(seen.uuid)) &&
         seen.shutdown === known.shutdown &&
         seen.shutdownReason === known.shutdownReason;
       domains.set(

@@ -21,6 +21,8 @@ export interface ListOutcome extends ListSight {
 export interface ListSnapshot {
   /** In ascending domid. */
   readonly domains: readonly Domain[];
+  /** As the list showed them, and looks at what it left in doubt. */
+  readonly shown: ReadonlyMap<Domid, Domain>;
   /** Those of them that the feed has told of: the changes after `revision` lead on from here. */
   readonly told: readonly Domain[];
   readonly revision: number;
@@ -178,7 +180,9 @@ export class Lists {
       const { sight, shown, changes } = taken;
       // Not before what was in doubt has been looked at: it is to be seen here as well.
       const snapshot =
-        shown === undefined ? undefined : { ...census.snapshot(shown), revision: feed.revision };
+        shown === undefined
+          ? undefined
+          : { ...census.snapshot(shown), shown, revision: feed.revision };
       return { made: true, outcome: { ...sight, changes, snapshot } };
     } catch (error) {
       this.failed++;

@@ -137,8 +137,7 @@ export class Lookups {
       const domain = yield* census.look(domid as Domid, 'next');
       if (domain === undefined) return undefined;
       if (domain.uuid !== uuid || domain.dying) continue;
-      const several = (census.holders.get(uuid)?.domids.length ?? 0) > 1;
-      return several
+      return this.#isHeldBySeveral(uuid)
         ? yield* this.#confirm(uuid, 'next')
         : { status: 'found', domain, source: 'next' };
     }
@@ -196,8 +195,11 @@ export class Lookups {
           },
           done: () => {
             if (verdict !== NOT_FOUND) foundByList?.();
-            if (verdict === 'look') confirm('list', waitForList);
-            else answer(verdict);
+            // Looks at what the list left in doubt may have shown another holder.
+            const looks =
+              verdict === 'look' || (verdict !== NOT_FOUND && this.#isHeldBySeveral(uuid));
+            if (looks) confirm('list', waitForList);
+            else answer(verdict as Exclude<Verdict, 'look'>);
           },
           fail,
         });
@@ -206,8 +208,7 @@ export class Lookups {
       const timer = setTimeout(() => answer(TIMEOUT), timeoutMs);
       signal?.addEventListener('abort', onAbort);
       const shown = (domain: Domain, source: Source): void => {
-        const several = (this.#census.holders.get(uuid)?.domids.length ?? 0) > 1;
-        if (several) confirm(source, () => undefined);
+        if (this.#isHeldBySeveral(uuid)) confirm(source, () => undefined);
         else answer({ status: 'found', domain, source });
       };
       const leaveLooks = this.#awaitHolder(uuid, shown);
@@ -259,20 +260,27 @@ export class Lookups {
   ): Promise<LookupResult[]> {
     const inDoubt = new Set(doubtful);
     const holders = new Map<Uuid, Domain | 'several'>();
-    for (const domain of snapshot?.domains ?? []) {
+    for (const domain of snapshot?.shown.values() ?? []) {
       if (!domain.dying) holders.set(domain.uuid, holders.has(domain.uuid) ? 'several' : domain);
     }
     return Promise.all(
       uuids.map(async (uuid, index): Promise<LookupResult> => {
         const verdict = verdicts[index] as Verdict;
-        if (verdict !== 'look') return verdict;
+        if (verdict !== 'look' && !this.#isHeldBySeveral(uuid)) return verdict;
         const holder = holders.get(uuid);
         // Several are to be read singly, and so is what the list left in doubt.
-        return holder === undefined || holder === 'several' || inDoubt.has(holder.domid)
+        return holder === undefined ||
+          holder === 'several' ||
+          inDoubt.has(holder.domid) ||
+          this.#isHeldBySeveral(uuid)
           ? this.lookup(uuid, options)
           : { status: 'found', domain: holder, source: 'list' };
       }),
     );
+  }
+
+  #isHeldBySeveral(uuid: Uuid): boolean {
+    return (this.#census.holders.get(uuid)?.domids.length ?? 0) > 1;
   }
 
   #awaitHolder(uuid: Uuid, tell: HolderWaiter['tell']): () => void {

@@ -69,6 +69,8 @@ export class LookLog implements Hypervisor {
       if (random.chance(this.faultChance)) {
         hypervisor.failNext(kind, this.faultErrno);
         this.faults++;
+        // It may be the second look that decides what the first, or a list, is to be made of.
+        this.shown.clear();
       } else if (kind === 'domctl') this.#record(domid);
     };
   }
@@ -108,9 +110,12 @@ export class LookLog implements Hypervisor {
       for (const entry of entries) {
         if (!this.shown.has(entry.domid)) this.shown.set(entry.domid, { step: began, ...entry });
       }
+      // What is in doubt is no holder before it has been looked at again.
+      this.pending++;
       try {
         return visit(list);
       } finally {
+        this.pending--;
         for (const { domid } of entries) {
           const states = this.#options.host.history?.statesOf(domid, began, ended) ?? [];
           for (const { incarnation } of states) this.seen.add(incarnation);

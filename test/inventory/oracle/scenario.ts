@@ -12,6 +12,7 @@ import {
 } from '../../../src/simulator/index.ts';
 import type { Uuid } from '../../../src/uuid.ts';
 import { parseUuid } from '../../../src/uuid.ts';
+import { XenError } from '../../../src/xen-error.ts';
 import { Acts, UUIDS } from './acts.ts';
 import { type Asked, Judge } from './judge.ts';
 import { LookLog } from './looks.ts';
@@ -145,6 +146,7 @@ class Scenario {
     // The host has rested so far, so this is what the feed leads on from.
     this.#initial = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid));
     this.published.begin(this.#initial);
+    for (const { uuid } of this.#initial) this.#torn.add(uuid);
     this.#begunAt = this.changes.length;
     begun = true;
     this.log.actChance = this.#mostActs;
@@ -235,7 +237,15 @@ class Scenario {
   read(): void {
     const reader = this.random.pick(this.readers);
     if (reader === undefined || reader.waits) return;
-    reader.read().catch((error: unknown) => this.#fail(error));
+    this.#read(reader);
+  }
+
+  #read(reader: Reader): void {
+    const asked = this.judge.asks();
+    reader.read().catch((error: unknown) => {
+      if (error instanceof XenError && this.log.faults > asked.faults) reader.ended = true;
+      else this.#fail(error);
+    });
   }
 
   subscribe(inventory: Inventory): void {
@@ -394,8 +404,8 @@ class Scenario {
     for (const domid of this.published.domains.keys()) this.#checkPublished(domid, this.host.now);
     for (const { domid } of this.host.domains()) this.#checkPublished(domid, this.host.now);
     for (const reader of this.readers) {
-      while (!reader.isUpToDate && this.#violation === undefined) {
-        reader.read().catch((error: unknown) => this.#fail(error));
+      while (!reader.isUpToDate && !reader.ended && this.#violation === undefined) {
+        this.#read(reader);
         // oxlint-disable-next-line no-await-in-loop
         await this.#idle(time.hasTurn ? 1 : 10);
       }
