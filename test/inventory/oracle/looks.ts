@@ -42,6 +42,8 @@ export class LookLog implements Hypervisor {
   readonly lists: ListSpan[] = [];
   /** What the last look showed of each domid. */
   readonly shown: Map<number, Look> = new Map();
+  /** The incarnation that the last single look at each domid met. */
+  readonly #read = new Map<number, number>();
   /** Domains that some look has shown, by incarnation. */
   readonly seen: Set<number> = new Set();
   /** Domids that were looked at singly since the last {@link takeLookedAt}. */
@@ -84,13 +86,18 @@ export class LookLog implements Hypervisor {
 
   getDomainInfo(domid: number): Dominfo | undefined {
     const { hypervisor } = this.#options;
-    return hypervisor.getDomainInfo(domid);
+    const info = hypervisor.getDomainInfo(domid);
+    if (info !== undefined) this.#takeIn(domid);
+    return info;
   }
 
   async getDomainInfoAsync<T>(domid: number, visit: (info: Dominfo | undefined) => T): Promise<T> {
     this.pending++;
     try {
-      return await this.#options.hypervisor.getDomainInfoAsync(domid, visit);
+      return await this.#options.hypervisor.getDomainInfoAsync(domid, (info) => {
+        if (info !== undefined) this.#takeIn(domid);
+        return visit(info);
+      });
     } finally {
       this.pending--;
     }
@@ -148,6 +155,11 @@ export class LookLog implements Hypervisor {
     return false;
   }
 
+  #takeIn(domid: number): void {
+    const incarnation = this.#read.get(domid);
+    if (incarnation !== undefined) this.seen.add(incarnation);
+  }
+
   #record(asked: number): void {
     const { host, acts } = this.#options;
     const higher = host.nextDomid(asked);
@@ -158,7 +170,7 @@ export class LookLog implements Hypervisor {
     this.singles.push(look);
     this.shown.set(asked, look);
     this.#lookedAt.set(asked, host.now);
-    if (domain !== undefined) this.seen.add(domain.incarnation);
+    if (domain !== undefined) this.#read.set(asked, domain.incarnation);
   }
 
   #firstSince(step: number): number {
