@@ -25,7 +25,9 @@ import { settle, VirtualTime } from './virtual-time.ts';
 
 const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
 const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 'EPERM'];
-const STEPS = 240;
+const ROUNDS = 4;
+const BUSY_STEPS = 50;
+const UNASKED_STEPS = 25;
 /** No look finds what only this finds, unless it is waited for. */
 const SLOW_MS = 10 * 60_000;
 /** Within it every list that an event calls for is made, also after some that failed. */
@@ -149,13 +151,13 @@ class Scenario {
     for (const { uuid } of this.#initial) this.#torn.add(uuid);
     this.#begunAt = this.changes.length;
     begun = true;
-    this.log.actChance = this.#mostActs;
-    for (let step = 0; step < STEPS; step++) {
-      // oxlint-disable-next-line no-await-in-loop
-      await STEPS_LOTTERY.draw(random)(this, inventory);
-      // oxlint-disable-next-line no-await-in-loop
-      await settle();
-      this.#check();
+    for (let round = 0; round < ROUNDS; round++) {
+      this.log.actChance = this.#mostActs;
+      // oxlint-disable no-await-in-loop -- one thing after the other
+      await this.#steps(inventory, BUSY, BUSY_STEPS);
+      await this.#steps(inventory, UNASKED, UNASKED_STEPS);
+      await this.#rest();
+      // oxlint-enable no-await-in-loop
     }
     await this.#quiesce(inventory);
     await this.#close(inventory);
@@ -163,6 +165,16 @@ class Scenario {
     this.report.singles = this.log.singles.length;
     this.report.changes = this.changes.length;
     return this.report;
+  }
+
+  async #steps(inventory: Inventory, lottery: Lottery<Step>, steps: number): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      // oxlint-disable no-await-in-loop -- one thing after the other
+      await lottery.draw(this.random)(this, inventory);
+      await settle();
+      this.#check();
+      // oxlint-enable no-await-in-loop
+    }
   }
 
   // --- questions ---
@@ -262,6 +274,12 @@ class Scenario {
         isKnown ? { revision } : undefined,
       ),
     );
+  }
+
+  hangUp(): void {
+    this.#trace('xenstore hangs up');
+    this.xenstore.refuse(this.random.below(2));
+    this.xenstore.cut();
   }
 
   abort(): void {
@@ -378,8 +396,8 @@ class Scenario {
   // --- the end ---
 
   /** The host rests, whatever was sent arrives, and the hypervisor answers: now all that was announced has to be known. */
-  async #quiesce(inventory: Inventory): Promise<void> {
-    const { acts, log, hypervisor, xenstore, time } = this;
+  async #rest(): Promise<void> {
+    const { acts, log, hypervisor, xenstore } = this;
     this.#trace('the host rests');
     acts.finishAll();
     Object.assign(log, { actChance: 0, faultChance: 0 });
@@ -399,6 +417,11 @@ class Scenario {
       );
       for (const domid of domids) this.#checkPublished(domid, since);
     }
+  }
+
+  /** All else is found by the slow timer. */
+  async #quiesce(inventory: Inventory): Promise<void> {
+    const { time } = this;
     this.#trace('the slow timer');
     await this.#idle(2 * SLOW_MS);
     for (const domid of this.published.domains.keys()) this.#checkPublished(domid, this.host.now);
@@ -424,12 +447,14 @@ class Scenario {
       // oxlint-disable no-await-in-loop
       await settle();
       this.#check();
-      if (time.hasTurn) await time.turn();
-      else if (hypervisor.runningList !== undefined) this.deliverList();
-      else if (xenstore.waitsForAccept) xenstore.accept();
-      else if (xenstore.unsetWatches > 0) xenstore.takeWatch();
-      else if (xenstore.undelivered > 0) xenstore.deliver(1);
-      else if (xenstore.requests.length > 0) xenstore.answer(undefined);
+      const ways: (() => Promise<void> | void)[] = [];
+      if (time.hasTurn) ways.push(() => time.turn());
+      if (hypervisor.runningList !== undefined) ways.push(() => this.deliverList());
+      if (xenstore.waitsForAccept) ways.push(() => xenstore.accept());
+      if (xenstore.unsetWatches > 0) ways.push(() => xenstore.takeWatch());
+      if (xenstore.undelivered > 0) ways.push(() => xenstore.deliver(1));
+      if (xenstore.requests.length > 0) ways.push(() => xenstore.answer(undefined));
+      if (ways.length > 0) await this.random.pick(ways)();
       else if (left > 0) {
         const part = Math.min(left, Math.max(1, ms / 64));
         await time.advance(part);
@@ -468,7 +493,7 @@ function covers(
   return covered > to;
 }
 
-const STEPS_LOTTERY = new Lottery<Step>([
+const BUSY = new Lottery<Step>([
   [30, ({ acts }) => acts.perform()],
   [5, ({ acts }) => acts.stepWrite()],
   [
@@ -506,14 +531,7 @@ const STEPS_LOTTERY = new Lottery<Step>([
   [4, ({ xenstore }) => xenstore.accept()],
   [5, ({ xenstore }) => xenstore.takeWatch()],
   [1, ({ xenstore }) => xenstore.lose()],
-  [
-    0.7,
-    (scenario) => {
-      scenario.trace('xenstore hangs up');
-      scenario.xenstore.refuse(scenario.random.below(2));
-      scenario.xenstore.cut();
-    },
-  ],
+  [0.7, (scenario) => scenario.hangUp()],
   [
     3,
     ({ xenstore, random }) =>
@@ -538,4 +556,19 @@ const STEPS_LOTTERY = new Lottery<Step>([
       hypervisor.asyncAnswerTurns = random.below(3);
     },
   ],
+]);
+
+/** Nobody asks, so that whatever is found is found because of an event. */
+const UNASKED = new Lottery<Step>([
+  [30, ({ acts }) => acts.perform()],
+  [5, ({ acts }) => acts.stepWrite()],
+  [20, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(4))],
+  [6, (scenario) => scenario.deliverList()],
+  [6, ({ time }) => time.turn()],
+  [6, ({ time, random }) => time.advance(random.pick([0.1, 1, 20, 300]))],
+  [14, ({ xenstore, random }) => xenstore.deliver(1 + random.below(2))],
+  [6, ({ xenstore }) => xenstore.accept()],
+  [6, ({ xenstore }) => xenstore.takeWatch()],
+  [2, (scenario) => scenario.hangUp()],
+  [2, ({ hypervisor }) => hypervisor.resumeLists()],
 ]);
