@@ -39,7 +39,10 @@ export class XenHypervisor implements Hypervisor {
 
   /** The answer to a synchronous look: one object, one place. */
   readonly #info: Dominfo;
-  /** Settled when the last list, and the last asynchronous look, has been visited. */
+  /**
+   * Settled when the last list, and the last asynchronous look, has been visited: not when the promise is that the
+   * visitor may have returned, for that may wait for the next list.
+   */
   #lists: Promise<unknown> = Promise.resolve();
   #asyncLooks: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
@@ -85,24 +88,24 @@ export class XenHypervisor implements Hypervisor {
       );
       const info = new Dominfo(this.#single.view, Slot.async + DomctlOffset.u);
       try {
-        return visit(answer(info, domid, result));
+        return { visited: visit(answer(info, domid, result)) };
       } finally {
         info.revoke();
       }
     });
     this.#asyncLooks = look.catch(() => undefined);
-    return look;
+    return look.then(({ visited }) => visited);
   }
 
   getUniqueId(domid: number): string | undefined {
     this.#checkOpen();
     checkDomid(domid);
     if (this.#interfaces.domainState === undefined) return undefined;
-    const { view, address } = this.#single;
-    for (let offset = 0; offset < DOMCTL_BYTES; offset += 4) view.setUint32(Slot.state + offset, 0);
-    view.setUint32(Slot.state + DomctlOffset.cmd, DomctlCommand.getDomainState, true);
-    view.setUint16(Slot.state + DomctlOffset.domain, domid, true);
-    const result = this.#xencall.call(Hypercall.domctl, address + Slot.state);
+    const { view } = this.#single;
+    let result = -EFAULT;
+    for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
+      result = this.#xencall.call(Hypercall.domctl, this.#writeDomainState(domid));
+    }
     if (result === -ESRCH) return undefined;
     if (result < 0) throw hypercallError('XEN_DOMCTL_get_domain_state', -result);
     return view.getBigUint64(Slot.state + DomainStateOffset.uniqueId, true).toString();
@@ -115,13 +118,13 @@ export class XenHypervisor implements Hypervisor {
       if (result < 0) throw hypercallError('XEN_SYSCTL_getdomaininfolist', -result);
       const domains = new DominfoList(this.#arena.view, this.#recordBytes, this.#numDomains());
       try {
-        return visit(domains);
+        return { visited: visit(domains) };
       } finally {
         domains.revoke();
       }
     });
     this.#lists = list.catch(() => undefined);
-    return list;
+    return list.then(({ visited }) => visited);
   }
 
   close(): Promise<void> {
@@ -152,6 +155,14 @@ export class XenHypervisor implements Hypervisor {
     view.setUint32(slot + DomctlOffset.interfaceVersion, this.#interfaces.domctl, true);
     view.setUint16(slot + DomctlOffset.domain, domid, true);
     return address + slot;
+  }
+
+  #writeDomainState(domid: number): number {
+    const { view, address } = this.#single;
+    for (let offset = 0; offset < DOMCTL_BYTES; offset += 4) view.setUint32(Slot.state + offset, 0);
+    view.setUint32(Slot.state + DomctlOffset.cmd, DomctlCommand.getDomainState, true);
+    view.setUint16(Slot.state + DomctlOffset.domain, domid, true);
+    return address + Slot.state;
   }
 
   #writeSysctl(): number {
