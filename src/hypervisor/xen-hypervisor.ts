@@ -101,11 +101,11 @@ export class XenHypervisor implements Hypervisor {
     this.#checkOpen();
     checkDomid(domid);
     if (this.#interfaces.domainState === undefined) return undefined;
-    const { view, address } = this.#single;
-    for (let offset = 0; offset < DOMCTL_BYTES; offset += 4) view.setUint32(Slot.state + offset, 0);
-    view.setUint32(Slot.state + DomctlOffset.cmd, DomctlCommand.getDomainState, true);
-    view.setUint16(Slot.state + DomctlOffset.domain, domid, true);
-    const result = this.#xencall.call(Hypercall.domctl, address + Slot.state);
+    const { view } = this.#single;
+    let result = -EFAULT;
+    for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
+      result = this.#xencall.call(Hypercall.domctl, this.#writeDomainState(domid));
+    }
     if (result === -ESRCH) return undefined;
     if (result < 0) throw hypercallError('XEN_DOMCTL_get_domain_state', -result);
     return view.getBigUint64(Slot.state + DomainStateOffset.uniqueId, true).toString();
@@ -155,6 +155,14 @@ export class XenHypervisor implements Hypervisor {
     view.setUint32(slot + DomctlOffset.interfaceVersion, this.#interfaces.domctl, true);
     view.setUint16(slot + DomctlOffset.domain, domid, true);
     return address + slot;
+  }
+
+  #writeDomainState(domid: number): number {
+    const { view, address } = this.#single;
+    for (let offset = 0; offset < DOMCTL_BYTES; offset += 4) view.setUint32(Slot.state + offset, 0);
+    view.setUint32(Slot.state + DomctlOffset.cmd, DomctlCommand.getDomainState, true);
+    view.setUint16(Slot.state + DomctlOffset.domain, domid, true);
+    return address + Slot.state;
   }
 
   #writeSysctl(): number {
