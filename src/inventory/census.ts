@@ -7,11 +7,12 @@ import { ErrorCode, XenError } from '../xen-error.ts';
 import { Awaiting } from './awaiting.ts';
 import { type Change, changesBetween, type Sight } from './change.ts';
 import type { Feed } from './feed.ts';
-import { hasZeroHalf, isNil, isTombstone } from './handle.ts';
+import { hasZeroHalf, isNil, isTombstone, namesNoVm } from './handle.ts';
 import { HolderMap } from './holders.ts';
 import type { LookSteps } from './looks.ts';
 import { Mirror } from './mirror.ts';
 import { NextDomid } from './next-domid.ts';
+import type { Moments } from './moments.ts';
 import type { Source } from './results.ts';
 
 /** What one list showed, for those who waited for it. */
@@ -32,9 +33,10 @@ interface MutableListSight extends ListSight {
 export interface CensusOptions {
   readonly hypervisor: Hypervisor;
   readonly feed: Feed;
+  readonly moments: Moments;
   readonly maxUuids: number;
-  /** A single look showed a domain that no look had shown with this UUID. */
-  readonly onHolder: (domain: Domain, source: Source) => void;
+  /** A single look, begun at that moment, showed a domain that no look had shown with this UUID. */
+  readonly onHolder: (domain: Domain, source: Source, began: number) => void;
   /** A domain that was told of is dying: nothing will announce its end. */
   readonly onDying: (domid: Domid) => void;
 }
@@ -51,6 +53,10 @@ export class Census {
   /** The list during which each domid was last looked at singly, and that in which it was last seen. */
   readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
   readonly #seenIn = new Uint32Array(DOMID_FIRST_RESERVED);
+  /** The moments at which a single look at each domid, and a list, were last taken in. */
+  readonly #notedAt = new Float64Array(DOMID_FIRST_RESERVED);
+  #listNotedAt = 0;
+  readonly #moments: Moments;
   readonly #hypervisor: Hypervisor;
   readonly #feed: Feed;
   readonly #onHolder: CensusOptions['onHolder'];
@@ -60,7 +66,8 @@ export class Census {
   /** Before the first list there is nothing to tell a difference from. */
   #begun = false;
 
-  constructor({ hypervisor, feed, maxUuids, onHolder, onDying }: CensusOptions) {
+  constructor({ hypervisor, feed, moments, maxUuids, onHolder, onDying }: CensusOptions) {
+    this.#moments = moments;
     this.holders = new HolderMap(maxUuids);
     this.#hypervisor = hypervisor;
     this.#feed = feed;
@@ -97,31 +104,27 @@ export class Census {
   }
 
   /**
-   * All domains at the moment a list is taken in: as it shows them, but for those that a single look has shown
-   * otherwise. Those that the feed has told of stand under the UUID that it told.
+   * All domains, and those of them that the feed has told of: these as of its last change, and under the UUID
+   * that it told.
+   * @param shown what a list, and looks at what it left in doubt, have just shown.
    */
-  snapshot(list: DominfoList): { domains: Domain[]; told: Domain[] } {
-    const domains = new Map<Domid, Domain>();
-    for (const info of list) {
-      if (!this.#mirror.matches(info)) continue;
-      const known = this.#known.get(info.domid);
-      const seen = info.toDomain();
-      const { uuid, dying, uniqueId } = known ?? seen;
-      domains.set(info.domid, {
-        ...seen,
-        uuid,
-        dying,
-        ...(uniqueId !== undefined && { uniqueId }),
-      });
+  snapshot(shown: ReadonlyMap<Domid, Domain>): { domains: Domain[]; told: Domain[] } {
+    const domains = new Map(shown);
+    for (const [domid, known] of this.#known) {
+      const seen = shown.get(domid);
+      const { uuid, dying, uniqueId } = known;
+      const isCurrent =
+        seen !== undefined &&
+        (seen.uuid === uuid || namesNoVm(seen.uuid)) &&
+        seen.shutdown === known.shutdown &&
+        seen.shutdownReason === known.shutdownReason;
+      domains.set(
+        domid,
+        isCurrent ? { ...seen, uuid, dying, ...(uniqueId !== undefined && { uniqueId }) } : known,
+      );
     }
-    for (const [domid, known] of this.#known) if (!domains.has(domid)) domains.set(domid, known);
     const sorted = [...domains.values()].toSorted((one, other) => one.domid - other.domid);
     return { domains: sorted, told: sorted.filter(({ domid }) => this.#known.has(domid)) };
-  }
-
-  /** Whether the look shows nothing new of its domid. */
-  isUnchanged(info: Dominfo): boolean {
-    return this.#mirror.matches(info);
   }
 
   /**
@@ -138,14 +141,24 @@ export class Census {
   *look(domid: Domid, source: Source): LookSteps<Domain | undefined> {
     let info = yield domid;
     if (info !== undefined && this.isDoubtful(info)) info = yield domid;
+    // Looks off the event loop come back late: what has been taken in meanwhile may be newer.
+    while (this.#isOvertaken(domid, info)) info = yield domid;
     // Made before anybody is told: who is told may look as well, in the same memory.
     const domain = info?.toDomain();
     this.noteSingle(domid, info, source);
     return domain;
   }
 
+  #isOvertaken(domid: Domid, info: Dominfo | undefined): boolean {
+    const notedAt = Math.max(this.#notedAt[domid] ?? 0, this.#listNotedAt);
+    if (this.#moments.lookBegan > notedAt) return false;
+    return info === undefined ? this.#mirror.has(domid) : !this.#mirror.matches(info);
+  }
+
   /** What a single look showed, after a second one where that was due. */
   noteSingle(domid: Domid, info: Dominfo | undefined, source: Source): void {
+    const began = this.#moments.lookBegan;
+    this.#notedAt[domid] = this.#moments.next();
     if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
     if (info === undefined) {
       if (this.#mirror.has(domid)) this.#apply(domid, undefined);
@@ -158,7 +171,7 @@ export class Census {
       if (this.#begun) this.awaiting.add(info);
     }
     const holder = this.#apply(domid, info);
-    if (holder !== undefined) this.#onHolder(holder, source);
+    if (holder !== undefined) this.#onHolder(holder, source, began);
   }
 
   /** A list is about to begin: single looks made from here on stand beside it. */
@@ -184,6 +197,7 @@ export class Census {
       holders: new Map(),
     };
     const { differing, seen } = this.#compare(list);
+    this.#listNotedAt = this.#moments.next();
     if (seen < this.#mirror.count) this.#noteMissing(sight);
     const newcomers: Domid[] = [];
     for (const index of differing) {
@@ -295,12 +309,15 @@ export class Census {
   }
 
   #remember({ domid, previous, domain }: Change): void {
-    if (previous !== undefined && !previous.dying) this.holders.remove(previous.uuid, domid);
-    if (domain === undefined) {
-      this.#known.delete(domid);
-    } else {
-      this.#known.set(domid, domain);
-      if (!domain.dying) this.holders.add(domain.uuid, domid);
-    }
+    const held = previous?.dying === false ? previous.uuid : undefined;
+    const holds = domain?.dying === false ? domain.uuid : undefined;
+    if (domain === undefined) this.#known.delete(domid);
+    else this.#known.set(domid, domain);
+    if (held === holds) return;
+    if (held !== undefined) this.holders.remove(held, domid);
+    if (holds === undefined) return;
+    // Another holder may have had to make room: then this is not the only one.
+    if (this.holders.hasEvicted && this.holders.get(holds) === undefined) this.recall(holds);
+    this.holders.add(holds, domid);
   }
 }

@@ -16,6 +16,7 @@ export class Feed {
   #revision = 0;
   /** Published, and on the way to those who follow `changes$`. */
   #untold: Change[] = [];
+  #holds = 0;
   /** Called once each, at the next change or at the end. */
   readonly #waiting = new Set<() => void>();
   #ended = false;
@@ -70,9 +71,8 @@ export class Feed {
       this.#kept[this.#revision % this.#kept.length] = change;
       this.#revision++;
     }
-    const tells = this.#untold.length > 0;
     this.#untold.push(...changes);
-    if (!tells) this.#tell();
+    this.#tell();
     this.#wake();
   }
 
@@ -96,9 +96,23 @@ export class Feed {
     this.#wake();
   }
 
+  /** Tells nobody before `run` has ended: whoever is told may look, and what he finds is newer than what `run` is about. */
+  holdBack<T>(run: () => T): T {
+    this.#holds++;
+    try {
+      return run();
+    } finally {
+      this.#holds--;
+      this.#tell();
+    }
+  }
+
   #tell(): void {
+    if (this.#holds > 0) return;
+    this.#holds++;
     for (const change of this.#untold) this.#changes.next(change);
     this.#untold = [];
+    this.#holds--;
   }
 
   #wake(): void {

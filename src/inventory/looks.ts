@@ -3,6 +3,7 @@ import type { Domid } from '../domain.ts';
 import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
+import type { Moments } from './moments.ts';
 
 /** A single look takes microseconds; one that takes so long was made to wait (up to 4.17.6 behind a domain's teardown). */
 const STALLED_MS = 2;
@@ -15,12 +16,14 @@ export type LookSteps<T> = Generator<Domid, T, Dominfo | undefined>;
 
 export class Looks {
   readonly #hypervisor: Hypervisor;
+  readonly #moments: Moments;
   #stalled = false;
   /** Single looks made. */
   count = 0;
 
-  constructor(hypervisor: Hypervisor) {
+  constructor(hypervisor: Hypervisor, moments: Moments) {
     this.#hypervisor = hypervisor;
+    this.#moments = moments;
   }
 
   /** Whether single looks are made off the event loop just now. */
@@ -31,6 +34,7 @@ export class Looks {
   /** One look on the event loop, for those who have found that it is not {@link stalled}. */
   look(domid: Domid): Dominfo | undefined {
     this.count++;
+    this.#moments.lookBegan = this.#moments.next();
     const began = performance.now();
     try {
       return this.#hypervisor.getDomainInfo(domid);
@@ -56,9 +60,11 @@ export class Looks {
     for (;;) {
       this.count++;
       const began = performance.now();
+      const moment = this.#moments.next();
       // oxlint-disable-next-line no-await-in-loop -- each look decides on the next
       const step = await this.#lookAsync(domid, (info) => {
         this.#stalled = performance.now() - began > STALLED_MS;
+        this.#moments.lookBegan = moment;
         return steps.next(info);
       });
       if (step.done === true) return step.value;
