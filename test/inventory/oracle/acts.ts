@@ -1,4 +1,5 @@
 /** What a toolstack, guests and Xen itself do to a host, at random: few domids and few UUIDs, so that they collide. */
+import { namesNoVm } from '../../../src/inventory/handle.ts';
 import {
   type HandleWrite,
   NIL_UUID,
@@ -82,7 +83,9 @@ export class Acts {
   reboot(): void {
     const domain = this.#domain();
     if (domain === undefined || domain.stage !== 'live') return;
+    this.finishWrite(domain.domid);
     const { domid, uuid } = domain;
+    if (namesNoVm(uuid)) return;
     if (this.#random.chance(0.3)) this.#host.shutdown(domid, 1);
     this.#trace(`destroy ${domid}, to boot again`);
     this.#host.destroy(domid);
@@ -92,7 +95,7 @@ export class Acts {
     this.#later(write);
   }
 
-  setHandle(uuid = this.#uuid()): void {
+  setHandle(uuid: Uuid = this.#uuid()): void {
     const domain = this.#domain();
     if (domain === undefined) return;
     this.finishWrite(domain.domid);
@@ -112,7 +115,9 @@ export class Acts {
   move(): void {
     const [from, to] = [this.#domain(), this.#domain()];
     if (from === undefined || to === undefined || from.domid === to.domid) return;
+    this.finishWrite(from.domid);
     const { uuid } = from;
+    if (namesNoVm(uuid)) return;
     this.#trace(`${uuid} goes from ${from.domid} to ${to.domid}`);
     this.#host.setHandle(from.domid, this.#uuid());
     this.#host.setHandle(to.domid, uuid);

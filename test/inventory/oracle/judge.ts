@@ -44,7 +44,7 @@ export class Judge {
     this.#history = options.host.history as HostHistory;
   }
 
-  asks(uuid?: Uuid, timeoutMs = Infinity): Asked {
+  asks(uuid?: Uuid, timeoutMs: number = Infinity): Asked {
     const { host, log, changes, nowMs } = this.#options;
     return {
       step: host.now,
@@ -113,12 +113,13 @@ export class Judge {
     }
     const complete = log.lists
       .filter(({ began }) => began >= asked.step)
-      .some(({ began, ended }) =>
+      .some(({ began }) =>
         this.#history.stateAt(began).every(({ domid, incarnation }) => {
-          const states = this.#history.statesOf(domid, began, ended);
+          // One that was in doubt is looked at again after the list, and may be gone by then.
+          const states = this.#history.statesOf(domid, began, host.now);
           const throughout =
             states.every((state) => state.incarnation === incarnation) &&
-            isGapless(states, began, ended);
+            isGapless(states, began, host.now);
           return !throughout || domids.includes(domid);
         }),
       );
@@ -162,7 +163,13 @@ export class Judge {
     const lists = log.lists.filter(({ began }) => began >= step);
     demand(
       lists.some(({ began, ended }) => !this.#history.heldUndyingThroughout(uuid, began, ended)),
-      () => `look-up of ${uuid}: not found, of ${lists.length} lists begun since step ${step}`,
+      () =>
+        `look-up of ${uuid}: not found since step ${step}, while each list showed a holder: ${lists
+          .map(({ began, ended }) => {
+            const holder = this.#history.holderThroughout(uuid, began, ended);
+            return `${began} to ${ended} domain ${holder?.domid} of ${holder?.from} to ${holder?.to}`;
+          })
+          .join(', ')}`,
     );
     for (const told of published.domains.values()) {
       demand(
@@ -212,7 +219,7 @@ export class Judge {
   #unavailable({ at, timeoutMs, faults }: Asked, { cause }: Unavailable): void {
     const { log, nowMs } = this.#options;
     demand(
-      cause === 'timeout' ? nowMs() - at >= timeoutMs : log.faults > faults,
+      cause === 'timeout' ? nowMs() - at > timeoutMs - 0.01 : log.faults > faults,
       () => `unavailable because of ${cause}, though nothing failed`,
     );
   }

@@ -41,9 +41,11 @@ export class LookLog implements Hypervisor {
   /** Lists of the inventory that its visitor has been given. */
   readonly lists: ListSpan[] = [];
   /** What the last look showed of each domid. */
-  readonly shown = new Map<number, Look>();
+  readonly shown: Map<number, Look> = new Map();
+  /** The incarnation that the last single look at each domid met. */
+  readonly #read = new Map<number, number>();
   /** Domains that some look has shown, by incarnation. */
-  readonly seen = new Set<number>();
+  readonly seen: Set<number> = new Set();
   /** Domids that were looked at singly since the last {@link takeLookedAt}. */
   #lookedAt = new Map<number, number>();
   /** Looks off the event loop whose answer is still to come. */
@@ -69,6 +71,9 @@ export class LookLog implements Hypervisor {
       if (random.chance(this.faultChance)) {
         hypervisor.failNext(kind, this.faultErrno);
         this.faults++;
+        // It may be the second look that decides what the first, or a list, is to be made of.
+        this.shown.clear();
+        this.seen.clear();
       } else if (kind === 'domctl') this.#record(domid);
     };
   }
@@ -82,13 +87,18 @@ export class LookLog implements Hypervisor {
 
   getDomainInfo(domid: number): Dominfo | undefined {
     const { hypervisor } = this.#options;
-    return hypervisor.getDomainInfo(domid);
+    const info = hypervisor.getDomainInfo(domid);
+    if (info !== undefined) this.#takeIn(domid);
+    return info;
   }
 
   async getDomainInfoAsync<T>(domid: number, visit: (info: Dominfo | undefined) => T): Promise<T> {
     this.pending++;
     try {
-      return await this.#options.hypervisor.getDomainInfoAsync(domid, visit);
+      return await this.#options.hypervisor.getDomainInfoAsync(domid, (info) => {
+        if (info !== undefined) this.#takeIn(domid);
+        return visit(info);
+      });
     } finally {
       this.pending--;
     }
@@ -108,10 +118,15 @@ export class LookLog implements Hypervisor {
       for (const entry of entries) {
         if (!this.shown.has(entry.domid)) this.shown.set(entry.domid, { step: began, ...entry });
       }
+      const { faults } = this;
+      // What is in doubt is no holder before it has been looked at again.
+      this.pending++;
       try {
         return visit(list);
       } finally {
+        this.pending--;
         for (const { domid } of entries) {
+          if (this.faults > faults) break;
           const states = this.#options.host.history?.statesOf(domid, began, ended) ?? [];
           for (const { incarnation } of states) this.seen.add(incarnation);
         }
@@ -143,6 +158,11 @@ export class LookLog implements Hypervisor {
     return false;
   }
 
+  #takeIn(domid: number): void {
+    const incarnation = this.#read.get(domid);
+    if (incarnation !== undefined) this.seen.add(incarnation);
+  }
+
   #record(asked: number): void {
     const { host, acts } = this.#options;
     const higher = host.nextDomid(asked);
@@ -153,7 +173,7 @@ export class LookLog implements Hypervisor {
     this.singles.push(look);
     this.shown.set(asked, look);
     this.#lookedAt.set(asked, host.now);
-    if (domain !== undefined) this.seen.add(domain.incarnation);
+    if (domain !== undefined) this.#read.set(asked, domain.incarnation);
   }
 
   #firstSince(step: number): number {

@@ -11,7 +11,7 @@ export type Told = Pick<Domain, 'domid' | 'uuid' | 'dying' | 'shutdown'> & {
 };
 
 export class Published {
-  readonly domains = new Map<number, Domain>();
+  readonly domains: Map<number, Domain> = new Map();
 
   begin(domains: readonly Domain[]): void {
     this.domains.clear();

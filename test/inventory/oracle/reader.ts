@@ -18,19 +18,20 @@ export class Reader {
   #revision: number | undefined;
 
   /**
-   * @param initial what was known before the first change.
+   * @param initial what was known at a revision before any that it will get.
    * @param changes every change of the feed.
    * @param begin where it goes on from a token: what was known there.
    */
   constructor(
     batches: AsyncGenerator<FeedBatch, void, void>,
-    initial: readonly Domain[],
+    initial: { readonly domains: readonly Domain[]; readonly revision: number },
     changes: readonly Change[],
     begin?: { readonly revision: number },
   ) {
     this.#batches = batches;
     this.#changes = changes;
-    this.#told.begin(initial);
+    this.#told.begin(initial.domains);
+    this.#taken = initial.revision;
     if (begin === undefined) return;
     this.#tell(begin.revision);
     this.#has.begin([...this.#told.domains.values()]);

@@ -12,6 +12,7 @@ import {
 } from '../../../src/simulator/index.ts';
 import type { Uuid } from '../../../src/uuid.ts';
 import { parseUuid } from '../../../src/uuid.ts';
+import { XenError } from '../../../src/xen-error.ts';
 import { Acts, UUIDS } from './acts.ts';
 import { type Asked, Judge } from './judge.ts';
 import { LookLog } from './looks.ts';
@@ -24,7 +25,9 @@ import { settle, VirtualTime } from './virtual-time.ts';
 
 const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
 const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 'EPERM'];
-const STEPS = 240;
+const ROUNDS = 6;
+const BUSY_STEPS = 50;
+const UNASKED_STEPS = 25;
 /** No look finds what only this finds, unless it is waited for. */
 const SLOW_MS = 10 * 60_000;
 /** Within it every list that an event calls for is made, also after some that failed. */
@@ -81,9 +84,12 @@ class Scenario {
   #inventory: Inventory | undefined;
   #violation: unknown;
   #unanswered = 0;
+  #faultsSeen = 0;
   #nested = 0;
   readonly #mostActs: number;
   #initial: readonly Domain[] = [];
+  /** The revision of `#initial`. */
+  #begunAt = 0;
   readonly #aborts: AbortController[] = [];
   /** Half-written handles that the feed was free to tell of. */
   readonly #torn = new Set<Uuid>();
@@ -125,6 +131,13 @@ class Scenario {
     }
     const inventory = await opening;
     this.#inventory = inventory;
+    // What the first list left in doubt was told of before anybody could listen.
+    this.changes.length = inventory.stats().changes;
+    let begun = false;
+    inventory.changes$.subscribe((change) => {
+      if (begun) this.#take(change);
+      else this.changes.push(change);
+    });
     const listing = inventory.list();
     await settle();
     while (this.hypervisor.deliverList()) {
@@ -132,17 +145,19 @@ class Scenario {
       await settle();
     }
     const { domains } = await listing;
-    // Nothing has happened since the inventory was opened, so this is what it began with.
+    // The host has rested so far, so this is what the feed leads on from.
     this.#initial = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid));
     this.published.begin(this.#initial);
-    inventory.changes$.subscribe((change) => this.#take(change));
-    this.log.actChance = this.#mostActs;
-    for (let step = 0; step < STEPS; step++) {
-      // oxlint-disable-next-line no-await-in-loop
-      await STEPS_LOTTERY.draw(random)(this, inventory);
-      // oxlint-disable-next-line no-await-in-loop
-      await settle();
-      this.#check();
+    for (const { uuid } of this.#initial) this.#torn.add(uuid);
+    this.#begunAt = this.changes.length;
+    begun = true;
+    for (let round = 0; round < ROUNDS; round++) {
+      this.log.actChance = this.#mostActs;
+      // oxlint-disable no-await-in-loop -- one thing after the other
+      await this.#steps(inventory, BUSY, BUSY_STEPS);
+      await this.#steps(inventory, UNASKED, UNASKED_STEPS);
+      await this.#rest();
+      // oxlint-enable no-await-in-loop
     }
     await this.#quiesce(inventory);
     await this.#close(inventory);
@@ -152,9 +167,20 @@ class Scenario {
     return this.report;
   }
 
+  async #steps(inventory: Inventory, lottery: Lottery<Step>, steps: number): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      // oxlint-disable no-await-in-loop -- one thing after the other
+      await lottery.draw(this.random)(this, inventory);
+      await settle();
+      this.#check();
+      // oxlint-enable no-await-in-loop
+    }
+  }
+
   // --- questions ---
 
-  lookup(inventory: Inventory, uuid: Uuid): void {
+  /** @param nested the feed is in the middle of telling something: what this implies it tells next. */
+  lookup(inventory: Inventory, uuid: Uuid, nested = false): void {
     const { random, judge } = this;
     const timeoutMs = random.chance(0.1) ? random.pick([0.5, 5, 50]) : 5000;
     const controller = random.chance(0.05) ? new AbortController() : undefined;
@@ -164,12 +190,12 @@ class Scenario {
       ...(controller !== undefined && { signal: controller.signal }),
     });
     this.report.lookups++;
-    if (!(result instanceof Promise)) {
+    if (!(result instanceof Promise) && !nested) {
       this.#judgeLookup(uuid, asked, result);
       return;
     }
     this.#answered(
-      result.then((settled) => this.#judgeLookup(uuid, asked, settled)),
+      Promise.resolve(result).then((settled) => this.#judgeLookup(uuid, asked, settled)),
       () => controller?.signal.aborted === true,
     );
     if (controller !== undefined) this.#aborts.push(controller);
@@ -223,7 +249,15 @@ class Scenario {
   read(): void {
     const reader = this.random.pick(this.readers);
     if (reader === undefined || reader.waits) return;
-    reader.read().catch((error: unknown) => this.#fail(error));
+    this.#read(reader);
+  }
+
+  #read(reader: Reader): void {
+    const asked = this.judge.asks();
+    reader.read().catch((error: unknown) => {
+      if (error instanceof XenError && this.log.faults > asked.faults) reader.ended = true;
+      else this.#fail(error);
+    });
   }
 
   subscribe(inventory: Inventory): void {
@@ -233,8 +267,19 @@ class Scenario {
     const isKnown = token !== undefined && revision !== undefined;
     const batches = inventory.subscribe(isKnown ? { token } : {});
     this.readers.push(
-      new Reader(batches, this.#initial, this.changes, isKnown ? { revision } : undefined),
+      new Reader(
+        batches,
+        { domains: this.#initial, revision: this.#begunAt },
+        this.changes,
+        isKnown ? { revision } : undefined,
+      ),
     );
+  }
+
+  hangUp(): void {
+    this.#trace('xenstore hangs up');
+    this.xenstore.refuse(this.random.below(2));
+    this.xenstore.cut();
   }
 
   abort(): void {
@@ -279,7 +324,7 @@ class Scenario {
       // Who is told of a change may ask at once, in the middle of the look that led to it.
       if (this.#nested === 0 && this.random.chance(0.1) && this.#inventory !== undefined) {
         this.#nested++;
-        this.lookup(this.#inventory, this.random.pick(UUIDS));
+        this.lookup(this.#inventory, this.random.pick(UUIDS), true);
         this.#nested--;
       }
     } catch (error) {
@@ -305,7 +350,12 @@ class Scenario {
   /** What is published of a domid is what a look at it showed, or a later one. */
   #checkFresh(): void {
     if (this.log.pending > 0) return;
-    for (const [domid, step] of this.log.takeLookedAt()) this.#checkPublished(domid, step);
+    const lookedAt = this.log.takeLookedAt();
+    const failed = this.log.faults !== this.#faultsSeen;
+    this.#faultsSeen = this.log.faults;
+    // The second look at a handle that is new on its domid may have been the one that failed.
+    if (failed) return;
+    for (const [domid, step] of lookedAt) this.#checkPublished(domid, step);
   }
 
   #checkPublished(domid: number, since: number): void {
@@ -346,8 +396,8 @@ class Scenario {
   // --- the end ---
 
   /** The host rests, whatever was sent arrives, and the hypervisor answers: now all that was announced has to be known. */
-  async #quiesce(inventory: Inventory): Promise<void> {
-    const { acts, log, hypervisor, xenstore, time } = this;
+  async #rest(): Promise<void> {
+    const { acts, log, hypervisor, xenstore } = this;
     this.#trace('the host rests');
     acts.finishAll();
     Object.assign(log, { actChance: 0, faultChance: 0 });
@@ -355,6 +405,8 @@ class Scenario {
     hypervisor.clearFaults();
     hypervisor.resumeLists();
     xenstore.refuse(0);
+    // All at once, in the middle of whatever runs, or one by one in between.
+    if (this.random.chance(0.5)) xenstore.deliver(xenstore.undelivered);
     await this.#idle(EVENTS_SETTLE_MS);
     if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
     if (this.#follows) {
@@ -367,13 +419,18 @@ class Scenario {
       );
       for (const domid of domids) this.#checkPublished(domid, since);
     }
+  }
+
+  /** All else is found by the slow timer. */
+  async #quiesce(inventory: Inventory): Promise<void> {
+    const { time } = this;
     this.#trace('the slow timer');
     await this.#idle(2 * SLOW_MS);
     for (const domid of this.published.domains.keys()) this.#checkPublished(domid, this.host.now);
     for (const { domid } of this.host.domains()) this.#checkPublished(domid, this.host.now);
     for (const reader of this.readers) {
-      while (!reader.isUpToDate && this.#violation === undefined) {
-        reader.read().catch((error: unknown) => this.#fail(error));
+      while (!reader.isUpToDate && !reader.ended && this.#violation === undefined) {
+        this.#read(reader);
         // oxlint-disable-next-line no-await-in-loop
         await this.#idle(time.hasTurn ? 1 : 10);
       }
@@ -392,12 +449,14 @@ class Scenario {
       // oxlint-disable no-await-in-loop
       await settle();
       this.#check();
-      if (time.hasTurn) await time.turn();
-      else if (hypervisor.runningList !== undefined) this.deliverList();
-      else if (xenstore.waitsForAccept) xenstore.accept();
-      else if (xenstore.unsetWatches > 0) xenstore.takeWatch();
-      else if (xenstore.undelivered > 0) xenstore.deliver(1);
-      else if (xenstore.requests.length > 0) xenstore.answer(undefined);
+      const ways: (() => Promise<void> | void)[] = [];
+      if (time.hasTurn) ways.push(() => time.turn());
+      if (hypervisor.runningList !== undefined) ways.push(() => this.deliverList());
+      if (xenstore.waitsForAccept) ways.push(() => xenstore.accept());
+      if (xenstore.unsetWatches > 0) ways.push(() => xenstore.takeWatch());
+      if (xenstore.undelivered > 0) ways.push(() => xenstore.deliver(1));
+      if (xenstore.requests.length > 0) ways.push(() => xenstore.answer(undefined));
+      if (ways.length > 0) await this.random.pick(ways)();
       else if (left > 0) {
         const part = Math.min(left, Math.max(1, ms / 64));
         await time.advance(part);
@@ -436,7 +495,7 @@ function covers(
   return covered > to;
 }
 
-const STEPS_LOTTERY = new Lottery<Step>([
+const BUSY = new Lottery<Step>([
   [30, ({ acts }) => acts.perform()],
   [5, ({ acts }) => acts.stepWrite()],
   [
@@ -474,14 +533,7 @@ const STEPS_LOTTERY = new Lottery<Step>([
   [4, ({ xenstore }) => xenstore.accept()],
   [5, ({ xenstore }) => xenstore.takeWatch()],
   [1, ({ xenstore }) => xenstore.lose()],
-  [
-    0.7,
-    (scenario) => {
-      scenario.trace('xenstore hangs up');
-      scenario.xenstore.refuse(scenario.random.below(2));
-      scenario.xenstore.cut();
-    },
-  ],
+  [0.7, (scenario) => scenario.hangUp()],
   [
     3,
     ({ xenstore, random }) =>
@@ -506,4 +558,19 @@ const STEPS_LOTTERY = new Lottery<Step>([
       hypervisor.asyncAnswerTurns = random.below(3);
     },
   ],
+]);
+
+/** Nobody asks, so that whatever is found is found because of an event. */
+const UNASKED = new Lottery<Step>([
+  [30, ({ acts }) => acts.perform()],
+  [5, ({ acts }) => acts.stepWrite()],
+  [20, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(4))],
+  [6, (scenario) => scenario.deliverList()],
+  [6, ({ time }) => time.turn()],
+  [6, ({ time, random }) => time.advance(random.pick([0.1, 1, 20, 300]))],
+  [14, ({ xenstore, random }) => xenstore.deliver(1 + random.below(2))],
+  [6, ({ xenstore }) => xenstore.accept()],
+  [6, ({ xenstore }) => xenstore.takeWatch()],
+  [2, (scenario) => scenario.hangUp()],
+  [2, ({ hypervisor }) => hypervisor.resumeLists()],
 ]);
