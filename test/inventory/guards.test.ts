@@ -56,7 +56,7 @@ const GUARDS: readonly Guard[] = [
   {
     name: 'a new handle is read again',
     file: 'inventory/census.js',
-    text: 'return present || hasZeroHalf(info);',
+    text: 'return present || this.#inDoubt.has(info.domid) || hasZeroHalf(info);',
     without: 'return false;',
   },
   {
