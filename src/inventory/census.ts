@@ -53,6 +53,8 @@ export class Census {
   #listedInDoubt: ReadonlySet<Domid> = new Set();
   /** The list during which each domid was last looked at singly. */
   readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
+  /** Domids that a look showed in doubt, and the one that decides is still to come, or has failed. */
+  readonly #inDoubt = new Set<Domid>();
   /** The moments at which a single look at each domid, and a list, were last taken in. */
   readonly #notedAt = new Float64Array(DOMID_FIRST_RESERVED);
   #listNotedAt = 0;
@@ -134,13 +136,16 @@ export class Census {
   isDoubtful(info: Dominfo): boolean {
     const present = this.#mirror.has(info.domid);
     if (present && this.#mirror.hasSameHandle(info)) return false;
-    return present || hasZeroHalf(info);
+    return present || this.#inDoubt.has(info.domid) || hasZeroHalf(info);
   }
 
   /** A single look at a domid, and a second one where the first is doubtful. */
   *look(domid: Domid, source: Source): LookSteps<Domain | undefined> {
     let info = yield domid;
-    if (info !== undefined && this.isDoubtful(info)) info = yield domid;
+    if (info !== undefined && this.isDoubtful(info)) {
+      this.#inDoubt.add(domid);
+      info = yield domid;
+    }
     // Looks off the event loop come back late: what has been taken in meanwhile may be newer.
     while (this.#isOvertaken(domid, info)) info = yield domid;
     // Made before anybody is told: who is told may look as well, in the same memory.
@@ -159,6 +164,7 @@ export class Census {
   noteSingle(domid: Domid, info: Dominfo | undefined, source: Source): void {
     const began = this.#moments.lookBegan;
     this.#notedAt[domid] = this.#moments.next();
+    this.#inDoubt.delete(domid);
     if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
     if (info === undefined) {
       if (this.#mirror.has(domid)) this.#apply(domid, undefined);
@@ -220,6 +226,7 @@ export class Census {
     const { domid } = info;
     if (this.#isBeside(domid) || this.isDoubtful(info)) {
       sight.doubtful.push(domid);
+      this.#inDoubt.add(domid);
       if (!info.dying) sight.doubtfulUuids.add(info.uuid);
       return;
     }

@@ -1,10 +1,10 @@
 /** The oracle sees: with any one guard taken out of a copy of the build, it finds what that leads to. */
-import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type ChildVerdict, runOracleIn } from './oracle/child.ts';
 
 /** What stands in a built file exactly once, and what the guard's absence makes of it. */
 interface Guard {
@@ -56,7 +56,7 @@ const GUARDS: readonly Guard[] = [
   {
     name: 'a new handle is read again',
     file: 'inventory/census.js',
-    text: 'return present || hasZeroHalf(info);',
+    text: 'return present || this.#inDoubt.has(info.domid) || hasZeroHalf(info);',
     without: 'return false;',
   },
   {
@@ -98,21 +98,16 @@ const GUARDS: readonly Guard[] = [
   },
 ];
 
-const MOST_SECONDS = 20;
+/** Each is found within a few; this is for a machine that has much else to do. */
+const MOST_SECONDS = 90;
 const dist = fileURLToPath(new URL('../..', import.meta.url));
 const seed = Number(process.env['ORACLE_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 
-interface Verdict {
-  readonly exitCode: number;
-  readonly output: string;
-  readonly seconds: number;
-}
-
 let directory: string;
-const verdicts = new Map<string, Verdict>();
+const verdicts = new Map<string, ChildVerdict>();
 
 async function judge(name: string, guard: Guard | undefined, seconds: number): Promise<void> {
-  const copy = join(directory, `${verdicts.size}-${name.replaceAll(/\W+/g, '-')}`);
+  const copy = join(directory, name.replaceAll(/\W+/g, '-'));
   await cp(join(dist, 'src'), join(copy, 'dist/src'), { recursive: true });
   await cp(join(dist, 'test/inventory/oracle'), join(copy, 'dist/test/inventory/oracle'), {
     recursive: true,
@@ -130,15 +125,7 @@ async function judge(name: string, guard: Guard | undefined, seconds: number): P
     );
   }
   const main = join(copy, 'dist/test/inventory/oracle/main.js');
-  const began = performance.now();
-  const [exitCode, output] = await new Promise<[number, string]>((resolve) => {
-    const args = [main, '--seconds', `${seconds}`, '--seed', `${seed}`];
-    execFile(process.execPath, args, (error, stdout, stderr) => {
-      const code = error?.code ?? 0;
-      resolve([typeof code === 'number' ? code : 1, stdout + stderr]);
-    });
-  });
-  verdicts.set(name, { exitCode, output, seconds: (performance.now() - began) / 1000 });
+  verdicts.set(name, await runOracleIn(main, ['--seconds', `${seconds}`, '--seed', `${seed}`]));
 }
 
 beforeAll(async () => {
@@ -154,7 +141,7 @@ beforeAll(async () => {
     }
   };
   await Promise.all(Array.from({ length: Math.min(2, cpus().length) }, work));
-}, 300_000);
+}, 600_000);
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -167,7 +154,7 @@ describe(`on a copy of the build (seed ${seed})`, () => {
   });
 
   test.each(GUARDS)('it is found out that not: $name', ({ name }) => {
-    const { exitCode, output, seconds } = verdicts.get(name) as Verdict;
+    const { exitCode, output, seconds } = verdicts.get(name) as ChildVerdict;
     expect(output).toContain('Violation');
     expect(exitCode).toBe(1);
     process.stdout.write(`${seconds.toFixed(1)} s, ${name}: ${output.slice(0, 200).trim()}\n`);

@@ -73,7 +73,6 @@ export class LookLog implements Hypervisor {
         this.faults++;
         // It may be the second look that decides what the first, or a list, is to be made of.
         this.shown.clear();
-        this.seen.clear();
       } else if (kind === 'domctl') this.#record(domid);
     };
   }
@@ -118,7 +117,6 @@ export class LookLog implements Hypervisor {
       for (const entry of entries) {
         if (!this.shown.has(entry.domid)) this.shown.set(entry.domid, { step: began, ...entry });
       }
-      const { faults } = this;
       // What is in doubt is no holder before it has been looked at again.
       this.pending++;
       try {
@@ -126,7 +124,6 @@ export class LookLog implements Hypervisor {
       } finally {
         this.pending--;
         for (const { domid } of entries) {
-          if (this.faults > faults) break;
           const states = this.#options.host.history?.statesOf(domid, began, ended) ?? [];
           for (const { incarnation } of states) this.seen.add(incarnation);
         }

@@ -33,9 +33,11 @@ class Session implements XenstoreSession {
   readonly #end: (reason: XenError) => void;
 
   constructor() {
-    const { promise, resolve } = withResolvers<XenError>();
-    this.closed = promise;
-    this.#end = resolve;
+    let end: ((reason: XenError) => void) | undefined;
+    this.closed = new Promise((resolve) => {
+      end = resolve;
+    });
+    this.#end = (reason) => end?.(reason);
   }
 
   get oldestPendingMs(): number {
@@ -77,7 +79,9 @@ class Session implements XenstoreSession {
     if (this.ended) return;
     this.ended = true;
     const reason = disconnected();
-    for (const { subscriber } of [...this.watches]) subscriber.error(reason);
+    // Each takes itself out of the list.
+    const watches = this.watches.slice();
+    for (const { subscriber } of watches) subscriber.error(reason);
     for (const { reject } of this.requests) reject(reason);
     this.requests = [];
     this.#end(reason);
@@ -212,12 +216,4 @@ export class MemoryXenstore {
 
 function disconnected(): XenError {
   return new XenError(ErrorCode.XENSTORE_DISCONNECTED, 'the connection has ended');
-}
-
-function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => undefined;
-  const promise = new Promise<T>((settled) => {
-    resolve = settled;
-  });
-  return { promise, resolve };
 }

@@ -25,7 +25,7 @@ import { settle, VirtualTime } from './virtual-time.ts';
 
 const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
 const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 'EPERM'];
-const ROUNDS = 4;
+const ROUNDS = 6;
 const BUSY_STEPS = 50;
 const UNASKED_STEPS = 25;
 /** No look finds what only this finds, unless it is waited for. */
@@ -405,6 +405,8 @@ class Scenario {
     hypervisor.clearFaults();
     hypervisor.resumeLists();
     xenstore.refuse(0);
+    // All at once, in the middle of whatever runs, or one by one in between.
+    if (this.random.chance(0.5)) xenstore.deliver(xenstore.undelivered);
     await this.#idle(EVENTS_SETTLE_MS);
     if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
     if (this.#follows) {
