@@ -12,7 +12,8 @@ let inventory: Inventory;
 
 beforeEach(async () => {
   maker = startDomainMaker();
-  inventory = await Inventory.open();
+  // The safety net has its own price, and under emulation a storm lasts longer than a minute.
+  inventory = await Inventory.open({ listIntervalMs: 2 * TIMEOUT_MS });
   await until(() => inventory.stats().lists.connect > 0);
 });
 
@@ -39,8 +40,16 @@ function median(numbers: readonly number[]): number {
   return numbers.toSorted((one, other) => one - other)[numbers.length >> 1] ?? NaN;
 }
 
-function lists({ lists: byReason }: InventoryStats): number {
-  return Object.values(byReason).reduce((sum, count) => sum + count, 0);
+/** What was counted between two moments. */
+function between(before: InventoryStats, after: InventoryStats): string {
+  const lists = Object.entries(after.lists).flatMap(([reason, count]) => {
+    const made = count - before.lists[reason as keyof InventoryStats['lists']];
+    return made === 0 ? [] : [`${made} ${reason}`];
+  });
+  return (
+    `${after.hypercalls.single - before.hypercalls.single} single looks, ` +
+    `lists: ${lists.join(', ') || 'none'}, with ${after.entriesCopied - before.entriesCopied} entries`
+  );
 }
 
 test(
@@ -85,16 +94,16 @@ test(
     const single = booted.hypercalls.single - before.hypercalls.single;
     const entries = booted.entriesCopied - before.entriesCopied;
     note(
-      `${VMS} VMs in ${(bootMs / 1000).toFixed(1)} s: ${single} single looks, ` +
-        `${lists(booted) - lists(before)} lists, ${entries} entries; ` +
-        `median look-up ${median(early.map(({ tookMs }) => tookMs)).toFixed(3)} ms before, ` +
+      `${VMS} VMs in ${(bootMs / 1000).toFixed(1)} s: ${between(before, booted)}; median look-up ` +
+        `${median(early.map(({ tookMs }) => tookMs)).toFixed(3)} ms before, ` +
         `${median(late.map(({ tookMs }) => tookMs)).toFixed(3)} ms after introduction; ` +
-        `their end: ${lists(gone) - lists(booted)} lists, ${gone.entriesCopied - booted.entriesCopied} entries`,
+        `all look-ups ${[...early, ...late].reduce((sum, { tookMs }) => sum + tookMs, 0).toFixed(0)} ms; ` +
+        `their end: ${between(booted, gone)}`,
     );
     expect(changes.get('created')).toBe(VMS + 1);
-    expect(single).toBeLessThan(3.2 * VMS);
+    expect(single).toBeLessThan(3.5 * VMS);
     expect(entries).toBeLessThan(3 * VMS);
-    expect(lists(booted) - lists(before)).toBeLessThan(10);
+    expect(booted.hypercalls.list - before.hypercalls.list).toBeLessThan(10);
     expect(booted.lists.miss).toBe(before.lists.miss);
   },
   TIMEOUT_MS,
