@@ -1,0 +1,117 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import type { Domid } from '../../src/domain.ts';
+import type { Dominfo } from '../../src/hypervisor/dominfo.ts';
+import type { Hypervisor } from '../../src/hypervisor/hypervisor.ts';
+import { Looks, type LookSteps } from '../../src/inventory/looks.ts';
+import { ErrorCode, XenError } from '../../src/xen-error.ts';
+
+interface Setup {
+  readonly looks: Looks;
+  /** What each look takes, ms. */
+  takesMs: number;
+  error?: Error;
+}
+
+/** A hypervisor without domains, which makes looks off the event loop one after the other. */
+function setup(): Setup {
+  const state = { takesMs: 0, looks: undefined as unknown as Looks } as Setup;
+  let turn = Promise.resolve();
+  const look = (): undefined => {
+    if (state.error !== undefined) throw state.error;
+  };
+  const hypervisor = {
+    getDomainInfo: () => {
+      jest.advanceTimersByTime(state.takesMs);
+      return look();
+    },
+    getDomainInfoAsync: async <T>(_: number, visit: (info: Dominfo | undefined) => T) => {
+      const mine = turn.then(() => new Promise<void>((end) => setTimeout(end, state.takesMs)));
+      turn = mine;
+      await mine;
+      return visit(look());
+    },
+  };
+  return Object.assign(state, { looks: new Looks(hypervisor as unknown as Hypervisor) });
+}
+
+function stall(it: Setup): void {
+  it.takesMs = 3;
+  for (const domid of [1, 2]) it.looks.look(domid as Domid);
+  expect(it.looks.stalled).toBe(true);
+}
+
+function* lookAt(...domids: readonly number[]): LookSteps<number> {
+  for (const domid of domids) yield domid as Domid;
+  return domids.length;
+}
+
+const advance = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
+
+beforeEach(() => {
+  jest.useFakeTimers({ doNotFake: ['queueMicrotask', 'nextTick', 'setImmediate'] });
+});
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+describe('single looks', () => {
+  test('stay on it though one was slow, as with a scheduler or a garbage collector at work', () => {
+    const it = setup();
+    it.takesMs = 3;
+    it.looks.look(1 as Domid);
+    expect(it.looks.stalled).toBe(false);
+    it.takesMs = 0;
+    it.looks.look(1 as Domid);
+    it.takesMs = 3;
+    it.looks.look(1 as Domid);
+    expect(it.looks.run(lookAt())).toBe(0);
+    expect(it.looks.stalled).toBe(false);
+  });
+
+  test('are made at once, one after the other, and counted', () => {
+    const { looks } = setup();
+    expect(looks.run(lookAt(1, 2, 3))).toBe(3);
+    expect(looks.count).toBe(3);
+  });
+
+  test('go off the event loop once two in a row were made to wait, and come back when one was not', async () => {
+    const it = setup();
+    it.takesMs = 3;
+    const waiting = it.looks.run(lookAt(1, 2, 3));
+    expect(waiting).toBeInstanceOf(Promise);
+    expect(it.looks.stalled).toBe(true);
+    it.takesMs = 1;
+    await advance(10);
+    expect(await waiting).toBe(3);
+    expect(it.looks.stalled).toBe(false);
+    expect(it.looks.run(lookAt(1))).toBe(1);
+  });
+
+  test('are not taken to wait for the hypervisor while they wait for each other', async () => {
+    const it = setup();
+    stall(it);
+    it.takesMs = 1;
+    const many = Promise.all(
+      Array.from({ length: 20 }, async (_, domid) => it.looks.run(lookAt(domid))),
+    );
+    await advance(2);
+    expect(it.looks.stalled).toBe(false);
+    await advance(20);
+    await many;
+    expect(it.looks.stalled).toBe(false);
+  });
+
+  test('at a domain that is hidden from us show none; other errors are thrown', async () => {
+    const it = setup();
+    it.error = new XenError(ErrorCode.XSM_DENIED, 'hidden');
+    expect(it.looks.look(1 as Domid)).toBeUndefined();
+    it.error = new XenError(ErrorCode.NOT_PERMITTED, 'no');
+    expect(() => it.looks.look(1 as Domid)).toThrow('no');
+    delete it.error;
+    stall(it);
+    it.error = new XenError(ErrorCode.NOT_PERMITTED, 'no');
+    const failing = expect(it.looks.run(lookAt(1))).rejects.toThrow('no');
+    await advance(10);
+    await failing;
+  });
+});
