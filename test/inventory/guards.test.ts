@@ -24,14 +24,14 @@ const GUARDS: readonly Guard[] = [
   {
     name: 'the handle is compared',
     file: 'inventory/lookups.js',
-    text: 'if (info === undefined || !info.hasHandle(holders.words) || info.dying)',
-    without: 'if (info === undefined || info.dying)',
+    text: 'if (domain.uuid !== uuid)',
+    without: 'if (domain === undefined)',
   },
   {
     name: 'a dying domain is no answer',
     file: 'inventory/lookups.js',
-    text: 'if (info === undefined || !info.hasHandle(holders.words) || info.dying)',
-    without: 'if (info === undefined || !info.hasHandle(holders.words))',
+    text: 'if (info === undefined || info.dying)',
+    without: 'if (info === undefined)',
   },
   {
     name: 'a list answers only those who asked before it began',
@@ -81,8 +81,8 @@ const GUARDS: readonly Guard[] = [
   {
     name: 'a further holder is added',
     file: 'inventory/holders.js',
-    text: 'domids: [...known.domids, domid]',
-    without: 'domids: [domid]',
+    text: 'this.#set(uuid, [...domids, domid]);',
+    without: 'this.#set(uuid, [domid]);',
   },
   {
     name: 'the first of several holders is read once more',
