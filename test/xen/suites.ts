@@ -26,7 +26,7 @@ export async function runSuites(cell: SuitesRun): Promise<Report> {
   ];
   const { status } = await runCell({
     ...cell,
-    env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
+    env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings', FORCE_COLOR: '0' },
     payload: payload.flat(),
   });
   return readReport(join(cell.outputDir, 'jest.json'), status);
