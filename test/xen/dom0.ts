@@ -9,7 +9,6 @@ import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
 import { until } from './until.ts';
 
-export { cannot } from './cannot.ts';
 export { until } from './until.ts';
 export type { Guest, GuestBehaviour, GuestKind } from './guest.ts';
 
