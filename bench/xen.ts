@@ -40,9 +40,7 @@ async function measure(release: Release, progress: Progress): Promise<XenBenchRe
     onPhase: (phase) => progress.phase(name, phase),
   });
   if (status !== 0) throw new Error(`${name}: exit ${status}; its console is in ${consoleLog}`);
-  const result = JSON.parse(
-    await readFile(join(outputDir, RESULT_FILE), 'utf8'),
-  ) as XenBenchResult;
+  const result = JSON.parse(await readFile(join(outputDir, RESULT_FILE), 'utf8')) as XenBenchResult;
   await rm(outputDir, { recursive: true });
   progress.end(name, 'measured');
   return result;
