@@ -97,12 +97,15 @@ beforeAll(async () => {
   await destroy(zombie);
   const [name, uuid] = [`/local/domain/${introduced[0]?.domid}/name`, introduced[0]?.uuid ?? ''];
   await command('xenstore-write', name, `named ${uuid.slice(0, 4)}`);
-  await until(async () => {
-    const letters = rowsOf(await xl('list', '-v')).map(({ state }) => state);
-    return ['-b----', '---sc-', '---s--', '-----d'].every((state) =>
-      letters.some((one) => one.endsWith(state.slice(3)) && one.includes(state.slice(0, 3))),
-    );
-  });
+  for (const [name, letter] of [
+    ['blocks', 'b'],
+    ['crashes', 'c'],
+    ['is off', 's'],
+  ] as const) {
+    // oxlint-disable-next-line no-await-in-loop
+    await until(async () => rowsOf(await xl('list', '-v', name))[0]?.state.includes(letter));
+  }
+  await until(async () => rowsOf(await xl('list', '-v')).some(({ state }) => state.endsWith('d')));
 }, 120_000);
 
 afterAll(async () => {
