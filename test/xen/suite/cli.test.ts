@@ -220,16 +220,18 @@ describe('lookup --direct', () => {
   });
 
   test('status 4: no Xen to ask', async () => {
-    await command('umount', '/proc/xen');
-    await command('mv', '/dev/xen/privcmd', '/dev/xen/privcmd.away');
+    const hidden = ['/dev/xen', '/proc/xen'];
+    for (const folder of hidden) {
+      // oxlint-disable-next-line no-await-in-loop
+      await command('mount', '-t', 'tmpfs', 'tmpfs', folder);
+    }
     try {
       const { status, out, err } = await xenDomid(['lookup', '--direct', '--json', UNKNOWN]);
       expect({ status, out }).toEqual({ status: 4, out: '' });
       expect(JSON.parse(err)).toMatchObject({ error: { code: ErrorCode.NO_XEN } });
       expect((await xenDomid(['list', '--direct'])).err).toContain('modprobe xen-privcmd');
     } finally {
-      await command('mv', '/dev/xen/privcmd.away', '/dev/xen/privcmd');
-      await command('mount', '-t', 'xenfs', 'xenfs', '/proc/xen');
+      for (const folder of hidden) await command('umount', folder);
     }
   });
 });
