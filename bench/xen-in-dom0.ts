@@ -5,7 +5,9 @@ import { join } from 'node:path';
 
 import type { DominfoList } from '../src/hypervisor/dominfo.ts';
 import type { Hypervisor } from '../src/hypervisor/hypervisor.ts';
+import { openXencall } from '../src/hypervisor/libxencall.ts';
 import { openHypervisor } from '../src/hypervisor/open.ts';
+import { Hypercall, type Xencall } from '../src/hypervisor/xencall.ts';
 import { parseUuid, uuidWords } from '../src/uuid.ts';
 import {
   cell,
@@ -49,9 +51,9 @@ function timeOurLooks(hypervisor: Hypervisor, domain: Made): number {
   return took / LOOKS_A_TURN;
 }
 
-async function timeTheirLooks(timer: Timer, { domid }: Made): Promise<number> {
-  const request = `single ${domid} ${LOOKS_A_TURN}`;
-  const found = new RegExp(`^single \\d+ ${LOOKS_A_TURN} ${LOOKS_A_TURN}$`);
+async function timeTheirLooks(timer: Timer, how: string, { domid }: Made): Promise<number> {
+  const request = `${how} ${domid} ${LOOKS_A_TURN}`;
+  const found = new RegExp(`^${how} \\d+ ${LOOKS_A_TURN} ${LOOKS_A_TURN}$`);
   return (await checkedNanoseconds(timer, request, found)) / LOOKS_A_TURN;
 }
 
@@ -85,6 +87,21 @@ async function timeTheirLists(timer: Timer, room: (typeof ROOMS)[number]): Promi
   const times = LISTS_A_TURN[room];
   const all = new RegExp(`^list \\d+ ${times} \\d+ ${DOMAINS + 1} stop=`);
   return (await checkedNanoseconds(timer, `list ${room} ${times}`, all)) / times;
+}
+
+async function timeBareLists(timer: Timer): Promise<number> {
+  const request = `rawlist ${LISTS_A_TURN.ours}`;
+  const all = new RegExp(`^rawlist \\d+ ${LISTS_A_TURN.ours} ${DOMAINS + 1}$`);
+  return (await checkedNanoseconds(timer, request, all)) / LISTS_A_TURN.ours;
+}
+
+async function timeThread(xencall: Xencall): Promise<number> {
+  const start = process.hrtime.bigint();
+  for (let times = 0; times < LISTS_A_TURN.ours; times++) {
+    // oxlint-disable-next-line no-await-in-loop
+    await xencall.callAsync(Hypercall.xenVersion, 0);
+  }
+  return Number(process.hrtime.bigint() - start) / LISTS_A_TURN.ours;
 }
 
 /** All that is timed gives the right answers here. */
@@ -125,23 +142,30 @@ const timer = startTimer();
 await check(hypervisor, made);
 
 const someone = (turn: number): Made => made[(turn * 37) % DOMAINS] as Made;
-const [ourLooks = [], theirLooks = []] = await inTurns(LOOK_TURNS, [
+const [ourLooks = [], theirLooks = [], bareLooks = []] = await inTurns(LOOK_TURNS, [
   (turn) => timeOurLooks(hypervisor, someone(turn)),
-  (turn) => timeTheirLooks(timer, someone(turn)),
+  (turn) => timeTheirLooks(timer, 'single', someone(turn)),
+  (turn) => timeTheirLooks(timer, 'raw', someone(turn)),
 ]);
-const [ourLists = [], ...theirLists] = await inTurns(LIST_TURNS, [
+const xencall = openXencall();
+const [ourLists = [], bareLists = [], thread = [], ...theirLists] = await inTurns(LIST_TURNS, [
   () => timeOurLists(hypervisor),
+  () => timeBareLists(timer),
+  () => timeThread(xencall),
   ...ROOMS.map((room) => () => timeTheirLists(timer, room)),
 ]);
+xencall.close();
 await check(hypervisor, made);
 
 const result: XenBenchResult = {
   xen: await xenVersion(),
   node: process.version,
   domains: DOMAINS + 1,
-  look: { ours: ourLooks, c: theirLooks },
+  look: { ours: ourLooks, c: theirLooks, bare: bareLooks },
   list: {
     ours: ourLists,
+    bare: bareLists,
+    thread,
     c: ROOMS.map((room, index) => ({ room, took: theirLists[index] ?? [] })),
   },
 };

@@ -14,10 +14,18 @@ export interface XenBenchResult {
   /** Listed at the time, dom0 among them. */
   readonly domains: number;
   /** One look. */
-  readonly look: { readonly ours: readonly number[]; readonly c: readonly number[] };
+  readonly look: {
+    readonly ours: readonly number[];
+    readonly c: readonly number[];
+    /** The hypercall alone, from C on memory taken once: what any caller has to pay. */
+    readonly bare: readonly number[];
+  };
   /** One list of all; of C with each of the rooms. */
   readonly list: {
     readonly ours: readonly number[];
+    readonly bare: readonly number[];
+    /** A hypercall that does next to nothing, made as our list is: on a thread of its own. */
+    readonly thread: readonly number[];
     readonly c: readonly { readonly room: number; readonly took: readonly number[] }[];
   };
 }

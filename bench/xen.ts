@@ -26,6 +26,8 @@ interface ReleaseReport {
   readonly node: string;
   readonly domains: number;
   readonly rows: readonly Row[];
+  /** Of a list of ours: to a thread and back. */
+  readonly thread: Summary;
 }
 
 async function measure(release: Release, progress: Progress): Promise<XenBenchResult> {
@@ -63,12 +65,20 @@ function report(release: Release, result: XenBenchResult): ReleaseReport {
   const best = medians.indexOf(Math.min(...medians));
   const rows = [
     row(`one look, ${call}`, look.ours, look.c, release === '4.20' ? 1 : 0.9),
+    row('one look, the bare hypercall', look.ours, look.bare),
+    row('list, the bare hypercall', list.ours, list.bare),
     ...list.c.map(({ room, took }, index) => {
       const what = `list, ${room} a call${index === best ? ', the best of C' : ''}`;
       return row(what, list.ours, took, index === best ? 0.85 : LARGEST_ROOM_BAR[room]);
     }),
   ];
-  return { xen: result.xen, node: result.node, domains: result.domains, rows };
+  return {
+    xen: result.xen,
+    node: result.node,
+    domains: result.domains,
+    rows,
+    thread: summarise(list.thread),
+  };
 }
 
 function microseconds({ median, lowerQuartile, upperQuartile }: Summary): string {
@@ -127,7 +137,13 @@ async function main(args: readonly string[]): Promise<void> {
   await writeFile(REPORT, `${JSON.stringify({ machine, reports }, undefined, 2)}\n`);
   console.log(`\nMedians of paired runs, quartiles in brackets; ${reports[0]?.domains} domains.`);
   console.log(`${machine}, Xen in software emulation: only the ratios mean anything.\n`);
-  console.log(`${table(reports)}\n\nAlso in ${REPORT}.`);
+  console.log(`${table(reports)}\n`);
+  for (const { xen, thread } of reports) {
+    console.log(
+      `${xen}: of a list of ours, ${microseconds(thread)} us are the way to a thread and back.`,
+    );
+  }
+  console.log(`\nAlso in ${REPORT}.`);
 }
 
 // Leaving by exit() is what sweeps up.
