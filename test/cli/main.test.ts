@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { constants } from 'node:os';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { main } from '../../src/cli/main.ts';
@@ -238,11 +239,10 @@ describe('list --direct', () => {
   it('asks for 1000 names at once, and not one after the other', async () => {
     domains = Array.from({ length: 1000 }, (_, domid) => ({ domid, uuid: A }));
     let asked = 0;
-    let answer = (): void => undefined;
-    const all = new Promise<void>((resolve) => (answer = resolve));
+    const all = new EventEmitter().setMaxListeners(1000);
     const read = async (path: string): Promise<string> => {
-      if (++asked === 1000) answer();
-      await all;
+      if (++asked === 1000) setImmediate(() => all.emit('asked'));
+      await once(all, 'asked');
       return `vm-${path.split('/')[3]}`;
     };
     io = { ...io, openXenstore: async () => ({ read, close: async () => undefined }) };
@@ -251,11 +251,16 @@ describe('list --direct', () => {
   });
 
   it('prints the names that came, where xenstore goes away before it has told all', async () => {
-    const read = async (path: string): Promise<string> => {
-      if (path === '/local/domain/1/name') return 'one';
-      throw new Error('the connection ended');
+    io = {
+      ...io,
+      openXenstore: async () => ({
+        read: async (path) => {
+          if (path in names) return names[path];
+          throw new Error('the connection ended');
+        },
+        close: async () => undefined,
+      }),
     };
-    io = { ...io, openXenstore: async () => ({ read, close: async () => undefined }) };
     expect(await run('list', '--direct')).toBe(0);
     expect(output.out).toMatch(/^one +1 /m);
     expect(output.err).toContain('names are missing: the connection ended');

@@ -52,25 +52,22 @@ afterAll(async () => {
 
 /** A record of ours, in the words in which the witness' is compared with it. */
 function ours(info: Dominfo): Record<string, unknown> {
-  const { domid, uuid, memoryBytes, maxMemoryBytes, vcpus, ssidref, cpupool, shutdownReason } =
-    info.toDomain();
+  const domain = info.toDomain();
   const flags = info.flags & FLAGS;
-  return {
-    ...{ domid, uuid, flags, memoryBytes, maxMemoryBytes, vcpus, ssidref, cpupool },
-    shutdownReason,
-  };
+  const { domid, uuid, memoryBytes, maxMemoryBytes, vcpus, ssidref, cpupool } = domain;
+  const reason = domain.shutdownReason;
+  return { domid, uuid, flags, memoryBytes, maxMemoryBytes, vcpus, ssidref, cpupool, reason };
 }
 
 function theirs(seen: Witnessed): Record<string, unknown> {
   const { domid, uuid, totPages, maxPages, onlineVcpus: vcpus, ssidref, cpupool } = seen;
   const flags = seen.flags & FLAGS;
+  const [memoryBytes, maxMemoryBytes] = [totPages, maxPages].map(
+    (pages) => Number(pages) * PAGE_BYTES,
+  );
   const isShutDown = (flags & DominfFlag.SHUTDOWN) !== 0;
-  return {
-    ...{ domid, uuid, flags, vcpus, ssidref, cpupool },
-    memoryBytes: Number(totPages) * PAGE_BYTES,
-    maxMemoryBytes: Number(maxPages) * PAGE_BYTES,
-    shutdownReason: isShutDown ? shutdownReason(seen.shutdownCode) : undefined,
-  };
+  const reason = isShutDown ? shutdownReason(seen.shutdownCode) : undefined;
+  return { domid, uuid, flags, memoryBytes, maxMemoryBytes, vcpus, ssidref, cpupool, reason };
 }
 
 /** What the look of ours in between shows is what the witness saw before and after. */
@@ -236,13 +233,13 @@ describe(`with ${BARE} bare domains, ${INTRODUCED} introduced ones and 3 guests`
   });
 
   test('single looks while a list runs', async () => {
-    let listed = false;
+    const progress = { listed: false };
     const list = hypervisor.listDomains((domains) => {
-      listed = true;
+      progress.listed = true;
       return Array.from(domains, ours);
     });
     let looks = 0;
-    while (!listed) {
+    while (!progress.listed) {
       expect(hypervisor.getDomainInfo(highest)?.domid).toBe(highest);
       expect(hypervisor.getDomainInfo(gaps[0] ?? 0)).toBeUndefined();
       looks += 1;
@@ -282,7 +279,7 @@ describe(`with ${BARE} bare domains, ${INTRODUCED} introduced ones and 3 guests`
 });
 
 describe('states', () => {
-  const PAUSED = { flags: DominfFlag.PAUSED, shutdownReason: undefined };
+  const PAUSED = { flags: DominfFlag.PAUSED, reason: undefined };
 
   test('a bare domain: paused as made, paused again, unpaused, shut down with each code', async () => {
     const [made] = await makeBare(1);
@@ -296,7 +293,7 @@ describe('states', () => {
     await shutdown(domid, 4);
     expect(await look(domid)).toMatchObject({
       flags: DominfFlag.SHUTDOWN,
-      shutdownReason: 'watchdog',
+      reason: 'watchdog',
     });
     await destroy(domid);
     await until(() => hypervisor.getDomainInfo(domid) === undefined);
@@ -325,10 +322,10 @@ describe('states', () => {
 
   test.each(['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft-reset'] as const)(
     'a guest that shuts itself down: %s',
-    async (reason) => {
-      const { domid } = await xlCreate({ kind: `pv-${reason}`, name: `pv-${reason}` });
+    async (behaviour) => {
+      const { domid } = await xlCreate({ kind: `pv-${behaviour}`, name: `pv-${behaviour}` });
       const seen = await lookUntil(domid, DominfFlag.SHUTDOWN);
-      expect(seen?.['shutdownReason']).toBe(reason.replace('-', '_'));
+      expect(seen?.['reason']).toBe(behaviour.replace('-', '_'));
       expect(seen).toEqual(
         theirs((await witness()).find((one) => one.domid === domid) as Witnessed),
       );

@@ -87,9 +87,9 @@ describe('real domains', () => {
     await until(() => events['@releaseDomain'] > 1, { what: 'its shutdown is told' });
     expect(await isIntroduced(domid)).toBe(true);
     expect(await xenstore.read(`${await xenstore.getDomainPath(domid)}/name`)).toBe('watched');
-    const told = events['@releaseDomain'];
+    const before = events['@releaseDomain'];
     await xl('destroy', String(domid));
-    await until(() => events['@releaseDomain'] > told, { what: 'its end is told' });
+    await until(() => events['@releaseDomain'] > before, { what: 'its end is told' });
     await until(async () => !(await xenstore.isDomainIntroduced(domid)));
   }, 60_000);
 });
