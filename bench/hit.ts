@@ -2,6 +2,7 @@
 import { Census } from '../src/inventory/census.ts';
 import { Feed } from '../src/inventory/feed.ts';
 import { Inventory } from '../src/inventory/inventory.ts';
+import { Moments } from '../src/inventory/moments.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../src/simulator/index.ts';
 import { parseUuid, type Uuid } from '../src/uuid.ts';
 
@@ -95,6 +96,7 @@ async function measureCompare(hypervisor: SimulatedHypervisor): Promise<number[]
   const census = new Census({
     hypervisor,
     feed: new Feed(1),
+    moments: new Moments(),
     maxUuids: 32_752,
     onHolder: () => undefined,
     onDying: () => undefined,

@@ -10,7 +10,5 @@ export const processIo: Io = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   openHypervisor: async () => (await import('../hypervisor/open.ts')).openHypervisor(),
-  openXenstore: async () => {
-    throw new Error('xenstore is not read yet');
-  },
+  openXenstore: async () => (await import('../xenstore/xenstore.ts')).Xenstore.open(),
 };

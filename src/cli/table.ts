@@ -1,13 +1,9 @@
 /** Domains as a table, with the columns of `xl list -v` and the UUID. */
 import type { Domain } from '../domain.ts';
+import { printable } from './printable.ts';
 
 const MIB = 2 ** 20;
 const NAME_WIDTH = 40;
-
-/** A guest can write its own name: nothing in it may move the cursor or start a line. */
-function printable(name: string): string {
-  return name.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
-}
 
 /** The letters of `xl list`: running, blocked, paused, shut down, crashed, dying. */
 function stateLetters(domain: Domain): string {

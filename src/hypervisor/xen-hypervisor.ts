@@ -39,7 +39,10 @@ export class XenHypervisor implements Hypervisor {
 
   /** The answer to a synchronous look: one object, one place. */
   readonly #info: Dominfo;
-  /** Settled when the last list, and the last asynchronous look, has been visited. */
+  /**
+   * Settled when the last list, and the last asynchronous look, has been visited: not when the promise is that the
+   * visitor may have returned, for that may wait for the next list.
+   */
   #lists: Promise<unknown> = Promise.resolve();
   #asyncLooks: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
@@ -62,16 +65,19 @@ export class XenHypervisor implements Hypervisor {
     this.#info = new Dominfo(this.#single.view, Slot.sync + DomctlOffset.u);
     this.#listOperation = xencall.allocate(SYSCTL_BYTES);
     this.#arena = xencall.allocate(DOMID_FIRST_RESERVED * this.#recordBytes);
+    this.#writeDomctl(Slot.sync);
+    this.#writeDomctl(Slot.async);
+    this.#writeSysctl();
   }
 
   getDomainInfo(domid: number): Dominfo | undefined {
     this.#checkOpen();
     checkDomid(domid);
-    const address = this.#writeDomctl(Slot.sync, domid);
-    let result = this.#xencall.call(Hypercall.domctl, address);
-    for (let tries = 1; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
-      this.#writeDomctl(Slot.sync, domid);
-      result = this.#xencall.call(Hypercall.domctl, address);
+    const { view, address } = this.#single;
+    let result = -EFAULT;
+    for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
+      view.setUint16(Slot.sync + DomctlOffset.domain, domid, true);
+      result = this.#xencall.call(Hypercall.domctl, address + Slot.sync);
     }
     return answer(this.#info, domid, result);
   }
@@ -80,29 +86,33 @@ export class XenHypervisor implements Hypervisor {
     const look = this.#asyncLooks.then(async () => {
       this.#checkOpen();
       checkDomid(domid);
-      const result = await this.#callAsync(Hypercall.domctl, () =>
-        this.#writeDomctl(Slot.async, domid),
-      );
-      const info = new Dominfo(this.#single.view, Slot.async + DomctlOffset.u);
+      const { view, address } = this.#single;
+      let result = -EFAULT;
+      for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
+        view.setUint16(Slot.async + DomctlOffset.domain, domid, true);
+        // oxlint-disable-next-line no-await-in-loop -- once more, where it failed
+        result = await this.#xencall.callAsync(Hypercall.domctl, address + Slot.async);
+      }
+      const info = new Dominfo(view, Slot.async + DomctlOffset.u);
       try {
-        return visit(answer(info, domid, result));
+        return { visited: visit(answer(info, domid, result)) };
       } finally {
         info.revoke();
       }
     });
     this.#asyncLooks = look.catch(() => undefined);
-    return look;
+    return look.then(({ visited }) => visited);
   }
 
   getUniqueId(domid: number): string | undefined {
     this.#checkOpen();
     checkDomid(domid);
     if (this.#interfaces.domainState === undefined) return undefined;
-    const { view, address } = this.#single;
-    for (let offset = 0; offset < DOMCTL_BYTES; offset += 4) view.setUint32(Slot.state + offset, 0);
-    view.setUint32(Slot.state + DomctlOffset.cmd, DomctlCommand.getDomainState, true);
-    view.setUint16(Slot.state + DomctlOffset.domain, domid, true);
-    const result = this.#xencall.call(Hypercall.domctl, address + Slot.state);
+    const { view } = this.#single;
+    let result = -EFAULT;
+    for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
+      result = this.#xencall.call(Hypercall.domctl, this.#writeDomainState(domid));
+    }
     if (result === -ESRCH) return undefined;
     if (result < 0) throw hypercallError('XEN_DOMCTL_get_domain_state', -result);
     return view.getBigUint64(Slot.state + DomainStateOffset.uniqueId, true).toString();
@@ -111,17 +121,22 @@ export class XenHypervisor implements Hypervisor {
   listDomains<T>(visit: (list: DominfoList) => T): Promise<T> {
     const list = this.#lists.then(async () => {
       this.#checkOpen();
-      const result = await this.#callAsync(Hypercall.sysctl, () => this.#writeSysctl());
+      const { address } = this.#listOperation;
+      let result = -EFAULT;
+      for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
+        // oxlint-disable-next-line no-await-in-loop -- once more, where it failed
+        result = await this.#xencall.callAsync(Hypercall.sysctl, address);
+      }
       if (result < 0) throw hypercallError('XEN_SYSCTL_getdomaininfolist', -result);
       const domains = new DominfoList(this.#arena.view, this.#recordBytes, this.#numDomains());
       try {
-        return visit(domains);
+        return { visited: visit(domains) };
       } finally {
         domains.revoke();
       }
     });
     this.#lists = list.catch(() => undefined);
-    return list;
+    return list.then(({ visited }) => visited);
   }
 
   close(): Promise<void> {
@@ -138,30 +153,29 @@ export class XenHypervisor implements Hypervisor {
     }
   }
 
-  async #callAsync(hypercall: number, write: () => number): Promise<number> {
-    let result = -EFAULT;
-    for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
-      result = await this.#xencall.callAsync(hypercall, write());
-    }
-    return result;
-  }
-
-  #writeDomctl(slot: number, domid: number): number {
-    const { view, address } = this.#single;
+  /** Once for all looks: Xen gives back what it is given, but for the domid and the answer. */
+  #writeDomctl(slot: number): void {
+    const { view } = this.#single;
     view.setUint32(slot + DomctlOffset.cmd, DomctlCommand.getdomaininfo, true);
     view.setUint32(slot + DomctlOffset.interfaceVersion, this.#interfaces.domctl, true);
-    view.setUint16(slot + DomctlOffset.domain, domid, true);
-    return address + slot;
   }
 
-  #writeSysctl(): number {
-    const { view, address } = this.#listOperation;
+  #writeDomainState(domid: number): number {
+    const { view, address } = this.#single;
+    for (let offset = 0; offset < DOMCTL_BYTES; offset += 4) view.setUint32(Slot.state + offset, 0);
+    view.setUint32(Slot.state + DomctlOffset.cmd, DomctlCommand.getDomainState, true);
+    view.setUint16(Slot.state + DomctlOffset.domain, domid, true);
+    return address + Slot.state;
+  }
+
+  /** Once for all lists, as {@link #writeDomctl}. */
+  #writeSysctl(): void {
+    const { view } = this.#listOperation;
     view.setUint32(SysctlOffset.cmd, SysctlCommand.getdomaininfolist, true);
     view.setUint32(SysctlOffset.interfaceVersion, this.#interfaces.sysctl, true);
     view.setUint16(SysctlOffset.firstDomain, 0, true);
     view.setUint32(SysctlOffset.maxDomains, DOMID_FIRST_RESERVED, true);
     view.setBigUint64(SysctlOffset.buffer, BigInt(this.#arena.address), true);
-    return address;
   }
 
   #numDomains(): number {

@@ -6,11 +6,12 @@ import type { Uuid } from '../uuid.ts';
 import { Awaiting } from './awaiting.ts';
 import { type Change, changesBetween, type Sight } from './change.ts';
 import type { Feed } from './feed.ts';
-import { hasZeroHalf, isNil, isTombstone } from './handle.ts';
+import { hasZeroHalf, isNil, isTombstone, namesNoVm } from './handle.ts';
 import { Holders } from './holders.ts';
 import type { LookSteps } from './looks.ts';
 import { Mirror } from './mirror.ts';
 import { NextDomid } from './next-domid.ts';
+import type { Moments } from './moments.ts';
 import type { Source } from './results.ts';
 
 /** What one list showed, for those who waited for it. */
@@ -31,9 +32,10 @@ interface MutableListSight extends ListSight {
 export interface CensusOptions {
   readonly hypervisor: Hypervisor;
   readonly feed: Feed;
+  readonly moments: Moments;
   readonly maxUuids: number;
-  /** A single look showed a domain that no look had shown with this UUID. */
-  readonly onHolder: (domain: Domain, source: Source) => void;
+  /** A single look, begun at that moment, showed a domain that no look had shown with this UUID. */
+  readonly onHolder: (domain: Domain, source: Source, began: number) => void;
   /** A domain that was told of is dying: nothing will announce its end. */
   readonly onDying: (domid: Domid) => void;
 }
@@ -51,6 +53,12 @@ export class Census {
   #listedInDoubt: ReadonlySet<Domid> = new Set();
   /** The list during which each domid was last looked at singly. */
   readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
+  /** Domids that a look showed in doubt, and the one that decides is still to come, or has failed. */
+  readonly #inDoubt = new Set<Domid>();
+  /** The moments at which a single look at each domid, and a list, were last taken in. */
+  readonly #notedAt = new Float64Array(DOMID_FIRST_RESERVED);
+  #listNotedAt = 0;
+  readonly #moments: Moments;
   readonly #hypervisor: Hypervisor;
   readonly #feed: Feed;
   readonly #onHolder: CensusOptions['onHolder'];
@@ -60,7 +68,8 @@ export class Census {
   /** Before the first list there is nothing to tell a difference from. */
   #begun = false;
 
-  constructor({ hypervisor, feed, maxUuids, onHolder, onDying }: CensusOptions) {
+  constructor({ hypervisor, feed, moments, maxUuids, onHolder, onDying }: CensusOptions) {
+    this.#moments = moments;
     this.holders = new Holders(maxUuids);
     this.#hypervisor = hypervisor;
     this.#feed = feed;
@@ -97,34 +106,27 @@ export class Census {
   }
 
   /**
-   * All domains at the moment a list is taken in: as it shows them, but for those that a single look has shown
-   * otherwise. Those that the feed has told of stand under the UUID that it told.
+   * All domains, and those of them that the feed has told of: these as of its last change, and under the UUID
+   * that it told.
+   * @param shown what a list, and looks at what it left in doubt, have just shown.
    */
-  snapshot(list: DominfoList): { domains: Domain[]; told: Domain[] } {
-    const domains = new Map<Domid, Domain>();
-    for (const info of list) {
-      if (!this.#mirror.matches(info)) continue;
-      const known = this.#known.get(info.domid);
-      const seen = info.toDomain();
-      const { uuid, dying, uniqueId } = known ?? seen;
-      domains.set(info.domid, {
-        ...seen,
-        uuid,
-        dying,
-        ...(uniqueId !== undefined && { uniqueId }),
-      });
+  snapshot(shown: ReadonlyMap<Domid, Domain>): { domains: Domain[]; told: Domain[] } {
+    const domains = new Map(shown);
+    for (const [domid, known] of this.#known) {
+      const seen = shown.get(domid);
+      const { uuid, dying, uniqueId } = known;
+      const isCurrent =
+        seen !== undefined &&
+        (seen.uuid === uuid || namesNoVm(seen.uuid)) &&
+        seen.shutdown === known.shutdown &&
+        seen.shutdownReason === known.shutdownReason;
+      domains.set(
+        domid,
+        isCurrent ? { ...seen, uuid, dying, ...(uniqueId !== undefined && { uniqueId }) } : known,
+      );
     }
-    for (const [domid, known] of this.#known) if (!domains.has(domid)) domains.set(domid, known);
     const sorted = [...domains.values()].toSorted((one, other) => one.domid - other.domid);
     return { domains: sorted, told: sorted.filter(({ domid }) => this.#known.has(domid)) };
-  }
-
-  /** Takes in a single look that shows nothing new of its domid. @returns false, and does nothing, where it does. */
-  noteUnchanged(info: Dominfo): boolean {
-    if (!this.#mirror.matches(info)) return false;
-    if (this.#listRuns) this.#lookedAtDuring[info.domid] = this.#lists;
-    this.awaiting.note(info);
-    return true;
   }
 
   /**
@@ -134,22 +136,35 @@ export class Census {
   isDoubtful(info: Dominfo): boolean {
     const present = this.#mirror.has(info.domid);
     if (present && this.#mirror.hasSameHandle(info)) return false;
-    return present || hasZeroHalf(info);
+    return present || this.#inDoubt.has(info.domid) || hasZeroHalf(info);
   }
 
   /** A single look at a domid, and a second one where the first is doubtful. */
   *look(domid: Domid, source: Source): LookSteps<Domain | undefined> {
     let info = yield domid;
-    if (info !== undefined && this.isDoubtful(info)) info = yield domid;
+    if (info !== undefined && this.isDoubtful(info)) {
+      this.#inDoubt.add(domid);
+      info = yield domid;
+    }
+    // Looks off the event loop come back late: what has been taken in meanwhile may be newer.
+    while (this.#isOvertaken(domid, info)) info = yield domid;
     // Made before anybody is told: who is told may look as well, in the same memory.
     const domain = info?.toDomain();
     this.noteSingle(domid, info, source);
     return domain;
   }
 
+  #isOvertaken(domid: Domid, info: Dominfo | undefined): boolean {
+    const notedAt = Math.max(this.#notedAt[domid] ?? 0, this.#listNotedAt);
+    if (this.#moments.lookBegan > notedAt) return false;
+    return info === undefined ? this.#mirror.has(domid) : !this.#mirror.matches(info);
+  }
+
   /** What a single look showed, after a second one where that was due. */
   noteSingle(domid: Domid, info: Dominfo | undefined, source: Source): void {
-    if (info !== undefined && this.noteUnchanged(info)) return;
+    const began = this.#moments.lookBegan;
+    this.#notedAt[domid] = this.#moments.next();
+    this.#inDoubt.delete(domid);
     if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
     if (info === undefined) {
       if (this.#mirror.has(domid)) this.#apply(domid, undefined);
@@ -162,7 +177,7 @@ export class Census {
       if (this.#begun) this.awaiting.add(info);
     }
     const holder = this.#apply(domid, info);
-    if (holder !== undefined) this.#onHolder(holder, source);
+    if (holder !== undefined) this.#onHolder(holder, source, began);
   }
 
   /** A list is about to begin: single looks made from here on stand beside it. */
@@ -188,6 +203,7 @@ export class Census {
       holders: new Map(),
     };
     const { places, missing } = this.#mirror.compare(list);
+    this.#listNotedAt = this.#moments.next();
     for (const domid of missing) {
       if (this.#isBeside(domid)) sight.doubtful.push(domid);
       else this.#apply(domid, undefined);
@@ -210,6 +226,7 @@ export class Census {
     const { domid } = info;
     if (this.#isBeside(domid) || this.isDoubtful(info)) {
       sight.doubtful.push(domid);
+      this.#inDoubt.add(domid);
       if (!info.dying) sight.doubtfulUuids.add(info.uuid);
       return;
     }
@@ -234,7 +251,9 @@ export class Census {
     if (info === undefined) this.#mirror.delete(domid);
     else this.#mirror.set(info);
     if (info === undefined || info.dying) this.awaiting.delete(domid);
-    for (const change of changes) this.#tell(change);
+    for (const change of changes) this.#remember(change);
+    if (this.#begun) this.#feed.publish(changes);
+    if (changes.at(-1)?.domain?.dying === true) this.#onDying(domid);
 
     const { domain } = sight ?? {};
     const told = this.#known.get(domid);
@@ -271,17 +290,16 @@ export class Census {
     return this.next.inSequence && domain.cpuTimeSeconds >= known.cpuTimeSeconds;
   }
 
-  #tell(change: Change): void {
-    const { domid, previous, domain } = change;
-    if (previous !== undefined && !previous.dying) this.holders.remove(previous.uuid, domid);
-    if (domain === undefined) {
-      this.#known.delete(domid);
-    } else {
-      this.#known.set(domid, domain);
-      // The one that made room may hold it still: two are not to be taken for one.
-      if (!domain.dying && !this.recall(domain.uuid)) this.holders.add(domain.uuid, domid);
-    }
-    if (this.#begun) this.#feed.publish(change);
-    if (change.kind === 'dying') this.#onDying(domid);
+  #remember({ domid, previous, domain }: Change): void {
+    const held = previous?.dying === false ? previous.uuid : undefined;
+    const holds = domain?.dying === false ? domain.uuid : undefined;
+    if (domain === undefined) this.#known.delete(domid);
+    else this.#known.set(domid, domain);
+    if (held === holds) return;
+    if (held !== undefined) this.holders.remove(held, domid);
+    if (holds === undefined) return;
+    // Another holder may have had to make room: then this is not the only one.
+    this.recall(holds);
+    this.holders.add(holds, domid);
   }
 }

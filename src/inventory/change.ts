@@ -42,12 +42,7 @@ export function changesBetween(known: Domain | undefined, sight: Sight | undefin
   if (known.dying || (!sight.same && isOther(known, domain))) {
     return [destroyed(known), created(domain)];
   }
-  return [
-    ...(known.uuid === domain.uuid
-      ? []
-      : [{ kind: 'renamed' as const, ...between(known, domain) }]),
-    ...changesOfShutdown(known, domain),
-  ];
+  return stepsBetween(known, domain);
 }
 
 /** Whether the looks differ in what a domain can do only if it is the same one: be renamed, or resumed. */
@@ -55,28 +50,38 @@ function isOther(known: Domain, domain: Domain): boolean {
   return known.uuid !== domain.uuid || (known.shutdown && !domain.shutdown);
 }
 
-function changesOfLeaving(known: Domain, { domain, tombstone, same }: Sight): Change[] {
-  const renamed = !tombstone && known.uuid !== domain.uuid;
+function changesOfLeaving(known: Domain, { domain, tombstone, nil, same }: Sight): Change[] {
+  // Without a handle of its own it is dying under the last one that it had.
+  const uuid = tombstone || nil ? known.uuid : domain.uuid;
   // A domid that went from one domain to another, of which no look saw more than the end.
-  if (renamed && (known.dying || !same)) return [destroyed(known)];
+  if (known.uuid !== uuid && (known.dying || !same)) return [destroyed(known)];
   if (known.dying) return [];
-  const after = { ...domain, dying: true, uuid: tombstone ? known.uuid : domain.uuid };
-  return [
-    ...(renamed ? [{ kind: 'renamed' as const, ...between(known, after) }] : []),
-    ...changesOfShutdown(known, after),
-    { kind: 'dying', ...between(known, after) },
-  ];
+  return stepsBetween(known, { ...domain, uuid, dying: true });
 }
 
-function changesOfShutdown(known: Domain, domain: Domain): Change[] {
-  if (domain.shutdown && (!known.shutdown || known.shutdownReason !== domain.shutdownReason)) {
-    return [{ kind: 'shutdown', ...between(known, domain) }];
+/** One change after the other, each from where the one before left the domain. */
+function stepsBetween(known: Domain, domain: Domain): Change[] {
+  const changes: Change[] = [];
+  let previous = known;
+  const step = (kind: ChangeKind, after: Domain): void => {
+    changes.push({ kind, domid: after.domid, uuid: after.uuid, domain: after, previous });
+    previous = after;
+  };
+  const { shutdown, shutdownReason, ...others } = domain;
+  const alive = { ...others, dying: known.dying };
+  if (known.uuid !== domain.uuid) step('renamed', { ...alive, ...shutdownOf(known) });
+  if (known.shutdown !== shutdown || known.shutdownReason !== shutdownReason) {
+    step(shutdown ? 'shutdown' : 'resumed', { ...alive, ...shutdownOf(domain) });
   }
-  return known.shutdown && !domain.shutdown ? [{ kind: 'resumed', ...between(known, domain) }] : [];
+  if (domain.dying && !known.dying) step('dying', domain);
+  return changes;
 }
 
-function between(previous: Domain, domain: Domain): Omit<Change, 'kind'> {
-  return { domid: domain.domid, uuid: domain.uuid, domain, previous };
+function shutdownOf({
+  shutdown,
+  shutdownReason,
+}: Domain): Pick<Domain, 'shutdown' | 'shutdownReason'> {
+  return { shutdown, ...(shutdownReason !== undefined && { shutdownReason }) };
 }
 
 function created(domain: Domain): Change {

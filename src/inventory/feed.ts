@@ -14,6 +14,9 @@ export class Feed {
   readonly #changes = new Subject<Change>();
   readonly #kept: (Change | undefined)[];
   #revision = 0;
+  /** Published, and on the way to those who follow `changes$`. */
+  #untold: Change[] = [];
+  #holds = 0;
   /** Called once each, at the next change or at the end. */
   readonly #waiting = new Set<() => void>();
   #ended = false;
@@ -61,10 +64,15 @@ export class Feed {
     return changes;
   }
 
-  publish(change: Change): void {
-    this.#kept[this.#revision % this.#kept.length] = change;
-    this.#revision++;
-    this.#changes.next(change);
+  /** What one look showed. Who is told of a change may look as well: what that shows is told when this has been. */
+  publish(changes: readonly Change[]): void {
+    if (changes.length === 0) return;
+    for (const change of changes) {
+      this.#kept[this.#revision % this.#kept.length] = change;
+      this.#revision++;
+    }
+    this.#untold.push(...changes);
+    this.#tell();
     this.#wake();
   }
 
@@ -86,6 +94,25 @@ export class Feed {
     this.#ended = true;
     this.#changes.complete();
     this.#wake();
+  }
+
+  /** Tells nobody before `run` has ended: whoever is told may look, and what he finds is newer than what `run` is about. */
+  holdBack<T>(run: () => T): T {
+    this.#holds++;
+    try {
+      return run();
+    } finally {
+      this.#holds--;
+      this.#tell();
+    }
+  }
+
+  #tell(): void {
+    if (this.#holds > 0) return;
+    this.#holds++;
+    for (const change of this.#untold) this.#changes.next(change);
+    this.#untold = [];
+    this.#holds--;
   }
 
   #wake(): void {

@@ -1,10 +1,9 @@
 /** xenstore's word on where a VM is, on hosts whose toolstack keeps it: `/vm/<uuid>/domains/<domid>` (xapi). */
-import { DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
+import { DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
 import type { Uuid } from '../uuid.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 import type { Census } from './census.ts';
 import type { Looks, LookSteps } from './looks.ts';
-import type { Found } from './results.ts';
 
 /** A xenstore that leaves a request unanswered for so long is not asked for hints. */
 const SLOW_MS = 100;
@@ -35,7 +34,7 @@ export class Hints {
    * @param answer is called where that confirms it.
    * @returns what to call where a list had to find the VM.
    */
-  follow(uuid: Uuid, answer: (found: Found) => void): () => void {
+  follow(uuid: Uuid, answer: (domain: Domain, source: 'xenstore') => void): () => void {
     const xenstore = this.#xenstore;
     if (xenstore === undefined || this.#useless >= USELESS || xenstore.oldestPendingMs > SLOW_MS) {
       return () => undefined;
@@ -48,7 +47,7 @@ export class Hints {
         knewNothing = names.length === 0;
         return this.#looks.run(this.#confirm(uuid, names));
       })
-      .then((found) => found !== undefined && answer(found))
+      .then((domain) => domain !== undefined && answer(domain, 'xenstore'))
       // A hint that cannot be had is none: the list answers.
       .catch(() => undefined);
     return () => {
@@ -56,14 +55,14 @@ export class Hints {
     };
   }
 
-  *#confirm(uuid: Uuid, names: readonly string[]): LookSteps<Found | undefined> {
+  *#confirm(uuid: Uuid, names: readonly string[]): LookSteps<Domain | undefined> {
     for (const name of names) {
       const domid = Number(name);
       if (!/^\d{1,5}$/.test(name) || domid >= DOMID_FIRST_RESERVED) continue;
       const domain = yield* this.#census.look(domid as Domid, 'xenstore');
       if (domain === undefined || domain.uuid !== uuid || domain.dying) continue;
       this.#useless = 0;
-      return { status: 'found', domain, source: 'xenstore' };
+      return domain;
     }
     return undefined;
   }

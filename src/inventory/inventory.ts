@@ -13,6 +13,7 @@ import { Hints } from './hints.ts';
 import { type ListReason, Lists, type ListSnapshot, type MadeList } from './lists.ts';
 import { Looks } from './looks.ts';
 import { type LookupOptions, Lookups, unavailable } from './lookups.ts';
+import { Moments } from './moments.ts';
 import { followXenstore, type XenstoreSession } from './pipeline.ts';
 import type { GetResult, LookupResult, Source } from './results.ts';
 import { type FeedBatch, follow, type SubscribeOptions } from './subscription.ts';
@@ -104,12 +105,14 @@ export class Inventory {
     this.#ownsHypervisor = owns;
     this.hypervisorVersion = hypervisor.version;
     this.changes$ = this.#feed.changes$;
-    const looks = new Looks(hypervisor);
+    const moments = new Moments();
+    const looks = new Looks(hypervisor, moments);
     const census = new Census({
       hypervisor,
+      moments,
       feed: this.#feed,
       maxUuids,
-      onHolder: (domain, source) => this.#lookups.onHolder(domain, source),
+      onHolder: (domain, source, began) => this.#lookups.onHolder(domain, source, began),
       onDying: (domid) => this.#zombies.add(domid),
     });
     const lists = new Lists({
@@ -124,7 +127,7 @@ export class Inventory {
     this.#census = census;
     this.#lists = lists;
     this.#hints = new Hints(census, looks);
-    this.#lookups = new Lookups({ census, looks, lists, hints: this.#hints });
+    this.#lookups = new Lookups({ census, moments, looks, lists, hints: this.#hints });
     this.#eventLists = new EventLists({ census, looks, lists });
     this.#zombies = new Zombies({
       census,

@@ -17,10 +17,12 @@ export interface ListOutcome extends ListSight {
   readonly snapshot: ListSnapshot | undefined;
 }
 
-/** All domains at the moment a list was taken in. */
+/** All domains at the moment a list, and looks at what it left in doubt, had been taken in. */
 export interface ListSnapshot {
   /** In ascending domid. */
   readonly domains: readonly Domain[];
+  /** As the list showed them, and looks at what it left in doubt. */
+  readonly shown: ReadonlyMap<Domid, Domain>;
   /** Those of them that the feed has told of: the changes after `revision` lead on from here. */
   readonly told: readonly Domain[];
   readonly revision: number;
@@ -29,6 +31,8 @@ export interface ListSnapshot {
 export interface ListWaiter {
   /** Whether it needs the domains themselves. */
   readonly wantsSnapshot: boolean;
+  /** As soon as the list has been taken in, before anything else is looked at. */
+  readonly seen?: (sight: ListSight) => void;
   readonly done: (outcome: ListOutcome) => void;
   readonly fail: (error: unknown) => void;
 }
@@ -176,17 +180,23 @@ export class Lists {
     reasons: ReadonlySet<ListReason>,
     waiters: ReadonlySet<ListWaiter>,
   ): Promise<{ made: true; outcome: ListOutcome } | { made: false; error: unknown }> {
-    const { hypervisor, census } = this.#options;
+    const { hypervisor, census, feed } = this.#options;
     const began = performance.now();
     try {
-      const outcome = await hypervisor.listDomains((list) => {
-        const taken = this.#take(list, reasons, waiters);
+      const taken = await hypervisor.listDomains((list) => {
+        const result = this.#take(list, reasons, waiters);
         // Looks at what it left in doubt may wait long, and are not the list's.
         this.#tookMs(performance.now() - began);
-        return taken;
+        return result;
       });
-      await outcome.settled;
-      return { made: true, outcome };
+      await taken.settled;
+      const { sight, shown, changes } = taken;
+      // Not before what was in doubt has been looked at: it is to be seen here as well.
+      const snapshot =
+        shown === undefined
+          ? undefined
+          : { ...census.snapshot(shown), shown, revision: feed.revision };
+      return { made: true, outcome: { ...sight, changes, snapshot } };
     } catch (error) {
       this.failed++;
       census.endList();
@@ -212,22 +222,46 @@ export class Lists {
     list: DominfoList,
     reasons: ReadonlySet<ListReason>,
     waiters: ReadonlySet<ListWaiter>,
-  ): ListOutcome & { readonly settled: unknown } {
+  ): TakenList {
     const { census, looks, feed } = this.#options;
     this.entries += list.length;
     this.lastLength = list.length;
     const before = feed.revision;
-    const sight = census.noteList(list, !reasons.has('connect'));
-    census.endList();
-    // At once, unless looks stall: then the doubtful ones come later, as changes to what the snapshot shows.
-    const settled = looks.run(lookAgain(census, sight.doubtful));
-    const wanted = [...waiters].some(({ wantsSnapshot }) => wantsSnapshot);
-    const snapshot = wanted ? { ...census.snapshot(list), revision: feed.revision } : undefined;
-    return { ...sight, changes: feed.revision - before, snapshot, settled };
+    const taken = feed.holdBack(() => {
+      const sight = census.noteList(list, !reasons.has('connect'));
+      census.endList();
+      for (const waiter of waiters) waiter.seen?.(sight);
+      const wanted = [...waiters].some(({ wantsSnapshot }) => wantsSnapshot);
+      return { sight, shown: wanted ? domainsOf(list) : undefined };
+    });
+    // At once, unless looks stall.
+    const settled = looks.run(lookAgain(census, taken.sight.doubtful, taken.shown));
+    return { ...taken, changes: feed.revision - before, settled };
   }
 }
 
+interface TakenList {
+  readonly sight: ListSight;
+  readonly shown: Map<Domid, Domain> | undefined;
+  readonly changes: number;
+  readonly settled: unknown;
+}
+
+function domainsOf(list: DominfoList): Map<Domid, Domain> {
+  const domains = new Map<Domid, Domain>();
+  for (const info of list) domains.set(info.domid, info.toDomain());
+  return domains;
+}
+
 /** Where a list and a single look made beside it disagree, or a handle was perhaps half written, a later look decides. */
-function* lookAgain(census: Census, doubtful: readonly Domid[]): LookSteps<void> {
-  for (const domid of doubtful) yield* census.look(domid, 'list');
+function* lookAgain(
+  census: Census,
+  doubtful: readonly Domid[],
+  shown: Map<Domid, Domain> | undefined,
+): LookSteps<void> {
+  for (const domid of doubtful) {
+    const domain = yield* census.look(domid, 'list');
+    if (domain === undefined) shown?.delete(domid);
+    else shown?.set(domid, domain);
+  }
 }

@@ -3,6 +3,7 @@ import type { Domid } from '../domain.ts';
 import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
+import type { Moments } from './moments.ts';
 
 /**
  * A single look takes microseconds. Two in a row that take so long were made to wait (up to 4.17.6 behind a domain's
@@ -19,6 +20,7 @@ export type LookSteps<T> = Generator<Domid, T, Dominfo | undefined>;
 
 export class Looks {
   readonly #hypervisor: Hypervisor;
+  readonly #moments: Moments;
   /** Looks in a row that were slow. */
   #slow = 0;
   /** When the last look off the event loop ended: the next one has begun no earlier. */
@@ -26,8 +28,9 @@ export class Looks {
   /** Single looks made. */
   count = 0;
 
-  constructor(hypervisor: Hypervisor) {
+  constructor(hypervisor: Hypervisor, moments: Moments) {
     this.#hypervisor = hypervisor;
+    this.#moments = moments;
   }
 
   /** Whether single looks are made off the event loop just now. */
@@ -38,6 +41,7 @@ export class Looks {
   /** One look on the event loop, for those who have found that it is not {@link stalled}. */
   look(domid: Domid): Dominfo | undefined {
     this.count++;
+    this.#moments.lookBegan = this.#moments.next();
     const began = performance.now();
     try {
       return this.#hypervisor.getDomainInfo(domid);
@@ -63,11 +67,13 @@ export class Looks {
     for (;;) {
       this.count++;
       const asked = performance.now();
+      const moment = this.#moments.next();
       // oxlint-disable-next-line no-await-in-loop -- each look decides on the next
       const step = await this.#lookAsync(domid, (info) => {
         // They take turns, and its turn is no part of how long the hypervisor made it wait.
         this.#timed(Math.max(asked, this.#asyncEnded));
         this.#asyncEnded = performance.now();
+        this.#moments.lookBegan = moment;
         return steps.next(info);
       });
       if (step.done === true) return step.value;

@@ -2,10 +2,11 @@
 import type { Domain, Domid } from '../domain.ts';
 import type { Uuid } from '../uuid.ts';
 import { XenError } from '../xen-error.ts';
-import type { Census } from './census.ts';
+import type { Census, ListSight } from './census.ts';
 import type { Hints } from './hints.ts';
 import type { ListOutcome, Lists } from './lists.ts';
 import type { Looks, LookSteps } from './looks.ts';
+import type { Moments } from './moments.ts';
 import type { Ambiguous, Found, LookupResult, Source, Unavailable } from './results.ts';
 
 export interface LookupOptions {
@@ -26,11 +27,21 @@ const DOMAINS_A_LOOK = 16;
 
 const NOT_FOUND = { status: 'notFound' } as const;
 
-/** Called with the domain that a single look was the first to show with the UUID. */
-type HolderWaiter = (domain: Domain, source: Source) => void;
+/** What a list says; `look` where the holders have to be read singly. */
+type Verdict = Found | typeof NOT_FOUND | 'look';
+
+/** Called with the domain that a single look, begun at a moment, was the first to show with the UUID. */
+type OnHolder = (domain: Domain, source: Source, began: number) => void;
+
+interface HolderWaiter {
+  /** The moment of its question: looks begun earlier say nothing to it. */
+  readonly since: number;
+  readonly tell: (domain: Domain, source: Source) => void;
+}
 
 export interface LookupsOptions {
   readonly census: Census;
+  readonly moments: Moments;
   readonly looks: Looks;
   readonly lists: Lists;
   readonly hints: Hints;
@@ -38,13 +49,15 @@ export interface LookupsOptions {
 
 export class Lookups {
   readonly #census: Census;
+  readonly #moments: Moments;
   readonly #looks: Looks;
   readonly #lists: Lists;
   readonly #hints: Hints;
   readonly #waiters = new Map<Uuid, Set<HolderWaiter>>();
 
-  constructor({ census, looks, lists, hints }: LookupsOptions) {
+  constructor({ census, moments, looks, lists, hints }: LookupsOptions) {
     this.#census = census;
+    this.#moments = moments;
     this.#looks = looks;
     this.#lists = lists;
     this.#hints = hints;
@@ -71,8 +84,10 @@ export class Lookups {
   }
 
   /** For the census: a single look was the first to show this domain with its UUID. */
-  readonly onHolder: HolderWaiter = (domain, source) => {
-    for (const waiter of this.#waiters.get(domain.uuid) ?? []) waiter(domain, source);
+  readonly onHolder: OnHolder = (domain, source, began) => {
+    for (const { since, tell } of this.#waiters.get(domain.uuid) ?? []) {
+      if (since < began) tell(domain, source);
+    }
   };
 
   /** The one case that counts: one holder known, and one look confirms it. Nothing is allocated but the answer. */
@@ -81,10 +96,12 @@ export class Lookups {
     const domid = census.holders.only(uuid);
     if (domid === undefined || this.#looks.stalled) return undefined;
     const info = this.#looks.look(domid);
-    // What has changed is for a look that is noted with all that follows from it.
-    if (info === undefined || info.dying || !census.noteUnchanged(info)) return undefined;
+    if (info === undefined || info.dying) return undefined;
+    // Made before anybody is told of what else has changed: who is told may look as well, in the same memory.
     const domain = info.toDomain();
-    return domain.uuid === uuid ? { status: 'found', domain, source: 'cache' } : undefined;
+    if (domain.uuid !== uuid) return undefined;
+    census.noteSingle(domid, info, 'cache');
+    return { status: 'found', domain, source: 'cache' };
   }
 
   *#search(uuid: Uuid): LookSteps<LookupResult | undefined> {
@@ -120,8 +137,7 @@ export class Lookups {
       const domain = yield* census.look(domid as Domid, 'next');
       if (domain === undefined) return undefined;
       if (domain.uuid !== uuid || domain.dying) continue;
-      const several = census.holders.of(uuid).length > 1;
-      return several
+      return this.#isHeldBySeveral(uuid)
         ? yield* this.#confirm(uuid, 'next')
         : { status: 'found', domain, source: 'next' };
     }
@@ -171,13 +187,19 @@ export class Lookups {
       };
       const waitForList = (): void => {
         if (over) return;
+        let verdict: Verdict = 'look';
         leaveList = this.#lists.wait('miss', {
           wantsSnapshot: false,
-          done: (outcome) => {
-            const verdict = this.#judge(uuid, outcome);
+          seen: (sight) => {
+            verdict = this.#judge(uuid, sight);
+          },
+          done: () => {
             if (verdict !== NOT_FOUND) foundByList?.();
-            if (verdict === 'look') confirm('list', waitForList);
-            else answer(verdict);
+            // Looks at what the list left in doubt may have shown another holder.
+            const looks =
+              verdict === 'look' || (verdict !== NOT_FOUND && this.#isHeldBySeveral(uuid));
+            if (looks) confirm('list', waitForList);
+            else answer(verdict as Exclude<Verdict, 'look'>);
           },
           fail,
         });
@@ -185,11 +207,11 @@ export class Lookups {
 
       const timer = setTimeout(() => answer(TIMEOUT), timeoutMs);
       signal?.addEventListener('abort', onAbort);
-      const leaveLooks = this.#awaitHolder(uuid, (domain, source) => {
-        const several = this.#census.holders.of(uuid).length > 1;
-        if (several) confirm(source, () => undefined);
+      const shown = (domain: Domain, source: Source): void => {
+        if (this.#isHeldBySeveral(uuid)) confirm(source, () => undefined);
         else answer({ status: 'found', domain, source });
-      });
+      };
+      const leaveLooks = this.#awaitHolder(uuid, shown);
       if (signal?.aborted === true) onAbort();
       else if (searched === undefined) waitForList();
       else {
@@ -197,7 +219,7 @@ export class Lookups {
           .then((result) => (result === undefined ? waitForList() : answer(result)))
           .catch(fail);
       }
-      if (!over) foundByList = this.#hints.follow(uuid, answer);
+      if (!over) foundByList = this.#hints.follow(uuid, shown);
     });
   }
 
@@ -208,10 +230,14 @@ export class Lookups {
       const onAbort = (): void => end(() => reject(signal?.reason as Error));
       const timer = setTimeout(() => end(() => resolve(all(TIMEOUT))), timeoutMs);
       signal?.addEventListener('abort', onAbort);
+      let verdicts: readonly Verdict[] = [];
       const leave = this.#lists.wait('miss', {
         wantsSnapshot: true,
+        seen: (sight) => {
+          verdicts = uuids.map((uuid) => this.#judge(uuid, sight));
+        },
         done: (outcome) => {
-          const judged = this.#judgeMany(uuids, outcome, options);
+          const judged = this.#judgeMany(uuids, verdicts, outcome, options);
           end(() => resolve(judged));
         },
         fail: (error) => end(() => resolve(all(unavailable(error)))),
@@ -228,27 +254,37 @@ export class Lookups {
 
   #judgeMany(
     uuids: readonly Uuid[],
-    { snapshot, doubtful, doubtfulUuids }: ListOutcome,
+    verdicts: readonly Verdict[],
+    { snapshot, doubtful }: ListOutcome,
     options: LookupOptions,
   ): Promise<LookupResult[]> {
     const inDoubt = new Set(doubtful);
     const holders = new Map<Uuid, Domain | 'several'>();
-    for (const domain of snapshot?.domains ?? []) {
+    for (const domain of snapshot?.shown.values() ?? []) {
       if (!domain.dying) holders.set(domain.uuid, holders.has(domain.uuid) ? 'several' : domain);
     }
     return Promise.all(
-      uuids.map(async (uuid): Promise<LookupResult> => {
+      uuids.map(async (uuid, index): Promise<LookupResult> => {
+        const verdict = verdicts[index] as Verdict;
+        if (verdict !== 'look' && !this.#isHeldBySeveral(uuid)) return verdict;
         const holder = holders.get(uuid);
-        if (holder === undefined && !doubtfulUuids.has(uuid)) return NOT_FOUND;
         // Several are to be read singly, and so is what the list left in doubt.
-        return holder === undefined || holder === 'several' || inDoubt.has(holder.domid)
+        return holder === undefined ||
+          holder === 'several' ||
+          inDoubt.has(holder.domid) ||
+          this.#isHeldBySeveral(uuid)
           ? this.lookup(uuid, options)
           : { status: 'found', domain: holder, source: 'list' };
       }),
     );
   }
 
-  #awaitHolder(uuid: Uuid, waiter: HolderWaiter): () => void {
+  #isHeldBySeveral(uuid: Uuid): boolean {
+    return this.#census.holders.of(uuid).length > 1;
+  }
+
+  #awaitHolder(uuid: Uuid, tell: HolderWaiter['tell']): () => void {
+    const waiter = { since: this.#moments.next(), tell };
     const waiters = this.#waiters.get(uuid) ?? new Set();
     this.#waiters.set(uuid, waiters.add(waiter));
     return () => {
@@ -258,7 +294,7 @@ export class Lookups {
   }
 
   /** What a list that began after the question says to it; `look` where its holders have to be read singly. */
-  #judge(uuid: Uuid, { holders, doubtfulUuids }: ListOutcome): Found | typeof NOT_FOUND | 'look' {
+  #judge(uuid: Uuid, { holders, doubtfulUuids }: ListSight): Verdict {
     const census = this.#census;
     const [shown, other] = holders.get(uuid) ?? [];
     const known = census.holders.of(uuid).length;

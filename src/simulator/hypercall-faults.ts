@@ -1,5 +1,5 @@
-/** Hypercalls that are told to fail, and the errors that a failed one becomes. */
-import { ErrorCode, XenError } from '../xen-error.ts';
+/** Hypercalls that are told to fail. */
+import { constants } from 'node:os';
 
 /** The three hypercalls of the port: a single look, a list, and a look at a domain's state. */
 export type HypercallKind = 'domctl' | 'sysctl' | 'state';
@@ -8,11 +8,10 @@ export type HypercallKind = 'domctl' | 'sysctl' | 'state';
 export type HypercallErrno =
   'EPERM' | 'ESRCH' | 'EACCES' | 'EFAULT' | 'EINVAL' | 'ENOSYS' | 'EAGAIN' | 'ENOMEM' | 'EIO';
 
-const SYSCALL: Readonly<Record<HypercallKind, string>> = {
-  domctl: 'XEN_DOMCTL_getdomaininfo',
-  sysctl: 'XEN_SYSCTL_getdomaininfolist',
-  state: 'XEN_DOMCTL_get_domain_state',
-};
+/** What a hypercall returns that fails so. */
+export function failure(errno: HypercallErrno): number {
+  return -constants.errno[errno];
+}
 
 export class HypercallFaults {
   readonly #queued: Record<HypercallKind, HypercallErrno[]> = { domctl: [], sysctl: [], state: [] };
@@ -30,25 +29,4 @@ export class HypercallFaults {
   clear(): void {
     for (const queued of Object.values(this.#queued)) queued.length = 0;
   }
-}
-
-/** The error that the port promises for `errno`. */
-export function hypercallError(kind: HypercallKind, errno: HypercallErrno): XenError {
-  const syscall = SYSCALL[kind];
-  const details = { errno, syscall };
-  if (errno === 'EPERM') {
-    return new XenError(
-      ErrorCode.NOT_PERMITTED,
-      `${syscall} is not permitted to this domain (simulated)`,
-      details,
-    );
-  }
-  if (errno === 'EACCES') {
-    return new XenError(
-      ErrorCode.XSM_DENIED,
-      `${syscall} is denied by Xen's security module (simulated)`,
-      details,
-    );
-  }
-  return new XenError(ErrorCode.HYPERCALL, `${syscall} failed with ${errno} (simulated)`, details);
 }

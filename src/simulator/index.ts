@@ -13,13 +13,8 @@ export {
   SimulatedHost,
   type Stage,
 } from './simulated-host.ts';
-export {
-  type HypercallCounters,
-  type ListPacing,
-  type RunningList,
-  SimulatedHypervisor,
-  type SimulatedHypervisorOptions,
-} from './simulated-hypervisor.ts';
+export { SimulatedHypervisor, type SimulatedHypervisorOptions } from './simulated-hypervisor.ts';
+export { type HypercallCounters, type ListPacing, type RunningList } from './simulated-xencall.ts';
 export {
   SimulatedXenstored,
   type XenstoredCounters,

@@ -1,33 +1,17 @@
 /** One list under way: which domains it has passed, and the memory that it copies them to. */
-import { DominfoList } from '../hypervisor/dominfo.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 
-const FIRST_ROOM = 64;
-/** What memory holds that no list owns: no domid, no handle, every flag set. */
+/** What a list finds in its memory: no domid, no handle, every flag set. */
 const SCRIBBLE = -0x21524111;
 
-/** The memory that lists are copied to, one after the other, as in a process that asks a real Xen. */
-export class ListArena {
-  readonly recordWords: number;
-  words: Int32Array;
-
-  constructor(recordBytes: number) {
-    this.recordWords = recordBytes >> 2;
-    this.words = new Int32Array(FIRST_ROOM * this.recordWords).fill(SCRIBBLE);
-  }
-
-  makeRoom(records: number): void {
-    if (records * this.recordWords <= this.words.length) return;
-    const grown = new Int32Array(2 * records * this.recordWords).fill(SCRIBBLE);
-    grown.set(this.words);
-    this.words.fill(SCRIBBLE);
-    this.words = grown;
-  }
-
-  /** Spoils the first `records`: who still reads there sees what never was. */
-  scribble(records: number): void {
-    this.words.fill(SCRIBBLE, 0, records * this.recordWords);
-  }
+export interface ListRequest {
+  readonly firstDomid: number;
+  /** Records that there is room for. */
+  readonly room: number;
+  /** Where to copy them. */
+  readonly words: Int32Array;
+  /** Word at which the first goes. */
+  readonly to: number;
 }
 
 export class ListWalk {
@@ -38,13 +22,19 @@ export class ListWalk {
   /** Records copied so far. */
   copied = 0;
   readonly #host: SimulatedHost;
-  readonly #arena: ListArena;
-  #nextDomid = 0;
+  readonly #request: ListRequest;
+  readonly #recordWords: number;
+  #nextDomid: number;
 
-  constructor(host: SimulatedHost, arena: ListArena) {
+  constructor(host: SimulatedHost, request: ListRequest) {
     this.#host = host;
-    this.#arena = arena;
+    this.#request = request;
+    this.#recordWords = host.profile.recordBytes >> 2;
+    this.#nextDomid = request.firstDomid;
     this.began = host.now;
+    // Who reads beyond what is copied, or what a list before left, shall see what never was.
+    const records = Math.min(request.room, host.size + 1);
+    request.words.fill(SCRIBBLE, request.to, request.to + records * this.#recordWords);
   }
 
   /** Lowest domid that it can still come to. */
@@ -56,30 +46,15 @@ export class ListWalk {
   copy(most: number): boolean {
     if (this.ended !== undefined) return true;
     const host = this.#host;
-    const arena = this.#arena;
-    arena.makeRoom(this.copied + Math.min(most, host.size));
-    const { recordWords } = arena;
-    const to = this.copied * recordWords;
-    const count = host.copyRecords(this.#nextDomid, most, arena.words, to);
+    const { words, room, to: first } = this.#request;
+    const to = first + this.copied * this.#recordWords;
+    const count = host.copyRecords(this.#nextDomid, Math.min(most, room - this.copied), words, to);
     this.copied += count;
     if (count > 0) {
-      const last = (arena.words[to + (count - 1) * recordWords] ?? 0) & 0xffff;
+      const last = (words[to + (count - 1) * this.#recordWords] ?? 0) & 0xffff;
       this.#nextDomid = last + 1;
     }
-    if (host.nextDomid(this.#nextDomid) < 0) this.ended = host.now;
+    if (this.copied === room || host.nextDomid(this.#nextDomid) < 0) this.ended = host.now;
     return this.ended !== undefined;
-  }
-
-  /** Shows the copies to `visit`, then spoils them. */
-  deliver<T>(visit: (list: DominfoList) => T): T {
-    const arena = this.#arena;
-    const view = new DataView(arena.words.buffer);
-    const list = new DominfoList(view, arena.recordWords << 2, this.copied);
-    try {
-      return visit(list);
-    } finally {
-      list.revoke();
-      arena.scribble(this.copied);
-    }
   }
 }

@@ -4,6 +4,7 @@ import type { Hypervisor } from '../../src/hypervisor/hypervisor.ts';
 import { Census } from '../../src/inventory/census.ts';
 import { Feed } from '../../src/inventory/feed.ts';
 import { Lists, type MadeList } from '../../src/inventory/lists.ts';
+import { Moments } from '../../src/inventory/moments.ts';
 import { Looks } from '../../src/inventory/looks.ts';
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
 
@@ -34,14 +35,16 @@ function setup(listMs: number | readonly number[], error?: Error): Setup {
     },
   } as unknown as Hypervisor;
   const feed = new Feed(16);
+  const moments = new Moments();
   const census = new Census({
     hypervisor,
     feed,
+    moments,
     maxUuids: 10,
     onHolder: nothing,
     onDying: nothing,
   });
-  const looks = new Looks(hypervisor);
+  const looks = new Looks(hypervisor, moments);
   const onEnd = (list: MadeList): void => void made.push(list);
   const lists = new Lists({ hypervisor, census, looks, feed, onBegin: nothing, onEnd });
   return { lists, begun, made };

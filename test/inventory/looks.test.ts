@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import type { Domid } from '../../src/domain.ts';
 import type { Dominfo } from '../../src/hypervisor/dominfo.ts';
 import type { Hypervisor } from '../../src/hypervisor/hypervisor.ts';
+import { Moments } from '../../src/inventory/moments.ts';
 import { Looks, type LookSteps } from '../../src/inventory/looks.ts';
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
 
@@ -31,7 +32,9 @@ function setup(): Setup {
       return visit(look());
     },
   };
-  return Object.assign(state, { looks: new Looks(hypervisor as unknown as Hypervisor) });
+  return Object.assign(state, {
+    looks: new Looks(hypervisor as unknown as Hypervisor, new Moments()),
+  });
 }
 
 function stall(it: Setup): void {

@@ -53,11 +53,11 @@ async function next(reader: AsyncGenerator<FeedBatch, void, void>): Promise<Feed
 describe('a subscription', () => {
   test('begins with a snapshot, then has every change, in order', async () => {
     const { feed, read } = setup();
-    feed.publish(came(1));
+    feed.publish([came(1)]);
     const reader = read();
     expect(await next(reader)).toEqual({ kind: 'snapshot', domains: [], token: feed.token });
-    feed.publish(came(2));
-    feed.publish(went(2));
+    feed.publish([came(2)]);
+    feed.publish([went(2)]);
     expect(await next(reader)).toEqual({
       kind: 'changes',
       changes: [came(2), went(2)],
@@ -65,19 +65,19 @@ describe('a subscription', () => {
       token: feed.token,
     });
     const waiting = next(reader);
-    feed.publish(came(3));
+    feed.publish([came(3)]);
     expect(await waiting).toMatchObject({ changes: [came(3)] });
   });
 
   test('from a token has exactly what followed it, and no snapshot', async () => {
     const it = setup();
-    it.feed.publish(came(1));
+    it.feed.publish([came(1)]);
     const { token } = it.feed;
-    it.feed.publish(came(2));
+    it.feed.publish([came(2)]);
     expect(await next(it.read({ token }))).toMatchObject({ kind: 'changes', changes: [came(2)] });
     const last = it.read({ token: it.feed.token });
     const waiting = next(last);
-    it.feed.publish(came(3));
+    it.feed.publish([came(3)]);
     expect(await waiting).toMatchObject({ kind: 'changes', changes: [came(3)] });
     expect(it.snapshots).toBe(0);
   });
@@ -90,16 +90,16 @@ describe('a subscription', () => {
     ['with a revision that is none', (feed: Feed) => feed.token.replace(/:.*/, ':-1')],
   ])('from a token %s begins with resync', async (_, tokenOf) => {
     const { feed, read } = setup();
-    feed.publish(came(1));
+    feed.publish([came(1)]);
     expect(await next(read({ token: tokenOf(feed) }))).toMatchObject({ kind: 'resync' });
   });
 
   test('from a token that is too old begins with resync', async () => {
     const { feed, read } = setup();
     const { token } = feed;
-    for (let domid = 0; domid < KEPT; domid++) feed.publish(came(domid));
+    for (let domid = 0; domid < KEPT; domid++) feed.publish([came(domid)]);
     expect(await next(read({ token }))).toMatchObject({ kind: 'changes', conflated: true });
-    feed.publish(came(KEPT));
+    feed.publish([came(KEPT)]);
     expect(await next(read({ token }))).toMatchObject({ kind: 'resync' });
   });
 
@@ -107,10 +107,10 @@ describe('a subscription', () => {
     const { feed, read } = setup();
     const reader = read();
     await next(reader);
-    for (let domid = 0; domid < CONFLATE_OVER; domid++) feed.publish(came(domid));
+    for (let domid = 0; domid < CONFLATE_OVER; domid++) feed.publish([came(domid)]);
     expect(await next(reader)).toMatchObject({ conflated: false });
-    for (let domid = 0; domid < CONFLATE_OVER; domid++) feed.publish(went(domid));
-    feed.publish(came(7));
+    for (let domid = 0; domid < CONFLATE_OVER; domid++) feed.publish([went(domid)]);
+    feed.publish([came(7)]);
     const batch = await next(reader);
     expect(batch).toMatchObject({ kind: 'changes', conflated: true, token: feed.token });
     const kinds = (batch.kind === 'changes' ? batch.changes : []).map(({ kind }) => kind);
@@ -122,9 +122,9 @@ describe('a subscription', () => {
     const it = setup();
     const reader = it.read();
     await next(reader);
-    for (let change = 0; change <= KEPT; change++) it.feed.publish(came(change));
+    for (let change = 0; change <= KEPT; change++) it.feed.publish([came(change)]);
     expect(await next(reader)).toMatchObject({ kind: 'resync', token: it.feed.token });
-    it.feed.publish(went(1));
+    it.feed.publish([went(1)]);
     expect(await next(reader)).toMatchObject({ kind: 'changes', changes: [went(1)] });
     expect(it.snapshots).toBe(2);
   });
@@ -145,7 +145,7 @@ describe('a subscription', () => {
     const { feed, read } = setup();
     const reader = read();
     await next(reader);
-    feed.publish(came(1));
+    feed.publish([came(1)]);
     feed.end();
     expect(await next(reader)).toMatchObject({ changes: [came(1)] });
     expect(await reader.next()).toEqual({ done: true, value: undefined });
@@ -164,7 +164,7 @@ describe('a subscription', () => {
     await next(other);
     for (let domid = 0; domid < 10; domid++) {
       const waiting = next(other);
-      feed.publish(came(domid));
+      feed.publish([came(domid)]);
       // oxlint-disable-next-line no-await-in-loop
       expect(await waiting).toMatchObject({ changes: [came(domid)] });
     }

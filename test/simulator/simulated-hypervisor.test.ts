@@ -152,12 +152,14 @@ describe('lists', () => {
     const { host, xen } = open({}, 'manual');
     const first = xen.listDomains((list) => list.length);
     const second = xen.listDomains((list) => list.length);
+    await turn();
     expect(xen.counters.sysctl).toBe(1);
     expect(xen.waitingLists).toBe(1);
     const began = xen.runningList?.began;
     host.createDomain();
     xen.deliverList();
     expect(await first).toBe(2);
+    await turn();
     expect(xen.runningList?.began).toBeGreaterThan(began ?? Infinity);
     xen.deliverList();
     expect(await second).toBe(2);
@@ -169,6 +171,7 @@ describe('lists', () => {
     const { host, xen } = open({ release: '4.22' }, 'manual');
     for (let domid = 1; domid <= 4; domid++) host.createDomain({ domid, uuid: uuidOf(domid) });
     const list = listAll(xen);
+    await turn();
     expect(xen.stepList(3)).toBe(false);
     expect(xen.runningList).toMatchObject({ copied: 3, nextDomid: 3, ended: undefined });
     host.setHandle(1, uuidOf(11));
@@ -195,6 +198,7 @@ describe('lists', () => {
     const { host, xen } = open({ release: '4.22' }, 'manual');
     for (let index = 1; index < 300; index++) host.createDomain({ uuid: uuidOf(index) });
     const list = listAll(xen);
+    await turn();
     expect([xen.stepList(60), xen.stepList(60), xen.stepList(179)]).toEqual([false, false, false]);
     expect(xen.stepList(1)).toBe(true);
     xen.deliverList();
@@ -224,6 +228,7 @@ describe('lists', () => {
     const { host, xen } = open({}, 2);
     for (let count = 0; count < 4; count++) host.createDomain();
     const list = listAll(xen);
+    await Promise.resolve();
     const copied: (number | undefined)[] = [];
     while (xen.runningList !== undefined) {
       copied.push(xen.runningList.copied);
@@ -234,7 +239,7 @@ describe('lists', () => {
     expect(await list).toHaveLength(5);
   });
 
-  test('cannot be read when their visitor has returned, and their memory is spoilt then', async () => {
+  test('cannot be read when their visitor has returned', async () => {
     const { host, xen } = open();
     host.createDomain({ uuid: uuidOf(1) });
     let kept: DominfoList | undefined;
@@ -246,24 +251,26 @@ describe('lists', () => {
     const stale = 'ERR_STALE_VIEW';
     expect(thrownBy(() => kept?.at(0).domid).code).toBe(stale);
     expect(thrownBy(() => entry?.uuid).code).toBe(stale);
-    // Without that guard:
-    entry?.moveTo(host.profile.recordBytes);
-    expect(entry?.uuid).not.toBe(uuidOf(1));
   });
 
-  test('use the same memory one after the other', async () => {
-    const { host, xen } = open();
+  test('use the same memory one after the other, which each spoils before it copies', async () => {
+    const { host, xen } = open({}, 'manual');
     host.createDomain({ uuid: uuidOf(1) });
     let kept: Dominfo | undefined;
-    await xen.listDomains((list) => {
+    const first = xen.listDomains((list) => {
       kept = list.at(1);
     });
+    await turn();
+    xen.deliverList();
+    await first;
     host.setHandle(1, uuidOf(2));
-    const seen = await xen.listDomains(() => {
-      kept?.moveTo(host.profile.recordBytes);
-      return kept?.uuid;
-    });
-    expect(seen).toBe(uuidOf(2));
+    const second = xen.listDomains(() => kept?.uuid);
+    await turn();
+    // What the guard against stale views keeps its user from:
+    kept?.moveTo(host.profile.recordBytes);
+    expect([uuidOf(1), uuidOf(2)]).not.toContain(kept?.uuid);
+    xen.deliverList();
+    expect(await second).toBe(uuidOf(2));
   });
 
   test('a visitor that throws fails its own list alone; one that lists again gets the next', async () => {
@@ -283,7 +290,7 @@ describe('faults', () => {
   test.each([
     ['EPERM', 'ERR_NOT_PERMITTED'],
     ['EACCES', 'ERR_XSM_DENIED'],
-    ['EFAULT', 'ERR_HYPERCALL'],
+    ['EINVAL', 'ERR_HYPERCALL'],
     ['ENOSYS', 'ERR_HYPERCALL'],
   ] as const)('%s becomes %s, so many times as told', async (errno, code) => {
     const { xen } = open({ release: '4.22' });
@@ -316,17 +323,30 @@ describe('faults', () => {
     expect(xen.getUniqueId(0)).toBeDefined();
   });
 
+  test('EFAULT is asked again, and an error where it does not pass', async () => {
+    const { xen } = open();
+    xen.failNext('domctl', 'EFAULT', 15);
+    expect(xen.getDomainInfo(0)?.domid).toBe(0);
+    expect(xen.counters).toMatchObject({ domctl: 16, failed: 15 });
+    xen.failNext('domctl', 'EFAULT', 16);
+    expect(thrownBy(() => xen.getDomainInfo(0))).toMatchObject({ errno: 'EFAULT' });
+    xen.failNext('sysctl', 'EFAULT');
+    expect(await listAll(xen)).toHaveLength(1);
+    expect(xen.counters.sysctl).toBe(2);
+  });
+
   test.each(['manual', 'turn', 1] as const)(
     'a list that fails ends, with pace %s',
     async (pacing) => {
       const { xen } = open({}, pacing);
-      xen.failNext('sysctl', 'EFAULT');
+      xen.failNext('sysctl', 'EIO');
       const list = listAll(xen);
       if (pacing === 'manual') {
+        await turn();
         expect(xen.stepList(1)).toBe(true);
         xen.deliverList();
       }
-      await expect(list).rejects.toMatchObject({ errno: 'EFAULT' });
+      await expect(list).rejects.toMatchObject({ errno: 'EIO' });
       expect(xen.runningList).toBeUndefined();
     },
   );
@@ -363,12 +383,14 @@ describe('close', () => {
     const running = listAll(xen);
     const waiting = listAll(xen);
     let done = false;
+    await turn();
     const closing = xen.close().then(() => (done = true));
-    await expect(waiting).rejects.toMatchObject({ code: closed });
+    await turn();
     expect(done).toBe(false);
     xen.deliverList();
-    await closing;
     expect(await running).toHaveLength(1);
+    await expect(waiting).rejects.toMatchObject({ code: closed });
+    await closing;
     expect(thrownBy(() => xen.getDomainInfo(0)).code).toBe(closed);
     expect(thrownBy(() => xen.getUniqueId(0)).code).toBe(closed);
     await expect(listAll(xen)).rejects.toMatchObject({ code: closed });
@@ -379,6 +401,7 @@ describe('close', () => {
     const { xen } = open();
     const looks = [0, 0].map((domid) => xen.getDomainInfoAsync(domid, (info) => info?.domid));
     const settled = Promise.allSettled(looks);
+    await Promise.resolve();
     await Promise.all([xen.close(), xen.close()]);
     expect((await settled).map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
   });
@@ -413,6 +436,7 @@ describe('a list among acts of the host', () => {
         const list = xen.listDomains((entries): Seen[] =>
           Array.from(entries, ({ domid, uuid, dying }) => ({ domid, uuid, dying })),
         );
+        await turn();
         const began = xen.runningList?.began ?? NaN;
         for (const [act, entries] of during) {
           performAct(host, act, () => xen.stepList(entries));

@@ -166,7 +166,7 @@ async function compile(release: Release, source: string, into: string, sdk: stri
     const options = [
       ['-O2', '-Wall', '-Werror', ...apiOf(release), '-o', target, source],
       ['-isystem', join(sdk, 'include'), '-L', join(sdk, 'lib')],
-      ['-lxenctrl', '-lxenguest', '-lxenstore', '-lxenforeignmemory'],
+      ['-lxenctrl', '-lxenguest', '-lxenstore', '-lxenforeignmemory', '-lxencall'],
       // The libraries may ask for a newer glibc than this machine's; dom0 has it.
       ['-Wl,--unresolved-symbols=ignore-in-shared-libs'],
     ];

@@ -282,14 +282,12 @@ export function describeXenstore(name: string, start: () => Promise<XenstoreUnde
         await raw.close();
       });
 
-      test.each(['/a//b', '/a/', '/a b', '/ä', '@releaseDomain'])(
-        'the wrong path %j is refused',
-        async (path) => {
-          await expect(ask(XsdType.WRITE, `${path}\0x`)).rejects.toMatchObject({
-            code: ErrorCode.XENSTORE_REPLY,
-          });
-        },
-      );
+      // oxenstored takes a WRITE to a special watch's name.
+      test.each(['/a//b', '/a/', '/a b', '/ä'])('the wrong path %j is refused', async (path) => {
+        await expect(ask(XsdType.WRITE, `${path}\0x`)).rejects.toMatchObject({
+          code: ErrorCode.XENSTORE_REPLY,
+        });
+      });
 
       test('path and token watched twice are EEXIST; UNWATCH takes path then token, and ENOENT what is not watched (F14)', async () => {
         const watch = `${ROOT}/wire\0token\0`;
@@ -310,10 +308,12 @@ export function describeXenstore(name: string, start: () => Promise<XenstoreUnde
         expect(await ask(XsdType.READ, `${ROOT}\0`)).toBe('');
       });
 
-      test('a transaction that was not begun is ENOENT', async () => {
-        await expect(raw.request(XsdType.READ, 4_000_000, `${ROOT}\0`, text)).rejects.toMatchObject(
-          { errno: 'ENOENT' },
-        );
+      test('a transaction that was not begun is refused', async () => {
+        const read = raw.request(XsdType.READ, 4_000_000, `${ROOT}\0`, text);
+        // The C daemon's word and oxenstored's.
+        await expect(read).rejects.toMatchObject({
+          errno: expect.stringMatching(/^(ENOENT|EIO)$/),
+        });
       });
 
       test('a request in two halves is one request', async () => {

@@ -103,6 +103,24 @@ static uint32_t create(uint32_t domid, const uint8_t *handle)
     return domid;
 }
 
+/*
+ * Xen gives the page as it was left by who had it before. What xenstored would take for a request in it, it would
+ * answer with an event, and Xen 4.17 dies of an event to a domain without vCPUs.
+ */
+static void clear(uint32_t domid, xen_pfn_t page)
+{
+    static xenforeignmemory_handle *memory;
+    void *mapped;
+
+    if (!memory && !(memory = xenforeignmemory_open(NULL, 0)))
+        fail("xenforeignmemory_open");
+    mapped = xenforeignmemory_map(memory, domid, PROT_READ | PROT_WRITE, 1, &page, NULL);
+    if (!mapped)
+        fail("xenforeignmemory_map");
+    memset(mapped, 0, 4096);
+    xenforeignmemory_unmap(memory, mapped, 1);
+}
+
 static void introduce(struct xs_handle *xs, uint32_t domid)
 {
     xen_pfn_t pages[2] = { CONSOLE, XENSTORE };
@@ -116,6 +134,7 @@ static void introduce(struct xs_handle *xs, uint32_t domid)
     /* Of a PV guest the numbers of the machine's pages come back in place of the guest's. */
     if (xc_domain_populate_physmap_exact(xch, domid, 2, 0, 0, pages))
         fail("xc_domain_populate_physmap_exact");
+    clear(domid, pages[XENSTORE]);
     if (xc_dom_gnttab_seed(xch, domid, false, pages[CONSOLE], pages[XENSTORE], 0, 0))
         fail("xc_dom_gnttab_seed");
     port = xc_evtchn_alloc_unbound(xch, domid, 0);

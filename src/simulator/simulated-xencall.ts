@@ -1,0 +1,300 @@
+/** libxencall on a simulated host: hypercalls answered byte for byte, as each release of Xen does. */
+import {
+  DomainStateOffset,
+  DomctlCommand,
+  DomctlOffset,
+  SysctlCommand,
+  SysctlOffset,
+} from '../hypervisor/layout.ts';
+import { Hypercall, type HypercallMemory, type Xencall } from '../hypervisor/xencall.ts';
+import {
+  failure,
+  HypercallFaults,
+  type HypercallErrno,
+  type HypercallKind,
+} from './hypercall-faults.ts';
+import { ListWalk } from './list-walk.ts';
+import type { SimulatedHost } from './simulated-host.ts';
+import { type Region, SimulatedMemory } from './simulated-memory.ts';
+
+/** Fields of `struct xen_domctl` in 32-bit words. */
+const INTERFACE_VERSION = DomctlOffset.interfaceVersion >> 2;
+const DOMAIN = DomctlOffset.domain >> 2;
+const RECORD = DomctlOffset.u >> 2;
+
+/** XEN_DOMCTL_GETDOMSTATE_STATE_* (`xen/include/public/domctl.h`). */
+const StateFlag = { EXIST: 1, SHUTDOWN: 2, DYING: 4, DEAD: 8 } as const;
+
+/**
+ * When a list copies its entries. `turn`: all in one go on a later turn of the event loop, and the visitor
+ * right after. A number: so many entries on each turn, the visitor on one turn more. `manual`: when the test
+ * says so, by `stepList` and `deliverList`.
+ */
+export type ListPacing = 'turn' | 'manual' | number;
+
+export interface HypercallCounters {
+  /** Single looks, on the event loop or off it. */
+  domctl: number;
+  /** Lists. */
+  sysctl: number;
+  /** Looks at a domain's state, for its unique id. */
+  state: number;
+  /** Entries that lists copied. */
+  entries: number;
+  /** Hypercalls that were told to fail, and did. */
+  failed: number;
+}
+
+/** A list that runs now. */
+export interface RunningList {
+  /** The step of the host at which its hypercall began. */
+  readonly began: number;
+  /** The step of its last copy, once it has seen all. */
+  readonly ended: number | undefined;
+  /** Entries copied so far. */
+  readonly copied: number;
+  /** Lowest domid that it can still come to. */
+  readonly nextDomid: number;
+}
+
+interface ListCall {
+  readonly walk: ListWalk;
+  readonly operation: Region;
+  /** How it has to end. */
+  readonly fault: HypercallErrno | undefined;
+  readonly resolve: (result: number) => void;
+}
+
+export class SimulatedXencall implements Xencall {
+  readonly counters: HypercallCounters = { domctl: 0, sysctl: 0, state: 0, entries: 0, failed: 0 };
+  readonly faults: HypercallFaults = new HypercallFaults();
+  lookBlocksMs = 0;
+  asyncLookTurns = 1;
+  asyncAnswerTurns = 0;
+  beforeHypercall: ((kind: HypercallKind, domid: number) => void) | undefined;
+  readonly #host: SimulatedHost;
+  readonly #pacing: ListPacing;
+  readonly #memory = new SimulatedMemory();
+  /** Lists that run: more than one only where the caller lets them. */
+  readonly #lists: ListCall[] = [];
+  #listsStalled = false;
+  #closed = false;
+
+  constructor(host: SimulatedHost, pacing: ListPacing) {
+    this.#host = host;
+    this.#pacing = pacing;
+  }
+
+  // --- libxencall ---
+
+  allocate(byteLength: number): HypercallMemory {
+    return this.#memory.allocate(byteLength);
+  }
+
+  call(hypercall: number, argument: number): number {
+    const operation = this.#operation(hypercall, argument);
+    if (typeof operation === 'number') return operation;
+    if (hypercall === Hypercall.sysctl) {
+      const list = this.#beginList(operation, () => undefined);
+      if (typeof list === 'number') return list;
+      this.#copy(list, Infinity);
+      return this.#resultOf(list);
+    }
+    const at = (argument - operation.address) >> 2;
+    if (this.lookBlocksMs > 0 && isLook(operation, at)) block(this.lookBlocksMs);
+    return this.#domctl(operation, at);
+  }
+
+  callAsync(hypercall: number, argument: number): Promise<number> {
+    const operation = this.#operation(hypercall, argument);
+    if (typeof operation === 'number') return Promise.resolve(operation);
+    return new Promise((resolve) => {
+      if (hypercall === Hypercall.sysctl) {
+        const list = this.#beginList(operation, resolve);
+        if (typeof list === 'number') {
+          resolve(list);
+          return;
+        }
+        this.#lists.push(list);
+        this.#pace(list);
+        return;
+      }
+      const at = (argument - operation.address) >> 2;
+      afterTurns(this.asyncLookTurns, () => {
+        const result = this.#domctl(operation, at);
+        afterTurns(this.asyncAnswerTurns, () => resolve(result));
+      });
+    });
+  }
+
+  close(): void {
+    if (this.#lists.length > 0) throw new Error('closed while a list runs: its memory is gone');
+    this.#closed = true;
+  }
+
+  // --- for tests ---
+
+  get runningList(): RunningList | undefined {
+    return this.#lists[0]?.walk;
+  }
+
+  stallLists(): void {
+    this.#listsStalled = true;
+  }
+
+  resumeLists(): void {
+    if (!this.#listsStalled) return;
+    this.#listsStalled = false;
+    for (const list of this.#lists) this.#pace(list);
+  }
+
+  /** All lists that run copy on; @returns whether the first of them has seen all. */
+  stepLists(entries: number): boolean {
+    const [first] = this.#lists;
+    if (first === undefined || this.#listsStalled) return false;
+    for (const list of this.#lists) this.#copy(list, entries);
+    return hasEnded(first);
+  }
+
+  deliverList(): boolean {
+    const [first] = this.#lists;
+    if (first === undefined || this.#listsStalled) return false;
+    this.#copy(first, Infinity);
+    this.#endList(first);
+    return true;
+  }
+
+  // --- single looks ---
+
+  #domctl(operation: Region, at: number): number {
+    const { words } = operation;
+    const command = words[at];
+    const version = words[at + INTERFACE_VERSION];
+    if (command === DomctlCommand.getDomainState) return this.#domainState(operation, at);
+    if (version !== this.#host.profile.domctlInterface) return failure('EACCES');
+    if (command !== DomctlCommand.getdomaininfo) return failure('ENOSYS');
+    const domid = (words[at + DOMAIN] ?? 0) & 0xffff;
+    this.beforeHypercall?.('domctl', domid);
+    this.counters.domctl++;
+    const fault = this.faults.take('domctl');
+    if (fault !== undefined) return this.#fail(fault);
+    const host = this.#host;
+    if (host.copyRecord(domid, words, at + RECORD)) return 0;
+    if (!host.profile.answersNextHigher) return failure('ESRCH');
+    const higher = host.nextDomid(domid);
+    if (higher < 0) return failure('ESRCH');
+    host.copyRecord(higher, words, at + RECORD);
+    operation.view.setUint16((at + DOMAIN) << 2, higher, true);
+    return 0;
+  }
+
+  /** A stable operation since 4.21: its interface version is 0, which no release before takes. */
+  #domainState({ words, view }: Region, at: number): number {
+    if (!this.#host.profile.domainState || words[at + INTERFACE_VERSION] !== 0) {
+      return failure('EACCES');
+    }
+    const domid = (words[at + DOMAIN] ?? 0) & 0xffff;
+    this.beforeHypercall?.('state', domid);
+    this.counters.state++;
+    const fault = this.faults.take('state');
+    if (fault !== undefined) return this.#fail(fault);
+    const domain = this.#host.get(domid);
+    if (domain === undefined) return failure('ESRCH');
+    const { stage, shutdownCode, uniqueId } = domain;
+    words[at + RECORD] =
+      StateFlag.EXIST |
+      (shutdownCode === undefined ? 0 : StateFlag.SHUTDOWN) |
+      (stage === 'teardown' ? StateFlag.DYING : 0) |
+      (stage === 'dead' ? StateFlag.DEAD : 0);
+    view.setBigUint64((at << 2) + DomainStateOffset.uniqueId, uniqueId, true);
+    return 0;
+  }
+
+  // --- lists ---
+
+  #beginList(operation: Region, resolve: (result: number) => void): ListCall | number {
+    const { view } = operation;
+    const version = view.getUint32(SysctlOffset.interfaceVersion, true);
+    if (version !== this.#host.profile.sysctlInterface) return failure('EACCES');
+    const command = view.getUint32(SysctlOffset.cmd, true);
+    if (command !== SysctlCommand.getdomaininfolist) return failure('ENOSYS');
+    const firstDomid = view.getUint16(SysctlOffset.firstDomain, true);
+    const room = view.getUint32(SysctlOffset.maxDomains, true);
+    const address = Number(view.getBigUint64(SysctlOffset.buffer, true));
+    const buffer = room === 0 ? operation : this.#memory.regionAt(address);
+    if (buffer === undefined) return failure('EFAULT');
+    this.beforeHypercall?.('sysctl', firstDomid);
+    this.counters.sysctl++;
+    const { words } = buffer;
+    const to = room === 0 ? 0 : (address - buffer.address) >> 2;
+    const walk = new ListWalk(this.#host, { firstDomid, room, words, to });
+    return { walk, operation, fault: this.faults.take('sysctl'), resolve };
+  }
+
+  #pace(list: ListCall): void {
+    const pacing = this.#pacing;
+    if (pacing === 'manual') return;
+    const entries = pacing === 'turn' ? Infinity : pacing;
+    setImmediate(() => {
+      if (this.#listsStalled || !this.#lists.includes(list)) return;
+      const ends = hasEnded(list) || (this.#copy(list, entries) && pacing === 'turn');
+      if (ends) this.#endList(list);
+      else this.#pace(list);
+    });
+  }
+
+  #copy(list: ListCall, entries: number): boolean {
+    if (hasEnded(list)) return true;
+    const before = list.walk.copied;
+    const done = list.walk.copy(entries);
+    this.counters.entries += list.walk.copied - before;
+    return done;
+  }
+
+  #endList(list: ListCall): void {
+    this.#lists.splice(this.#lists.indexOf(list), 1);
+    list.resolve(this.#resultOf(list));
+  }
+
+  #resultOf({ fault, operation, walk }: ListCall): number {
+    if (fault !== undefined) return this.#fail(fault);
+    operation.view.setUint32(SysctlOffset.numDomains, walk.copied, true);
+    return 0;
+  }
+
+  // --- both ---
+
+  /** The operation that the argument points to; what the hypercall returns where it has none. */
+  #operation(hypercall: number, argument: number): Region | number {
+    if (this.#closed) throw new Error('a hypercall after close: its memory is gone');
+    if (hypercall === Hypercall.xenVersion) {
+      const [major = 0, minor = 0] = this.#host.profile.release.split('.').map(Number);
+      return (major << 16) | minor;
+    }
+    if (hypercall !== Hypercall.domctl && hypercall !== Hypercall.sysctl) return failure('ENOSYS');
+    return this.#memory.regionAt(argument) ?? failure('EFAULT');
+  }
+
+  #fail(errno: HypercallErrno): number {
+    this.counters.failed++;
+    return failure(errno);
+  }
+}
+
+function isLook({ words }: Region, at: number): boolean {
+  return words[at] === DomctlCommand.getdomaininfo;
+}
+
+function hasEnded({ walk, fault }: ListCall): boolean {
+  return walk.ended !== undefined || fault !== undefined;
+}
+
+function afterTurns(turns: number, run: () => void): void {
+  if (turns <= 0) run();
+  else setImmediate(() => afterTurns(turns - 1, run));
+}
+
+function block(milliseconds: number): void {
+  const until = performance.now() + milliseconds;
+  while (performance.now() < until);
+}

@@ -1,0 +1,162 @@
+/** The oracle sees: with any one guard taken out of a copy of the build, it finds what that leads to. */
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type ChildVerdict, runOracleIn } from './oracle/child.ts';
+
+/** What stands in a built file exactly once, and what the guard's absence makes of it. */
+interface Guard {
+  readonly name: string;
+  readonly file: string;
+  readonly text: string;
+  readonly without: string;
+}
+
+const GUARDS: readonly Guard[] = [
+  {
+    name: 'the echoed domid is compared',
+    file: 'hypervisor/xen-hypervisor.js',
+    text: 'return info.domid === domid ? info : undefined;',
+    without: 'return info;',
+  },
+  {
+    name: 'the handle is compared',
+    file: 'inventory/lookups.js',
+    text: 'if (domain.uuid !== uuid)',
+    without: 'if (domain === undefined)',
+  },
+  {
+    name: 'a dying domain is no answer',
+    file: 'inventory/lookups.js',
+    text: 'if (info === undefined || info.dying)',
+    without: 'if (info === undefined)',
+  },
+  {
+    name: 'a list answers only those who asked before it began',
+    file: 'inventory/lists.js',
+    text: `const { due, waiters } = this.#queued;
+        this.#queued = emptyQueue();`,
+    without: `const { due, waiters } = this.#queued;
+        this.#queued = { due: new Map(), waiters };`,
+  },
+  {
+    name: 'the nil handle is left out',
+    file: 'inventory/change.js',
+    text: 'return leaving || sight.nil ? [] : [created(domain)];',
+    without: 'return leaving ? [] : [created(domain)];',
+  },
+  {
+    name: 'tombstones are left out',
+    file: 'inventory/change.js',
+    text: 'const leaving = domain.dying || tombstone;',
+    without: 'const leaving = domain.dying;',
+  },
+  {
+    name: 'a new handle is read again',
+    file: 'inventory/census.js',
+    text: 'return present || this.#inDoubt.has(info.domid) || hasZeroHalf(info);',
+    without: 'return false;',
+  },
+  {
+    name: 'where a list and a look beside it disagree there is another look',
+    file: 'inventory/census.js',
+    text: 'return this.#lookedAtDuring[domid] === this.#lists;',
+    without: 'return false;',
+  },
+  {
+    name: 'the list of a connection comes after the first events of both watches',
+    file: 'inventory/pipeline.js',
+    text: 'combineLatest([introduced$.pipe(take(1)), released$.pipe(take(1))])',
+    without: 'introduced$.pipe(take(1))',
+  },
+  {
+    name: 'an event during a list makes one more list',
+    file: 'inventory/lists.js',
+    text: 'const due = this.#queued.due.get(reason) ?? Infinity;',
+    without: `if (reason === 'event' && this.#running !== undefined) return;
+        const due = this.#queued.due.get(reason) ?? Infinity;`,
+  },
+  {
+    name: 'a further holder is added',
+    file: 'inventory/holders.js',
+    text: 'this.#set(uuid, [...domids, domid]);',
+    without: 'this.#set(uuid, [domid]);',
+  },
+  {
+    name: 'the first of several holders is read once more',
+    file: 'inventory/lookups.js',
+    text: 'if ((yield* this.#readHolder(first.domid, uuid, source)) !== undefined) {',
+    without: 'if (first !== undefined) {',
+  },
+  {
+    name: "the list's memory is kept from the next list",
+    file: 'hypervisor/xen-hypervisor.js',
+    text: 'this.#lists = list.catch(() => undefined);',
+    without: '',
+  },
+];
+
+/** Each is found within a few; this is for a machine that has much else to do. */
+const MOST_SECONDS = 90;
+const dist = fileURLToPath(new URL('../..', import.meta.url));
+const seed = Number(process.env['ORACLE_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
+
+let directory: string;
+const verdicts = new Map<string, ChildVerdict>();
+
+async function judge(name: string, guard: Guard | undefined, seconds: number): Promise<void> {
+  const copy = join(directory, name.replaceAll(/\W+/g, '-'));
+  await cp(join(dist, 'src'), join(copy, 'dist/src'), { recursive: true });
+  await cp(join(dist, 'test/inventory/oracle'), join(copy, 'dist/test/inventory/oracle'), {
+    recursive: true,
+  });
+  await cp(join(dist, '../package.json'), join(copy, 'package.json'));
+  await symlink(join(dist, '../node_modules'), join(copy, 'node_modules'));
+  if (guard !== undefined) {
+    const file = join(copy, 'dist/src', guard.file);
+    const source = await readFile(file, 'utf8');
+    const found = source.split(guard.text).length - 1;
+    if (found !== 1) throw new Error(`${guard.file} has ${found} times: ${guard.text}`);
+    await writeFile(
+      file,
+      source.replace(guard.text, () => guard.without),
+    );
+  }
+  const main = join(copy, 'dist/test/inventory/oracle/main.js');
+  verdicts.set(name, await runOracleIn(main, ['--seconds', `${seconds}`, '--seed', `${seed}`]));
+}
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'guards-'));
+  const jobs = [
+    () => judge('none', undefined, 3),
+    ...GUARDS.map((guard) => () => judge(guard.name, guard, MOST_SECONDS)),
+  ];
+  const work = async (): Promise<void> => {
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+      // oxlint-disable-next-line no-await-in-loop -- as many at once as there are cores
+      await job();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(2, cpus().length) }, work));
+}, 600_000);
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+describe(`on a copy of the build (seed ${seed})`, () => {
+  test('with every guard in its place the oracle finds nothing', () => {
+    expect(verdicts.get('none')).toMatchObject({
+      exitCode: 0,
+      output: expect.stringContaining('look-ups'),
+    });
+  });
+
+  test.each(GUARDS)('it is found out that not: $name', ({ name }) => {
+    const { exitCode, output, seconds } = verdicts.get(name) as ChildVerdict;
+    expect(output).toContain('Violation');
+    expect(exitCode).toBe(1);
+    process.stdout.write(`${seconds.toFixed(1)} s, ${name}: ${output.slice(0, 200).trim()}\n`);
+  });
+});

@@ -1,0 +1,206 @@
+/** What a toolstack, guests and Xen itself do to a host, at random: few domids and few UUIDs, so that they collide. */
+import { namesNoVm } from '../../../src/inventory/handle.ts';
+import {
+  type HandleWrite,
+  NIL_UUID,
+  type SimulatedDomain,
+  type SimulatedHost,
+  tombstoneOf,
+} from '../../../src/simulator/index.ts';
+import { parseUuid, type Uuid } from '../../../src/uuid.ts';
+import { Lottery, type Random } from './random.ts';
+
+const half = (n: number): string => `${n}`.repeat(4);
+const uuidOf = (first: number, second: number): Uuid =>
+  parseUuid(
+    `${half(first)}${half(first)}-${half(first)}-4${half(first).slice(1)}-8${half(second).slice(1)}-${half(second)}${half(second)}${half(second)}`,
+  );
+
+/** Of VMs; the last has one half in common with each of the first two, as a torn read of them would, the next a zero half. */
+export const UUIDS: readonly Uuid[] = [
+  uuidOf(1, 1),
+  uuidOf(2, 2),
+  uuidOf(3, 3),
+  uuidOf(4, 4),
+  uuidOf(1, 2),
+  parseUuid('00000000-0000-0000-8555-555555555555'),
+];
+
+const HIGHEST_NAMED = 9;
+
+type Act = (acts: Acts) => void;
+
+export class Acts {
+  readonly #host: SimulatedHost;
+  readonly #random: Random;
+  readonly #trace: (text: string) => void;
+  readonly #writes: HandleWrite[] = [];
+
+  constructor(host: SimulatedHost, random: Random, trace: (text: string) => void) {
+    this.#host = host;
+    this.#random = random;
+    this.#trace = trace;
+  }
+
+  perform(): void {
+    LOTTERY.draw(this.#random)(this);
+  }
+
+  /** A handle that is being written is written on. */
+  stepWrite(): void {
+    this.#forgetDone();
+    if (this.#writes.length === 0) return;
+    const write = this.#random.pick(this.#writes);
+    this.#trace(`handle of ${write.domid} written on`);
+    write.step();
+  }
+
+  /** As a single look at the domid does, or anything else that takes the domain's lock. */
+  finishWrite(domid: number): void {
+    for (const write of this.#writes) if (write.domid === domid) write.finish();
+    this.#forgetDone();
+  }
+
+  finishAll(): void {
+    for (const write of this.#writes) write.finish();
+    this.#forgetDone();
+  }
+
+  create(domid?: number): void {
+    if (this.#host.size > 12 || (domid !== undefined && this.#host.get(domid) !== undefined))
+      return;
+    const uuid = this.#random.chance(0.08) ? NIL_UUID : this.#uuid();
+    const write = this.#host.beginCreate({ uuid, ...(domid !== undefined && { domid }) });
+    this.#trace(`create ${write.domid} ${uuid}${write.done ? '' : ', handle late'}`);
+    this.#later(write);
+  }
+
+  createNamed(): void {
+    this.create(1 + this.#random.below(HIGHEST_NAMED));
+  }
+
+  /** Destroyed and created again with the same UUID, as by a reboot. */
+  reboot(): void {
+    const domain = this.#domain();
+    if (domain === undefined || domain.stage !== 'live') return;
+    this.finishWrite(domain.domid);
+    const { domid, uuid } = domain;
+    if (namesNoVm(uuid)) return;
+    if (this.#random.chance(0.3)) this.#host.shutdown(domid, 1);
+    this.#trace(`destroy ${domid}, to boot again`);
+    this.#host.destroy(domid);
+    if (this.#random.chance(0.2)) return;
+    const write = this.#host.beginCreate({ uuid });
+    this.#trace(`create ${write.domid} ${uuid} again`);
+    this.#later(write);
+  }
+
+  setHandle(uuid: Uuid = this.#uuid()): void {
+    const domain = this.#domain();
+    if (domain === undefined) return;
+    this.finishWrite(domain.domid);
+    this.#trace(`set handle of ${domain.domid} to ${uuid}`);
+    this.#later(this.#host.beginSetHandle(domain.domid, uuid));
+  }
+
+  setTombstone(): void {
+    const domain = this.#domain();
+    if (domain === undefined) return;
+    this.finishWrite(domain.domid);
+    this.#trace(`tombstone for ${domain.domid}`);
+    this.#later(this.#host.beginSetHandle(domain.domid, tombstoneOf(domain.domid)));
+  }
+
+  /** The UUID goes from one domain to another. */
+  move(): void {
+    const [from, to] = [this.#domain(), this.#domain()];
+    if (from === undefined || to === undefined || from.domid === to.domid) return;
+    this.finishWrite(from.domid);
+    const { uuid } = from;
+    if (namesNoVm(uuid)) return;
+    this.#trace(`${uuid} goes from ${from.domid} to ${to.domid}`);
+    this.#host.setHandle(from.domid, this.#uuid());
+    this.#host.setHandle(to.domid, uuid);
+  }
+
+  on(
+    name: string,
+    act: (domid: number) => void,
+    which: (domain: SimulatedDomain) => boolean,
+  ): void {
+    const domain = this.#domain();
+    if (domain === undefined || !which(domain)) return;
+    this.#trace(`${name} ${domain.domid}`);
+    act(domain.domid);
+  }
+
+  get host(): SimulatedHost {
+    return this.#host;
+  }
+
+  get random(): Random {
+    return this.#random;
+  }
+
+  #uuid(): Uuid {
+    return UUIDS[
+      this.#random.chance(0.15) ? 4 + this.#random.below(2) : this.#random.below(4)
+    ] as Uuid;
+  }
+
+  #later(write: HandleWrite): void {
+    if (this.#random.chance(0.5)) write.finish();
+    if (!write.done) this.#writes.push(write);
+  }
+
+  #domain(): SimulatedDomain | undefined {
+    const domains = [...this.#host.domains()].slice(1);
+    return domains.length === 0 ? undefined : this.#random.pick(domains);
+  }
+
+  #forgetDone(): void {
+    for (let index = this.#writes.length - 1; index >= 0; index--) {
+      const write = this.#writes[index] as HandleWrite;
+      const holder = this.#host.get(write.domid);
+      if (write.done || holder === undefined) this.#writes.splice(index, 1);
+    }
+  }
+}
+
+const isLive = ({ stage }: SimulatedDomain): boolean => stage === 'live';
+const any = (): boolean => true;
+
+const LOTTERY = new Lottery<Act>([
+  [8, (acts) => acts.create()],
+  [6, (acts) => acts.createNamed()],
+  [5, (acts) => acts.reboot()],
+  [8, (acts) => acts.setHandle()],
+  [2, (acts) => acts.setHandle(NIL_UUID)],
+  [3, (acts) => acts.setTombstone()],
+  [3, (acts) => acts.move()],
+  [10, (acts) => acts.stepWrite()],
+  [8, (acts) => acts.on('introduce', (domid) => acts.host.introduce(domid), isLive)],
+  [4, (acts) => acts.on('unpause', (domid) => acts.host.unpause(domid), isLive)],
+  [2, (acts) => acts.on('pause', (domid) => acts.host.pause(domid), isLive)],
+  [
+    4,
+    (acts) =>
+      acts.on('shut down', (domid) => acts.host.shutdown(domid, acts.random.below(6)), isLive),
+  ],
+  [2, (acts) => acts.on('suspend', (domid) => acts.host.suspend(domid, { silent: true }), isLive)],
+  [2, (acts) => acts.on('resume', (domid) => acts.host.resume(domid), isLive)],
+  [2, (acts) => acts.on('hold', (domid) => acts.host.hold(domid), any)],
+  [
+    3,
+    (acts) =>
+      acts.on(
+        'release',
+        (domid) => acts.host.release(domid),
+        ({ holds }) => holds > 0,
+      ),
+  ],
+  [2, (acts) => acts.on('tear down', (domid) => acts.host.beginTeardown(domid), isLive)],
+  [3, (acts) => acts.on('die', (domid) => acts.host.die(domid), any)],
+  [3, (acts) => acts.on('reap', (domid) => acts.host.reap(domid), any)],
+  [4, (acts) => acts.on('destroy', (domid) => acts.host.destroy(domid), any)],
+]);

@@ -1,0 +1,71 @@
+/** Scenario after scenario, each with a seed of its own. */
+import { runScenario, type ScenarioReport } from './scenario.ts';
+
+export interface RunOptions {
+  readonly seed: number;
+  /** Ends with the first scenario after either is reached. */
+  readonly lookups?: number;
+  readonly seconds?: number;
+  readonly onProgress?: (report: RunReport) => void;
+}
+
+export interface RunReport extends ScenarioReport {
+  scenarios: number;
+  seconds: number;
+}
+
+/** @throws Error that says what was wrong, and how to see it again. */
+export async function runOracle(options: RunOptions): Promise<RunReport> {
+  const { seed, lookups = Infinity, seconds = Infinity, onProgress } = options;
+  const began = performance.now();
+  const total: RunReport = {
+    scenarios: 0,
+    seconds: 0,
+    lookups: 0,
+    lists: 0,
+    singles: 0,
+    changes: 0,
+    answers: { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 },
+  };
+  for (let scenario = seed; ; scenario++) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one host after the other
+      const report = await runScenario(scenario);
+      total.lookups += report.lookups;
+      total.lists += report.lists;
+      total.singles += report.singles;
+      total.changes += report.changes;
+      for (const [status, count] of Object.entries(report.answers)) {
+        total.answers[status as keyof RunReport['answers']] += count;
+      }
+    } catch (error) {
+      throw new Error(
+        `with ORACLE_SEED=${scenario} (number ${total.scenarios + 1}): ${String(error)}`,
+        {
+          cause: error,
+        },
+      );
+    }
+    total.scenarios++;
+    total.seconds = (performance.now() - began) / 1000;
+    onProgress?.(total);
+    if (total.lookups >= lookups || total.seconds >= seconds) return total;
+  }
+}
+
+/** What happened in one scenario, up to what was wrong. */
+export async function traceOf(seed: number): Promise<string[]> {
+  const lines: string[] = [];
+  try {
+    await runScenario(seed, (line) => lines.push(line));
+  } catch (error) {
+    lines.push(error instanceof Error ? (error.stack ?? String(error)) : String(error));
+  }
+  return lines;
+}
+
+export function describeReport(report: RunReport): string {
+  const { scenarios, seconds, lookups, lists, singles, changes, answers } = report;
+  const told = Object.entries(answers).map(([status, count]) => `${count} ${status}`);
+  return `${lookups} look-ups (${told.join(', ')}), ${singles} single looks, ${lists} lists and ${changes} changes in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
+}

@@ -1,0 +1,576 @@
+/** One host, one inventory, and everything at once that can happen to either: in an order that chance decides. */
+import type { Domain } from '../../../src/domain.ts';
+import type { Change } from '../../../src/inventory/change.ts';
+import { namesNoVm } from '../../../src/inventory/handle.ts';
+import { Inventory } from '../../../src/inventory/inventory.ts';
+import type { LookupResult } from '../../../src/inventory/results.ts';
+import {
+  type HypercallErrno,
+  type Release,
+  SimulatedHost,
+  SimulatedHypervisor,
+} from '../../../src/simulator/index.ts';
+import type { Uuid } from '../../../src/uuid.ts';
+import { parseUuid } from '../../../src/uuid.ts';
+import { XenError } from '../../../src/xen-error.ts';
+import { Acts, UUIDS } from './acts.ts';
+import { type Asked, Judge } from './judge.ts';
+import { LookLog } from './looks.ts';
+import { MemoryXenstore } from './memory-xenstore.ts';
+import { follows, Published, say } from './published.ts';
+import { Lottery, Random } from './random.ts';
+import { Reader } from './reader.ts';
+import { Violation } from './violation.ts';
+import { settle, VirtualTime } from './virtual-time.ts';
+
+const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
+const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 'EPERM'];
+const ROUNDS = 6;
+const BUSY_STEPS = 50;
+const UNASKED_STEPS = 25;
+/** No look finds what only this finds, unless it is waited for. */
+const SLOW_MS = 10 * 60_000;
+/** Within it every list that an event calls for is made, also after some that failed. */
+const EVENTS_SETTLE_MS = 200_000;
+const UNKNOWN = parseUuid('99999999-9999-4999-8999-999999999999');
+
+export interface ScenarioReport {
+  lookups: number;
+  lists: number;
+  singles: number;
+  changes: number;
+  answers: Record<LookupResult['status'], number>;
+}
+
+/** @throws Violation */
+export async function runScenario(
+  seed: number,
+  trace?: (text: string) => void,
+): Promise<ScenarioReport> {
+  const random = new Random(seed);
+  const time = new VirtualTime();
+  const restore = time.install(new Random(seed ^ 0x5bd1e995));
+  try {
+    return await new Scenario(random, time, trace).run();
+  } finally {
+    restore();
+  }
+}
+
+type Step = (scenario: Scenario, inventory: Inventory) => Promise<void> | void;
+
+class Scenario {
+  readonly random: Random;
+  readonly time: VirtualTime;
+  readonly host: SimulatedHost;
+  readonly hypervisor: SimulatedHypervisor;
+  readonly acts: Acts;
+  readonly log: LookLog;
+  readonly xenstore: MemoryXenstore;
+  readonly published = new Published();
+  readonly changes: Change[] = [];
+  readonly judge: Judge;
+  readonly readers: Reader[] = [];
+  readonly report: ScenarioReport = {
+    lookups: 0,
+    lists: 0,
+    singles: 0,
+    changes: 0,
+    answers: { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 },
+  };
+  readonly #trace: (text: string) => void;
+  readonly #follows: boolean;
+  readonly #maxUuids: number;
+  #inventory: Inventory | undefined;
+  #violation: unknown;
+  #unanswered = 0;
+  #faultsSeen = 0;
+  #nested = 0;
+  readonly #mostActs: number;
+  #initial: readonly Domain[] = [];
+  /** The revision of `#initial`. */
+  #begunAt = 0;
+  readonly #aborts: AbortController[] = [];
+  /** Half-written handles that the feed was free to tell of. */
+  readonly #torn = new Set<Uuid>();
+
+  constructor(random: Random, time: VirtualTime, trace?: (text: string) => void) {
+    this.random = random;
+    this.time = time;
+    this.#trace = (text) => trace?.(`${this.host?.now ?? 0} ${time.now.toFixed(2)} ${text}`);
+    const release = random.pick(RELEASES);
+    const domids = random.chance(0.85) ? 'sequential' : 'random';
+    const rover = random.chance(0.3) ? 32_745 + random.below(6) : 0;
+    this.host = new SimulatedHost({ release, domids, rover, seed: 1 + random.below(1000) });
+    this.hypervisor = new SimulatedHypervisor(this.host, { pacing: 'manual' });
+    const { host, hypervisor } = this;
+    this.acts = new Acts(host, random, (text) => this.#trace(`  host: ${text}`));
+    this.log = new LookLog({ host, hypervisor, acts: this.acts, random });
+    this.xenstore = new MemoryXenstore(host);
+    this.#follows = random.chance(0.85);
+    this.#maxUuids = random.chance(0.15) ? 1 + random.below(3) : 1000;
+    this.#mostActs = random.pick([0, 0.02, 0.1, 0.3]);
+    const { log, published, changes } = this;
+    this.judge = new Judge({ host, log, published, changes, nowMs: () => time.now });
+    this.#trace(`${release}, domids ${domids} after ${rover}, maxUuids ${this.#maxUuids}`);
+  }
+
+  async run(): Promise<ScenarioReport> {
+    const { random } = this;
+    for (let count = random.below(6); count > 0; count--) this.acts.perform();
+    const opening = Inventory.open({
+      hypervisor: this.log,
+      xenstore: this.#follows ? this.xenstore.open : false,
+      maxUuids: this.#maxUuids,
+      listIntervalMs: SLOW_MS,
+    });
+    await settle();
+    while (this.hypervisor.deliverList()) {
+      // oxlint-disable-next-line no-await-in-loop
+      await settle();
+    }
+    const inventory = await opening;
+    this.#inventory = inventory;
+    // What the first list left in doubt was told of before anybody could listen.
+    this.changes.length = inventory.stats().changes;
+    let begun = false;
+    inventory.changes$.subscribe((change) => {
+      if (begun) this.#take(change);
+      else this.changes.push(change);
+    });
+    const listing = inventory.list();
+    await settle();
+    while (this.hypervisor.deliverList()) {
+      // oxlint-disable-next-line no-await-in-loop
+      await settle();
+    }
+    const { domains } = await listing;
+    // The host has rested so far, so this is what the feed leads on from.
+    this.#initial = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid));
+    this.published.begin(this.#initial);
+    for (const { uuid } of this.#initial) this.#torn.add(uuid);
+    this.#begunAt = this.changes.length;
+    begun = true;
+    for (let round = 0; round < ROUNDS; round++) {
+      this.log.actChance = this.#mostActs;
+      // oxlint-disable no-await-in-loop -- one thing after the other
+      await this.#steps(inventory, BUSY, BUSY_STEPS);
+      await this.#steps(inventory, UNASKED, UNASKED_STEPS);
+      await this.#rest();
+      // oxlint-enable no-await-in-loop
+    }
+    await this.#quiesce(inventory);
+    await this.#close(inventory);
+    this.report.lists = this.log.lists.length;
+    this.report.singles = this.log.singles.length;
+    this.report.changes = this.changes.length;
+    return this.report;
+  }
+
+  async #steps(inventory: Inventory, lottery: Lottery<Step>, steps: number): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      // oxlint-disable no-await-in-loop -- one thing after the other
+      await lottery.draw(this.random)(this, inventory);
+      await settle();
+      this.#check();
+      // oxlint-enable no-await-in-loop
+    }
+  }
+
+  // --- questions ---
+
+  /** @param nested the feed is in the middle of telling something: what this implies it tells next. */
+  lookup(inventory: Inventory, uuid: Uuid, nested = false): void {
+    const { random, judge } = this;
+    const timeoutMs = random.chance(0.1) ? random.pick([0.5, 5, 50]) : 5000;
+    const controller = random.chance(0.05) ? new AbortController() : undefined;
+    const asked = judge.asks(uuid, timeoutMs);
+    const result = inventory.resolve(uuid, {
+      timeoutMs,
+      ...(controller !== undefined && { signal: controller.signal }),
+    });
+    this.report.lookups++;
+    if (!(result instanceof Promise) && !nested) {
+      this.#judgeLookup(uuid, asked, result);
+      return;
+    }
+    this.#answered(
+      Promise.resolve(result).then((settled) => this.#judgeLookup(uuid, asked, settled)),
+      () => controller?.signal.aborted === true,
+    );
+    if (controller !== undefined) this.#aborts.push(controller);
+  }
+
+  lookupMany(inventory: Inventory, uuids: readonly Uuid[]): void {
+    const asked = uuids.map((uuid) => this.judge.asks(uuid, 5000));
+    this.report.lookups += uuids.length;
+    this.#answered(
+      inventory.lookupMany(uuids).then((results) =>
+        results.forEach((result, index) => {
+          this.#judgeLookup(uuids[index] as Uuid, asked[index] as Asked, result);
+        }),
+      ),
+    );
+  }
+
+  get(inventory: Inventory, domid: number): void {
+    const asked = this.judge.asks();
+    this.#answered(inventory.get(domid).then((result) => this.judge.get(domid, asked, result)));
+  }
+
+  list(inventory: Inventory): void {
+    const asked = this.judge.asks();
+    this.#answered(
+      inventory.list().then(
+        ({ domains }) => this.judge.list(asked, domains),
+        (error: unknown) => this.#mayFail(asked, error),
+      ),
+    );
+  }
+
+  /** Somebody else in this process lists, with the same hypervisor. */
+  listBeside(): void {
+    const { host, hypervisor, log } = this;
+    const listing = hypervisor.listDomains((list) => {
+      const { began = NaN, ended = NaN } = log.delivered ?? {};
+      for (const { domid, uuid, dying } of list) {
+        const states = host.history?.statesOf(domid, began, ended) ?? [];
+        if (states.some((state) => state.uuid === uuid && state.dying === dying)) continue;
+        throw new Violation(`a list shows ${domid} with ${uuid}, which it did not have`);
+      }
+    });
+    this.#answered(
+      listing.catch((error: unknown) => {
+        if (error instanceof Violation || log.faults === 0) throw error;
+      }),
+    );
+  }
+
+  read(): void {
+    const reader = this.random.pick(this.readers);
+    if (reader === undefined || reader.waits) return;
+    this.#read(reader);
+  }
+
+  #read(reader: Reader): void {
+    const asked = this.judge.asks();
+    reader.read().catch((error: unknown) => {
+      if (error instanceof XenError && this.log.faults > asked.faults) reader.ended = true;
+      else this.#fail(error);
+    });
+  }
+
+  subscribe(inventory: Inventory): void {
+    if (this.readers.length > 3) return;
+    const other = this.random.chance(0.5) ? this.random.pick(this.readers) : undefined;
+    const { token, revision } = other ?? {};
+    const isKnown = token !== undefined && revision !== undefined;
+    const batches = inventory.subscribe(isKnown ? { token } : {});
+    this.readers.push(
+      new Reader(
+        batches,
+        { domains: this.#initial, revision: this.#begunAt },
+        this.changes,
+        isKnown ? { revision } : undefined,
+      ),
+    );
+  }
+
+  hangUp(): void {
+    this.#trace('xenstore hangs up');
+    this.xenstore.refuse(this.random.below(2));
+    this.xenstore.cut();
+  }
+
+  abort(): void {
+    this.#aborts.shift()?.abort(new Error('aborted'));
+  }
+
+  // --- the machine ---
+
+  deliverList(): void {
+    const { hypervisor, log } = this;
+    if (hypervisor.runningList === undefined) return;
+    hypervisor.stepList();
+    const { began, ended } = hypervisor.runningList;
+    log.delivered = { began, ended, copied: 0, nextDomid: 0 };
+    if (hypervisor.deliverList()) this.#trace(`list of ${began} to ${ended} is delivered`);
+  }
+
+  trace(text: string): void {
+    this.#trace(text);
+  }
+
+  anyUuid(): Uuid {
+    return this.random.chance(0.03) ? UNKNOWN : this.random.pick(UUIDS);
+  }
+
+  // --- what is held against the inventory ---
+
+  #judgeLookup(uuid: Uuid, asked: Asked, result: LookupResult): void {
+    this.report.answers[result.status]++;
+    this.#trace(
+      `${uuid} asked at ${asked.step}: ${result.status} ${result.status === 'found' ? `${result.domain.domid} by ${result.source}` : ''}`,
+    );
+    this.judge.lookup(uuid, asked, result);
+  }
+
+  #take(change: Change): void {
+    this.#trace(`${change.kind} ${change.domid} ${change.uuid}`);
+    this.changes.push(change);
+    try {
+      this.published.apply(change);
+      this.#checkWhole(change);
+      // Who is told of a change may ask at once, in the middle of the look that led to it.
+      if (this.#nested === 0 && this.random.chance(0.1) && this.#inventory !== undefined) {
+        this.#nested++;
+        this.lookup(this.#inventory, this.random.pick(UUIDS), true);
+        this.#nested--;
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Rule 6: of what a look may have read half written, only the first sight of a domain may show. */
+  #checkWhole({ kind, domid, uuid }: Change): void {
+    if (UUIDS.includes(uuid)) return;
+    const incarnation = this.host.get(domid)?.incarnation ?? -1;
+    const hasZeroHalf =
+      uuid.startsWith('00000000-0000-0000') || uuid.endsWith('-0000-000000000000');
+    if (kind === 'created' && !hasZeroHalf && !this.log.seen.has(incarnation)) {
+      this.#torn.add(uuid);
+      return;
+    }
+    if (!this.#torn.has(uuid)) {
+      throw new Violation(`${kind} ${domid} ${uuid}: a handle that was half written`);
+    }
+  }
+
+  /** What is published of a domid is what a look at it showed, or a later one. */
+  #checkFresh(): void {
+    if (this.log.pending > 0) return;
+    const lookedAt = this.log.takeLookedAt();
+    const failed = this.log.faults !== this.#faultsSeen;
+    this.#faultsSeen = this.log.faults;
+    // The second look at a handle that is new on its domid may have been the one that failed.
+    if (failed) return;
+    for (const [domid, step] of lookedAt) this.#checkPublished(domid, step);
+  }
+
+  #checkPublished(domid: number, since: number): void {
+    const { host, published } = this;
+    const told = published.domains.get(domid);
+    const states = host.history?.statesOf(domid, since, host.now) ?? [];
+    if (states.some((state) => follows(told, state))) return;
+    const absent = !covers(states, since, host.now);
+    if (absent && follows(told, undefined)) return;
+    const last = states.at(-1);
+    throw new Violation(
+      `the feed has ${say(told)} at ${domid}, which since step ${since} it was not: ${last === undefined ? 'there is none' : `last it was ${last.uuid}${last.dying ? ' dying' : ''} of step ${last.from}`}`,
+    );
+  }
+
+  #check(): void {
+    if (this.#violation === undefined) this.#checkFresh();
+    if (this.#violation !== undefined) throw this.#violation;
+  }
+
+  #fail(error: unknown): void {
+    this.#violation ??= error;
+  }
+
+  #answered(answer: Promise<void>, isExpected: () => boolean = () => false): void {
+    this.#unanswered++;
+    answer
+      .catch((error: unknown) => {
+        if (!isExpected()) this.#fail(error);
+      })
+      .finally(() => this.#unanswered--);
+  }
+
+  #mayFail(asked: Asked, error: unknown): void {
+    if (this.log.faults === asked.faults) throw error;
+  }
+
+  // --- the end ---
+
+  /** The host rests, whatever was sent arrives, and the hypervisor answers: now all that was announced has to be known. */
+  async #rest(): Promise<void> {
+    const { acts, log, hypervisor, xenstore } = this;
+    this.#trace('the host rests');
+    acts.finishAll();
+    Object.assign(log, { actChance: 0, faultChance: 0 });
+    Object.assign(hypervisor, { lookBlocksMs: 0, asyncLookTurns: 0, asyncAnswerTurns: 0 });
+    hypervisor.clearFaults();
+    hypervisor.resumeLists();
+    xenstore.refuse(0);
+    // All at once, in the middle of whatever runs, or one by one in between.
+    if (this.random.chance(0.5)) xenstore.deliver(xenstore.undelivered);
+    await this.#idle(EVENTS_SETTLE_MS);
+    if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
+    if (this.#follows) {
+      const since = xenstore.lastEventAt;
+      if (since === undefined) throw new Violation('xenstore was not connected to again');
+      const domids = new Set(
+        [...this.published.domains.keys(), ...this.host.domains()].map((each) =>
+          typeof each === 'number' ? each : each.domid,
+        ),
+      );
+      for (const domid of domids) this.#checkPublished(domid, since);
+    }
+  }
+
+  /** All else is found by the slow timer. */
+  async #quiesce(inventory: Inventory): Promise<void> {
+    const { time } = this;
+    this.#trace('the slow timer');
+    await this.#idle(2 * SLOW_MS);
+    for (const domid of this.published.domains.keys()) this.#checkPublished(domid, this.host.now);
+    for (const { domid } of this.host.domains()) this.#checkPublished(domid, this.host.now);
+    for (const reader of this.readers) {
+      while (!reader.isUpToDate && !reader.ended && this.#violation === undefined) {
+        this.#read(reader);
+        // oxlint-disable-next-line no-await-in-loop
+        await this.#idle(time.hasTurn ? 1 : 10);
+      }
+    }
+    for (const uuid of UUIDS) this.lookup(inventory, uuid);
+    await this.#idle(6000);
+    if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
+  }
+
+  /** Time goes by, and everything that is under way ends. */
+  async #idle(ms: number): Promise<void> {
+    const { time, hypervisor, xenstore } = this;
+    let left = ms;
+    for (let round = 0; ; round++) {
+      if (round > 10_000) throw new Violation('the inventory does not come to rest');
+      // oxlint-disable no-await-in-loop
+      await settle();
+      this.#check();
+      const ways: (() => Promise<void> | void)[] = [];
+      if (time.hasTurn) ways.push(() => time.turn());
+      if (hypervisor.runningList !== undefined) ways.push(() => this.deliverList());
+      if (xenstore.waitsForAccept) ways.push(() => xenstore.accept());
+      if (xenstore.unsetWatches > 0) ways.push(() => xenstore.takeWatch());
+      if (xenstore.undelivered > 0) ways.push(() => xenstore.deliver(1));
+      if (xenstore.requests.length > 0) ways.push(() => xenstore.answer(undefined));
+      if (ways.length > 0) await this.random.pick(ways)();
+      else if (left > 0) {
+        const part = Math.min(left, Math.max(1, ms / 64));
+        await time.advance(part);
+        left -= part;
+      } else return;
+      // oxlint-enable no-await-in-loop
+    }
+  }
+
+  async #close(inventory: Inventory): Promise<void> {
+    const { hypervisor } = this;
+    if (this.random.chance(0.5)) this.lookup(inventory, UNKNOWN);
+    this.log.faults++;
+    let closed = false;
+    const closing = inventory.close().then(() => (closed = true));
+    await this.#idle(10);
+    await hypervisor.close();
+    if (!closed) throw new Violation('the inventory does not close');
+    await closing;
+    await settle();
+    if (this.#unanswered > 0) throw new Violation('a question outlives the inventory');
+    this.#check();
+  }
+}
+
+function covers(
+  states: readonly { readonly from: number; readonly to: number }[],
+  from: number,
+  to: number,
+): boolean {
+  let covered = from;
+  for (const state of states) {
+    if (state.from > covered) return false;
+    covered = state.to;
+  }
+  return covered > to;
+}
+
+const BUSY = new Lottery<Step>([
+  [30, ({ acts }) => acts.perform()],
+  [5, ({ acts }) => acts.stepWrite()],
+  [
+    26,
+    (scenario, inventory) => {
+      for (let count = 1 + scenario.random.below(24); count > 0; count--) {
+        scenario.lookup(inventory, scenario.anyUuid());
+      }
+    },
+  ],
+  [
+    4,
+    (scenario, inventory) => {
+      const uuids = Array.from({ length: 1 + scenario.random.below(14) }, () => scenario.anyUuid());
+      scenario.lookupMany(inventory, uuids);
+    },
+  ],
+  [4, (scenario, inventory) => scenario.get(inventory, scenario.random.below(11))],
+  [2, (scenario, inventory) => scenario.list(inventory)],
+  [1, (scenario) => scenario.listBeside()],
+  [2, (scenario) => scenario.abort()],
+  [14, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(3))],
+  [8, (scenario) => scenario.deliverList()],
+  [10, ({ time }) => time.turn()],
+  [10, ({ time, random }) => time.advance(random.pick([0.1, 1, 3, 5, 20, 60, 300]))],
+  [
+    8,
+    (scenario) => {
+      const { xenstore, random } = scenario;
+      const events = 1 + random.below(3);
+      if (xenstore.undelivered > 0) scenario.trace(`${events} events are read`);
+      xenstore.deliver(events);
+    },
+  ],
+  [4, ({ xenstore }) => xenstore.accept()],
+  [5, ({ xenstore }) => xenstore.takeWatch()],
+  [1, ({ xenstore }) => xenstore.lose()],
+  [0.7, (scenario) => scenario.hangUp()],
+  [
+    3,
+    ({ xenstore, random }) =>
+      xenstore.answer(random.chance(0.3) ? undefined : [`${random.below(10)}`]),
+  ],
+  [3, (scenario) => scenario.read()],
+  [1, (scenario, inventory) => scenario.subscribe(inventory)],
+  [
+    1,
+    ({ log, random }) => {
+      log.faultChance = random.pick([0, 0, 0, 0.02, 0.2]);
+      log.faultErrno = random.pick(ERRNOS);
+    },
+  ],
+  [0.5, ({ hypervisor }) => hypervisor.stallLists()],
+  [2, ({ hypervisor }) => hypervisor.resumeLists()],
+  [
+    1.5,
+    ({ hypervisor, random }) => {
+      hypervisor.lookBlocksMs = random.pick([0, 0, 3]);
+      hypervisor.asyncLookTurns = random.below(3);
+      hypervisor.asyncAnswerTurns = random.below(3);
+    },
+  ],
+]);
+
+/** Nobody asks, so that whatever is found is found because of an event. */
+const UNASKED = new Lottery<Step>([
+  [30, ({ acts }) => acts.perform()],
+  [5, ({ acts }) => acts.stepWrite()],
+  [20, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(4))],
+  [6, (scenario) => scenario.deliverList()],
+  [6, ({ time }) => time.turn()],
+  [6, ({ time, random }) => time.advance(random.pick([0.1, 1, 20, 300]))],
+  [14, ({ xenstore, random }) => xenstore.deliver(1 + random.below(2))],
+  [6, ({ xenstore }) => xenstore.accept()],
+  [6, ({ xenstore }) => xenstore.takeWatch()],
+  [2, (scenario) => scenario.hangUp()],
+  [2, ({ hypervisor }) => hypervisor.resumeLists()],
+]);

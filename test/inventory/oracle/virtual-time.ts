@@ -1,0 +1,117 @@
+/** Time that passes when the test says so: timers, turns of the event loop, and the clock. */
+import type { Random } from './random.ts';
+
+const realSetImmediate = globalThis.setImmediate;
+
+/** What each reading of the clock takes, ms: nothing is done in no time. */
+const READING_MS = 0.001;
+
+class Timer {
+  readonly run: () => void;
+  readonly everyMs: number | undefined;
+  due: number;
+
+  constructor(run: () => void, due: number, everyMs?: number) {
+    this.run = run;
+    this.due = due;
+    this.everyMs = everyMs;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+}
+
+type Callback = (...args: readonly unknown[]) => void;
+
+export class VirtualTime {
+  readonly #timers = new Set<Timer>();
+  #immediates: (() => void)[] = [];
+  #now = 1;
+
+  /** Takes the place of the real ones, and of chance. @returns how to give them back. */
+  install(random: Random): () => void {
+    const replaced = {
+      setTimeout: globalThis.setTimeout,
+      clearTimeout: globalThis.clearTimeout,
+      setInterval: globalThis.setInterval,
+      clearInterval: globalThis.clearInterval,
+      setImmediate: globalThis.setImmediate,
+      performance: globalThis.performance,
+    };
+    const realRandom = Math.random;
+    const clear = (timer: unknown): void => void this.#timers.delete(timer as Timer);
+    const now = (): number => (this.#now += READING_MS);
+    const set =
+      (repeats: boolean) =>
+      (run: Callback, ms = 0, ...args: readonly unknown[]): Timer => {
+        const everyMs = Math.max(1, ms);
+        const timer = new Timer(
+          () => run(...args),
+          this.#now + everyMs,
+          repeats ? everyMs : undefined,
+        );
+        this.#timers.add(timer);
+        return timer;
+      };
+    put('setTimeout', set(false));
+    put('clearTimeout', clear);
+    put('setInterval', set(true));
+    put('clearInterval', clear);
+    put('setImmediate', (run: Callback, ...args: readonly unknown[]): void => {
+      this.#immediates.push(() => run(...args));
+    });
+    put('performance', { now });
+    Math.random = random.next;
+    return () => {
+      for (const [name, value] of Object.entries(replaced)) put(name, value);
+      Math.random = realRandom;
+    };
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Whether something waits for the next turn of the event loop. */
+  get hasTurn(): boolean {
+    return this.#immediates.length > 0;
+  }
+
+  /** One turn of the event loop. */
+  async turn(): Promise<void> {
+    const immediates = this.#immediates;
+    this.#immediates = [];
+    for (const run of immediates) run();
+    await settle();
+  }
+
+  /** Lets time pass, and whatever becomes due meanwhile happen in its order. */
+  async advance(ms: number): Promise<void> {
+    const until = this.#now + ms;
+    for (;;) {
+      const [next] = [...this.#timers].toSorted((one, other) => one.due - other.due);
+      if (next === undefined || next.due > until) break;
+      this.#now = Math.max(this.#now, next.due);
+      if (next.everyMs === undefined) this.#timers.delete(next);
+      else next.due += next.everyMs;
+      next.run();
+      // oxlint-disable-next-line no-await-in-loop -- one thing after the other is what time is
+      await settle();
+    }
+    this.#now = Math.max(this.#now, until);
+  }
+}
+
+/** Until every promise that can go on has done so. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => realSetImmediate(resolve));
+}
+
+function put(name: string, value: unknown): void {
+  Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+}
