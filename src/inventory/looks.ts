@@ -11,6 +11,11 @@ import type { Moments } from './moments.ts';
  */
 const SLOW_MS = 2;
 const SLOW_LOOKS = 2;
+/**
+ * Then a look on the event loop tells whether it is over: off it, on a busy machine, a look takes as long by itself as
+ * one that was made to wait.
+ */
+const STALL_MS = 100;
 
 /**
  * A procedure that looks at one domid after the other: it yields each domid and is sent what the look showed,
@@ -21,8 +26,10 @@ export type LookSteps<T> = Generator<Domid, T, Dominfo | undefined>;
 export class Looks {
   readonly #hypervisor: Hypervisor;
   readonly #moments: Moments;
-  /** Looks in a row that were slow. */
+  /** Looks on the event loop, in a row, that were slow. */
   #slow = 0;
+  /** Until when a stall is believed in, `performance.now()`; 0 where there is none. */
+  #stalledUntil = 0;
   /** When the last look off the event loop ended: the next one has begun no earlier. */
   #asyncEnded = 0;
   /** Single looks made. */
@@ -35,7 +42,7 @@ export class Looks {
 
   /** Whether single looks are made off the event loop just now. */
   get stalled(): boolean {
-    return this.#slow >= SLOW_LOOKS;
+    return this.#stalledUntil > 0 && performance.now() < this.#stalledUntil;
   }
 
   /** One look on the event loop, for those who have found that it is not {@link stalled}. */
@@ -65,24 +72,42 @@ export class Looks {
   async #runAsync<T>(steps: LookSteps<T>, first: Domid): Promise<T> {
     let domid = first;
     for (;;) {
-      this.count++;
-      const asked = performance.now();
-      const moment = this.#moments.next();
-      // oxlint-disable-next-line no-await-in-loop -- each look decides on the next
-      const step = await this.#lookAsync(domid, (info) => {
-        // They take turns, and its turn is no part of how long the hypervisor made it wait.
-        this.#timed(Math.max(asked, this.#asyncEnded));
-        this.#asyncEnded = performance.now();
-        this.#moments.lookBegan = moment;
-        return steps.next(info);
-      });
+      const step = this.stalled
+        ? // oxlint-disable-next-line no-await-in-loop -- each look decides on the next
+          await this.#stepAsync(steps, domid)
+        : steps.next(this.look(domid));
       if (step.done === true) return step.value;
       domid = step.value;
     }
   }
 
+  #stepAsync<T>(steps: LookSteps<T>, domid: Domid): Promise<IteratorResult<Domid, T>> {
+    this.count++;
+    const asked = performance.now();
+    const moment = this.#moments.next();
+    return this.#lookAsync(domid, (info) => {
+      // They take turns, and its turn is no part of how long the hypervisor made it wait.
+      const now = performance.now();
+      if (now - Math.max(asked, this.#asyncEnded) <= SLOW_MS) this.#endStall();
+      this.#asyncEnded = now;
+      this.#moments.lookBegan = moment;
+      return steps.next(info);
+    });
+  }
+
   #timed(began: number): void {
-    this.#slow = performance.now() - began > SLOW_MS ? this.#slow + 1 : 0;
+    const now = performance.now();
+    if (now - began <= SLOW_MS) {
+      this.#endStall();
+      return;
+    }
+    this.#slow++;
+    if (this.#slow >= SLOW_LOOKS) this.#stalledUntil = now + STALL_MS;
+  }
+
+  #endStall(): void {
+    this.#slow = 0;
+    this.#stalledUntil = 0;
   }
 
   #lookAsync<T>(domid: Domid, visit: (info: Dominfo | undefined) => T): Promise<T> {

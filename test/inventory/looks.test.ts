@@ -90,6 +90,23 @@ describe('single looks', () => {
     expect(it.looks.run(lookAt(1))).toBe(1);
   });
 
+  test('come back after 100 ms, whatever those off it take, and go off again for one that is slow', async () => {
+    const it = setup();
+    stall(it);
+    it.takesMs = 30;
+    const waiting = it.looks.run(lookAt(1, 2, 3));
+    await advance(99);
+    expect(await waiting).toBe(3);
+    expect(it.looks.stalled).toBe(true);
+    await advance(1);
+    expect(it.looks.stalled).toBe(false);
+    it.looks.look(1 as Domid);
+    expect(it.looks.stalled).toBe(true);
+    await advance(100);
+    it.takesMs = 0;
+    expect(it.looks.run(lookAt(1, 2, 3))).toBe(3);
+  });
+
   test('are not taken to wait for the hypervisor while they wait for each other', async () => {
     const it = setup();
     stall(it);
