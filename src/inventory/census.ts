@@ -3,12 +3,11 @@ import { DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
 import type { Dominfo, DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { Uuid } from '../uuid.ts';
-import { ErrorCode, XenError } from '../xen-error.ts';
 import { Awaiting } from './awaiting.ts';
 import { type Change, changesBetween, type Sight } from './change.ts';
 import type { Feed } from './feed.ts';
 import { hasZeroHalf, isNil, isTombstone } from './handle.ts';
-import { HolderMap } from './holders.ts';
+import { Holders } from './holders.ts';
 import type { LookSteps } from './looks.ts';
 import { Mirror } from './mirror.ts';
 import { NextDomid } from './next-domid.ts';
@@ -40,7 +39,7 @@ export interface CensusOptions {
 }
 
 export class Census {
-  readonly holders: HolderMap;
+  readonly holders: Holders;
   /** Looks at a domain's unique id. */
   uniqueIdLooks = 0;
   readonly next: NextDomid = new NextDomid();
@@ -48,9 +47,10 @@ export class Census {
   readonly #mirror = new Mirror();
   /** Domains that the feed has told of, and not of their end: as of the last change. */
   readonly #known = new Map<Domid, Domain>();
-  /** The list during which each domid was last looked at singly, and that in which it was last seen. */
+  /** What the last list left in doubt. */
+  #listedInDoubt: ReadonlySet<Domid> = new Set();
+  /** The list during which each domid was last looked at singly. */
   readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
-  readonly #seenIn = new Uint32Array(DOMID_FIRST_RESERVED);
   readonly #hypervisor: Hypervisor;
   readonly #feed: Feed;
   readonly #onHolder: CensusOptions['onHolder'];
@@ -61,7 +61,7 @@ export class Census {
   #begun = false;
 
   constructor({ hypervisor, feed, maxUuids, onHolder, onDying }: CensusOptions) {
-    this.holders = new HolderMap(maxUuids);
+    this.holders = new Holders(maxUuids);
     this.#hypervisor = hypervisor;
     this.#feed = feed;
     this.#onHolder = onHolder;
@@ -89,11 +89,11 @@ export class Census {
 
   /** Remembers the holders of a UUID again that had to make room for others. @returns whether there are any. */
   recall(uuid: Uuid): boolean {
-    if (!this.holders.hasEvicted) return false;
+    if (!this.holders.hasEvicted(uuid)) return false;
     for (const known of this.#known.values()) {
       if (known.uuid === uuid && !known.dying) this.holders.add(uuid, known.domid);
     }
-    return this.holders.get(uuid) !== undefined;
+    return this.holders.of(uuid).length > 0;
   }
 
   /**
@@ -119,9 +119,12 @@ export class Census {
     return { domains: sorted, told: sorted.filter(({ domid }) => this.#known.has(domid)) };
   }
 
-  /** Whether the look shows nothing new of its domid. */
-  isUnchanged(info: Dominfo): boolean {
-    return this.#mirror.matches(info);
+  /** Takes in a single look that shows nothing new of its domid. @returns false, and does nothing, where it does. */
+  noteUnchanged(info: Dominfo): boolean {
+    if (!this.#mirror.matches(info)) return false;
+    if (this.#listRuns) this.#lookedAtDuring[info.domid] = this.#lists;
+    this.awaiting.note(info);
+    return true;
   }
 
   /**
@@ -146,15 +149,16 @@ export class Census {
 
   /** What a single look showed, after a second one where that was due. */
   noteSingle(domid: Domid, info: Dominfo | undefined, source: Source): void {
+    if (info !== undefined && this.noteUnchanged(info)) return;
     if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
     if (info === undefined) {
       if (this.#mirror.has(domid)) this.#apply(domid, undefined);
       return;
     }
     this.awaiting.note(info);
-    if (this.#mirror.matches(info)) return;
     if (!this.#mirror.has(domid)) {
-      this.next.sawSingly(domid);
+      // What the last list left in doubt it was the first to show.
+      if (!this.#listedInDoubt.has(domid)) this.next.sawSingly(domid);
       if (this.#begun) this.awaiting.add(info);
     }
     const holder = this.#apply(domid, info);
@@ -183,10 +187,14 @@ export class Census {
       doubtfulUuids: new Set(),
       holders: new Map(),
     };
-    const { differing, seen } = this.#compare(list);
-    if (seen < this.#mirror.count) this.#noteMissing(sight);
+    const { places, missing } = this.#mirror.compare(list);
+    for (const domid of missing) {
+      if (this.#isBeside(domid)) sight.doubtful.push(domid);
+      else this.#apply(domid, undefined);
+    }
+    if (this.awaiting.any()) for (const info of list) this.awaiting.note(info);
     const newcomers: Domid[] = [];
-    for (const index of differing) {
+    for (const index of places) {
       const info = list.at(index);
       if (!this.#mirror.has(info.domid)) newcomers.push(info.domid);
       this.#noteListed(info, awaits && this.#begun, sight);
@@ -194,37 +202,8 @@ export class Census {
     if (this.#begun) this.next.sawListed(newcomers);
     else this.next.begin(newcomers.at(-1) ?? 0);
     this.#begun = true;
+    this.#listedInDoubt = new Set(sight.doubtful);
     return sight;
-  }
-
-  /** The places in the list that show something new, and how many of the domains known before it shows. */
-  #compare(list: DominfoList): { differing: number[]; seen: number } {
-    const differing: number[] = [];
-    let seen = 0;
-    const { length } = list;
-    for (let index = 0; index < length; index++) {
-      const info = list.at(index);
-      const { domid } = info;
-      if (domid >= DOMID_FIRST_RESERVED || this.#seenIn[domid] === this.#lists) {
-        throw new XenError(
-          ErrorCode.HYPERCALL,
-          `XEN_SYSCTL_getdomaininfolist shows domid ${domid}, which no domain can have or which it has shown before: this Xen is not understood`,
-          { syscall: 'XEN_SYSCTL_getdomaininfolist' },
-        );
-      }
-      this.#seenIn[domid] = this.#lists;
-      this.awaiting.note(info);
-      if (this.#mirror.has(domid)) seen++;
-      if (!this.#mirror.matches(info)) differing.push(index);
-    }
-    return { differing, seen };
-  }
-
-  #noteMissing({ doubtful }: ListSight): void {
-    for (const domid of this.#mirror.without(this.#seenIn, this.#lists)) {
-      if (this.#isBeside(domid)) doubtful.push(domid);
-      else this.#apply(domid, undefined);
-    }
   }
 
   #noteListed(info: Dominfo, awaits: boolean, sight: MutableListSight): void {
@@ -299,7 +278,8 @@ export class Census {
       this.#known.delete(domid);
     } else {
       this.#known.set(domid, domain);
-      if (!domain.dying) this.holders.add(domain.uuid, domid);
+      // The one that made room may hold it still: two are not to be taken for one.
+      if (!domain.dying && !this.recall(domain.uuid)) this.holders.add(domain.uuid, domid);
     }
     if (this.#begun) this.#feed.publish(change);
     if (change.kind === 'dying') this.#onDying(domid);

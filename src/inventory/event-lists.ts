@@ -36,6 +36,9 @@ export class EventLists {
   /** Time saved up for lists, ms, as of `#savedAt`. */
   #savedMs = Infinity;
   #savedAt = performance.now();
+  /** Introductions that no guess has been made for, and whether one is being made. */
+  #introduced = 0;
+  #guessing = false;
   /** Events since the last list that were explained without one. */
   #credit = 0;
   #lastEvent = 0;
@@ -51,6 +54,20 @@ export class EventLists {
   /** Events of `@introduceDomain`: a new domain, or one that was found before it was introduced. */
   async introduced(count: number): Promise<void> {
     this.events += count;
+    this.#introduced += count;
+    // Where looks are slow, what comes during a guess is answered together by the next one.
+    if (this.#guessing) return;
+    this.#guessing = true;
+    while (this.#introduced > 0) {
+      const answered = this.#introduced;
+      this.#introduced = 0;
+      // oxlint-disable-next-line no-await-in-loop -- one after the other is the point
+      await this.#answer(answered);
+    }
+    this.#guessing = false;
+  }
+
+  async #answer(count: number): Promise<void> {
     let found = 0;
     try {
       found = await this.#looks.run(this.#guess());
@@ -73,7 +90,7 @@ export class EventLists {
   /** A list as soon as there is time for one. */
   wantList(reason: 'event' | 'zombie' = 'event'): void {
     const now = performance.now();
-    const cost = this.#lists.lastDurationMs;
+    const cost = this.#lists.costMs;
     const wait = Math.max(0, (cost - this.#saved(now)) / SHARE);
     this.#lists.want(reason, now + (cost > DEAR_LIST_MS ? wait : Math.min(wait, LONGEST_WAIT_MS)));
   }
@@ -85,9 +102,9 @@ export class EventLists {
     this.#lazyTimer = undefined;
   }
 
-  listEnded({ reason, reasons, durationMs, failed }: MadeList): void {
+  listEnded({ reason, reasons, failed }: MadeList): void {
     const isOurs = reason === 'event' || reason === 'zombie';
-    if (isOurs) this.#savedMs = this.#saved(performance.now()) - durationMs;
+    if (isOurs) this.#savedMs = this.#saved(performance.now()) - this.#lists.costMs;
     if (!failed) {
       this.#failures = 0;
       return;
@@ -132,7 +149,7 @@ export class EventLists {
   }
 
   #saved(now: number): number {
-    const most = Math.max(SAVED_MS, SAVED_LISTS * this.#lists.lastDurationMs);
+    const most = Math.max(SAVED_MS, SAVED_LISTS * this.#lists.costMs);
     this.#savedMs = Math.min(most, this.#savedMs + (now - this.#savedAt) * SHARE);
     this.#savedAt = now;
     return this.#savedMs;

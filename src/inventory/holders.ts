@@ -1,62 +1,65 @@
 /** Which domids hold a UUID, as far as looks have shown: where to look first, never an answer. */
 import { LRUCache } from 'lru-cache';
 import type { Domid } from '../domain.ts';
-import { type Uuid, type UuidWords, uuidWords } from '../uuid.ts';
+import type { Uuid } from '../uuid.ts';
 
-export interface Holders {
-  /** The UUID, to compare with handles where they lie. */
-  readonly words: UuidWords;
-  /** In the order in which looks found them; at least one. */
-  readonly domids: readonly Domid[];
-}
-
-export class HolderMap {
+export class Holders {
   /** UUIDs with one holder, which is nearly all. */
-  readonly #single: LRUCache<Uuid, Holders>;
+  readonly #single: LRUCache<Uuid, Domid>;
   /** UUIDs with several: never evicted, or the next look-up would take one of them for the only one. */
-  readonly #several = new Map<Uuid, Holders>();
-  #evicted = false;
+  readonly #several = new Map<Uuid, readonly Domid[]>();
+  /** UUIDs whose holder had to make room. */
+  readonly #evicted = new Set<Uuid>();
 
   /** @param max UUIDs with one holder to remember. 1 or more. */
   constructor(max: number) {
     this.#single = new LRUCache({
       max,
-      dispose: (_, __, reason) => {
-        if (reason === 'evict') this.#evicted = true;
+      dispose: (_, uuid, reason) => {
+        if (reason === 'evict') this.#evicted.add(uuid);
       },
     });
   }
 
+  /** UUIDs remembered. */
   get size(): number {
     return this.#single.size + this.#several.size;
   }
 
-  /** Whether some live domain may be missing here for want of room. */
-  get hasEvicted(): boolean {
-    return this.#evicted;
+  /** Whether a holder of this UUID is missing here for want of room. */
+  hasEvicted(uuid: Uuid): boolean {
+    return this.#evicted.has(uuid);
   }
 
-  get(uuid: Uuid): Holders | undefined {
-    return (this.#several.size > 0 ? this.#several.get(uuid) : undefined) ?? this.#single.get(uuid);
+  /** The holder of a UUID that has one; undefined where it has none, or several. */
+  only(uuid: Uuid): Domid | undefined {
+    return this.#single.get(uuid);
+  }
+
+  /** In the order in which looks found them. */
+  of(uuid: Uuid): readonly Domid[] {
+    const only = this.#single.get(uuid);
+    return only === undefined ? (this.#several.get(uuid) ?? []) : [only];
   }
 
   add(uuid: Uuid, domid: Domid): void {
-    const known = this.get(uuid);
-    if (known === undefined) {
-      this.#single.set(uuid, { words: uuidWords(uuid), domids: [domid] });
-    } else if (!known.domids.includes(domid)) {
-      this.#single.delete(uuid);
-      this.#several.set(uuid, { words: known.words, domids: [...known.domids, domid] });
-    }
+    const domids = this.of(uuid);
+    this.#evicted.delete(uuid);
+    if (!domids.includes(domid)) this.#set(uuid, [...domids, domid]);
   }
 
   remove(uuid: Uuid, domid: Domid): void {
-    const known = this.get(uuid);
-    if (known === undefined || !known.domids.includes(domid)) return;
-    const domids = known.domids.filter((other) => other !== domid);
-    this.#several.delete(uuid);
+    const domids = this.of(uuid);
+    const others = domids.filter((other) => other !== domid);
+    if (domids.length === 0) this.#evicted.delete(uuid);
+    if (others.length < domids.length) this.#set(uuid, others);
+  }
+
+  #set(uuid: Uuid, domids: readonly Domid[]): void {
     this.#single.delete(uuid);
-    if (domids.length === 1) this.#single.set(uuid, { words: known.words, domids });
-    else if (domids.length > 1) this.#several.set(uuid, { words: known.words, domids });
+    this.#several.delete(uuid);
+    const [only] = domids;
+    if (domids.length > 1) this.#several.set(uuid, domids);
+    else if (only !== undefined) this.#single.set(uuid, only);
   }
 }

@@ -39,7 +39,6 @@ export interface MadeList {
   readonly reason: ListReason;
   /** All that it was wanted for. */
   readonly reasons: ReadonlySet<ListReason>;
-  readonly durationMs: number;
   readonly failed: boolean;
   /** Changes that it was the first to show. */
   readonly changes: number;
@@ -53,6 +52,9 @@ interface Queued {
 
 /** Lists for misses take at most this share of the time. */
 const MISS_SHARE = 0.2;
+
+/** Lists that tell what one costs. */
+const COST_OF_LISTS = 3;
 
 const emptyQueue = (): Queued => ({ due: new Map(), waiters: new Set() });
 
@@ -77,9 +79,9 @@ export class Lists {
   /** Entries that all lists together have copied. */
   entries = 0;
   failed = 0;
-  /** How many domains the last list showed, and how long it took, ms. */
+  /** How many domains the last list showed. */
   lastLength = 0;
-  lastDurationMs = 0;
+  readonly #durationsMs: number[] = [];
   readonly #options: ListsOptions;
   #queued: Queued = emptyQueue();
   #running: Promise<void> | undefined;
@@ -89,6 +91,14 @@ export class Lists {
 
   constructor(options: ListsOptions) {
     this.#options = options;
+  }
+
+  /**
+   * What a list costs, ms: the least of the last few. Whatever else the machine was busy with only adds to what
+   * one of them took, and a list that was kept waiting once shall not put off the next for a hundred times as long.
+   */
+  get costMs(): number {
+    return this.#durationsMs.length === 0 ? 0 : Math.min(...this.#durationsMs);
   }
 
   /** Waits for a list that begins after this call. @returns how to wait no longer. */
@@ -152,13 +162,10 @@ export class Lists {
     this.byReason[reason]++;
     onBegin();
     census.beginList();
-    const began = performance.now();
     const result = await this.#ask(reasons, waiters);
-    const durationMs = performance.now() - began;
-    this.lastDurationMs = durationMs;
-    if (reason === 'miss') this.#nextMiss = performance.now() + durationMs * (1 / MISS_SHARE - 1);
+    if (reason === 'miss') this.#spaceMisses();
     const changes = result.made ? result.outcome.changes : 0;
-    onEnd({ reason, reasons, durationMs, failed: !result.made, changes });
+    onEnd({ reason, reasons, failed: !result.made, changes });
     for (const waiter of waiters) {
       if (result.made) waiter.done(result.outcome);
       else waiter.fail(result.error);
@@ -170,8 +177,14 @@ export class Lists {
     waiters: ReadonlySet<ListWaiter>,
   ): Promise<{ made: true; outcome: ListOutcome } | { made: false; error: unknown }> {
     const { hypervisor, census } = this.#options;
+    const began = performance.now();
     try {
-      const outcome = await hypervisor.listDomains((list) => this.#take(list, reasons, waiters));
+      const outcome = await hypervisor.listDomains((list) => {
+        const taken = this.#take(list, reasons, waiters);
+        // Looks at what it left in doubt may wait long, and are not the list's.
+        this.#tookMs(performance.now() - began);
+        return taken;
+      });
       await outcome.settled;
       return { made: true, outcome };
     } catch (error) {
@@ -179,6 +192,19 @@ export class Lists {
       census.endList();
       return { made: false, error };
     }
+  }
+
+  /** Those that were asked for while the list ran have to wait as well. */
+  #spaceMisses(): void {
+    this.#nextMiss = performance.now() + this.costMs * (1 / MISS_SHARE - 1);
+    const { due } = this.#queued;
+    const dueMs = due.get('miss');
+    if (dueMs !== undefined) due.set('miss', Math.max(dueMs, this.#nextMiss));
+  }
+
+  #tookMs(durationMs: number): void {
+    this.#durationsMs.push(durationMs);
+    if (this.#durationsMs.length > COST_OF_LISTS) this.#durationsMs.shift();
   }
 
   /** Within the list's visitor: whatever is wanted of the list is taken before the next one begins. */

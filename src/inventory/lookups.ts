@@ -78,15 +78,13 @@ export class Lookups {
   /** The one case that counts: one holder known, and one look confirms it. Nothing is allocated but the answer. */
   #hit(uuid: Uuid): Found | undefined {
     const census = this.#census;
-    const holders = census.holders.get(uuid);
-    if (holders === undefined || holders.domids.length > 1 || this.#looks.stalled) return undefined;
-    const domid = holders.domids[0] as Domid;
+    const domid = census.holders.only(uuid);
+    if (domid === undefined || this.#looks.stalled) return undefined;
     const info = this.#looks.look(domid);
-    if (info === undefined || !info.hasHandle(holders.words) || info.dying) return undefined;
-    // What else has changed is for a look that is noted with all that follows from it.
-    if (!census.isUnchanged(info)) return undefined;
-    census.noteSingle(domid, info, 'cache');
-    return { status: 'found', domain: info.toDomain(), source: 'cache' };
+    // What has changed is for a look that is noted with all that follows from it.
+    if (info === undefined || info.dying || !census.noteUnchanged(info)) return undefined;
+    const domain = info.toDomain();
+    return domain.uuid === uuid ? { status: 'found', domain, source: 'cache' } : undefined;
   }
 
   *#search(uuid: Uuid): LookSteps<LookupResult | undefined> {
@@ -99,7 +97,7 @@ export class Lookups {
    */
   *#confirm(uuid: Uuid, source: Source): LookSteps<Found | Ambiguous | undefined> {
     for (let round = 1; ; round++) {
-      const domids = this.#census.holders.get(uuid)?.domids ?? [];
+      const domids = this.#census.holders.of(uuid);
       const domains: Domain[] = [];
       for (const domid of domids) {
         const domain = yield* this.#readHolder(domid, uuid, source);
@@ -122,7 +120,7 @@ export class Lookups {
       const domain = yield* census.look(domid as Domid, 'next');
       if (domain === undefined) return undefined;
       if (domain.uuid !== uuid || domain.dying) continue;
-      const several = (census.holders.get(uuid)?.domids.length ?? 0) > 1;
+      const several = census.holders.of(uuid).length > 1;
       return several
         ? yield* this.#confirm(uuid, 'next')
         : { status: 'found', domain, source: 'next' };
@@ -188,7 +186,7 @@ export class Lookups {
       const timer = setTimeout(() => answer(TIMEOUT), timeoutMs);
       signal?.addEventListener('abort', onAbort);
       const leaveLooks = this.#awaitHolder(uuid, (domain, source) => {
-        const several = (this.#census.holders.get(uuid)?.domids.length ?? 0) > 1;
+        const several = this.#census.holders.of(uuid).length > 1;
         if (several) confirm(source, () => undefined);
         else answer({ status: 'found', domain, source });
       });
@@ -263,7 +261,7 @@ export class Lookups {
   #judge(uuid: Uuid, { holders, doubtfulUuids }: ListOutcome): Found | typeof NOT_FOUND | 'look' {
     const census = this.#census;
     const [shown, other] = holders.get(uuid) ?? [];
-    const known = census.holders.get(uuid)?.domids.length ?? 0;
+    const known = census.holders.of(uuid).length;
     if (shown !== undefined && other === undefined && known <= 1) {
       return { status: 'found', domain: shown, source: 'list' };
     }

@@ -34,9 +34,10 @@ export class Zombies {
     this.#options = options;
   }
 
-  /** Dying domains that are looked after. */
+  /** Dying domains that are looked after. Whose end was found otherwise is forgotten only when it is due. */
   get count(): number {
-    return this.#zombies.size;
+    const { census } = this.#options;
+    return [...this.#zombies.keys()].filter((domid) => census.known(domid)?.dying === true).length;
   }
 
   add(domid: Domid): void {

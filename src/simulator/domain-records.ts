@@ -28,7 +28,7 @@ export class DomainRecords {
   /** Distance of two records, in words. */
   readonly words: number;
   #memory: Int32Array;
-  /** CPU time that each running domain would have had at step 0; NaN for one that does not run. */
+  /** CPU time that each running domain would have had at step 0; NaN for one that does not run, as none does that is gone. */
   #cpuOrigin = new Float64Array(FIRST_ROOM).fill(NaN);
   /** The domids in use, ascending, in the first `#count` places. */
   readonly #order = new Uint16Array(DOMID_FIRST_RESERVED);
@@ -73,7 +73,6 @@ export class DomainRecords {
     this.#memory.fill(0, at, at + this.words);
     this.#memory[at] = domid;
     this.#memory[at + MAX_VCPU_ID] = -1;
-    this.#cpuOrigin[domid] = NaN;
   }
 
   remove(domid: number): void {

@@ -24,7 +24,7 @@ export async function connectSocket(
     let last: unknown;
     for (const path of paths) {
       try {
-        // oxlint-disable-next-line no-await-in-loop -- the next path is tried only where this one fails
+        // The next path is tried only where this one fails
         return await connectOnce(path);
       } catch (error) {
         failed.push({ path, errno: errnoOf(error) });
@@ -34,7 +34,6 @@ export async function connectSocket(
     const full = failed.some(({ errno }) => errno === 'EAGAIN');
     if (!full || performance.now() + delayMs > deadline) throw unreachable(failed, last);
     // Half of it random: those refused together shall not come back together.
-    // oxlint-disable-next-line no-await-in-loop
     await sleep(delayMs * (0.5 + Math.random() / 2), undefined, signal ? { signal } : {}).catch(
       // Only the signal ends a sleep early, and the loop's head says so with its own reason.
       () => undefined,

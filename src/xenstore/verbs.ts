@@ -112,7 +112,7 @@ export class XenstoreVerbs {
 
   async #directoryInParts(path: string, tooBig: XenError): Promise<string[] | undefined> {
     for (let restarts = 0; restarts <= LIST_RESTARTS_MAX; restarts++) {
-      // oxlint-disable-next-line no-await-in-loop -- only a listing that failed is made anew
+      // Only a listing that failed is made anew
       const children = await this.#directoryAtOneGeneration(path, tooBig);
       if (children !== 'changed') return children;
     }
@@ -130,7 +130,7 @@ export class XenstoreVerbs {
     const children: string[] = [];
     let generation: string | undefined;
     for (let offset = 0; ;) {
-      // oxlint-disable-next-line no-await-in-loop -- where a part begins is known from the one before
+      // Where a part begins is known from the one before
       const part = await this.#directoryPart(path, offset, tooBig);
       if (part === undefined) return undefined;
       generation ??= part.generation;

@@ -74,7 +74,7 @@ export class Xenstore extends XenstoreVerbs {
   ): Promise<T> {
     let waitMs = CONFLICT_WAIT_FIRST_MS;
     for (let attempt = 1; ; attempt++) {
-      // oxlint-disable-next-line no-await-in-loop -- the next try is for when this one has failed
+      // The next try is for when this one has failed
       const outcome = await this.#attempt(body);
       if (outcome.committed) return outcome.value;
       if (!(attempt < tries)) {
@@ -84,7 +84,6 @@ export class Xenstore extends XenstoreVerbs {
           { errno: 'EAGAIN', syscall: 'TRANSACTION_END', cause: outcome.conflict },
         );
       }
-      // oxlint-disable-next-line no-await-in-loop
       await sleep(Math.random() * waitMs);
       waitMs = Math.min(2 * waitMs, CONFLICT_WAIT_MOST_MS);
     }

@@ -211,6 +211,15 @@ describe('lists', () => {
     expect(host.now).toBe(before + 10);
   });
 
+  test('each entry shows its domain as of its own step', async () => {
+    const { host, xen } = open();
+    for (let count = 0; count < 9; count++) host.unpause(host.createDomain());
+    const listed = await xen.listDomains((list) => Array.from(list, ({ cpuTimeNs }) => cpuTimeNs));
+    const looked = listed.map((_, domid) => xen.getDomainInfo(domid)?.cpuTimeNs ?? 0);
+    const steps = looked.map((nanoseconds, domid) => (nanoseconds - (listed[domid] ?? 0)) / 1000);
+    expect(steps).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+  });
+
   test('with a number for a pace, copy so many entries on each turn of the event loop', async () => {
     const { host, xen } = open({}, 2);
     for (let count = 0; count < 4; count++) host.createDomain();

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 
 import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
+import { NOTE_LINE } from './progress-line.ts';
 import { until } from './until.ts';
 
 export { until } from './until.ts';
@@ -14,6 +15,7 @@ export type { Guest, GuestBehaviour, GuestKind } from './guest.ts';
 
 const PROGRAMS = '/usr/lib/xen-domid-lab';
 const PID_FILE = '/run/xenstored.pid';
+const CONSOLED_PID_FILE = '/run/xenconsoled.pid';
 /** 32752 lines of the witness are 12 MB. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
@@ -53,6 +55,11 @@ async function versionPart(name: string): Promise<string> {
 export async function xenVersion(): Promise<string> {
   const parts = await Promise.all(['major', 'minor', 'extra'].map(versionPart));
   return `${parts[0]}.${parts[1]}${parts[2]}`;
+}
+
+/** Shows a figure on the host. */
+export function note(text: string): void {
+  process.stdout.write(`\n${NOTE_LINE}${text}\n`);
 }
 
 /** A domain as libxenctrl sees it. */
@@ -131,6 +138,11 @@ export async function makeIntroduced(count: number, options: MakeOptions = {}): 
   return make('introduced', count, options);
 }
 
+/** Introduces domains that were made bare. */
+export async function introduce(...domids: readonly number[]): Promise<void> {
+  await domains('introduce', ...domids);
+}
+
 /** Whether xenstored knows the domain as introduced. */
 export async function isIntroduced(domid: number): Promise<boolean> {
   return (await domains('is-introduced', domid)).trim() === 'true';
@@ -195,6 +207,27 @@ class Companion {
   }
 }
 
+/** The program that makes and changes domains, kept running: a command costs no process. See `c/domains.c`. */
+export interface DomainMaker {
+  /** What it printed. */
+  ask(...command: readonly (string | number)[]): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+export function startDomainMaker(): DomainMaker {
+  const maker = new Companion('domains', ['-']);
+  return {
+    ask: async (...words) => {
+      maker.tell(words.join(' '));
+      const printed: string[] = [];
+      for (let line = await maker.line(); line !== 'done'; line = await maker.line())
+        printed.push(line);
+      return printed;
+    },
+    close: () => maker.close(),
+  };
+}
+
 export interface Held {
   /** Lets go of the page: a destroyed domain can leave at last. */
   release(): Promise<void>;
@@ -226,14 +259,9 @@ export function startTimer(): Timer {
 
 /** What `xl` needs beside xenstored: dom0's own entries, and whoever gives guests a console. */
 export async function startToolstack(): Promise<void> {
-  if (await isRunning('xenconsoled')) {
-    if (await xenstoreHas('/local/domain/0/name')) return;
-    // It was a client of a daemon that is no more.
-    await command('killall', '-9', 'xenconsoled');
-    await until(async () => !(await isRunning('xenconsoled')), { what: 'xenconsoled is gone' });
-  }
+  if (await isRunning('xenconsoled')) return;
   await command('xen-init-dom0');
-  await command('xenconsoled', '--pid-file=/run/xenconsoled.pid');
+  await command('xenconsoled', `--pid-file=${CONSOLED_PID_FILE}`);
   await until(() => isRunning('xenconsoled'), { what: 'xenconsoled runs' });
 }
 
@@ -246,10 +274,6 @@ async function succeeds(program: string, ...args: readonly string[]): Promise<bo
 
 async function isRunning(program: string): Promise<boolean> {
   return succeeds('pidof', program);
-}
-
-async function xenstoreHas(path: string): Promise<boolean> {
-  return succeeds('xenstore-read', path);
 }
 
 export async function xl(...args: readonly string[]): Promise<string> {
@@ -269,21 +293,23 @@ export async function xlCreate(guest: Guest): Promise<Made> {
   return { domid, uuid: made.uuid };
 }
 
-async function xenstoredPid(): Promise<number> {
-  return Number(await readFile(PID_FILE, 'utf8'));
-}
-
 /** Stops the xenstore daemon where it is: what it is asked from now on stays unanswered. */
 export async function freezeXenstored(): Promise<void> {
-  process.kill(await xenstoredPid(), 'SIGSTOP');
+  process.kill(Number(await readFile(PID_FILE, 'utf8')), 'SIGSTOP');
 }
 
-/** Kills the xenstore daemon as a crash would. */
+/** Kills the xenstore daemon as a crash would, and what of the toolstack is lost without it. */
 export async function killXenstored(): Promise<void> {
-  const pid = await xenstoredPid();
+  await kill(Number(await readFile(PID_FILE, 'utf8')), cell.daemon);
+  if (await isRunning('xenconsoled')) {
+    await kill(Number(await readFile(CONSOLED_PID_FILE, 'utf8')), 'xenconsoled');
+  }
+}
+
+async function kill(pid: number, program: string): Promise<void> {
   process.kill(pid, 'SIGKILL');
   await until(async () => !(await succeeds('kill', '-0', String(pid))), {
-    what: `${cell.daemon} is gone`,
+    what: `${program} is gone`,
   });
 }
 

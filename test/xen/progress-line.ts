@@ -1,2 +1,4 @@
 /** How dom0 tells the host of each test. */
 export const RESULT_LINE = 'lab: test ';
+/** How a suite tells the host what it measured. */
+export const NOTE_LINE = 'lab: note ';

@@ -253,7 +253,7 @@ export function describeXenstore(name: string, start: () => Promise<XenstoreUnde
         await xenstore.write(`${ROOT}/sum`, '0');
         const add = async (store: WatchableXenstore): Promise<void> => {
           for (let count = 0; count < 20; count++) {
-            // oxlint-disable-next-line no-await-in-loop -- one after the other is the point
+            // One after the other is the point
             await store.transaction(
               async (t) => {
                 const sum = Number(await t.read(`${ROOT}/sum`));
@@ -327,7 +327,7 @@ export function describeXenstore(name: string, start: () => Promise<XenstoreUnde
         const request = encodeMessage(XsdType.GET_DOMAIN_PATH, 0xffff_ffff, 0, '7\0');
         for (const half of [request.subarray(0, 9), request.subarray(9)]) {
           socket.write(half);
-          // oxlint-disable-next-line no-await-in-loop -- the halves must not meet in one read
+          // The halves must not meet in one read
           await new Promise((resolve) => setTimeout(resolve, 20));
         }
         await comesTrue(() => replies.length > 0);
@@ -347,7 +347,6 @@ async function comesTrue(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + LOOK_FOR_MS;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error('it did not come true');
-    // oxlint-disable-next-line no-await-in-loop
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
 }

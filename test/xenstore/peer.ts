@@ -27,8 +27,6 @@ export function frame(type: number, reqId: number, txId: number, payload: string
 export class Peer {
   readonly path: string;
   readonly requests: Request[] = [];
-  /** How many chunks the requests came in. */
-  chunks = 0;
   /** Of the client connected last. */
   socket: Socket | undefined;
   readonly #directory: string;
@@ -98,7 +96,6 @@ export class Peer {
     socket.on('error', () => {});
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('data', (chunk: Buffer) => {
-      this.chunks++;
       unread = Buffer.concat([unread, chunk]);
       while (unread.length >= 16 && unread.length >= 16 + unread.readUInt32LE(12)) {
         const end = 16 + unread.readUInt32LE(12);

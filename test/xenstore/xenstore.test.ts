@@ -1,10 +1,11 @@
 /** Verbs and transactions against a scripted peer: what each sends, byte for byte, and what it makes of the answers. */
 import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Xenstore, type XenstoreTransaction } from '../../src/xenstore/xenstore.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { Peer, type Request, type Script } from './peer.ts';
+import { frame, Peer, type Request, type Script } from './peer.ts';
 
 const open: (() => Promise<void>)[] = [];
 
@@ -57,11 +58,19 @@ describe('verbs', () => {
     expect(await xenstore.readBytes('/a')).toBeUndefined();
   });
 
-  test('bytes read stay as they are when more is read', async () => {
-    const { xenstore } = await setup((request, to) => to.reply(request, request.payload));
-    const first = await xenstore.readBytes('/first');
-    await Promise.all(Array.from({ length: 500 }, (_, index) => xenstore.read(`/${index}`)));
-    expect(first).toEqual(Uint8Array.from(Buffer.from('/first\0')));
+  test('bytes read stay as they are when more is read, also where a chunk cut them', async () => {
+    const { peer, xenstore } = await setup(() => {});
+    const values: (Uint8Array | undefined)[] = [];
+    for (const [index, value] of ['first', 'other'].entries()) {
+      const reading = xenstore.readBytes('/a');
+      await peer.received(index + 1);
+      const whole = frame(2, peer.requests[index]?.reqId ?? 0, 0, value);
+      await peer.send(whole.subarray(0, 18));
+      await sleep(5);
+      await peer.send(whole.subarray(18));
+      values.push(await reading);
+    }
+    expect(values).toEqual(['first', 'other'].map((value) => Uint8Array.from(Buffer.from(value))));
   });
 
   test('write, mkdir and rm; removing what is not there is no error', async () => {

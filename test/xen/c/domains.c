@@ -8,6 +8,7 @@
  *   shutdown DOMID CODE
  *   hold DOMID   gives the domain one page more, maps it, prints "held", keeps it until stdin ends:
  *                when the domain is destroyed meanwhile, it stays listed as dying
+ *   -   takes commands from stdin, one a line, and prints "done" after each: for those who have many
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -125,6 +126,9 @@ static void introduce(struct xs_handle *xs, uint32_t domid)
     xen_pfn_t pages[2] = { CONSOLE, XENSTORE };
     int port;
 
+    /* An event for a domain without a vCPU is one too many for Xen: evtchn_2l_set_pending() follows a null pointer. */
+    if (xc_domain_max_vcpus(xch, domid, 1))
+        fail("xc_domain_max_vcpus");
     if (xc_domain_setmaxmem(xch, domid, 64))
         fail("xc_domain_setmaxmem");
     /* Of a PV guest the numbers of the machine's pages come back in place of the guest's. */
@@ -177,6 +181,19 @@ static void make(int argc, char **argv, bool introduced)
     }
     if (xs)
         xs_close(xs);
+}
+
+static void introduce_each(int argc, char **argv)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    if (argc < 1)
+        usage();
+    if (!xs)
+        fail("xs_open");
+    for (int i = 0; i < argc; i++)
+        introduce(xs, parse_domid(argv[i]));
+    xs_close(xs);
 }
 
 static void is_introduced(uint32_t domid)
@@ -253,19 +270,18 @@ static void hold(uint32_t domid)
     xenforeignmemory_close(memory);
 }
 
-int main(int argc, char **argv)
+static void run(int argc, char **argv)
 {
-    const char *command = argc > 1 ? argv[1] : "";
-    int left = argc - 2;
-    char **rest = argv + 2;
+    const char *command = argc > 0 ? argv[0] : "";
+    int left = argc - 1;
+    char **rest = argv + 1;
 
-    xch = xc_interface_open(NULL, NULL, 0);
-    if (!xch)
-        return 1;
     if (!strcmp(command, "bare"))
         make(left, rest, false);
     else if (!strcmp(command, "introduced"))
         make(left, rest, true);
+    else if (!strcmp(command, "introduce"))
+        introduce_each(left, rest);
     else if (!strcmp(command, "is-introduced") && left == 1)
         is_introduced(parse_domid(rest[0]));
     else if (!strcmp(command, "sethandle") && left == 2) {
@@ -291,6 +307,33 @@ int main(int argc, char **argv)
         hold(parse_domid(rest[0]));
     else
         usage();
+}
+
+static void run_from_stdin(void)
+{
+    static char line[65536];
+    static char *words[8192];
+
+    while (fgets(line, sizeof(line), stdin)) {
+        int count = 0;
+
+        for (char *word = strtok(line, " \n"); word && count < 8192; word = strtok(NULL, " \n"))
+            words[count++] = word;
+        run(count, words);
+        puts("done");
+        fflush(stdout);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    xch = xc_interface_open(NULL, NULL, 0);
+    if (!xch)
+        return 1;
+    if (argc == 2 && !strcmp(argv[1], "-"))
+        run_from_stdin();
+    else
+        run(argc - 1, argv + 1);
     xc_interface_close(xch);
     return 0;
 }

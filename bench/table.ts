@@ -1,0 +1,25 @@
+/** A table as Markdown has it, which reads well on a terminal too. */
+import { arch, cpus, release } from 'node:os';
+
+/** @param columns how each column is made of a row. */
+export function printTable<Row>(
+  title: string,
+  rows: readonly Row[],
+  columns: Readonly<Record<string, (row: Row) => string>>,
+): void {
+  const head = Object.keys(columns);
+  const cells = [head, ...rows.map((row) => Object.values(columns).map((cell) => cell(row)))];
+  const widths = head.map((_, at) => Math.max(...cells.map((line) => line[at]?.length ?? 0)));
+  const lines = cells.map(
+    (line) => `| ${line.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`,
+  );
+  const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
+  process.stdout.write(
+    `\n${title}\n${machine()}\n\n${[lines[0], rule, ...lines.slice(1)].join('\n')}\n`,
+  );
+}
+
+function machine(): string {
+  const [cpu] = cpus();
+  return `${cpus().length} x ${cpu?.model ?? arch()}, Linux ${release()}, Node ${process.version}`;
+}

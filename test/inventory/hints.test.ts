@@ -1,0 +1,147 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import {
+  bootVm,
+  SimulatedHost,
+  SimulatedHypervisor,
+  SimulatedXenstored,
+  type ToolstackFlavour,
+} from '../../src/simulator/index.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import { WatchableXenstore } from '../../src/xenstore/watches.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+import { until } from '../xen/until.ts';
+
+const A = uuidOf(0xa);
+
+/** What a connection's requests for hints are cut off after. */
+const USELESS = 8;
+
+const toClose: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const close of toClose.splice(0).toReversed()) {
+    // oxlint-disable-next-line no-await-in-loop -- what was opened last is in use by nobody else
+    await close();
+  }
+});
+
+async function open(flavour: ToolstackFlavour): Promise<{
+  host: SimulatedHost;
+  hypervisor: SimulatedHypervisor;
+  xenstored: SimulatedXenstored;
+  inventory: Inventory;
+  boot: (uuid: Uuid) => number;
+}> {
+  const host = new SimulatedHost({ domids: 'random' });
+  const hypervisor = new SimulatedHypervisor(host);
+  const xenstored = await SimulatedXenstored.start(host);
+  toClose.push(() => xenstored.close());
+  const inventory = await Inventory.open({
+    hypervisor,
+    xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
+  });
+  toClose.push(() => inventory.close());
+  await until(() => inventory.stats().lists.connect > 0 && hypervisor.runningList === undefined);
+  const boot = (uuid: Uuid): number => bootVm(host, xenstored, { uuid, flavour });
+  return { host, hypervisor, xenstored, inventory, boot };
+}
+
+describe('where the toolstack keeps domids in xenstore, as xapi does', () => {
+  test('a VM is found by them while a list takes long, once the hypervisor has confirmed it', async () => {
+    const { hypervisor, inventory, boot } = await open('xapi');
+    hypervisor.stallLists();
+    const domid = boot(A);
+    expect(await inventory.lookup(A)).toMatchObject({
+      status: 'found',
+      domain: { domid, uuid: A },
+      source: 'xenstore',
+    });
+    expect(inventory.stats()).toMatchObject({ hints: 1, sources: { xenstore: 1 } });
+    hypervisor.resumeLists();
+  });
+
+  test.each([
+    [
+      'another domain has',
+      (host: SimulatedHost, domid: number) => host.setHandle(domid, uuidOf(1)),
+    ],
+    ['is gone', (host: SimulatedHost, domid: number) => host.destroy(domid)],
+    [
+      'is dying',
+      (host: SimulatedHost, domid: number) => {
+        host.hold(domid);
+        host.destroy(domid);
+      },
+    ],
+  ])('a domid that %s is no answer', async (_, change) => {
+    const { host, hypervisor, inventory, boot, xenstored } = await open('xapi');
+    hypervisor.stallLists();
+    change(host, boot(A));
+    const asked = inventory.lookup(A);
+    await until(() => (xenstored.counters.requests['DIRECTORY'] ?? 0) > 0);
+    hypervisor.resumeLists();
+    expect(await asked).toEqual({ status: 'notFound' });
+  });
+
+  test('what is no domid is passed over', async () => {
+    const { hypervisor, inventory, boot, xenstored } = await open('xapi');
+    hypervisor.stallLists();
+    for (const name of ['32752', '99999', '-1', 'x', '1e2', '123456'])
+      xenstored.write(`/vm/${A}/domains/${name}`, '');
+    const domid = boot(A);
+    expect(await inventory.lookup(A)).toMatchObject({ domain: { domid }, source: 'xenstore' });
+    hypervisor.resumeLists();
+  });
+
+  test('xenstore is not asked while it leaves a request unanswered, and no look-up waits for it', async () => {
+    const { inventory, boot, xenstored } = await open('xapi');
+    const domid = boot(A);
+    xenstored.silence();
+    expect(await inventory.lookup(uuidOf(1))).toEqual({ status: 'notFound' });
+    expect(inventory.stats().hints).toBe(1);
+    await until(async () => {
+      const { hints } = inventory.stats();
+      await inventory.lookup(uuidOf(1));
+      return inventory.stats().hints === hints;
+    });
+    expect(await inventory.lookup(A)).toMatchObject({ status: 'found', domain: { domid } });
+    xenstored.speak();
+  });
+});
+
+describe('where it keeps none, as libxl', () => {
+  test('xenstore is no longer asked after some VMs that it did not know; after a reconnect it is', async () => {
+    const { hypervisor, inventory, boot, xenstored } = await open('libxl');
+    for (let vm = 0; vm < USELESS; vm++) {
+      // Found by the look-up's own list, and by no event before it.
+      hypervisor.stallLists();
+      boot(uuidOf(vm));
+      const asked = inventory.lookup(uuidOf(vm));
+      // oxlint-disable-next-line no-await-in-loop
+      await until(() => xenstored.counters.requests['DIRECTORY'] === vm + 1);
+      // oxlint-disable-next-line no-await-in-loop
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      hypervisor.resumeLists();
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await asked).toMatchObject({ status: 'found' });
+    }
+    expect(inventory.stats().hints).toBe(USELESS);
+    await inventory.lookup(A);
+    expect(inventory.stats().hints).toBe(USELESS);
+
+    xenstored.cutConnections();
+    await until(() => inventory.stats().lists.connect === 2);
+    await inventory.lookup(A);
+    expect(inventory.stats().hints).toBe(USELESS + 1);
+  });
+
+  test('a UUID that nobody has says nothing about it', async () => {
+    const { inventory } = await open('libxl');
+    for (let asked = 0; asked < 2 * USELESS; asked++) {
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await inventory.lookup(A)).toEqual({ status: 'notFound' });
+    }
+    expect(inventory.stats().hints).toBe(2 * USELESS);
+  });
+});

@@ -1,0 +1,44 @@
+import { expect, test } from '@jest/globals';
+import { expectTypeOf } from 'expect-type';
+import type { Domain } from '../../src/domain.ts';
+import type { Inventory } from '../../src/inventory/inventory.ts';
+import type { GetResult, LookupResult, Source } from '../../src/inventory/results.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+
+/** As a caller writes it: it compiles only while every case is there. */
+function describeResult(result: LookupResult): string {
+  switch (result.status) {
+    case 'found':
+      return `domid ${result.domain.domid}, by ${result.source}`;
+    case 'notFound':
+      return 'no domain';
+    case 'ambiguous':
+      return `domids ${result.domains.map(({ domid }) => domid).join(' and ')}`;
+    case 'unavailable':
+      return `no answer: ${result.cause}`;
+    default:
+      return result satisfies never;
+  }
+}
+
+test('the compiler asks for every case of a result', () => {
+  expectTypeOf<LookupResult['status']>().toEqualTypeOf<
+    'found' | 'notFound' | 'ambiguous' | 'unavailable'
+  >();
+  expectTypeOf<GetResult['status']>().toEqualTypeOf<'found' | 'notFound' | 'unavailable'>();
+  // No case has a domain to be read without asking which it is.
+  expectTypeOf<LookupResult>().not.toHaveProperty('domain');
+  expectTypeOf<Extract<LookupResult, { status: 'found' }>['domain']>().toEqualTypeOf<Domain>();
+  expectTypeOf<Extract<LookupResult, { status: 'notFound' }>>().not.toHaveProperty('domain');
+  expectTypeOf<Source>().toEqualTypeOf<'cache' | 'next' | 'xenstore' | 'list'>();
+  expect(describeResult({ status: 'notFound' })).toBe('no domain');
+  expect(describeResult({ status: 'unavailable', cause: 'timeout' })).toBe('no answer: timeout');
+});
+
+test('what a host tells is not to be written to', () => {
+  expectTypeOf<Domain>().toEqualTypeOf<Readonly<Domain>>();
+  expectTypeOf<Inventory['lookup']>().returns.resolves.toEqualTypeOf<LookupResult>();
+  expectTypeOf<Inventory['lookupMany']>().returns.resolves.toEqualTypeOf<LookupResult[]>();
+  expectTypeOf<Inventory['get']>().parameter(0).toEqualTypeOf<number>();
+  expectTypeOf(uuidOf(1)).toExtend<string>();
+});

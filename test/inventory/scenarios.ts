@@ -1,0 +1,435 @@
+/** What happens on a host, and what the inventory says to it: the same on every host, simulated or real. */
+import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type Domid, shutdownReason } from '../../src/domain.ts';
+import { namesNoVm } from '../../src/inventory/handle.ts';
+import { Inventory, type InventoryOptions } from '../../src/inventory/inventory.ts';
+import { tombstoneOf } from '../../src/simulator/toolstack.ts';
+import { parseUuid, type Uuid } from '../../src/uuid.ts';
+import { cannot } from '../xen/cannot.ts';
+import { until } from '../xen/until.ts';
+import { FeedRecord } from './feed-record.ts';
+import type { Inabilities, ScenarioHost } from './scenario-host.ts';
+
+const newUuid = (): Uuid => parseUuid(randomUUID());
+
+const SHUTDOWN_CODES = [0, 1, 2, 3, 4, 5];
+const SUSPEND = 2;
+
+/** Domains that come and go at once. */
+const CROWD = 300;
+const SLOW_MS = 60_000;
+
+export function describeScenarios(
+  name: string,
+  openHost: () => Promise<ScenarioHost>,
+  inabilities: Inabilities = {},
+): void {
+  describe(`the inventory of ${name}`, () => {
+    let host: ScenarioHost;
+    let inventory: Inventory;
+    let feed: FeedRecord;
+    /** Some VM that is there all the time. */
+    let resident: { readonly domid: Domid; readonly uuid: Uuid };
+    let openInventories: Inventory[] = [];
+
+    /** Opens an inventory that listens to xenstore, on a host where nothing happens meanwhile. */
+    async function open(options: InventoryOptions = {}): Promise<Inventory> {
+      const { hypervisor, openXenstore } = host;
+      const opened = await Inventory.open({ hypervisor, xenstore: openXenstore, ...options });
+      openInventories.push(opened);
+      if (options.xenstore !== false) await until(() => opened.stats().lists.connect > 0);
+      feed = await FeedRecord.of(opened);
+      return opened;
+    }
+
+    async function bootOne(uuid: Uuid = newUuid()): Promise<{ domid: Domid; uuid: Uuid }> {
+      const domid = await host.create({ uuid });
+      await host.introduce(domid);
+      return { domid, uuid };
+    }
+
+    const told = (domid: Domid, ...kinds: readonly string[]): Promise<unknown> =>
+      until(() => String(feed.of(domid)) === String(kinds), {
+        timeoutMs: 10_000,
+        what: `the feed has told of ${domid}: ${kinds.join(', ')}`,
+      }).catch((error: unknown) => {
+        expect(feed.of(domid)).toEqual(kinds);
+        throw error;
+      });
+
+    beforeEach(async () => {
+      host = await openHost();
+      resident = await bootOne();
+      await host.unpause(resident.domid);
+      inventory = await open();
+    }, SLOW_MS);
+
+    afterEach(async () => {
+      try {
+        const { domains } = await inventory.list();
+        const alive = domains.filter(({ dying, uuid }) => !dying && !namesNoVm(uuid));
+        const asListed = Object.fromEntries(alive.map(({ domid, uuid }) => [domid, uuid]));
+        expect(feed.alive).toEqual(asListed);
+      } finally {
+        await Promise.all(openInventories.map((opened) => opened.close()));
+        openInventories = [];
+        await host.close();
+      }
+    }, SLOW_MS);
+
+    describe('a domain comes', () => {
+      cannot(inabilities.sequentialDomids)(
+        'it is found before it was introduced, and without a list',
+        async () => {
+          const { lists } = inventory.stats();
+          const uuid = newUuid();
+          const domid = await host.create({ uuid });
+          expect(await inventory.lookup(uuid)).toMatchObject({
+            status: 'found',
+            domain: { domid, uuid, paused: true, shutdown: false, dying: false },
+            source: 'next',
+          });
+          expect(inventory.stats().lists).toEqual(lists);
+        },
+      );
+
+      test('it is found before and after its introduction, and told of once', async () => {
+        const uuid = newUuid();
+        const domid = await host.create({ uuid });
+        expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { domid } });
+        expect(feed.of(domid)).toEqual(['created']);
+        await host.introduce(domid);
+        await until(() => inventory.stats().events > 0);
+        expect(await inventory.lookup(uuid)).toMatchObject({
+          status: 'found',
+          domain: { domid },
+          source: 'cache',
+        });
+        await host.unpause(domid);
+        expect(await inventory.lookup(uuid)).toMatchObject({ domain: { paused: false } });
+        expect(feed.of(domid)).toEqual(['created']);
+      });
+
+      test('F7: its introduction tells of it, though nobody asks', async () => {
+        const { domid, uuid } = await bootOne();
+        await told(domid, 'created');
+        expect(feed.changes.at(-1)).toMatchObject({ uuid, domain: { domid, uuid } });
+      });
+
+      test('F10: it is found, though it was just not there', async () => {
+        const uuid = newUuid();
+        expect(await inventory.lookup(uuid)).toEqual({ status: 'notFound' });
+        const domid = await host.create({ uuid });
+        expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { domid } });
+      });
+
+      test('at a domid that the toolstack names', async () => {
+        const uuid = newUuid();
+        const domid = await host.create({ uuid, domid: 30_000 });
+        expect(domid).toBe(30_000);
+        expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { domid } });
+        expect(feed.of(domid)).toEqual(['created']);
+      });
+
+      test('F9, F17: without a handle it is nobody; once it has one, it is told of once', async () => {
+        const uuid = newUuid();
+        const domid = await host.create();
+        expect(await inventory.get(domid)).toMatchObject({ status: 'found' });
+        expect(await inventory.lookup(uuid)).toEqual({ status: 'notFound' });
+        expect(feed.of(domid)).toEqual([]);
+        await host.rename(domid, uuid);
+        expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { domid } });
+        expect(feed.of(domid)).toEqual(['created']);
+      });
+    });
+
+    describe('a domain lives', () => {
+      test('F18: it shuts down, with each reason', async () => {
+        const domids = await host.boot(SHUTDOWN_CODES.length);
+        await Promise.all(domids.map((domid) => told(domid, 'created')));
+        for (const [index, domid] of domids.entries()) {
+          // oxlint-disable-next-line no-await-in-loop -- one after the other, each with an event of its own
+          await host.shutdown(domid, SHUTDOWN_CODES[index] ?? 0);
+          // oxlint-disable-next-line no-await-in-loop
+          await told(domid, 'created', 'shutdown');
+          const { domain } = feed.changes.at(-1) ?? {};
+          expect(domain).toMatchObject({ domid, shutdownReason: shutdownReason(index) });
+          // oxlint-disable-next-line no-await-in-loop
+          expect(await inventory.lookup(domain?.uuid ?? '')).toMatchObject({
+            status: 'found',
+            domain: { shutdown: true, shutdownReason: shutdownReason(index) },
+          });
+        }
+        const running = await inventory.lookup(resident.uuid);
+        expect(running).toMatchObject({ domain: { shutdown: false } });
+        expect(running).not.toHaveProperty('domain.shutdownReason');
+      });
+
+      cannot(inabilities.sameDomain)('it is suspended and resumed', async () => {
+        const { domid, uuid } = await bootOne();
+        await told(domid, 'created');
+        await host.shutdown(domid, SUSPEND);
+        await told(domid, 'created', 'shutdown');
+        await host.resume(domid);
+        expect(await inventory.lookup(uuid)).toMatchObject({
+          status: 'found',
+          domain: { domid, shutdown: false },
+        });
+        expect(feed.of(domid)).toEqual(['created', 'shutdown', 'resumed']);
+      });
+
+      cannot(inabilities.sameDomain)(
+        'F6: it is renamed: the old UUID is nobody, the new one is found',
+        async () => {
+          const { domid, uuid } = await bootOne();
+          await told(domid, 'created');
+          const other = newUuid();
+          await host.rename(domid, other);
+          expect(await inventory.lookup(uuid)).toEqual({ status: 'notFound' });
+          expect(await inventory.lookup(other)).toMatchObject({
+            status: 'found',
+            domain: { domid, uuid: other },
+          });
+          expect(feed.of(domid)).toEqual(['created', 'renamed']);
+          expect(feed.changes.at(-1)).toMatchObject({ uuid: other, previous: { uuid } });
+        },
+      );
+
+      test('it is paused and unpaused, which is nothing to tell of', async () => {
+        await host.pause(resident.domid);
+        expect(await inventory.lookup(resident.uuid)).toMatchObject({ domain: { paused: true } });
+        await host.unpause(resident.domid);
+        expect(await inventory.lookup(resident.uuid)).toMatchObject({ domain: { paused: false } });
+        expect(feed.changes).toEqual([]);
+      });
+    });
+
+    describe('a domain goes', () => {
+      test('it is told of, and found no more', async () => {
+        const { domid, uuid } = await bootOne();
+        await told(domid, 'created');
+        await host.destroy(domid);
+        await until(() => feed.of(domid).at(-1) === 'destroyed');
+        expect(feed.changes.at(-1)).toMatchObject({ uuid, previous: { domid, uuid } });
+        expect(await inventory.lookup(uuid)).toEqual({ status: 'notFound' });
+        expect(await inventory.get(domid)).toEqual({ status: 'notFound' });
+      });
+
+      test('F1: a domid that is gone is not taken for the next higher one', async () => {
+        const gone = await bootOne();
+        const higher = await bootOne();
+        await told(higher.domid, 'created');
+        await host.destroy(gone.domid);
+        await until(() => feed.of(gone.domid).at(-1) === 'destroyed');
+        expect(await inventory.get(gone.domid)).toEqual({ status: 'notFound' });
+        expect(await inventory.lookup(gone.uuid)).toEqual({ status: 'notFound' });
+        expect(await inventory.lookup(higher.uuid)).toMatchObject({ domain: higher });
+      });
+
+      test('F4: a zombie does not answer for its UUID; the VM that was booted anew does', async () => {
+        const { domid, uuid } = await bootOne();
+        await told(domid, 'created');
+        const letGo = await host.hold(domid);
+        await host.destroy(domid);
+        await told(domid, 'created', 'dying');
+        expect(await inventory.lookup(uuid)).toEqual({ status: 'notFound' });
+        expect(await inventory.get(domid)).toMatchObject({ domain: { domid, dying: true } });
+        const again = await host.create({ uuid });
+        expect(await inventory.lookup(uuid)).toMatchObject({
+          status: 'found',
+          domain: { domid: again, dying: false },
+        });
+        await letGo();
+        await told(domid, 'created', 'dying', 'destroyed');
+      });
+
+      test('the end of a zombie, which nothing announces, is told of within a second', async () => {
+        const { domid } = await bootOne();
+        await told(domid, 'created');
+        const letGo = await host.hold(domid);
+        await host.destroy(domid);
+        await told(domid, 'created', 'dying');
+        expect(inventory.stats().dying).toBe(1);
+        const began = performance.now();
+        await letGo();
+        await told(domid, 'created', 'dying', 'destroyed');
+        expect(performance.now() - began).toBeLessThan(1000);
+        expect(inventory.stats().dying).toBe(0);
+      });
+
+      test('a tombstone is dying, then destroyed, under the last UUID that it had', async () => {
+        const { domid, uuid } = await bootOne();
+        await told(domid, 'created');
+        await host.rename(domid, tombstoneOf(domid));
+        expect(await inventory.lookup(uuid)).toEqual({ status: 'notFound' });
+        expect(feed.of(domid)).toEqual(['created', 'dying']);
+        await host.destroy(domid);
+        await told(domid, 'created', 'dying', 'destroyed');
+        const all = feed.changes.filter((change) => change.domid === domid);
+        expect(all.map((change) => change.uuid)).toEqual([uuid, uuid, uuid]);
+      });
+
+      test('F11: unannounced, it is found by the slow timer, which is counted', async () => {
+        await inventory.close();
+        inventory = await open({ listIntervalMs: 100 });
+        // Nobody introduced it, so nobody tells of its end.
+        const domid = await host.create({ uuid: newUuid() });
+        await told(domid, 'created');
+        await host.destroy(domid);
+        await until(() => feed.of(domid).at(-1) === 'destroyed');
+        const { changesFoundByTimer, events } = inventory.stats();
+        expect(changesFoundByTimer).toBe(feed.changes.length);
+        expect(events).toBe(0);
+      });
+    });
+
+    describe('a UUID', () => {
+      test('that goes from domain to domain, as in a reboot, is found where it is', async () => {
+        const { domid, uuid } = await bootOne();
+        await told(domid, 'created');
+        await host.destroy(domid);
+        const again = await bootOne(uuid);
+        expect(again.domid).not.toBe(domid);
+        expect(await inventory.lookup(uuid)).toMatchObject({
+          status: 'found',
+          domain: { domid: again.domid },
+        });
+        await until(() => feed.of(domid).at(-1) === 'destroyed');
+        expect(feed.of(again.domid)).toEqual(['created']);
+      });
+
+      test('F5, F19: that two domains hold is ambiguous, and found once one is gone', async () => {
+        const one = await bootOne();
+        const { uuid } = one;
+        const other = await bootOne(uuid);
+        // Until a look has shown the second holder, a verified hit cannot tell of it.
+        await told(other.domid, 'created');
+        expect(await inventory.lookup(uuid)).toMatchObject({
+          status: 'ambiguous',
+          domains: expect.arrayContaining([
+            expect.objectContaining(one),
+            expect.objectContaining(other),
+          ]) as unknown,
+        });
+        await host.destroy(one.domid);
+        await until(() => feed.of(one.domid).at(-1) === 'destroyed');
+        expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: other });
+      });
+
+      test('F16: of a phantom that came and went is found at the domain that stayed', async () => {
+        const uuid = newUuid();
+        const phantom = await host.create({ uuid });
+        expect(await inventory.lookup(uuid)).toMatchObject({ domain: { domid: phantom } });
+        await host.destroy(phantom);
+        const domid = await host.create({ uuid });
+        expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { domid } });
+        expect(await inventory.get(phantom)).toEqual({ status: 'notFound' });
+      });
+
+      test('F8: is not believed across a restart, when its domid is another VM’s', async () => {
+        const uuid = newUuid();
+        const domid = await host.create({ uuid, domid: 31_000 });
+        expect(await inventory.lookup(uuid)).toMatchObject({ domain: { domid } });
+        const { token } = await inventory.list();
+        await inventory.close();
+        await host.destroy(domid);
+        await until(async () => host.hypervisor.getDomainInfo(domid) === undefined);
+        const other = newUuid();
+        await host.create({ uuid: other, domid });
+        inventory = await open();
+        expect(await inventory.lookup(uuid)).toEqual({ status: 'notFound' });
+        expect(await inventory.lookup(other)).toMatchObject({ domain: { domid } });
+        const subscription = inventory.subscribe({ token });
+        expect((await subscription.next()).value).toMatchObject({ kind: 'resync' });
+        await subscription.return();
+      });
+    });
+
+    describe('much happens', () => {
+      test(
+        `F13, F20: ${CROWD} domains come and go at once: each is told of once, though nobody reads`,
+        async () => {
+          const unread = inventory.subscribe();
+          await unread.next();
+          const before = inventory.stats();
+
+          const domids = await host.boot(CROWD);
+          await until(() => feed.count('created') === CROWD, { timeoutMs: SLOW_MS });
+          const { domains } = await inventory.list();
+          const uuids = domids.map((each) => domains.find(({ domid }) => domid === each)?.uuid);
+          const found = await inventory.lookupMany(uuids as string[]);
+          expect(found.map((result) => result.status === 'found' && result.domain.domid)).toEqual(
+            domids,
+          );
+          await host.destroy(...domids);
+          await until(() => feed.count('destroyed') === CROWD, { timeoutMs: SLOW_MS });
+
+          for (const domid of domids) {
+            expect(feed.of(domid).filter((kind) => kind !== 'dying')).toEqual([
+              'created',
+              'destroyed',
+            ]);
+          }
+          const after = inventory.stats();
+          expect(after.lists.event - before.lists.event).toBeLessThan(CROWD / 4);
+          host.note(
+            `${CROWD} domains came and went: ${after.events - before.events} events, lists ${JSON.stringify(after.lists)}, ` +
+              `${after.hypercalls.single - before.hypercalls.single} single looks`,
+          );
+          const { value } = await unread.next();
+          expect(value).toMatchObject({ kind: 'changes', changes: feed.changes });
+          await unread.return();
+        },
+        2 * SLOW_MS,
+      );
+
+      test(
+        'F12: xenstored is killed and started again: look-ups go on, and what happened meanwhile is told',
+        async () => {
+          const doomed = await bootOne();
+          await told(doomed.domid, 'created');
+          const answers = new Set<string>();
+          let over = false;
+          const asking = (async () => {
+            for (;;) {
+              if (over) return;
+              // oxlint-disable-next-line no-await-in-loop
+              answers.add((await inventory.lookup(resident.uuid)).status);
+              // oxlint-disable-next-line no-await-in-loop
+              await nextTurn();
+            }
+          })();
+
+          await host.killXenstored();
+          await until(() => !inventory.stats().xenstoreConnected);
+          const uuid = newUuid();
+          const domid = await host.create({ uuid });
+          await host.destroy(doomed.domid);
+          await until(() => {
+            const seen = host.hypervisor.getDomainInfo(doomed.domid);
+            return seen === undefined;
+          });
+          expect(feed.of(domid)).toEqual([]);
+
+          await host.startXenstored();
+          await until(() => inventory.stats().xenstoreConnected);
+          await told(domid, 'created');
+          expect(feed.of(doomed.domid).at(-1)).toBe('destroyed');
+          expect(inventory.stats()).toMatchObject({
+            xenstoreDisconnects: 1,
+            lists: { connect: 2 },
+          });
+          const later = await bootOne();
+          await told(later.domid, 'created');
+
+          over = true;
+          await asking;
+          expect([...answers]).toEqual(['found']);
+        },
+        SLOW_MS,
+      );
+    });
+  });
+}

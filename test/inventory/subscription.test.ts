@@ -1,0 +1,173 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Domain, Domid } from '../../src/domain.ts';
+import type { Change } from '../../src/inventory/change.ts';
+import { Feed } from '../../src/inventory/feed.ts';
+import { type FeedBatch, follow, type SubscribeOptions } from '../../src/inventory/subscription.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+
+const KEPT = 4096;
+/** A reader with more before it gets what they come to. */
+const CONFLATE_OVER = 1024;
+
+interface Setup {
+  readonly feed: Feed;
+  readonly read: (options?: SubscribeOptions) => AsyncGenerator<FeedBatch, void, void>;
+  snapshots: number;
+}
+
+function setup(): Setup {
+  const feed = new Feed(KEPT);
+  const state: Setup = {
+    feed,
+    snapshots: 0,
+    read: (options = {}) =>
+      follow(
+        feed,
+        async () => {
+          state.snapshots++;
+          return { domains: [], revision: feed.revision };
+        },
+        options,
+      ),
+  };
+  return state;
+}
+
+/** The change that a domain with this domid has come. */
+function came(domid: number): Change {
+  const domain = { domid: domid as Domid, uuid: uuidOf(domid), dying: false, shutdown: false };
+  return { kind: 'created', domid: domain.domid, uuid: domain.uuid, domain: domain as Domain };
+}
+
+function went(domid: number): Change {
+  const { domain, ...change } = came(domid);
+  return { ...change, kind: 'destroyed', previous: domain as Domain };
+}
+
+async function next(reader: AsyncGenerator<FeedBatch, void, void>): Promise<FeedBatch> {
+  const { value } = await reader.next();
+  if (value === undefined) throw new Error('the subscription has ended');
+  return value;
+}
+
+describe('a subscription', () => {
+  test('begins with a snapshot, then has every change, in order', async () => {
+    const { feed, read } = setup();
+    feed.publish(came(1));
+    const reader = read();
+    expect(await next(reader)).toEqual({ kind: 'snapshot', domains: [], token: feed.token });
+    feed.publish(came(2));
+    feed.publish(went(2));
+    expect(await next(reader)).toEqual({
+      kind: 'changes',
+      changes: [came(2), went(2)],
+      conflated: false,
+      token: feed.token,
+    });
+    const waiting = next(reader);
+    feed.publish(came(3));
+    expect(await waiting).toMatchObject({ changes: [came(3)] });
+  });
+
+  test('from a token has exactly what followed it, and no snapshot', async () => {
+    const it = setup();
+    it.feed.publish(came(1));
+    const { token } = it.feed;
+    it.feed.publish(came(2));
+    expect(await next(it.read({ token }))).toMatchObject({ kind: 'changes', changes: [came(2)] });
+    const last = it.read({ token: it.feed.token });
+    const waiting = next(last);
+    it.feed.publish(came(3));
+    expect(await waiting).toMatchObject({ kind: 'changes', changes: [came(3)] });
+    expect(it.snapshots).toBe(0);
+  });
+
+  test.each([
+    ['of another life', () => new Feed(KEPT).token],
+    ['that is yet to come', (feed: Feed) => feed.tokenAt(feed.revision + 1)],
+    ['that is none', () => 'nonsense'],
+    ['that is empty', () => ''],
+    ['with a revision that is none', (feed: Feed) => feed.token.replace(/:.*/, ':-1')],
+  ])('from a token %s begins with resync', async (_, tokenOf) => {
+    const { feed, read } = setup();
+    feed.publish(came(1));
+    expect(await next(read({ token: tokenOf(feed) }))).toMatchObject({ kind: 'resync' });
+  });
+
+  test('from a token that is too old begins with resync', async () => {
+    const { feed, read } = setup();
+    const { token } = feed;
+    for (let domid = 0; domid < KEPT; domid++) feed.publish(came(domid));
+    expect(await next(read({ token }))).toMatchObject({ kind: 'changes', conflated: true });
+    feed.publish(came(KEPT));
+    expect(await next(read({ token }))).toMatchObject({ kind: 'resync' });
+  });
+
+  test('that is read slowly has what the changes come to, and is told so', async () => {
+    const { feed, read } = setup();
+    const reader = read();
+    await next(reader);
+    for (let domid = 0; domid < CONFLATE_OVER; domid++) feed.publish(came(domid));
+    expect(await next(reader)).toMatchObject({ conflated: false });
+    for (let domid = 0; domid < CONFLATE_OVER; domid++) feed.publish(went(domid));
+    feed.publish(came(7));
+    const batch = await next(reader);
+    expect(batch).toMatchObject({ kind: 'changes', conflated: true, token: feed.token });
+    const kinds = (batch.kind === 'changes' ? batch.changes : []).map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'destroyed')).toHaveLength(CONFLATE_OVER);
+    expect(kinds.at(-1)).toBe('created');
+  });
+
+  test('that is read far too slowly is resynchronised, and goes on from there', async () => {
+    const it = setup();
+    const reader = it.read();
+    await next(reader);
+    for (let change = 0; change <= KEPT; change++) it.feed.publish(came(change));
+    expect(await next(reader)).toMatchObject({ kind: 'resync', token: it.feed.token });
+    it.feed.publish(went(1));
+    expect(await next(reader)).toMatchObject({ kind: 'changes', changes: [went(1)] });
+    expect(it.snapshots).toBe(2);
+  });
+
+  test('ends when its signal says so, while it waits too', async () => {
+    const { read } = setup();
+    const controller = new AbortController();
+    const reader = read({ signal: controller.signal });
+    await next(reader);
+    const waiting = reader.next();
+    controller.abort();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    const aborted = read({ signal: AbortSignal.abort() });
+    expect(await aborted.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('ends with the feed, after what was told last', async () => {
+    const { feed, read } = setup();
+    const reader = read();
+    await next(reader);
+    feed.publish(came(1));
+    feed.end();
+    expect(await next(reader)).toMatchObject({ changes: [came(1)] });
+    expect(await reader.next()).toEqual({ done: true, value: undefined });
+    expect(await read().next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('fails where no snapshot can be had', async () => {
+    const failing = follow(new Feed(4), () => Promise.reject(new Error('no hypervisor')), {});
+    await expect(failing.next()).rejects.toThrow('no hypervisor');
+  });
+
+  test('does not keep another one from what it reads', async () => {
+    const { feed, read } = setup();
+    const [idle, other] = [read(), read()];
+    await next(idle);
+    await next(other);
+    for (let domid = 0; domid < 10; domid++) {
+      const waiting = next(other);
+      feed.publish(came(domid));
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await waiting).toMatchObject({ changes: [came(domid)] });
+    }
+    expect(await next(idle)).toMatchObject({ kind: 'changes', conflated: false });
+  });
+});
