@@ -133,7 +133,6 @@ export class InventoryClient {
    */
   async list(options: AskOptions & { readonly names?: boolean } = {}): Promise<ListResult> {
     const { names = false, timeoutMs = LIST_TIMEOUT_MS, signal } = options;
-    };
     const params = names ? '{"names":true}' : '{}';
     return this.#requests.ask('list', params, readList, { timeoutMs, signal, large: true });
   }
