@@ -17,19 +17,20 @@ const OPTIONS = {
   vms: { type: 'string' },
 } as const;
 
+export type CommandName = 'serve' | 'lookup' | 'list' | 'watch' | 'stats' | 'storm';
+
 type OptionName = keyof typeof OPTIONS;
 
 /** The options of each command, beside `--help`, `--version` and `--json`. */
-const OPTIONS_OF = {
+const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
   serve: ['socket', 'group', 'simulate', 'metrics'],
   lookup: ['socket', 'direct', 'simulated'],
   list: ['socket', 'direct', 'simulated', 'sort'],
   watch: ['socket', 'simulated'],
   stats: ['socket', 'simulated'],
   storm: ['vms'],
-} as const satisfies Record<string, readonly OptionName[]>;
+};
 
-export type CommandName = keyof typeof OPTIONS_OF;
 
 export interface Arguments {
   readonly command: CommandName | '';

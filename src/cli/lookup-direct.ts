@@ -16,7 +16,7 @@ export async function lookupDirectly(
   operands: readonly (Uuid | '-')[],
   json: boolean,
 ): Promise<ExitStatus> {
-  const uuids: Uuid[] = operands.filter((operand) => operand !== '-');
+  const uuids: Uuid[] = operands.flatMap((operand) => (operand === '-' ? [] : [operand]));
   const several = operands.length > 1 || uuids.length === 0;
   if (uuids.length < operands.length) {
     const { readUuids } = await import('./lookup-input.ts');

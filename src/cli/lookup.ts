@@ -2,7 +2,6 @@
 import type { InventoryClient } from '../service/client.ts';
 import type { DomidResult, LookupResult, Unavailable } from '../service/client-results.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
-import { XenError } from '../xen-error.ts';
 import { connect, type ConnectOptions, orDirect } from './connect.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';

@@ -1,5 +1,6 @@
 /** The beginning of a UUID, as a person at a terminal types it. */
 import type { Domain } from '../domain.ts';
+import { namesNoVm } from '../inventory/handle.ts';
 import { connect, orDirect } from './connect.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
@@ -21,7 +22,7 @@ export async function lookupPrefix(
 ): Promise<ExitStatus> {
   const domains = await listDomains(io, options);
   const begin = prefix.toLowerCase();
-  const holders = domains.filter(({ uuid, dying }) => !dying && uuid.startsWith(begin));
+  const holders = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid) && uuid.startsWith(begin));
   const uuids = new Set(holders.map(({ uuid }) => uuid));
   const [uuid] = uuids;
   if (uuid === undefined) {

@@ -16,9 +16,7 @@ export const processIo: Io = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   openHypervisor: async () => (await import('../hypervisor/open.ts')).openHypervisor(),
-  openXenstore: async () => {
-    throw new Error('xenstore is not read yet');
-  },
+  openXenstore: async () => (await import('../xenstore/xenstore.ts')).Xenstore.open(),
   connect: async (options) => new (await import('../service/client.ts')).InventoryClient(options),
   input: () => process.stdin,
   inputIsTerminal: () => isatty(STDIN),
@@ -27,7 +25,7 @@ export const processIo: Io = {
   environment: process.env,
   interrupted: () => {
     const controller = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => controller.abort());
     }
     return controller.signal;

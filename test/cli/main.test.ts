@@ -225,6 +225,41 @@ describe('list --direct', () => {
     expect(output.out.split('\n')).toHaveLength(2 + domains.length);
     expect(output.out).not.toMatch(/[^\n\P{C}]/u);
   });
+
+  it('lets nothing of it through in JSON either, which still tells the name as it is', async () => {
+    const name = 'evil\u001b[2J\u009b0m\u202e\u2028 \u{e0001} größe';
+    names['/local/domain/1/name'] = name;
+    await run('list', '--direct', '--json');
+    expect(output.out).not.toMatch(/[^\n\P{C}]/u);
+    const { domains: listed } = JSON.parse(output.out) as { domains: unknown[] };
+    expect(listed[1]).toMatchObject({ domid: 1, name });
+  });
+
+  it('asks for 1000 names at once, and not one after the other', async () => {
+    domains = Array.from({ length: 1000 }, (_, domid) => ({ domid, uuid: A }));
+    let asked = 0;
+    let answer = (): void => undefined;
+    const all = new Promise<void>((resolve) => (answer = resolve));
+    const read = async (path: string): Promise<string> => {
+      if (++asked === 1000) answer();
+      await all;
+      return `vm-${path.split('/')[3]}`;
+    };
+    io = { ...io, openXenstore: async () => ({ read, close: async () => undefined }) };
+    expect(await run('list', '--direct')).toBe(0);
+    expect(output.out).toMatch(/^vm-999 +999 /m);
+  });
+
+  it('prints the names that came, where xenstore goes away before it has told all', async () => {
+    const read = async (path: string): Promise<string> => {
+      if (path === '/local/domain/1/name') return 'one';
+      throw new Error('the connection ended');
+    };
+    io = { ...io, openXenstore: async () => ({ read, close: async () => undefined }) };
+    expect(await run('list', '--direct')).toBe(0);
+    expect(output.out).toMatch(/^one +1 /m);
+    expect(output.err).toContain('names are missing: the connection ended');
+  });
 });
 
 describe('usage', () => {

@@ -9,7 +9,6 @@ import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
 import { until } from './until.ts';
 
-export { cannot } from './cannot.ts';
 export { until } from './until.ts';
 export type { Guest, GuestBehaviour, GuestKind } from './guest.ts';
 
@@ -227,17 +226,30 @@ export function startTimer(): Timer {
 
 /** What `xl` needs beside xenstored: dom0's own entries, and whoever gives guests a console. */
 export async function startToolstack(): Promise<void> {
-  if (await isRunning('xenconsoled')) return;
+  if (await isRunning('xenconsoled')) {
+    if (await xenstoreHas('/local/domain/0/name')) return;
+    // It was a client of a daemon that is no more.
+    await command('killall', '-9', 'xenconsoled');
+    await until(async () => !(await isRunning('xenconsoled')), { what: 'xenconsoled is gone' });
+  }
   await command('xen-init-dom0');
   await command('xenconsoled', '--pid-file=/run/xenconsoled.pid');
   await until(() => isRunning('xenconsoled'), { what: 'xenconsoled runs' });
 }
 
-async function isRunning(program: string): Promise<boolean> {
-  return command('pidof', program).then(
+async function succeeds(program: string, ...args: readonly string[]): Promise<boolean> {
+  return command(program, ...args).then(
     () => true,
     () => false,
   );
+}
+
+async function isRunning(program: string): Promise<boolean> {
+  return succeeds('pidof', program);
+}
+
+async function xenstoreHas(path: string): Promise<boolean> {
+  return succeeds('xenstore-read', path);
 }
 
 export async function xl(...args: readonly string[]): Promise<string> {
@@ -257,20 +269,22 @@ export async function xlCreate(guest: Guest): Promise<Made> {
   return { domid, uuid: made.uuid };
 }
 
+async function xenstoredPid(): Promise<number> {
+  return Number(await readFile(PID_FILE, 'utf8'));
+}
+
+/** Stops the xenstore daemon where it is: what it is asked from now on stays unanswered. */
+export async function freezeXenstored(): Promise<void> {
+  process.kill(await xenstoredPid(), 'SIGSTOP');
+}
+
 /** Kills the xenstore daemon as a crash would. */
 export async function killXenstored(): Promise<void> {
-  const pid = Number(await readFile(PID_FILE, 'utf8'));
+  const pid = await xenstoredPid();
   process.kill(pid, 'SIGKILL');
-  await until(
-    () =>
-      command('kill', '-0', String(pid)).then(
-        () => false,
-        () => true,
-      ),
-    {
-      what: `${cell.daemon} is gone`,
-    },
-  );
+  await until(async () => !(await succeeds('kill', '-0', String(pid))), {
+    what: `${cell.daemon} is gone`,
+  });
 }
 
 /** Starts the xenstore daemon of this cell anew, with an empty store; returns once it listens. */

@@ -1,4 +1,4 @@
-/** `npm run test:xen [-- RELEASE [DAEMON]]`: the suites in dom0 of every release with each daemon, two cells at a time. */
+/** `npm run test:xen [-- RELEASE [DAEMON [SUITE]]]`: the suites in dom0 of every release with each daemon, two cells at a time. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,8 +11,9 @@ import type { Failure, Report } from './report.ts';
 import { runSuites } from './suites.ts';
 
 const SIDE_BY_SIDE = 2;
-const USAGE = `usage: npm run test:xen [-- RELEASE [DAEMON]]
-RELEASE: ${RELEASES.join(', ')}; DAEMON: ${DAEMONS.join(', ')}; all of them by default`;
+const USAGE = `usage: npm run test:xen [-- RELEASE [DAEMON [SUITE]]]
+RELEASE: ${RELEASES.join(', ')}; DAEMON: ${DAEMONS.join(', ')}; all of them by default
+SUITE: one of test/xen/suite, as hypervisor; all of them by default`;
 
 interface Cell {
   readonly release: Release;
@@ -29,7 +30,7 @@ interface Outcome {
 function chooseCells(args: readonly string[]): Cell[] | undefined {
   const releases = RELEASES.filter((release) => args[0] === undefined || args[0] === release);
   const daemons = DAEMONS.filter((daemon) => args[1] === undefined || args[1] === daemon);
-  if (args.length > 2 || releases.length === 0 || daemons.length === 0) return undefined;
+  if (args.length > 3 || releases.length === 0 || daemons.length === 0) return undefined;
   return releases.flatMap((release) => daemons.map((daemon) => ({ release, daemon })));
 }
 
@@ -38,12 +39,18 @@ function messageOf(error: unknown): string {
   return error.stack ?? error.message;
 }
 
-async function runOne(cell: Cell, folder: string, progress: Progress): Promise<Outcome> {
+async function runOne(
+  cell: Cell,
+  suite: string | undefined,
+  folder: string,
+  progress: Progress,
+): Promise<Outcome> {
   const name = `${cell.release} ${cell.daemon}`;
   const outputDir = join(folder, name.replace(' ', '-'));
   progress.start(name);
   const report = await runSuites({
     ...cell,
+    ...(suite !== undefined && { suite }),
     outputDir,
     onPhase: (phase) => progress.phase(name, phase),
     onConsoleLine: (line) => progress.consoleLine(name, line),
@@ -56,13 +63,17 @@ async function runOne(cell: Cell, folder: string, progress: Progress): Promise<O
 }
 
 /** Runs `cells`, at most two at once, in the order given. */
-async function runAll(cells: readonly Cell[], folder: string): Promise<Outcome[]> {
+async function runAll(
+  cells: readonly Cell[],
+  suite: string | undefined,
+  folder: string,
+): Promise<Outcome[]> {
   const progress = new Progress(process.stdout);
   const outcomes: Outcome[] = [];
   const waiting = [...cells.entries()];
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      outcomes[next[0]] = await runOne(next[1], folder, progress);
+      outcomes[next[0]] = await runOne(next[1], suite, folder, progress);
     }
   };
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
@@ -106,7 +117,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const folder = await mkdtemp(join(tmpdir(), 'xen-domid-matrix-'));
   const start = performance.now();
-  const outcomes = await runAll(cells, folder);
+  const outcomes = await runAll(cells, args[2], folder);
   show(outcomes);
   const passed = sum(outcomes, (report) => report.passed);
   const failed = sum(outcomes, (report) => report.failures.length);

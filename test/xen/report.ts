@@ -35,6 +35,11 @@ export interface Report {
   readonly skips: readonly Skip[];
 }
 
+/** Without the frames of jest itself. */
+function withoutJest(message: string): string {
+  return message.replaceAll(/^\s+at .*\/node_modules\/jest-.*\n?/gm, '').trimEnd();
+}
+
 /** Judges jest's report; `status` is the exit status that jest gave. */
 export function judge(report: JestReport, status: number): Report {
   let passed = 0;
@@ -48,7 +53,7 @@ export function judge(report: JestReport, status: number): Report {
       const listed = reasonOf(title);
       if (result === 'passed') passed += 1;
       else if (result === 'failed')
-        failures.push({ name: fullName, message: failureMessages.join('\n') });
+        failures.push({ name: fullName, message: withoutJest(failureMessages.join('\n')) });
       else if (listed !== undefined) {
         const name = fullName.slice(0, -title.length) + listed.title;
         skips.push({ name, reason: listed.reason });

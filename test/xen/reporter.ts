@@ -20,6 +20,10 @@ export default class ConsoleReporter {
     );
   }
 
+  onTestFileResult(_test: unknown, result: { console?: readonly { message: string }[] }): void {
+    for (const { message } of result.console ?? []) process.stdout.write(`${message}\n`);
+  }
+
   getLastError(): undefined {
     return undefined;
   }

@@ -16,17 +16,22 @@ const JEST_CONFIG = {
   testTimeout: 20_000,
 };
 
-export type SuitesRun = Omit<CellRun, 'payload' | 'outputDir'> & { readonly outputDir: string };
+export interface SuitesRun extends Omit<CellRun, 'payload'> {
+  readonly outputDir: string;
+  /** Name of the one suite to run; all by default. */
+  readonly suite?: string;
+}
 
 /** Boots the cell and runs all suites, one after the other; the judged report. */
-export async function runSuites(cell: SuitesRun): Promise<Report> {
+export async function runSuites({ suite, ...cell }: SuitesRun): Promise<Report> {
   const payload = [
     ['node', 'node_modules/jest/bin/jest.js', '--runInBand', '--ci', '--no-cache', '--json'],
     ['--outputFile', '/result/output/jest.json', '--config', JSON.stringify(JEST_CONFIG)],
+    suite === undefined ? [] : [`/${suite}\\.test\\.js$`],
   ];
   const { status } = await runCell({
     ...cell,
-    env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
+    env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings', FORCE_COLOR: '0' },
     payload: payload.flat(),
   });
   return readReport(join(cell.outputDir, 'jest.json'), status);

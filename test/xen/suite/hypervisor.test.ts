@@ -1,0 +1,390 @@
+/** The hypervisor's binding against this dom0's own Xen, with libxenctrl of the same release as the witness. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { DominfFlag, DOMID_FIRST_RESERVED, shutdownReason } from '../../../src/domain.ts';
+import type { Dominfo } from '../../../src/hypervisor/dominfo.ts';
+import type { Hypervisor } from '../../../src/hypervisor/hypervisor.ts';
+import { openHypervisor } from '../../../src/hypervisor/open.ts';
+import { parseUuid, uuidWords } from '../../../src/uuid.ts';
+import { ErrorCode, XenError } from '../../../src/xen-error.ts';
+import {
+  cell,
+  destroy,
+  destroyAll,
+  hold,
+  makeBare,
+  makeIntroduced,
+  pause,
+  setHandle,
+  shutdown,
+  startToolstack,
+  unpause,
+  until,
+  witness,
+  witnessOne,
+  xl,
+  xlCreate,
+  type Made,
+  type Witnessed,
+} from '../dom0.ts';
+
+const BARE = 1000;
+const INTRODUCED = 10;
+const PAGE_BYTES = 4096;
+const OTHER = 'c0ffee00-1234-4567-89ab-cdef01234567';
+/** Of the flags, those that this package tells of. */
+const FLAGS = Object.values(DominfFlag).reduce<number>((all, flag) => all | flag, 0);
+
+let hypervisor: Hypervisor;
+
+beforeAll(async () => {
+  await startToolstack();
+  hypervisor = openHypervisor();
+}, 60_000);
+
+afterAll(async () => {
+  await hypervisor.close();
+  await destroyAll();
+}, 60_000);
+
+/** A record of ours, in the words in which the witness' is compared with it. */
+function ours(info: Dominfo): Record<string, unknown> {
+  const { domid, uuid, memoryBytes, maxMemoryBytes, vcpus, ssidref, cpupool, shutdownReason } =
+    info.toDomain();
+  const flags = info.flags & FLAGS;
+  return {
+    ...{ domid, uuid, flags, memoryBytes, maxMemoryBytes, vcpus, ssidref, cpupool },
+    shutdownReason,
+  };
+}
+
+function theirs(seen: Witnessed): Record<string, unknown> {
+  const { domid, uuid, totPages, maxPages, onlineVcpus: vcpus, ssidref, cpupool } = seen;
+  const flags = seen.flags & FLAGS;
+  const isShutDown = (flags & DominfFlag.SHUTDOWN) !== 0;
+  return {
+    ...{ domid, uuid, flags, vcpus, ssidref, cpupool },
+    memoryBytes: Number(totPages) * PAGE_BYTES,
+    maxMemoryBytes: Number(maxPages) * PAGE_BYTES,
+    shutdownReason: isShutDown ? shutdownReason(seen.shutdownCode) : undefined,
+  };
+}
+
+/** What the look of ours in between shows is what the witness saw before and after. */
+function expectWitnessed(
+  before: readonly Witnessed[],
+  between: readonly { readonly fields: Record<string, unknown>; readonly cpuTimeNs: number }[],
+  after: readonly Witnessed[],
+): void {
+  expect(between.map(({ fields }) => fields)).toEqual(before.map(theirs));
+  expect(between.map(({ fields }) => fields)).toEqual(after.map(theirs));
+  const backwards = between.filter(
+    ({ cpuTimeNs }, index) =>
+      cpuTimeNs < Number(before[index]?.cpuTime) || cpuTimeNs > Number(after[index]?.cpuTime),
+  );
+  expect(backwards).toEqual([]);
+}
+
+const copy = (info: Dominfo): { fields: Record<string, unknown>; cpuTimeNs: number } => ({
+  fields: ours(info),
+  cpuTimeNs: info.cpuTimeNs,
+});
+
+/** One domain as a single look, an asynchronous look and the list show it, which is the same. */
+async function look(domid: number): Promise<Record<string, unknown> | undefined> {
+  const listed = await hypervisor.listDomains((list) =>
+    Array.from(list, ours).find((info) => info['domid'] === domid),
+  );
+  const single = hypervisor.getDomainInfo(domid);
+  expect(single && ours(single)).toEqual(listed);
+  expect(await hypervisor.getDomainInfoAsync(domid, (info) => info && ours(info))).toEqual(listed);
+  return listed;
+}
+
+async function lookUntil(
+  domid: number,
+  flag: number,
+): Promise<Record<string, unknown> | undefined> {
+  await until(() => ((hypervisor.getDomainInfo(domid)?.flags ?? 0) & flag) !== 0, {
+    what: `flag ${flag} of domain ${domid}`,
+  });
+  return look(domid);
+}
+
+function codeOf(act: () => unknown): string | undefined {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return error instanceof XenError ? error.code : String(error);
+  }
+}
+
+describe(`with ${BARE} bare domains, ${INTRODUCED} introduced ones and 3 guests`, () => {
+  let gaps: number[];
+  let highest: number;
+
+  beforeAll(async () => {
+    const bare = await makeBare(BARE);
+    const introduced = await makeIntroduced(INTRODUCED);
+    const guests: Made[] = [];
+    for (const kind of ['pv-block', 'pvh-block', 'pv-crash'] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- xl makes one at a time
+      guests.push(await xlCreate({ kind, name: kind }));
+    }
+    await lookUntil(guests[0]?.domid ?? 0, DominfFlag.BLOCKED);
+    await lookUntil(guests[1]?.domid ?? 0, DominfFlag.BLOCKED);
+    await lookUntil(guests[2]?.domid ?? 0, DominfFlag.SHUTDOWN);
+    const leaving = bare.filter((_, index) => index % 10 === 3).map(({ domid }) => domid);
+    await destroy(...leaving);
+    // As many as were asked for, with gaps between them, and one far off.
+    const late = await makeBare(leaving.length - 1);
+    const [far] = await makeBare(1, { domid: 32_000 });
+    const all = [...bare, ...introduced, ...guests, ...late].map(({ domid }) => domid);
+    gaps = [...leaving, Math.max(...all) + 1, 31_999];
+    highest = far?.domid ?? 0;
+    await until(() => gaps.every((domid) => hypervisor.getDomainInfo(domid)?.domid !== domid));
+  }, 120_000);
+
+  afterAll(destroyAll, 60_000);
+
+  test('the list is what the witness sees, field by field', async () => {
+    const before = await witness();
+    const between = await hypervisor.listDomains((list) => Array.from(list, copy));
+    const after = await witness();
+    expect(between).toHaveLength(1 + BARE + INTRODUCED + 3);
+    expectWitnessed(before, between, after);
+  });
+
+  test('a single look at each domid is what the witness sees', async () => {
+    const before = await witness();
+    const between = before.flatMap(({ domid }) => {
+      const info = hypervisor.getDomainInfo(domid);
+      return info === undefined ? [] : [copy(info)];
+    });
+    expectWitnessed(before, between, await witness());
+  });
+
+  test('an asynchronous look at each domid is what the witness sees', async () => {
+    const before = await witness();
+    const between = await Promise.all(
+      before.map(({ domid }) =>
+        hypervisor.getDomainInfoAsync(domid, (info) => {
+          if (info === undefined) throw new Error(`${domid} is not to be seen`);
+          return copy(info);
+        }),
+      ),
+    );
+    expectWitnessed(before, between, await witness());
+  }, 60_000);
+
+  test("the witness' single look says the same, with the release's own call", async () => {
+    for (const { domid, uuid } of (await witness()).slice(-4)) {
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await witnessOne(domid)).toMatchObject({ domid, uuid });
+    }
+  });
+
+  test('every gap is undefined, never a neighbour (F1)', async () => {
+    expect(gaps.length).toBeGreaterThan(100);
+    expect(gaps.filter((domid) => hypervisor.getDomainInfo(domid) !== undefined)).toEqual([]);
+    const looks = gaps.map((domid) =>
+      hypervisor.getDomainInfoAsync(domid, (info) => (info === undefined ? [] : [domid])),
+    );
+    expect((await Promise.all(looks)).flat()).toEqual([]);
+  });
+
+  test('beyond all domains, up to the last domid, is undefined', async () => {
+    for (const domid of [highest + 1, 0x7fee, 0x7fef]) {
+      expect(hypervisor.getDomainInfo(domid)).toBeUndefined();
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await hypervisor.getDomainInfoAsync(domid, (info) => info)).toBeUndefined();
+    }
+  });
+
+  test.each([DOMID_FIRST_RESERVED, 0x7fff, 0xffff, 0x10000, 2 ** 32, -1, 0.5, Number.NaN])(
+    '%d is no domid, and says so',
+    async (domid) => {
+      expect(codeOf(() => hypervisor.getDomainInfo(domid))).toBe(ErrorCode.INVALID_DOMID);
+      await expect(hypervisor.getDomainInfoAsync(domid, () => undefined)).rejects.toMatchObject({
+        code: ErrorCode.INVALID_DOMID,
+      });
+    },
+  );
+
+  test('two lists in a row, the readers of which are slow', async () => {
+    let visiting = 0;
+    const visit = (list: Iterable<Dominfo>): number[] => {
+      expect(visiting++).toBe(0);
+      const domids = Array.from(list, ({ domid }) => domid);
+      const end = performance.now() + 50;
+      while (performance.now() < end);
+      // Whoever had begun the second list meanwhile would have written over the first.
+      expect(Array.from(list, ({ domid }) => domid)).toEqual(domids);
+      visiting--;
+      return domids;
+    };
+    const [first, second] = await Promise.all([
+      hypervisor.listDomains(visit),
+      hypervisor.listDomains(visit),
+    ]);
+    expect(first).toEqual(second);
+    expect(first).toHaveLength(1 + BARE + INTRODUCED + 3);
+  });
+
+  test('single looks while a list runs', async () => {
+    let listed = false;
+    const list = hypervisor.listDomains((domains) => {
+      listed = true;
+      return Array.from(domains, ours);
+    });
+    let looks = 0;
+    while (!listed) {
+      expect(hypervisor.getDomainInfo(highest)?.domid).toBe(highest);
+      expect(hypervisor.getDomainInfo(gaps[0] ?? 0)).toBeUndefined();
+      looks += 1;
+      // oxlint-disable-next-line no-await-in-loop -- the list ends in a turn of its own
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(looks).toBeGreaterThan(0);
+    expect(await list).toEqual((await witness()).map(theirs));
+  });
+
+  test('nothing of a list is to be read once it has been visited', async () => {
+    const kept = await hypervisor.listDomains((list) => ({ list, info: list.at(0) }));
+    expect(codeOf(() => kept.info.domid)).toBe(ErrorCode.STALE_VIEW);
+    expect(codeOf(() => kept.list.at(0).domid)).toBe(ErrorCode.STALE_VIEW);
+  });
+
+  test('close() during a list lets it end, and fails what comes later', async () => {
+    const other = openHypervisor();
+    let closed = false;
+    const list = other.listDomains((domains) => {
+      expect(closed).toBe(false);
+      return Array.from(domains, ({ domid }) => domid);
+    });
+    // The list has begun when this turn ends.
+    await new Promise((resolve) => setImmediate(resolve));
+    const waiting = other.listDomains(() => undefined).catch((error: XenError) => error.code);
+    const closing = other.close().then(() => (closed = true));
+    expect(codeOf(() => other.getDomainInfo(0))).toBe(ErrorCode.CLOSED);
+    expect(await list).toHaveLength(1 + BARE + INTRODUCED + 3);
+    expect(await waiting).toBe(ErrorCode.CLOSED);
+    await closing;
+    await expect(other.listDomains(() => undefined)).rejects.toMatchObject({
+      code: ErrorCode.CLOSED,
+    });
+    expect(hypervisor.getDomainInfo(0)?.domid).toBe(0);
+  });
+});
+
+describe('states', () => {
+  const PAUSED = { flags: DominfFlag.PAUSED, shutdownReason: undefined };
+
+  test('a bare domain: paused as made, paused again, unpaused, shut down with each code', async () => {
+    const [made] = await makeBare(1);
+    const domid = made?.domid ?? 0;
+    expect(await look(domid)).toMatchObject({ ...PAUSED, uuid: made?.uuid, vcpus: 0 });
+    await unpause(domid);
+    expect(await look(domid)).toMatchObject({ flags: 0 });
+    await pause(domid);
+    expect(await look(domid)).toMatchObject(PAUSED);
+    await unpause(domid);
+    await shutdown(domid, 4);
+    expect(await look(domid)).toMatchObject({
+      flags: DominfFlag.SHUTDOWN,
+      shutdownReason: 'watchdog',
+    });
+    await destroy(domid);
+    await until(() => hypervisor.getDomainInfo(domid) === undefined);
+    expect(await look(domid)).toBeUndefined();
+  });
+
+  test.each(['pv', 'pvh'] as const)(
+    'a %s guest: running, paused, unpaused, destroyed',
+    async (type) => {
+      const { domid, uuid } = await xlCreate({ kind: `${type}-spin`, name: `${type}-spin` });
+      const hvm = type === 'pvh' ? DominfFlag.HVM_GUEST : 0;
+      // It wants dom0's one processor, and has it never while dom0 asks.
+      expect(await look(domid)).toMatchObject({ uuid, flags: hvm, vcpus: 1 });
+      const { cpuTimeNs = 0 } = hypervisor.getDomainInfo(domid) ?? {};
+      await until(() => (hypervisor.getDomainInfo(domid)?.cpuTimeNs ?? 0) > cpuTimeNs);
+      await xl('pause', String(domid));
+      expect(await look(domid)).toMatchObject({ flags: hvm | DominfFlag.PAUSED });
+      await xl('unpause', String(domid));
+      expect(await look(domid)).toMatchObject({ flags: hvm });
+      await xl('destroy', String(domid));
+      await until(() => hypervisor.getDomainInfo(domid) === undefined);
+      expect(await look(domid)).toBeUndefined();
+    },
+    60_000,
+  );
+
+  test.each(['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft-reset'] as const)(
+    'a guest that shuts itself down: %s',
+    async (reason) => {
+      const { domid } = await xlCreate({ kind: `pv-${reason}`, name: `pv-${reason}` });
+      const seen = await lookUntil(domid, DominfFlag.SHUTDOWN);
+      expect(seen?.['shutdownReason']).toBe(reason.replace('-', '_'));
+      expect(seen).toEqual(
+        theirs((await witness()).find((one) => one.domid === domid) as Witnessed),
+      );
+      await xl('destroy', String(domid));
+      await until(() => hypervisor.getDomainInfo(domid) === undefined);
+    },
+    60_000,
+  );
+
+  test('a zombie is dying, with its UUID, until its last page is let go', async () => {
+    const [made] = await makeBare(1);
+    const domid = made?.domid ?? 0;
+    const held = await hold(domid);
+    await destroy(domid);
+    const zombie = await lookUntil(domid, DominfFlag.DYING);
+    expect(zombie).toMatchObject({ uuid: made?.uuid });
+    await held.release();
+    await until(() => hypervisor.getDomainInfo(domid) === undefined);
+  });
+
+  test('a handle set anew is seen at once, by looks and lists', async () => {
+    const [made] = await makeBare(1);
+    const domid = made?.domid ?? 0;
+    const [old, other] = [made?.uuid, OTHER].map((uuid) => uuidWords(parseUuid(uuid)));
+    if (old === undefined || other === undefined) throw new Error('no words');
+    expect(hypervisor.getDomainInfo(domid)?.hasHandle(old)).toBe(true);
+    await setHandle(domid, OTHER);
+    expect(hypervisor.getDomainInfo(domid)?.hasHandle(old)).toBe(false);
+    expect(hypervisor.getDomainInfo(domid)?.hasHandle(other)).toBe(true);
+    expect(await look(domid)).toMatchObject({ uuid: OTHER });
+    await destroy(domid);
+  });
+});
+
+test('the interface versions are those of this release', () => {
+  const known = { '4.14': [0x12, 0x13], '4.17': [0x15, 0x15], '4.20': [0x17, 0x15] } as const;
+  const [domctlInterface, sysctlInterface] = known[cell.release];
+  expect(hypervisor.version).toEqual({ xen: cell.release, domctlInterface, sysctlInterface });
+});
+
+test('libxencall prints nothing, not even what it cannot do', async () => {
+  const script = `
+    import { openXencall } from './dist/src/hypervisor/libxencall.js';
+    import { openHypervisor } from './dist/src/hypervisor/open.js';
+    const hypervisor = openHypervisor();
+    hypervisor.getDomainInfo(32000);
+    await hypervisor.listDomains(() => undefined);
+    await hypervisor.close();
+    const xencall = openXencall();
+    process.stdout.write(String(xencall.call(36, 0)));
+    try { xencall.allocate(2 ** 45); } catch (error) { process.stdout.write(' ' + error.code); }
+    xencall.close();`;
+  const args = ['--input-type=module', '--eval', script];
+  const env = { PATH: process.env['PATH'] };
+  const root = join(import.meta.dirname, '../../../..');
+  const said = await promisify(execFile)(process.execPath, args, { cwd: root, env });
+  expect(said.stdout).toMatch(/^-\d+ ERR_HYPERCALL$/);
+  expect(said.stderr).toBe('');
+});
