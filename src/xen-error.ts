@@ -36,6 +36,10 @@ export const ErrorCode = {
   TOO_LARGE: 'ERR_TOO_LARGE',
   /** A transaction met a conflict on each of its tries. */
   TRANSACTION_CONFLICT: 'ERR_TRANSACTION_CONFLICT',
+  /** A daemon listens on this socket already. */
+  SOCKET_IN_USE: 'ERR_SOCKET_IN_USE',
+  /** What stands where the socket should be is not ours to replace, or no socket can be there. */
+  SOCKET_REFUSED: 'ERR_SOCKET_REFUSED',
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
