@@ -40,6 +40,8 @@ export const ErrorCode = {
   SOCKET_IN_USE: 'ERR_SOCKET_IN_USE',
   /** What stands where the socket should be is not ours to replace, or no socket can be there. */
   SOCKET_REFUSED: 'ERR_SOCKET_REFUSED',
+  /** Metrics cannot be served where they should be. */
+  METRICS_ADDRESS: 'ERR_METRICS_ADDRESS',
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];

@@ -99,7 +99,7 @@ export class Dispatcher {
     }
     const replies = messages.map((message) => this.#answerOne(message, session));
     return replies.some((reply) => reply instanceof Promise)
-      ? Promise.all(replies).then(batchOf)
+      ? Promise.all(replies.map(async (reply) => reply)).then(batchOf)
       : batchOf(replies as Reply[]);
   }
 

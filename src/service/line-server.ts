@@ -7,6 +7,7 @@ import type { Log } from './log.ts';
 import { RpcCode } from './protocol.ts';
 import { Failure, failureReply } from './reply.ts';
 import type { RequestCounts } from './request-counts.ts';
+import { fdOf } from './socket-handle.ts';
 import type { Subscribers } from './subscribers.ts';
 
 export interface Bounds {
@@ -194,8 +195,8 @@ export class LineServer {
   }
 
   #peerOf(socket: Socket): string {
-    const fd = (socket as { _handle?: { fd?: number } })._handle?.fd;
-    const peer = fd === undefined || fd < 0 ? undefined : this.#options.libc?.peerCredentials(fd);
+    const fd = fdOf(socket);
+    const peer = fd === undefined ? undefined : this.#options.libc?.peerCredentials(fd);
     return peer === undefined ? 'a client' : `the client with pid ${peer.pid}, uid ${peer.uid}`;
   }
 }

@@ -13,7 +13,7 @@ const PREFIX: Readonly<Record<LogLevel, string>> = { error: '<3>', warning: '<4>
 export function lineLog(write: (text: string) => void, inJournal: boolean): Log {
   return (level, message) => {
     // A client may have had its say in the message: it stays one line.
-    const line = message.replace(/[\0-\x1f\x7f-\x9f]/g, ' ');
+    const line = message.replace(/\p{Cc}+/gu, ' ');
     write(inJournal ? `${PREFIX[level]}${line}\n` : `xen-domid: ${level}: ${line}\n`);
   };
 }

@@ -17,6 +17,7 @@ export async function readNames(
   let next = 0;
   let late = false;
   const readOn = async (): Promise<void> => {
+    // oxlint-disable-next-line no-unmodified-loop-condition -- it is, when time is up
     while (next < domains.length && !late) {
       const index = next++;
       // oxlint-disable-next-line no-await-in-loop -- many of these loops run side by side

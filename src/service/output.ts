@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { LongText, type Text } from './reply.ts';
+import { untakenBytes } from './socket-handle.ts';
 
 /** Characters that wait for the reader before its requests are left unread. */
 const PRESSED_OVER = 262_144;
@@ -56,9 +57,7 @@ export class Output {
 
   /** How long the peer has taken nothing of what there is for it, ms. */
   stalledMs(now: number): number {
-    // Bytes that the kernel took of a write that is not done yet show nowhere else.
-    const handle = (this.#socket as { _handle?: { writeQueueSize?: number } })._handle;
-    const untaken = handle?.writeQueueSize ?? this.#socket.writableLength;
+    const untaken = untakenBytes(this.#socket);
     if (untaken === 0 || untaken !== this.#untaken) {
       this.#untaken = untaken;
       this.#untakenSince = now;

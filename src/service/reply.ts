@@ -61,7 +61,7 @@ export function lookupJson(result: LookupResult): string | Failure {
       return NOT_FOUND;
     case 'ambiguous':
       return `{"status":"ambiguous","domains":[${result.domains.map(domainJson).join()}]}`;
-    case 'unavailable':
+    default:
       return unavailableFailure(result);
   }
 }
@@ -74,7 +74,7 @@ export function domidJson(result: LookupResult): string | Failure {
       return NOT_FOUND;
     case 'ambiguous':
       return `{"status":"ambiguous","domids":[${result.domains.map(({ domid }) => domid).join()}]}`;
-    case 'unavailable':
+    default:
       return unavailableFailure(result);
   }
 }
@@ -93,7 +93,7 @@ export function getJson(result: GetResult): string | Failure {
       return `{"status":"found","domain":${domainJson(result.domain)}}`;
     case 'notFound':
       return NOT_FOUND;
-    case 'unavailable':
+    default:
       return unavailableFailure(result);
   }
 }

@@ -113,8 +113,8 @@ async function underLock<T>(target: string, run: () => Promise<T>): Promise<T> {
     throw refused(target, `its lock ${lock} cannot be opened (${errnoOf(cause)})`, cause);
   }
   try {
-    const { tryLock } = await libc();
-    for (let tries = 1; !tryLock(fd); tries++) {
+    const system = await libc();
+    for (let tries = 1; !system.tryLock(fd); tries++) {
       if (tries === LOCK_TRIES) {
         throw new XenError(
           ErrorCode.SOCKET_IN_USE,
@@ -239,4 +239,20 @@ function kindOf(stats: Stats): string {
 
 function errnoOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+/** Has `server` listen on a socket that listens already. Whoever made it owns its name: it is never unlinked here. */
+export async function listenOn(server: Server, fd: number): Promise<void> {
+  await new Promise<void>((resolveListening, reject) => {
+    server.once('error', (cause) =>
+      reject(
+        refused(
+          `descriptor ${fd}`,
+          'the service manager handed over no socket that listens',
+          cause,
+        ),
+      ),
+    );
+    server.listen({ fd }, resolveListening);
+  });
 }

@@ -128,7 +128,7 @@ export class Subscribers {
   ): Promise<{ token: Token; domains?: SnapshotBatch['domains'] }> {
     if (token !== undefined && token === this.#inventory.token) return { token };
     const batch = await this.#read(token);
-    return token !== undefined && batch.kind === 'changes' ? { token } : (batch as SnapshotBatch);
+    return batch.kind === 'changes' ? { token: token ?? batch.token } : batch;
   }
 
   async #read(token: Token | undefined): Promise<FeedBatch> {
