@@ -52,6 +52,12 @@ export const ErrorCode = {
   SERVICE_OVERLOADED: 'ERR_SERVICE_OVERLOADED',
   /** The service could not ask the hypervisor; `cause` has its word for why. */
   UNAVAILABLE: 'ERR_UNAVAILABLE',
+  /** A daemon listens on this socket already. */
+  SOCKET_IN_USE: 'ERR_SOCKET_IN_USE',
+  /** What stands where the socket should be is not ours to replace, or no socket can be there. */
+  SOCKET_REFUSED: 'ERR_SOCKET_REFUSED',
+  /** Metrics cannot be served where they should be. */
+  METRICS_ADDRESS: 'ERR_METRICS_ADDRESS',
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];

@@ -31,7 +31,6 @@ const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
   storm: ['vms'],
 };
 
-
 export interface Arguments {
   readonly command: CommandName | '';
   readonly operands: readonly string[];

@@ -26,4 +26,6 @@ export interface Io {
   readonly environment: NodeJS.ProcessEnv;
   /** Aborted when the user, or the system, wants an end. */
   readonly interrupted: () => AbortSignal;
+  /** A process that has done its work ends, whatever still hangs in it. */
+  readonly endSoon: () => void;
 }

@@ -50,7 +50,9 @@ export async function lookup(
 
 async function takesPrefix(io: Io, [text, ...others]: readonly string[]): Promise<boolean> {
   if (text === undefined || text.length >= 36 || others.length > 0) return false;
-  return io.inputIsTerminal() && io.outputIsTerminal() && (await import('./prefix.ts')).isPrefix(text);
+  return (
+    io.inputIsTerminal() && io.outputIsTerminal() && (await import('./prefix.ts')).isPrefix(text)
+  );
 }
 
 /** Asks, and prints the answers in the order of asking as soon as they are there. */
@@ -117,7 +119,8 @@ export class Asker {
         this.#io.err(`xen-domid: no domain has the UUID ${uuid}\n`);
         break;
       case 'ambiguous': {
-        const domids = 'domids' in result ? result.domids : result.domains.map(({ domid }) => domid);
+        const domids =
+          'domids' in result ? result.domids : result.domains.map(({ domid }) => domid);
         const list = domids.join(', ');
         this.#io.err(`xen-domid: more than one domain has the UUID ${uuid}: domids ${list}\n`);
         break;

@@ -22,7 +22,9 @@ export async function lookupPrefix(
 ): Promise<ExitStatus> {
   const domains = await listDomains(io, options);
   const begin = prefix.toLowerCase();
-  const holders = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid) && uuid.startsWith(begin));
+  const holders = domains.filter(
+    ({ uuid, dying }) => !dying && !namesNoVm(uuid) && uuid.startsWith(begin),
+  );
   const uuids = new Set(holders.map(({ uuid }) => uuid));
   const [uuid] = uuids;
   if (uuid === undefined) {
@@ -30,7 +32,9 @@ export async function lookupPrefix(
     return ExitStatus.notFound;
   }
   if (uuids.size > 1) {
-    io.err(`xen-domid: ${uuids.size} UUIDs begin with ${begin}: type more of the one that is meant\n`);
+    io.err(
+      `xen-domid: ${uuids.size} UUIDs begin with ${begin}: type more of the one that is meant\n`,
+    );
     for (const holder of holders) io.err(`${holder.uuid} ${holder.domid}\n`);
     return ExitStatus.ambiguous;
   }
@@ -54,4 +58,3 @@ async function listDomains(io: Io, options: LookupCommand): Promise<readonly Dom
     await client.close();
   }
 }
-

@@ -4,6 +4,8 @@ import type { Io } from './io.ts';
 
 const STDIN = 0;
 const STDOUT = 1;
+/** For what is written and what is removed at the end. */
+const END_MS = 100;
 
 // A reader that has seen enough, as `head`, is no error, and nothing more is to be done for it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -30,4 +32,5 @@ export const processIo: Io = {
     }
     return controller.signal;
   },
+  endSoon: () => void setTimeout(() => process.exit(), END_MS).unref(),
 };

@@ -1,8 +1,9 @@
 /** `xen-domid serve`: the daemon, until it is told to end. */
 import { Inventory } from '../inventory/inventory.ts';
-import { type ServeOptions, serve as startDaemon } from '../service/daemon.ts';
+import { serve as startDaemon } from '../service/daemon.ts';
 import { serviceSocketPath } from '../service/client-socket-path.ts';
 import { lineLog } from '../service/log.ts';
+import { closeOnSignal } from '../service/signals.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { type OptionValues, parseCount } from './arguments.ts';
 import { ExitStatus } from './exit-status.ts';
@@ -15,24 +16,21 @@ const MOST_SIMULATED_VMS = 30_000;
 
 export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> {
   const { socket, group, metrics, simulate } = command;
-  const interrupted = io.interrupted();
-  // A terminal that goes away, or a manager's reload: there is nothing to read anew.
-  process.on('SIGHUP', () => undefined);
   const simulation = simulate === undefined ? undefined : await simulated(simulate);
   try {
     const daemon = await startDaemon({
       inventory: simulation === undefined ? openInventory : () => inventoryOf(simulation),
       socketPath: serviceSocketPath(socket),
-      ...(group !== undefined && { group }),
-      ...(metrics !== undefined && { metrics }),
+      group,
+      metrics,
       simulated: simulation !== undefined,
       log: lineLog(io.err, isJournal(io.environment)),
       environment: io.environment,
-    } satisfies ServeOptions);
-    await aborted(interrupted);
-    await daemon.close();
+    });
+    await closeOnSignal(daemon);
     return ExitStatus.done;
   } finally {
+    io.endSoon();
     await simulation?.close();
   }
 }
@@ -63,11 +61,4 @@ function inventoryOf({ hypervisor, openXenstore }: Simulation): Promise<Inventor
 /** Whether standard error goes to systemd's journal, which then says so (`systemd.exec`). */
 function isJournal(environment: NodeJS.ProcessEnv): boolean {
   return (environment['JOURNAL_STREAM'] ?? '') !== '';
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve());
-  });
 }

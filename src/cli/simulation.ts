@@ -42,6 +42,7 @@ export class Simulation {
   static async start(vms: number): Promise<Simulation> {
     const host = new SimulatedHost({ history: false });
     const xenstored = await SimulatedXenstored.start(host);
+    xenstored.write('/local/domain/0/name', 'Domain-0');
     const simulation = new Simulation(host, xenstored);
     for (let vm = 0; vm < vms; vm++) {
       simulation.#domids.push(bootVm(host, xenstored, simulation.#nextVm()));

@@ -29,7 +29,7 @@ export interface StormResult {
 export type Progress = (booted: number) => void;
 
 /** Hypercalls, and entries, of which more would take too long to make them all. */
-const MOST_HYPERCALLS = 4_000_000;
+const MOST_HYPERCALLS = 8_000_000;
 const MOST_ENTRIES = 60_000_000;
 const TURN_MS = 20;
 

@@ -34,7 +34,11 @@ export async function storm(
   } finally {
     bar.stop();
   }
-  io.out(json ? `${JSON.stringify({ vms, lookupsPerVm: LOOKUPS_A_VM, results })}\n` : report(vms, results));
+  io.out(
+    json
+      ? `${JSON.stringify({ vms, lookupsPerVm: LOOKUPS_A_VM, results })}\n`
+      : report(vms, results),
+  );
   return ExitStatus.done;
 }
 
@@ -80,5 +84,7 @@ function grouped(count: number): string {
 }
 
 function times(count: number, ours: number | undefined): string {
-  return ours === undefined || ours === 0 ? '-' : `${(count / ours).toPrecision(3)}x`;
+  return ours === undefined || ours === 0
+    ? '-'
+    : `${(count / ours).toLocaleString('en-US', { maximumSignificantDigits: 3 })}x`;
 }

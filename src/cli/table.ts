@@ -74,8 +74,7 @@ export function formatTable(domains: readonly ListedDomain[], options: TableOpti
 /** Columns as wide as what is in them; names give way first, then whole columns. */
 function fitColumns(domains: readonly ListedDomain[], columns: number): readonly Column[] {
   let shown = COLUMNS.map((one) => ({ one, width: neededWidth(one, domains) }));
-  const overrun = (): number =>
-    shown.reduce((sum, { width }) => sum + width + 1, -1) - columns;
+  const overrun = (): number => shown.reduce((sum, { width }) => sum + width + 1, -1) - columns;
   const shrinkName = (): void => {
     shown = shown.map(({ one, width }) => ({
       one,

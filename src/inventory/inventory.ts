@@ -3,9 +3,11 @@ import type { Observable, Subscription } from 'rxjs';
 import { checkDomid, DOMID_FIRST_RESERVED, type Domain } from '../domain.ts';
 import type { Hypervisor, HypervisorVersion } from '../hypervisor/hypervisor.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
+import type { XenstoreReader } from '../xenstore/reader.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Census } from './census.ts';
 import type { Change } from './change.ts';
+import type { Durations } from './durations.ts';
 import { EventLists } from './event-lists.ts';
 import { Feed, type Token } from './feed.ts';
 import { namesNoVm } from './handle.ts';
@@ -49,6 +51,10 @@ export interface InventoryStats {
   /** Lists by what they were made for. */
   readonly lists: Readonly<Record<ListReason, number>>;
   readonly listsFailed: number;
+  /** Callers that were answered by a list that others had asked for as well. */
+  readonly listsShared: number;
+  /** Domains that the last list showed. */
+  readonly lastListLength: number;
   readonly lookups: Readonly<Record<LookupResult['status'], number>>;
   /** Look-ups that found, by the step that led there. */
   readonly sources: Readonly<Record<Source, number>>;
@@ -228,6 +234,21 @@ export class Inventory {
     return follow(this.#feed, snapshot, options);
   }
 
+  /** The token of the last change so far: who has it has missed nothing. */
+  get token(): Token {
+    return this.#feed.token;
+  }
+
+  /** xenstore, to read from; undefined while it is not connected. */
+  get xenstore(): XenstoreReader | undefined {
+    return this.#hints.xenstore;
+  }
+
+  /** How long hypercalls took, those that failed included. */
+  get durations(): { readonly single: Durations; readonly list: Durations } {
+    return { single: this.#looks.durations, list: this.#lists.durations };
+  }
+
   stats(): InventoryStats {
     const lists = this.#lists;
     return {
@@ -239,6 +260,8 @@ export class Inventory {
       entriesCopied: lists.entries,
       lists: { ...lists.byReason },
       listsFailed: lists.failed,
+      listsShared: lists.shared,
+      lastListLength: lists.lastLength,
       lookups: { ...this.#results },
       sources: { ...this.#sources },
       hints: this.#hints.asked,

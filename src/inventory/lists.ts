@@ -3,6 +3,7 @@ import type { Domain, Domid } from '../domain.ts';
 import type { DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { Census, ListSight } from './census.ts';
+import { Durations } from './durations.ts';
 import type { Feed } from './feed.ts';
 import type { Looks, LookSteps } from './looks.ts';
 
@@ -77,6 +78,9 @@ export class Lists {
   /** Entries that all lists together have copied. */
   entries = 0;
   failed = 0;
+  /** Waiters that a list answered beside its first. */
+  shared = 0;
+  readonly durations: Durations = new Durations();
   /** How many domains the last list showed, and how long it took, ms. */
   lastLength = 0;
   lastDurationMs = 0;
@@ -156,6 +160,8 @@ export class Lists {
     const result = await this.#ask(reasons, waiters);
     const durationMs = performance.now() - began;
     this.lastDurationMs = durationMs;
+    this.durations.record(durationMs);
+    this.shared += Math.max(0, waiters.size - 1);
     if (reason === 'miss') this.#nextMiss = performance.now() + durationMs * (1 / MISS_SHARE - 1);
     const changes = result.made ? result.outcome.changes : 0;
     onEnd({ reason, reasons, durationMs, failed: !result.made, changes });

@@ -3,6 +3,7 @@ import type { Domid } from '../domain.ts';
 import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
+import { Durations } from './durations.ts';
 
 /**
  * A single look takes microseconds. Two in a row that take so long were made to wait (up to 4.17.6 behind a domain's
@@ -23,6 +24,7 @@ export class Looks {
   #slow = 0;
   /** Single looks made. */
   count = 0;
+  readonly durations: Durations = new Durations();
 
   constructor(hypervisor: Hypervisor) {
     this.#hypervisor = hypervisor;
@@ -72,7 +74,9 @@ export class Looks {
   }
 
   #timed(began: number): void {
-    this.#slow = performance.now() - began > SLOW_MS ? this.#slow + 1 : 0;
+    const durationMs = performance.now() - began;
+    this.durations.record(durationMs);
+    this.#slow = durationMs > SLOW_MS ? this.#slow + 1 : 0;
   }
 
   #lookAsync<T>(domid: Domid, visit: (info: Dominfo | undefined) => T): Promise<T> {
