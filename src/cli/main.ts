@@ -46,7 +46,7 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
       return (await import('./watch.ts')).watch(io, options);
     case 'stats':
       return (await import('./stats.ts')).stats(io, options);
-    case 'storm':
+    default:
       return (await import('./storm.ts')).storm(io, options);
   }
 }

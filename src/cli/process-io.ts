@@ -23,7 +23,7 @@ export const processIo: Io = {
   input: () => process.stdin,
   inputIsTerminal: () => isatty(STDIN),
   outputIsTerminal: () => isatty(STDOUT),
-  columns: () => process.stdout.columns as number | undefined,
+  columns: () => (process.stdout.isTTY ? process.stdout.columns : undefined),
   environment: process.env,
   interrupted: () => {
     const controller = new AbortController();

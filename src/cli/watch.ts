@@ -53,8 +53,11 @@ function detailOf({ kind, domain, previous }: Change): string {
 
 /** Local time, to the millisecond. */
 function clockOf(time: Date): string {
-  const two = (number: number): string => String(number).padStart(2, '0');
   const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':');
   const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-');
   return `${date} ${clock}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, '0');
 }
