@@ -32,6 +32,13 @@ const DRAIN_MS = 500;
 const LOGGED_AT_ONCE = 10;
 const LOG_WINDOW_MS = 10_000;
 
+/** What is known of a connection; neither of the two until it has sent something. */
+interface Entry {
+  readonly connection?: Connection;
+  readonly http?: true;
+  heard: number;
+}
+
 /** A first byte that no JSON begins with, and every HTTP request does. */
 const isHttp = (byte: number | undefined): boolean =>
   byte !== undefined && byte >= 0x41 && byte <= 0x5a;
@@ -52,7 +59,7 @@ export class LineServer {
   readonly server: Server;
   readonly #options: LineServerOptions;
   readonly #bounds: Bounds;
-  readonly #sockets = new Map<Socket, { connection?: Connection; heard: number }>();
+  readonly #sockets = new Map<Socket, Entry>();
   readonly #timer: NodeJS.Timeout;
   #accepted = 0;
   #turnedAway = 0;
@@ -99,9 +106,9 @@ export class LineServer {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const closed = new Promise((resolve) => this.server.close(resolve));
-    for (const [socket, { connection }] of this.#sockets) {
-      if (connection === undefined) socket.end();
-      else connection.drain();
+    for (const [socket, { connection, http }] of this.#sockets) {
+      if (connection !== undefined) connection.drain();
+      else if (http === undefined) socket.destroy();
     }
     const timer = setTimeout(() => {
       for (const socket of this.#sockets.keys()) socket.destroy();
@@ -134,6 +141,7 @@ export class LineServer {
     const { dispatcher, subscribers, onHttp } = this.#options;
     if (onHttp !== undefined && isHttp(chunk[0])) {
       this.#http++;
+      this.#sockets.set(socket, { http: true, heard: performance.now() });
       socket.pause();
       socket.unshift(chunk);
       onHttp(socket);
