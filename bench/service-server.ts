@@ -58,7 +58,7 @@ async function ours(): Promise<void> {
   for (let n = 1; n <= Number(domains); n++) bootVm(host, xenstored, { uuid: uuidOf(n) });
   const inventory = await Inventory.open({
     hypervisor,
-    xenstore: () => WatchableXenstore.open({ paths: [xenstored.socketPath] }),
+    xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
   });
   await serve({ inventory, socketPath: path, simulated: true });
   process.on('message', (storm: Storm) => void runStorm(storm));
@@ -85,6 +85,9 @@ function ready(): void {
   globalThis.gc?.();
   process.send?.({ ready: true, rss: process.memoryUsage.rss() });
 }
+
+// Whoever measures is gone.
+process.on('disconnect', () => process.exit());
 
 if (kind === 'echo') echo();
 else if (kind === 'bare') bare();

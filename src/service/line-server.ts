@@ -36,7 +36,7 @@ const LOG_WINDOW_MS = 10_000;
 interface Entry {
   readonly connection?: Connection;
   readonly http?: true;
-  heard: number;
+  readonly since: number;
 }
 
 /** A first byte that no JSON begins with, and every HTTP request does. */
@@ -61,6 +61,7 @@ export class LineServer {
   readonly #bounds: Bounds;
   readonly #sockets = new Map<Socket, Entry>();
   readonly #timer: NodeJS.Timeout;
+  readonly #clock = { now: performance.now() };
   #accepted = 0;
   #turnedAway = 0;
   #ended = 0;
@@ -129,7 +130,7 @@ export class LineServer {
       );
       return;
     }
-    this.#sockets.set(socket, { heard: performance.now() });
+    this.#sockets.set(socket, { since: this.#clock.now });
     socket.once('close', () => this.#sockets.delete(socket));
     socket.once('data', (chunk: Buffer) => this.#begin(socket, chunk));
     socket.once('end', () => {
@@ -141,7 +142,7 @@ export class LineServer {
     const { dispatcher, subscribers, onHttp } = this.#options;
     if (onHttp !== undefined && isHttp(chunk[0])) {
       this.#http++;
-      this.#sockets.set(socket, { http: true, heard: performance.now() });
+      this.#sockets.set(socket, { http: true, since: this.#clock.now });
       socket.pause();
       socket.unshift(chunk);
       onHttp(socket);
@@ -155,12 +156,9 @@ export class LineServer {
         this.#ended++;
         this.#logAbout(socket, why);
       },
-      onData: () => {
-        entry.heard = performance.now();
-      },
+      clock: this.#clock,
     });
-    const entry = { connection, heard: performance.now() };
-    this.#sockets.set(socket, entry);
+    this.#sockets.set(socket, { connection, since: this.#clock.now });
     connection.read(chunk);
   }
 
@@ -168,7 +166,8 @@ export class LineServer {
   #makeRoom(): boolean {
     let longest: Socket | undefined;
     let heardFirst = performance.now() - this.#bounds.idleMs;
-    for (const [socket, { connection, heard }] of this.#sockets) {
+    for (const [socket, { connection, since }] of this.#sockets) {
+      const heard = connection?.heard ?? since;
       if (heard >= heardFirst || connection?.idle === false) continue;
       longest = socket;
       heardFirst = heard;
@@ -183,6 +182,7 @@ export class LineServer {
 
   #check(): void {
     const now = performance.now();
+    this.#clock.now = now;
     for (const { connection } of this.#sockets.values()) connection?.check(now, this.#bounds);
     this.#options.subscribers.check(now);
   }
