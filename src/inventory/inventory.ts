@@ -16,7 +16,7 @@ import { type ListReason, Lists, type ListSnapshot, type MadeList } from './list
 import { Looks } from './looks.ts';
 import { type LookupOptions, Lookups, unavailable } from './lookups.ts';
 import { followXenstore, type XenstoreSession } from './pipeline.ts';
-import type { GetResult, LookupResult, Source } from './results.ts';
+import type { Found, GetResult, LookupResult, Source } from './results.ts';
 import { type FeedBatch, follow, type SubscribeOptions } from './subscription.ts';
 import { Zombies } from './zombies.ts';
 
@@ -181,6 +181,16 @@ export class Inventory {
     return result instanceof Promise
       ? result.then((settled) => this.#count(settled))
       : this.#count(result);
+  }
+
+  /**
+   * {@link resolve} for a UUID as a caller spelt it, where one domain is known by just that spelling and one look
+   * confirms it; undefined in any other case, what is no UUID included.
+   */
+  resolveKnown(text: string): Found | undefined {
+    if (this.#closed !== undefined) return undefined;
+    const found = this.#lookups.hit(text);
+    return found === undefined ? undefined : this.#count(found);
   }
 
   /** An answer for each UUID, in order, of one list at most. As {@link lookup} otherwise. */

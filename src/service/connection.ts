@@ -1,7 +1,7 @@
 /** One client that speaks lines of JSON: what it asks, what it is owed, and what it may not. */
 import type { Socket } from 'node:net';
 import type { Dispatcher, Reply } from './dispatcher.ts';
-import { LineReader } from './line-reader.ts';
+import { decodeLine, LineReader } from './line-reader.ts';
 import type { Outcome, Session } from './methods.ts';
 import { Output } from './output.ts';
 import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from './protocol.ts';
@@ -20,7 +20,8 @@ export interface ConnectionOptions {
   readonly subscribers: Subscribers;
   /** This side is about to end the connection because of what the client did. */
   readonly onMisbehaviour: (why: string) => void;
-  readonly onData: () => void;
+  /** `performance.now()`, as of a while ago. */
+  readonly clock: { readonly now: number };
 }
 
 export class Connection implements Session {
@@ -37,7 +38,10 @@ export class Connection implements Session {
   #silence: NodeJS.Timeout | undefined;
   /** No more is read; what is owed is sent, then it ends. */
   #ending = false;
+  /** 0 while none has begun. */
   #lineBegan = 0;
+  /** When the peer last sent something. */
+  heard = 0;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
@@ -108,17 +112,16 @@ export class Connection implements Session {
   /** Takes in what the peer sent. */
   read(chunk: Buffer): void {
     if (this.#ending) return;
-    this.#options.onData();
-    if (this.#lines.begunBytes === 0) this.#lineBegan = performance.now();
-    this.#text = this.#text.slice(this.#at) + this.#lines.push(chunk);
+    this.heard = this.#options.clock.now;
+    const lines = this.#lines.push(chunk);
+    this.#text = this.#text === '' ? lines : this.#text.slice(this.#at) + lines;
     this.#at = 0;
     this.#run();
     if (this.#lines.tooLong && !this.#ending) {
       this.refuse(`a line has more than ${LINE_BYTES_MAX} bytes`);
       return;
     }
-    if (this.#lines.begunBytes > 0) this.#awaitSilence();
-    else clearTimeout(this.#silence);
+    this.#noteBegun();
     if (chunk.length >= FULL_CHUNK_BYTES && !this.#socket.isPaused()) {
       this.#socket.pause();
       setImmediate(() => this.#run());
@@ -156,15 +159,17 @@ export class Connection implements Session {
       const end = newline > start && text.charCodeAt(newline - 1) === CR ? newline - 1 : newline;
       if (end === start) continue;
       const hot = dispatcher.answerHot(text, start, end);
-      if (typeof hot === 'string') this.#output.sendAscii(hot);
-      else if (hot !== undefined) this.#pend(hot);
+      if (hot !== undefined) this.#output.sendAscii(hot);
       else this.#answer(text.slice(start, end));
     }
     return true;
   }
 
-  #answer(line: string): void {
-    if (line.trim() === '') return;
+  /** @param bytes of a line, a character each. */
+  #answer(bytes: string): void {
+    if (bytes.trim() === '') return;
+    // What is not UTF-8 is no JSON either.
+    const line = decodeLine(bytes) ?? '\0';
     const reply = this.#options.dispatcher.answer(line, this);
     if (reply instanceof Promise) this.#pend(reply);
     else if (reply !== undefined) this.#output.send(reply);
@@ -188,12 +193,16 @@ export class Connection implements Session {
     if (this.#subscriptions.size > 0) this.#options.subscribers.relieved();
   }
 
-  #awaitSilence(): void {
-    if (this.#silence !== undefined) {
-      this.#silence.refresh();
+  #noteBegun(): void {
+    if (this.#lines.begunBytes === 0) {
+      this.#lineBegan = 0;
+      clearTimeout(this.#silence);
+      this.#silence = undefined;
       return;
     }
-    this.#silence = setTimeout(() => this.#silent(), SILENCE_MS);
+    if (this.#lineBegan === 0) this.#lineBegan = performance.now();
+    if (this.#silence === undefined) this.#silence = setTimeout(() => this.#silent(), SILENCE_MS);
+    else this.#silence.refresh();
   }
 
   /** What was begun and is complete JSON has no newline to come. */
@@ -201,7 +210,7 @@ export class Connection implements Session {
     this.#silence = undefined;
     if (this.#ending || this.#lines.begunBytes === 0) return;
     const line = this.#lines.peek();
-    if (isMessage(line)) this.#answerLast(line);
+    if (isMessage(decodeLine(line))) this.#answerLast(line);
   }
 
   #halfClosed(): void {
@@ -239,8 +248,8 @@ export class Connection implements Session {
 }
 
 /** Numbers and bare words may go on: only what is closed by a bracket is complete. */
-function isMessage(text: string): boolean {
-  if (!/^\s*[[{]/.test(text)) return false;
+function isMessage(text: string | undefined): boolean {
+  if (text === undefined || !/^\s*[[{]/.test(text)) return false;
   try {
     JSON.parse(text);
     return true;

@@ -1,12 +1,11 @@
 /** From the text of a request, or of a batch of them, to the text of the answer. */
+import { DOMID_FIRST_RESERVED } from '../domain.ts';
 import type { Inventory } from '../inventory/inventory.ts';
-import type { LookupResult } from '../inventory/results.ts';
-import { parseUuid } from '../uuid.ts';
 import { XenError } from '../xen-error.ts';
 import { HotRequest } from './hot-request.ts';
 import type { Method, Methods, Outcome, Session } from './methods.ts';
 import { BATCH_MAX, RpcCode } from './protocol.ts';
-import { domidJson, Failure, failureReply, joined, lookupJson, resultReply } from './reply.ts';
+import { Failure, failureReply, foundDomidJson, foundJson, joined, resultReply } from './reply.ts';
 import type { Text } from './reply.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
 
@@ -31,6 +30,7 @@ export class Dispatcher {
   readonly #methods: Methods;
   readonly #onMistake: (error: unknown) => void;
   readonly #hot = new HotRequest();
+  readonly #domidTails: (string | undefined)[] = Array.from({ length: DOMID_FIRST_RESERVED });
   readonly #lookups: MethodCounts;
   readonly #domids: MethodCounts;
   readonly #none: MethodCounts;
@@ -45,31 +45,28 @@ export class Dispatcher {
   }
 
   /**
-   * The answer to a plain request for one domid or domain, where it can be had at once; undefined for whatever
-   * else stands from `start` to `end`.
-   * @returns a line with its newline.
+   * The answer to a plain request for one domid or domain that is known, which is nearly all there is to do;
+   * undefined for whatever else stands from `start` to `end`.
+   * @returns a line with its newline, in ASCII.
    */
-  answerHot(text: string, start: number, end: number): string | Promise<Reply> | undefined {
+  answerHot(text: string, start: number, end: number): string | undefined {
     const hot = this.#hot;
     if (!hot.read(text, start, end)) return undefined;
-    const { id, method } = hot;
-    let result: LookupResult | Promise<LookupResult>;
-    try {
-      result = this.#inventory.resolve(parseUuid(hot.uuid));
-    } catch {
-      // The long way has the words for it.
-      return undefined;
+    const found = this.#inventory.resolveKnown(hot.uuid);
+    if (found === undefined) return undefined;
+    if (hot.short) {
+      this.#domids.ok++;
+      return hot.head + this.#domidTail(found.domain.domid);
     }
-    const short = method === 'domid';
-    const counts = short ? this.#domids : this.#lookups;
-    if (result instanceof Promise) {
-      const outcome = result.then(short ? domidJson : lookupJson);
-      return this.#replyLater(id, outcome, counts);
-    }
-    const json = short ? domidJson(result) : lookupJson(result);
-    if (typeof json !== 'string') return `${this.#reply(id, json, counts) as string}\n`;
-    counts.ok++;
-    return `{"jsonrpc":"2.0","id":${id},"result":${json}}\n`;
+    this.#lookups.ok++;
+    return `${hot.head},"result":${foundJson(found)}}\n`;
+  }
+
+  /** Made once for each domid. */
+  #domidTail(domid: number): string {
+    const made = this.#domidTails[domid];
+    if (made !== undefined) return made;
+    return (this.#domidTails[domid] = `,"result":${foundDomidJson(domid)}}\n`);
   }
 
   /** The answer to one message: a request, a notification or a batch. */

@@ -5,68 +5,80 @@
 
 const ID_FIRST = '{"jsonrpc":"2.0","id":';
 const METHOD_FIRST = '{"jsonrpc":"2.0","method":"';
+const DOMID = 'domid","params":{"uuid":"';
+const LOOKUP = 'lookup","params":{"uuid":"';
 const METHOD = ',"method":"';
-const PARAMS = '","params":{"uuid":"';
+const AFTER_ID_DOMID: string = METHOD + DOMID;
+const AFTER_ID_LOOKUP: string = METHOD + LOOKUP;
 const ID_LAST = '"},"id":';
 const UUID_LENGTH = 36;
 /** So many digits are an integer that a number holds exactly. */
 const ID_DIGITS_MAX = 15;
 
+const QUOTE = 0x22;
+const BRACE = 0x7d;
+const SMALL_D = 0x64;
+const ZERO = 0x30;
+const NINE = 0x39;
+
 export class HotRequest {
-  method: 'lookup' | 'domid' = 'lookup';
-  /** The id as JSON: decimal digits. */
-  id = '';
+  /** `domid`, else `lookup`. */
+  short = false;
+  /** How the answer begins: up to the end of the id, as the request itself does where its id comes first. */
+  head = '';
   /** Yet to be checked. */
   uuid = '';
 
   /** @returns whether `text` from `start` to `end` is such a request, which the fields then hold. */
   read(text: string, start: number, end: number): boolean {
-    if (text.startsWith(ID_FIRST, start)) {
-      const idAt = start + ID_FIRST.length;
-      const idEnd = this.#digits(text, idAt);
-      if (idEnd === -1 || !text.startsWith(METHOD, idEnd)) return false;
-      const uuidAt = this.#method(text, idEnd + METHOD.length);
-      const uuidEnd = uuidAt + UUID_LENGTH;
-      if (uuidAt === -1 || uuidEnd + 3 !== end || !text.startsWith('"}}', uuidEnd)) return false;
-      this.id = text.slice(idAt, idEnd);
-      this.uuid = text.slice(uuidAt, uuidEnd);
-      return true;
-    }
-    if (!text.startsWith(METHOD_FIRST, start)) return false;
-    const uuidAt = this.#method(text, start + METHOD_FIRST.length);
-    const uuidEnd = uuidAt + UUID_LENGTH;
-    if (uuidAt === -1 || !text.startsWith(ID_LAST, uuidEnd)) return false;
-    const idAt = uuidEnd + ID_LAST.length;
-    const idEnd = this.#digits(text, idAt);
-    if (idEnd === -1 || idEnd + 1 !== end || text.charCodeAt(idEnd) !== 0x7d) return false;
-    this.id = text.slice(idAt, idEnd);
-    this.uuid = text.slice(uuidAt, uuidEnd);
+    return text.startsWith(ID_FIRST, start)
+      ? this.#readIdFirst(text, start, end)
+      : text.startsWith(METHOD_FIRST, start) && this.#readIdLast(text, start, end);
+  }
+
+  #readIdFirst(text: string, start: number, end: number): boolean {
+    const idEnd = endOfId(text, start + ID_FIRST.length);
+    if (idEnd === -1) return false;
+    this.short = text.charCodeAt(idEnd + METHOD.length) === SMALL_D;
+    const middle = this.short ? AFTER_ID_DOMID : AFTER_ID_LOOKUP;
+    const uuidEnd = idEnd + middle.length + UUID_LENGTH;
+    if (
+      uuidEnd + 3 !== end ||
+      text.charCodeAt(uuidEnd) !== QUOTE ||
+      text.charCodeAt(uuidEnd + 1) !== BRACE ||
+      text.charCodeAt(uuidEnd + 2) !== BRACE ||
+      !text.startsWith(middle, idEnd)
+    )
+      return false;
+    this.head = text.slice(start, idEnd);
+    this.uuid = text.slice(uuidEnd - UUID_LENGTH, uuidEnd);
     return true;
   }
 
-  /** @returns where the digits of an integer end; -1 where there is none, or not one that JSON allows. */
-  #digits(text: string, at: number): number {
-    let end = at;
-    for (;;) {
-      const code = text.charCodeAt(end);
-      if (!(code >= 0x30 && code <= 0x39)) break;
-      end++;
-    }
-    const digits = end - at;
-    if (digits === 0 || digits > ID_DIGITS_MAX) return -1;
-    return digits > 1 && text.charCodeAt(at) === 0x30 ? -1 : end;
+  #readIdLast(text: string, start: number, end: number): boolean {
+    const methodAt = start + METHOD_FIRST.length;
+    this.short = text.charCodeAt(methodAt) === SMALL_D;
+    const method = this.short ? DOMID : LOOKUP;
+    const uuidEnd = methodAt + method.length + UUID_LENGTH;
+    if (!text.startsWith(method, methodAt) || !text.startsWith(ID_LAST, uuidEnd)) return false;
+    const idAt = uuidEnd + ID_LAST.length;
+    const idEnd = endOfId(text, idAt);
+    if (idEnd === -1 || idEnd + 1 !== end || text.charCodeAt(idEnd) !== BRACE) return false;
+    this.head = ID_FIRST + text.slice(idAt, idEnd);
+    this.uuid = text.slice(uuidEnd - UUID_LENGTH, uuidEnd);
+    return true;
   }
+}
 
-  /** @returns where the UUID begins; -1 where it is another method. */
-  #method(text: string, at: number): number {
-    if (text.startsWith('lookup', at) && text.startsWith(PARAMS, at + 6)) {
-      this.method = 'lookup';
-      return at + 6 + PARAMS.length;
-    }
-    if (text.startsWith('domid', at) && text.startsWith(PARAMS, at + 5)) {
-      this.method = 'domid';
-      return at + 5 + PARAMS.length;
-    }
-    return -1;
+/** @returns where the digits of an integer end; -1 where there is none, or not one that JSON allows. */
+function endOfId(text: string, at: number): number {
+  let end = at;
+  for (;;) {
+    const code = text.charCodeAt(end);
+    if (!(code >= ZERO && code <= NINE)) break;
+    end++;
   }
+  const digits = end - at;
+  if (digits === 0 || digits > ID_DIGITS_MAX) return -1;
+  return digits > 1 && text.charCodeAt(at) === ZERO ? -1 : end;
 }

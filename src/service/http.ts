@@ -62,6 +62,8 @@ export class SocketHttp {
       else if (request.method === 'POST') await answerPost(dispatcher, request, response);
       else refuse(response, 405, 'POST a JSON-RPC request to /', { Allow: 'POST' });
     }, onMistake);
+    // A server that listens itself begins to watch over slow requests by this.
+    this.#server.emit('listening');
   }
 
   take(socket: Socket): void {

@@ -1,16 +1,19 @@
 /** From the bytes of a connection to the lines in them. */
-import { isAscii, isUtf8 } from 'node:buffer';
+import { isUtf8 } from 'node:buffer';
 import { LINE_BYTES_MAX } from './protocol.ts';
 
 const NEWLINE = 0x0a;
 const INITIAL_BYTES = 512;
 
-/** What stands for a line that is not UTF-8: no JSON either, so that it is answered as such. */
-const NOT_UTF8 = '\0';
+/** Room that is kept though no line needs it. */
+const KEPT_BYTES = 4096;
+const NOTHING: Buffer = Buffer.alloc(0);
+// oxlint-disable-next-line no-control-regex
+const NOT_ASCII = /[^\0-\x7f]/;
 
 export class LineReader {
   /** The beginning of a line whose end has not come. */
-  #begun = Buffer.alloc(0);
+  #begun = NOTHING;
   #length = 0;
   #tooLong = false;
 
@@ -24,37 +27,40 @@ export class LineReader {
     return this.#tooLong;
   }
 
-  /** Takes in `chunk`. @returns the lines that are complete by now, each with its newline. */
+  /**
+   * Takes in `chunk`.
+   * @returns the lines that are complete by now, each with its newline, and with a character for each byte.
+   */
   push(chunk: Buffer): string {
+    if (this.#length === 0 && chunk.at(-1) === NEWLINE) return chunk.toString('latin1');
     if (this.#tooLong) return '';
-    const last = chunk.lastIndexOf(NEWLINE);
-    if (last === -1) {
+    const end = chunk.lastIndexOf(NEWLINE) + 1;
+    if (end === 0) {
       this.#keep(chunk);
       return '';
     }
-    let lines = '';
-    let from = 0;
-    if (this.#length > 0) {
-      from = chunk.indexOf(NEWLINE) + 1;
-      this.#keep(chunk.subarray(0, from), 1);
-      if (this.#tooLong) return '';
-      lines = decode(this.#begun.subarray(0, this.#length));
-      this.#length = 0;
-    }
-    if (from <= last) lines += decode(chunk.subarray(from, last + 1));
-    if (last + 1 < chunk.length) this.#keep(chunk.subarray(last + 1));
-    else if (this.#begun.length > 4 * INITIAL_BYTES) this.#begun = Buffer.alloc(0);
+    const from = this.#length === 0 ? 0 : chunk.indexOf(NEWLINE) + 1;
+    if (from > 0) this.#keep(chunk.subarray(0, from), 1);
+    if (this.#tooLong) return '';
+    const lines = this.#take() + chunk.toString('latin1', from, end);
+    if (end < chunk.length) this.#keep(chunk.subarray(end));
     return lines;
   }
 
   /** The line that has begun, as far as it has come. */
   peek(): string {
-    return decode(this.#begun.subarray(0, this.#length));
+    return this.#begun.toString('latin1', 0, this.#length);
   }
 
   drop(): void {
-    this.#begun = Buffer.alloc(0);
     this.#length = 0;
+    if (this.#begun.length > KEPT_BYTES) this.#begun = NOTHING;
+  }
+
+  #take(): string {
+    const begun = this.peek();
+    this.drop();
+    return begun;
   }
 
   #keep(bytes: Buffer, newline = 0): void {
@@ -74,18 +80,12 @@ export class LineReader {
   }
 }
 
-/** Whole lines as text. */
-function decode(bytes: Buffer): string {
-  if (isAscii(bytes)) return bytes.toString('latin1');
-  if (isUtf8(bytes)) return bytes.toString('utf8');
-  let lines = '';
-  let from = 0;
-  while (from < bytes.length) {
-    const newline = bytes.indexOf(NEWLINE, from);
-    const to = newline === -1 ? bytes.length : newline + 1;
-    const line = bytes.subarray(from, to);
-    lines += isUtf8(line) ? line.toString('utf8') : newline === -1 ? NOT_UTF8 : `${NOT_UTF8}\n`;
-    from = to;
-  }
-  return lines;
+/**
+ * The text of a line; undefined where it is not UTF-8.
+ * @param line a character for each byte.
+ */
+export function decodeLine(line: string): string | undefined {
+  if (!NOT_ASCII.test(line)) return line;
+  const bytes = Buffer.from(line, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : undefined;
 }

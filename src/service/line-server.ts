@@ -32,6 +32,13 @@ const DRAIN_MS = 500;
 const LOGGED_AT_ONCE = 10;
 const LOG_WINDOW_MS = 10_000;
 
+/** What is known of a connection; neither of the two until it has sent something. */
+interface Entry {
+  readonly connection?: Connection;
+  readonly http?: true;
+  readonly since: number;
+}
+
 /** A first byte that no JSON begins with, and every HTTP request does. */
 const isHttp = (byte: number | undefined): boolean =>
   byte !== undefined && byte >= 0x41 && byte <= 0x5a;
@@ -52,8 +59,9 @@ export class LineServer {
   readonly server: Server;
   readonly #options: LineServerOptions;
   readonly #bounds: Bounds;
-  readonly #sockets = new Map<Socket, { connection?: Connection; heard: number }>();
+  readonly #sockets = new Map<Socket, Entry>();
   readonly #timer: NodeJS.Timeout;
+  readonly #clock = { now: performance.now() };
   #accepted = 0;
   #turnedAway = 0;
   #ended = 0;
@@ -99,9 +107,9 @@ export class LineServer {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const closed = new Promise((resolve) => this.server.close(resolve));
-    for (const [socket, { connection }] of this.#sockets) {
-      if (connection === undefined) socket.end();
-      else connection.drain();
+    for (const [socket, { connection, http }] of this.#sockets) {
+      if (connection !== undefined) connection.drain();
+      else if (http === undefined) socket.destroy();
     }
     const timer = setTimeout(() => {
       for (const socket of this.#sockets.keys()) socket.destroy();
@@ -122,7 +130,7 @@ export class LineServer {
       );
       return;
     }
-    this.#sockets.set(socket, { heard: performance.now() });
+    this.#sockets.set(socket, { since: this.#clock.now });
     socket.once('close', () => this.#sockets.delete(socket));
     socket.once('data', (chunk: Buffer) => this.#begin(socket, chunk));
     socket.once('end', () => {
@@ -134,6 +142,7 @@ export class LineServer {
     const { dispatcher, subscribers, onHttp } = this.#options;
     if (onHttp !== undefined && isHttp(chunk[0])) {
       this.#http++;
+      this.#sockets.set(socket, { http: true, since: this.#clock.now });
       socket.pause();
       socket.unshift(chunk);
       onHttp(socket);
@@ -147,12 +156,9 @@ export class LineServer {
         this.#ended++;
         this.#logAbout(socket, why);
       },
-      onData: () => {
-        entry.heard = performance.now();
-      },
+      clock: this.#clock,
     });
-    const entry = { connection, heard: performance.now() };
-    this.#sockets.set(socket, entry);
+    this.#sockets.set(socket, { connection, since: this.#clock.now });
     connection.read(chunk);
   }
 
@@ -160,7 +166,8 @@ export class LineServer {
   #makeRoom(): boolean {
     let longest: Socket | undefined;
     let heardFirst = performance.now() - this.#bounds.idleMs;
-    for (const [socket, { connection, heard }] of this.#sockets) {
+    for (const [socket, { connection, since }] of this.#sockets) {
+      const heard = connection?.heard ?? since;
       if (heard >= heardFirst || connection?.idle === false) continue;
       longest = socket;
       heardFirst = heard;
@@ -175,6 +182,7 @@ export class LineServer {
 
   #check(): void {
     const now = performance.now();
+    this.#clock.now = now;
     for (const { connection } of this.#sockets.values()) connection?.check(now, this.#bounds);
     this.#options.subscribers.check(now);
   }
