@@ -28,9 +28,9 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
       environment: io.environment,
     });
     await closeOnSignal(daemon);
+    io.endSoon();
     return ExitStatus.done;
   } finally {
-    io.endSoon();
     await simulation?.close();
   }
 }
