@@ -1,8 +1,10 @@
 /** `xen-domid serve`: the daemon, until it is told to end. */
+import { fstatSync } from 'node:fs';
 import { Inventory } from '../inventory/inventory.ts';
 import { serve as startDaemon } from '../service/daemon.ts';
 import { serviceSocketPath } from '../service/client-socket-path.ts';
 import { lineLog } from '../service/log.ts';
+import { isJournal } from '../service/service-manager.ts';
 import { closeOnSignal } from '../service/signals.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { type OptionValues, parseCount } from './arguments.ts';
@@ -12,6 +14,7 @@ import type { Simulation } from './simulation.ts';
 
 export type ServeCommand = Pick<OptionValues, 'socket' | 'group' | 'simulate' | 'metrics'>;
 
+const STDERR = 2;
 const MOST_SIMULATED_VMS = 30_000;
 
 export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> {
@@ -24,7 +27,7 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
       group,
       metrics,
       simulated: simulation !== undefined,
-      log: lineLog(io.err, isJournal(io.environment)),
+      log: lineLog(io.err, isJournal(io.environment, fstatSync(STDERR))),
       environment: io.environment,
     });
     await closeOnSignal(daemon);
@@ -56,9 +59,4 @@ async function simulated(text: string): Promise<Simulation> {
 
 function inventoryOf({ hypervisor, openXenstore }: Simulation): Promise<Inventory> {
   return Inventory.open({ hypervisor, xenstore: openXenstore });
-}
-
-/** Whether standard error goes to systemd's journal, which then says so (`systemd.exec`). */
-function isJournal(environment: NodeJS.ProcessEnv): boolean {
-  return (environment['JOURNAL_STREAM'] ?? '') !== '';
 }
