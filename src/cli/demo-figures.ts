@@ -41,7 +41,6 @@ export class DemoFigures {
 
   begin(): void {
     void this.#follow();
-    for (let agent = 0; agent < AGENTS; agent++) void this.#ask();
   }
 
   end(): void {
@@ -76,6 +75,7 @@ export class DemoFigures {
       if (batch.kind !== 'changes') {
         this.#uuids.clear();
         for (const { domid, uuid } of batch.domains) if (domid > 0) this.#uuids.set(domid, uuid);
+        if (batch.kind === 'snapshot') this.#beginAsking();
         continue;
       }
       for (const { kind, domid, uuid } of batch.changes) {
@@ -84,6 +84,10 @@ export class DemoFigures {
       }
       this.#changes = [...this.#changes, ...batch.changes].slice(-KEPT_CHANGES);
     }
+  }
+
+  #beginAsking(): void {
+    for (let agent = 0; agent < AGENTS; agent++) void this.#ask();
   }
 
   async #ask(): Promise<void> {

@@ -94,6 +94,8 @@ describe('lookup', () => {
       expect(await world.run('lookup', LONELY.slice(0, 8).toUpperCase())).toBe(0);
       expect(world.output.out).toBe('3\n');
       expect(await world.run('lookup', LONELY.slice(0, 20))).toBe(0);
+      world.inputRedirected = true;
+      expect(await world.run('lookup', LONELY.slice(0, 20))).toBe(2);
     });
 
     it.each([

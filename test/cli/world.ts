@@ -23,7 +23,9 @@ export class World {
   readonly output: { out: string; err: string } = { out: '', err: '' };
   /** Chunks of standard input. */
   input: string[] = [];
+  /** Standard output is a terminal; and standard input, where that is not. */
   terminal = false;
+  inputRedirected = false;
   columns: number | undefined;
   environment: NodeJS.ProcessEnv = {};
   readonly interrupt: AbortController = new AbortController();
@@ -82,7 +84,7 @@ export class World {
       openXenstore: () => Promise.reject(new Error('the service is to be asked')),
       connect: async (options) => new InventoryClient(options),
       input: () => Readable.from(this.input),
-      inputIsTerminal: () => this.terminal,
+      inputIsTerminal: () => this.terminal && !this.inputRedirected,
       outputIsTerminal: () => this.terminal,
       columns: () => this.columns,
       environment: this.environment,
