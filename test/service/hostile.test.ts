@@ -80,7 +80,8 @@ describe('a hostile client', () => {
     await begin();
     const client = await Client.connect(room.path);
     client.send(`${bomb}\n`);
-    expect((await client.next()).error.code).toBeLessThan(-32000);
+    const [reply] = [await client.next()].flat() as Message[];
+    expect(reply.error.code).toBeLessThan(-32000);
     client.send(VALID);
     expect((await client.next()).result.domid).toBe(1);
     client.close();
@@ -122,7 +123,7 @@ describe('a hostile client', () => {
       written += chunk.length;
     }
     await sleep(600);
-    expect(written).toBeGreaterThan(100e6);
+    expect(written).toBeGreaterThanOrEqual(100e6);
     // What the service and the kernel hold, against what was sent.
     expect(taken).toBeLessThan(5e6);
     const { lookups } = room.inventory.stats();
@@ -181,7 +182,8 @@ describe('a hostile client', () => {
       const socket = await rawConnection();
       socket.write(request(n, 'list') + request(n, 'lookup', { uuid: uuidOf(77) }));
       if (n % 3 === 0) socket.end();
-      else if (n % 3 === 1) socket.resetAndDestroy();
+      // With answers unread, which the service sees as a reset.
+      else if (n % 3 === 1) setTimeout(() => socket.destroy(), 5);
       else socket.destroy();
     }
     await sleep(300);
@@ -191,7 +193,7 @@ describe('a hostile client', () => {
   });
 
   it.each([
-    ['absurd headers', `GET /healthz HTTP/1.1\r\nHost: x\r\n${'a: b\r\n'.repeat(5000)}\r\n`],
+    ['absurd headers', `GET /healthz HTTP/1.1\r\nHost: x\r\n${'a: b\r\n'.repeat(20_000)}\r\n`],
     ['one absurd header', `GET /healthz HTTP/1.1\r\nHost: ${'x'.repeat(100_000)}\r\n\r\n`],
     ['no HTTP after all', 'GARBAGE\r\n\r\n'],
     [
@@ -251,7 +253,7 @@ describe('a slow reader of a long list', () => {
         answers = Buffer.concat(chunks).toString().trimEnd().split('\n');
       }
     }
-    const [list, version] = answers.map((line: string) => JSON.parse(line) as Message);
+    const [version, list] = answers.map((line: string) => JSON.parse(line) as Message);
     expect(list.result.domains).toHaveLength(32_752);
     expect(version.id).toBe(2);
     expect(length).toBeGreaterThan(8e6);
