@@ -36,6 +36,28 @@ export const ErrorCode = {
   TOO_LARGE: 'ERR_TOO_LARGE',
   /** A transaction met a conflict on each of its tries. */
   TRANSACTION_CONFLICT: 'ERR_TRANSACTION_CONFLICT',
+  /** Nothing answers on the service's socket, or it may not be opened. */
+  SERVICE_UNREACHABLE: 'ERR_SERVICE_UNREACHABLE',
+  /** The connection to the service ended while the call was pending. */
+  SERVICE_DISCONNECTED: 'ERR_SERVICE_DISCONNECTED',
+  /** What came from the service's socket is not its protocol; the connection was given up. */
+  SERVICE_PROTOCOL: 'ERR_SERVICE_PROTOCOL',
+  /** The service did not answer in time. */
+  SERVICE_TIMEOUT: 'ERR_SERVICE_TIMEOUT',
+  /** The service refused the call; the message has its reason. */
+  SERVICE_REFUSED: 'ERR_SERVICE_REFUSED',
+  /** The service answers for a simulated host, and the client was not told to believe it. */
+  SERVICE_SIMULATED: 'ERR_SERVICE_SIMULATED',
+  /** More is asked at once than the service takes. */
+  SERVICE_OVERLOADED: 'ERR_SERVICE_OVERLOADED',
+  /** The service could not ask the hypervisor; `cause` has its word for why. */
+  UNAVAILABLE: 'ERR_UNAVAILABLE',
+  /** A daemon listens on this socket already. */
+  SOCKET_IN_USE: 'ERR_SOCKET_IN_USE',
+  /** What stands where the socket should be is not ours to replace, or no socket can be there. */
+  SOCKET_REFUSED: 'ERR_SOCKET_REFUSED',
+  /** Metrics cannot be served where they should be. */
+  METRICS_ADDRESS: 'ERR_METRICS_ADDRESS',
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];

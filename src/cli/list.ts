@@ -1,28 +1,52 @@
 /** `xen-domid list`: all domains, as `xl list -v` prints them. */
 import type { Domain } from '../domain.ts';
+import type { ListedDomain } from '../service/client-results.ts';
+import { isColourWanted } from './colour.ts';
+import { connect, type ConnectOptions, orDirect } from './connect.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import { printableJson } from './printable.ts';
+import { comparison } from './sort.ts';
 import { formatTable } from './table.ts';
 
 const NAMES_WAIT_MS = 10_000;
 
-export async function list(io: Io, options: { readonly json: boolean }): Promise<ExitStatus> {
+export interface ListCommand extends ConnectOptions {
+  readonly json: boolean;
+  readonly direct: boolean;
+  readonly sort?: string;
+}
+
+export async function list(io: Io, options: ListCommand): Promise<ExitStatus> {
+  const order = comparison(options.sort ?? 'domid');
+  const listed = options.direct ? await listDirectly(io) : await listByService(io, options);
+  const domains = listed.toSorted(order);
+  if (options.json) io.out(`${printableJson({ domains })}\n`);
+  else io.out(formatTable(domains, { columns: io.columns(), colour: isColourWanted(io) }));
+  return ExitStatus.done;
+}
+
+async function listByService(io: Io, options: ListCommand): Promise<readonly ListedDomain[]> {
+  const client = await connect(io, options);
+  try {
+    return (await client.list({ names: true })).domains;
+  } catch (error) {
+    throw orDirect(error);
+  } finally {
+    await client.close();
+  }
+}
+
+async function listDirectly(io: Io): Promise<readonly ListedDomain[]> {
   const hypervisor = await io.openHypervisor();
   const domains = await hypervisor
     .listDomains((infos) => Array.from(infos, (info) => info.toDomain()))
     .finally(() => hypervisor.close());
   const names = await readNames(io, domains);
-  if (options.json) {
-    const named = domains.map((domain) => {
-      const name = names.get(domain.domid);
-      return name === undefined ? domain : { ...domain, name };
-    });
-    io.out(`${printableJson({ domains: named })}\n`);
-  } else {
-    io.out(formatTable(domains, names));
-  }
-  return ExitStatus.done;
+  return domains.map((domain) => {
+    const name = names.get(domain.domid);
+    return name === undefined ? domain : { ...domain, name };
+  });
 }
 
 /**

@@ -1,36 +1,14 @@
 /** The command line: reads the arguments, runs one command, turns what went wrong into words and a status. */
-import { createRequire } from 'node:module';
-import { parseArgs } from 'node:util';
 import { ErrorCode, XenError } from '../xen-error.ts';
+import { type Arguments, parseArguments, UsageError } from './arguments.ts';
 import { ExitStatus } from './exit-status.ts';
-import { HELP } from './help.ts';
 import type { Io } from './io.ts';
-
-class UsageError extends Error {}
-
-const OPTIONS = {
-  direct: { type: 'boolean', default: false },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false, short: 'h' },
-  version: { type: 'boolean', default: false },
-} as const;
-
-type Arguments = ReturnType<typeof parse>;
-
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    // Node's own message goes on about how to pass such a text as a positional argument.
-    throw new UsageError((error as Error).message.split('. ')[0]);
-  }
-}
 
 export async function main(argv: readonly string[], io: Io): Promise<ExitStatus> {
   let json = argv.includes('--json');
   try {
-    const args = parse(argv);
-    json = args.values.json;
+    const args = parseArguments(argv);
+    ({ json } = args.options);
     return await run(args, io);
   } catch (error) {
     const usage = error instanceof UsageError || isInvalidInput(error);
@@ -41,26 +19,36 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitStatus>
   }
 }
 
-async function run({ values, positionals }: Arguments, io: Io): Promise<ExitStatus> {
-  const [command = '', ...rest] = positionals;
-  if (values.version) {
-    io.out(`${packageVersion()}\n`);
+/** Each command is loaded only where it is asked for: one question shall be answered while Node still starts. */
+async function run({ command, operands, options }: Arguments, io: Io): Promise<ExitStatus> {
+  if (options.version) {
+    io.out(`${(await import('./package-version.ts')).packageVersion()}\n`);
     return ExitStatus.done;
   }
-  if (command !== '' && command !== 'lookup' && command !== 'list') {
-    throw new UsageError(`there is no command ${JSON.stringify(command)}`);
-  }
-  if (values.help) {
-    io.out(HELP[command]);
+  if (options.help) {
+    io.out((await import('./help.ts')).HELP[command]);
     return ExitStatus.done;
   }
-  if (command === '') throw new UsageError('a command is wanted: lookup or list');
-  if (command === 'lookup' && rest.length === 0) throw new UsageError('lookup wants a UUID');
-  if (command === 'list' && rest.length > 0) throw new UsageError('list takes no argument');
-  if (!values.direct)
-    throw new UsageError(`${command} needs --direct: there is no daemon to ask yet`);
-  if (command === 'lookup') return (await import('./lookup.ts')).lookup(io, rest, values);
-  return (await import('./list.ts')).list(io, values);
+  if (command === '') {
+    throw new UsageError('a command is wanted: serve, lookup, list, watch, stats or storm');
+  }
+  if (command === 'lookup') {
+    if (operands.length === 0) throw new UsageError('lookup wants a UUID, or - to read them');
+    return (await import('./lookup.ts')).lookup(io, operands, options);
+  }
+  if (operands.length > 0) throw new UsageError(`${command} takes no argument`);
+  switch (command) {
+    case 'list':
+      return (await import('./list.ts')).list(io, options);
+    case 'serve':
+      return (await import('./serve.ts')).serve(io, options);
+    case 'watch':
+      return (await import('./watch.ts')).watch(io, options);
+    case 'stats':
+      return (await import('./stats.ts')).stats(io, options);
+    default:
+      return (await import('./storm.ts')).storm(io, options);
+  }
 }
 
 function isInvalidInput(error: unknown): boolean {
@@ -76,9 +64,4 @@ function asJson(error: unknown): string {
   const { message } = error as Error;
   const code = error instanceof XenError ? error.code : undefined;
   return `${JSON.stringify({ error: { ...(code !== undefined && { code }), message } })}\n`;
-}
-
-function packageVersion(): string {
-  const manifest = createRequire(import.meta.url)('xen-domid/package.json') as { version: string };
-  return manifest.version;
 }

@@ -1,9 +1,17 @@
 /** The world as a process sees it. What is slow to load is loaded by who asks for it. */
+import { isatty } from 'node:tty';
 import type { Io } from './io.ts';
 
-// A reader that has seen enough, as `head`, is no error.
+const STDIN = 0;
+const STDOUT = 1;
+/** For what is written and what is removed at the end. */
+const END_MS = 100;
+
+// A reader that has seen enough, as `head`, is no error, and nothing more is to be done for it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
+  // oxlint-disable-next-line unicorn/no-process-exit -- this is the process
+  process.exit();
 });
 
 export const processIo: Io = {
@@ -11,4 +19,18 @@ export const processIo: Io = {
   err: (text) => process.stderr.write(text),
   openHypervisor: async () => (await import('../hypervisor/open.ts')).openHypervisor(),
   openXenstore: async () => (await import('../xenstore/xenstore.ts')).Xenstore.open(),
+  connect: async (options) => new (await import('../service/client.ts')).InventoryClient(options),
+  input: () => process.stdin,
+  inputIsTerminal: () => isatty(STDIN),
+  outputIsTerminal: () => isatty(STDOUT),
+  columns: () => (process.stdout.isTTY ? process.stdout.columns : undefined),
+  environment: process.env,
+  interrupted: () => {
+    const controller = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => controller.abort());
+    }
+    return controller.signal;
+  },
+  endSoon: () => void setTimeout(() => process.exit(), END_MS).unref(),
 };

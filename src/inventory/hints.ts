@@ -23,6 +23,10 @@ export class Hints {
     this.#looks = looks;
   }
 
+  get xenstore(): XenstoreReader | undefined {
+    return this.#xenstore;
+  }
+
   /** The connection of the moment; undefined while there is none. */
   set xenstore(xenstore: XenstoreReader | undefined) {
     this.#xenstore = xenstore;

@@ -3,9 +3,11 @@ import type { Observable, Subscription } from 'rxjs';
 import { checkDomid, DOMID_FIRST_RESERVED, type Domain } from '../domain.ts';
 import type { Hypervisor, HypervisorVersion } from '../hypervisor/hypervisor.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
+import type { XenstoreReader } from '../xenstore/reader.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Census } from './census.ts';
 import type { Change } from './change.ts';
+import type { Durations } from './durations.ts';
 import { EventLists } from './event-lists.ts';
 import { Feed, type Token } from './feed.ts';
 import { namesNoVm } from './handle.ts';
@@ -15,7 +17,7 @@ import { Looks } from './looks.ts';
 import { type LookupOptions, Lookups, unavailable } from './lookups.ts';
 import { Moments } from './moments.ts';
 import { followXenstore, type XenstoreSession } from './pipeline.ts';
-import type { GetResult, LookupResult, Source } from './results.ts';
+import type { Found, GetResult, LookupResult, Source } from './results.ts';
 import { type FeedBatch, follow, type SubscribeOptions } from './subscription.ts';
 import { Zombies } from './zombies.ts';
 
@@ -50,6 +52,10 @@ export interface InventoryStats {
   /** Lists by what they were made for. */
   readonly lists: Readonly<Record<ListReason, number>>;
   readonly listsFailed: number;
+  /** Callers that were answered by a list that others had asked for as well. */
+  readonly listsShared: number;
+  /** Domains that the last list showed. */
+  readonly lastListLength: number;
   readonly lookups: Readonly<Record<LookupResult['status'], number>>;
   /** Look-ups that found, by the step that led there. */
   readonly sources: Readonly<Record<Source, number>>;
@@ -180,6 +186,16 @@ export class Inventory {
       : this.#count(result);
   }
 
+  /**
+   * {@link resolve} for a UUID as a caller spelt it, where one domain is known by just that spelling and one look
+   * confirms it; undefined in any other case, what is no UUID included.
+   */
+  resolveKnown(text: string): Found | undefined {
+    if (this.#closed !== undefined) return undefined;
+    const found = this.#lookups.hit(text);
+    return found === undefined ? undefined : this.#count(found);
+  }
+
   /** An answer for each UUID, in order, of one list at most. As {@link lookup} otherwise. */
   async lookupMany(uuids: readonly string[], options?: LookupOptions): Promise<LookupResult[]> {
     const parsed = uuids.map(parseUuid);
@@ -231,6 +247,21 @@ export class Inventory {
     return follow(this.#feed, snapshot, options);
   }
 
+  /** The token of the last change so far: who has it has missed nothing. */
+  get token(): Token {
+    return this.#feed.token;
+  }
+
+  /** xenstore, to read from; undefined while it is not connected. */
+  get xenstore(): XenstoreReader | undefined {
+    return this.#hints.xenstore;
+  }
+
+  /** How long hypercalls took, those that failed included. */
+  get durations(): { readonly single: Durations; readonly list: Durations } {
+    return { single: this.#looks.durations, list: this.#lists.durations };
+  }
+
   stats(): InventoryStats {
     const lists = this.#lists;
     return {
@@ -242,6 +273,8 @@ export class Inventory {
       entriesCopied: lists.entries,
       lists: { ...lists.byReason },
       listsFailed: lists.failed,
+      listsShared: lists.shared,
+      lastListLength: lists.lastLength,
       lookups: { ...this.#results },
       sources: { ...this.#sources },
       hints: this.#hints.asked,

@@ -3,6 +3,7 @@ import type { Domain, Domid } from '../domain.ts';
 import type { DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { Census, ListSight } from './census.ts';
+import { Durations } from './durations.ts';
 import type { Feed } from './feed.ts';
 import type { Looks, LookSteps } from './looks.ts';
 
@@ -83,6 +84,9 @@ export class Lists {
   /** Entries that all lists together have copied. */
   entries = 0;
   failed = 0;
+  /** Waiters that a list answered beside its first. */
+  shared = 0;
+  readonly durations: Durations = new Durations();
   /** How many domains the last list showed. */
   lastLength = 0;
   readonly #durationsMs: number[] = [];
@@ -167,6 +171,7 @@ export class Lists {
     onBegin();
     census.beginList();
     const result = await this.#ask(reasons, waiters);
+    this.shared += Math.max(0, waiters.size - 1);
     if (reason === 'miss') this.#spaceMisses();
     const changes = result.made ? result.outcome.changes : 0;
     onEnd({ reason, reasons, failed: !result.made, changes });
@@ -213,6 +218,7 @@ export class Lists {
   }
 
   #tookMs(durationMs: number): void {
+    this.durations.record(durationMs);
     this.#durationsMs.push(durationMs);
     if (this.#durationsMs.length > COST_OF_LISTS) this.#durationsMs.shift();
   }

@@ -3,6 +3,7 @@ import type { Domid } from '../domain.ts';
 import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
+import { Durations } from './durations.ts';
 import type { Moments } from './moments.ts';
 
 /**
@@ -34,6 +35,7 @@ export class Looks {
   #asyncEnded = 0;
   /** Single looks made. */
   count = 0;
+  readonly durations: Durations = new Durations();
 
   constructor(hypervisor: Hypervisor, moments: Moments) {
     this.#hypervisor = hypervisor;
@@ -88,7 +90,9 @@ export class Looks {
     return this.#lookAsync(domid, (info) => {
       // They take turns, and its turn is no part of how long the hypervisor made it wait.
       const now = performance.now();
-      if (now - Math.max(asked, this.#asyncEnded) <= SLOW_MS) this.#endStall();
+      const durationMs = now - Math.max(asked, this.#asyncEnded);
+      this.durations.record(durationMs);
+      if (durationMs <= SLOW_MS) this.#endStall();
       this.#asyncEnded = now;
       this.#moments.lookBegan = moment;
       return steps.next(info);
@@ -97,6 +101,7 @@ export class Looks {
 
   #timed(began: number): void {
     const now = performance.now();
+    this.durations.record(now - began);
     if (now - began <= SLOW_MS) {
       this.#endStall();
       return;

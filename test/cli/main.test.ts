@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { constants } from 'node:os';
+import { Readable } from 'node:stream';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { main } from '../../src/cli/main.ts';
 import type { Io } from '../../src/cli/io.ts';
@@ -26,6 +27,7 @@ let names: Record<string, string>;
 let output: { out: string; err: string };
 let xen: FakeXencall;
 let io: Io;
+let input: string[];
 
 beforeEach(() => {
   domains = [
@@ -37,6 +39,7 @@ beforeEach(() => {
     { domid: 11, uuid: DYING, flags: ALIVE | DominfFlag.DYING },
   ];
   names = { '/local/domain/0/name': 'Domain-0', '/local/domain/1/name': 'one' };
+  input = [];
   output = { out: '', err: '' };
   xen = fakeXen(RELEASES['4.17'], () => domains);
   io = {
@@ -47,6 +50,14 @@ beforeEach(() => {
       read: async (path) => names[path],
       close: async () => undefined,
     }),
+    connect: () => Promise.reject(new Error('--direct asks no service')),
+    input: () => Readable.from(input),
+    inputIsTerminal: () => false,
+    outputIsTerminal: () => false,
+    columns: () => undefined,
+    environment: {},
+    interrupted: () => new AbortController().signal,
+    endSoon: () => undefined,
   };
 });
 
@@ -274,7 +285,9 @@ describe('usage', () => {
     [['frobnicate'], 'no command "frobnicate"'],
     [[], 'a command is wanted'],
     [['list', '--frobnicate'], "Unknown option '--frobnicate'"],
-    [['list'], 'needs --direct'],
+    [['list', '--vms', '3'], 'list has no option --vms'],
+    [['list', '--direct', '--sort', 'size'], '--sort takes domid, name'],
+    [['storm', '--vms', '0'], '--vms wants a whole number'],
   ])('%j exits 2 and says what is wrong', async (argv, message) => {
     expect(await run(...argv)).toBe(2);
     expect(output.err).toContain(message);

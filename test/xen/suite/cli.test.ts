@@ -22,7 +22,7 @@ import {
   type Made,
 } from '../dom0.ts';
 
-const BIN = join(import.meta.dirname, '../../../src/cli/bin.js');
+const BIN = join(import.meta.dirname, '../../../src/cli/bin.cjs');
 const TWICE = 'c0ffee00-1234-4567-89ab-cdef01234567';
 const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
 const NOBODY = 65_534;

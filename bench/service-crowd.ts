@@ -1,0 +1,13 @@
+/** Many subscribers that read whatever they get, in a process of their own. */
+import { createConnection } from 'node:net';
+
+const [path = '', count = '0'] = process.argv.slice(2);
+let subscribed = 0;
+for (let n = 0; n < Number(count); n++) {
+  const socket = createConnection(path);
+  socket.write('{"jsonrpc":"2.0","id":1,"method":"subscribe"}\n');
+  socket.once('data', () => {
+    if (++subscribed === Number(count)) process.send?.('subscribed');
+  });
+  socket.resume();
+}

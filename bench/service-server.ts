@@ -1,0 +1,94 @@
+/** One of the servers that are compared: `echo`, `bare` or `ours`, at a path. */
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Inventory } from '../src/inventory/inventory.ts';
+import { serve } from '../src/service/daemon.ts';
+import {
+  bootVm,
+  destroyVm,
+  SimulatedHost,
+  SimulatedHypervisor,
+  SimulatedXenstored,
+} from '../src/simulator/index.ts';
+import { WatchableXenstore } from '../src/xenstore/watches.ts';
+import { uuidOf } from './service-uuids.ts';
+
+const [kind = '', path = '', domains = '1000'] = process.argv.slice(2);
+
+export interface Storm {
+  readonly boots: number;
+  /** Boots in one turn, and how long it is to the next. */
+  readonly perTurn: number;
+  readonly turnMs: number;
+  /** VMs that live at once; the oldest is destroyed where there are more. */
+  readonly alive: number;
+}
+
+/** What comes is sent back. */
+function echo(): void {
+  createServer((socket) => {
+    socket.on('data', (chunk) => socket.write(chunk));
+    socket.on('error', () => socket.destroy());
+  }).listen(path, ready);
+}
+
+/** JSON-RPC with nothing behind it: parsed by JSON.parse, answered by hand, joined into one write a chunk. */
+function bare(): void {
+  createServer((socket) => {
+    let rest = '';
+    socket.setEncoding('utf8');
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      let replies = '';
+      for (const line of lines) {
+        const { id } = JSON.parse(line) as { id: number };
+        replies += `{"jsonrpc":"2.0","id":${id},"result":{"status":"found","domid":1}}\n`;
+      }
+      if (replies !== '') socket.write(replies);
+    });
+  }).listen(path, ready);
+}
+
+async function ours(): Promise<void> {
+  const host = new SimulatedHost({ history: false });
+  const xenstored = await SimulatedXenstored.start(host);
+  const hypervisor = new SimulatedHypervisor(host);
+  for (let n = 1; n <= Number(domains); n++) bootVm(host, xenstored, { uuid: uuidOf(n) });
+  const inventory = await Inventory.open({
+    hypervisor,
+    xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
+  });
+  await serve({ inventory, socketPath: path, simulated: true });
+  process.on('message', (storm: Storm) => void runStorm(storm));
+
+  let next = 1_000_000;
+  async function runStorm({ boots, perTurn, turnMs, alive }: Storm): Promise<void> {
+    const domids: number[] = [];
+    for (let booted = 0; booted < boots; booted += perTurn) {
+      for (let n = 0; n < perTurn; n++) {
+        domids.push(bootVm(host, xenstored, { uuid: uuidOf(next++) }));
+        if (domids.length > alive) destroyVm(host, xenstored, domids.shift() ?? 0);
+      }
+      // oxlint-disable-next-line no-await-in-loop -- a storm takes its time
+      await sleep(turnMs);
+    }
+    for (const domid of domids) destroyVm(host, xenstored, domid);
+    globalThis.gc?.();
+    process.send?.({ rss: process.memoryUsage.rss(), changes: inventory.stats().changes });
+  }
+  ready();
+}
+
+function ready(): void {
+  globalThis.gc?.();
+  process.send?.({ ready: true, rss: process.memoryUsage.rss() });
+}
+
+// Whoever measures is gone.
+process.on('disconnect', () => process.exit());
+
+if (kind === 'echo') echo();
+else if (kind === 'bare') bare();
+else await ours();

@@ -1,0 +1,72 @@
+/** `npm start`: a service on a simulated host, asked by this process, and what it does on one screen. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Counters, InventoryClient } from '../service/client.ts';
+import { Screen } from './demo-screen.ts';
+import { DemoFigures } from './demo-figures.ts';
+
+const VMS = 50;
+const REFRESH_MS = 500;
+/** In a pipe it ends by itself. */
+const LINES_IN_PIPE = 12;
+
+async function demo(): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'xen-domid-'));
+  const socket = join(directory, 'socket');
+  const daemon = spawn(
+    process.execPath,
+    [join(import.meta.dirname, 'bin.cjs'), 'serve', '--simulate', String(VMS), '--socket', socket],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  const client = new InventoryClient({ socket, acceptSimulated: true });
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => controller.abort());
+  }
+  daemon.once('exit', () => controller.abort());
+  try {
+    await show(client, socket, controller.signal);
+  } catch (error) {
+    if (!controller.signal.aborted) throw error;
+  } finally {
+    await client.close();
+    await end(daemon);
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function show(client: InventoryClient, socket: string, signal: AbortSignal): Promise<void> {
+  const figures = new DemoFigures(client, signal);
+  const screen = new Screen(process.stdout, socket);
+  figures.begin();
+  try {
+    for (let line = 1; !signal.aborted; line++) {
+      if (!screen.isTerminal && line > LINES_IN_PIPE) return;
+      // oxlint-disable no-await-in-loop -- one screen after the other
+      const stats: Counters = await client.stats();
+      screen.draw(figures.take(stats));
+      await sleep(REFRESH_MS, undefined, { signal });
+      // oxlint-enable no-await-in-loop
+    }
+  } finally {
+    figures.end();
+    screen.leave();
+  }
+}
+
+async function end(daemon: ChildProcess): Promise<void> {
+  if (daemon.exitCode !== null || daemon.signalCode !== null) return;
+  daemon.kill();
+  await once(daemon, 'exit');
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.kill(process.pid, 'SIGTERM');
+});
+
+await demo();

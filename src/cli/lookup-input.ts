@@ -1,0 +1,74 @@
+/** UUIDs from standard input, a line each, asked for as they come. */
+import type { Readable } from 'node:stream';
+import { parseUuid, type Uuid } from '../uuid.ts';
+import { ExitStatus } from './exit-status.ts';
+import type { Io } from './io.ts';
+import type { Asker } from './lookup.ts';
+
+/** A line that is no UUID has none. */
+export interface InputLine {
+  readonly number: number;
+  readonly text: string;
+  readonly uuid?: Uuid;
+}
+
+/** No line that is a UUID is nearly as long; what follows up to its end is not kept. */
+const MOST_LINE = 1024;
+
+/** The lines that are not empty. */
+export async function* readUuids(input: Readable): AsyncGenerator<InputLine> {
+  let begun = '';
+  let number = 0;
+  input.setEncoding('utf8');
+  for await (const chunk of input as AsyncIterable<string>) {
+    const lines = chunk.split('\n');
+    lines[0] = begun + (lines[0] ?? '');
+    begun = (lines.pop() ?? '').slice(0, MOST_LINE);
+    for (const line of lines) {
+      number++;
+      if (line.trim() !== '') yield inputLine(number, line.trim());
+    }
+  }
+  if (begun.trim() !== '') yield inputLine(number + 1, begun.trim());
+}
+
+/** A line that is no UUID is told of, and the others are asked for. */
+export async function askInput(io: Io, asker: Asker): Promise<void> {
+  const input = io.input();
+  const reading = askLines(io, asker, input);
+  // What ends the reading early is told by the other promise.
+  reading.catch(() => undefined);
+  try {
+    await Promise.race([reading, asker.failure]);
+  } finally {
+    input.destroy();
+  }
+}
+
+async function askLines(io: Io, asker: Asker, input: Readable): Promise<void> {
+  for await (const { number, text, uuid } of readUuids(input)) {
+    if (uuid === undefined) {
+      io.err(`xen-domid: line ${number}: ${problemOf(text)}\n`);
+      asker.raise(ExitStatus.usage);
+    } else {
+      asker.ask(uuid);
+      if (asker.busy) await asker.done();
+    }
+  }
+}
+
+function inputLine(number: number, text: string): InputLine {
+  try {
+    return { number, text, uuid: parseUuid(text) };
+  } catch {
+    return { number, text };
+  }
+}
+
+function problemOf(text: string): string {
+  try {
+    return parseUuid(text);
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

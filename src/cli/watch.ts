@@ -1,0 +1,63 @@
+/** `xen-domid watch`: what becomes of domains, a line each, until interrupted. */
+import type { Domain } from '../domain.ts';
+import type { Change } from '../service/client-results.ts';
+import { connect, type ConnectOptions } from './connect.ts';
+import { ExitStatus } from './exit-status.ts';
+import type { Io } from './io.ts';
+import { changesSince } from './resync.ts';
+
+export interface WatchCommand extends ConnectOptions {
+  readonly json: boolean;
+}
+
+/** Outlives the service: after a restart it tells what the new snapshot has different. */
+export async function watch(io: Io, options: WatchCommand): Promise<ExitStatus> {
+  const client = await connect(io, options);
+  const known = new Map<number, Domain>();
+  const batches = client.subscribe({
+    signal: io.interrupted(),
+    onDisconnected: ({ message }) => io.err(`xen-domid: ${message}. Trying again...\n`),
+    onConnected: () => io.err('xen-domid: connected again\n'),
+  });
+  try {
+    for await (const batch of batches) {
+      const first = batch.kind === 'snapshot';
+      const changes = batch.kind === 'changes' ? batch.changes : changesSince(known, batch.domains);
+      for (const change of changes) note(known, change);
+      if (first) io.err(`xen-domid: watching ${known.size} domains\n`);
+      else io.out(changes.map((change) => lineOf(change, options.json)).join(''));
+    }
+    return ExitStatus.done;
+  } finally {
+    await client.close();
+  }
+}
+
+function note(known: Map<number, Domain>, { domid, domain }: Change): void {
+  if (domain === undefined) known.delete(domid);
+  else known.set(domid, domain);
+}
+
+function lineOf(change: Change, json: boolean): string {
+  const time = new Date();
+  if (json) return `${JSON.stringify({ time: time.toISOString(), ...change })}\n`;
+  const { kind, domid, uuid } = change;
+  const head = `${clockOf(time)} ${kind.padEnd(9)} ${String(domid).padStart(5)} ${uuid}`;
+  return `${head}${detailOf(change)}\n`;
+}
+
+function detailOf({ kind, domain, previous }: Change): string {
+  if (kind === 'renamed' && previous !== undefined) return ` was ${previous.uuid}`;
+  return kind === 'shutdown' ? ` ${domain?.shutdownReason ?? ''}` : '';
+}
+
+/** Local time, to the millisecond. */
+function clockOf(time: Date): string {
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':');
+  const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-');
+  return `${date} ${clock}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, '0');
+}

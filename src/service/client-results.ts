@@ -1,0 +1,61 @@
+/** What the service's client answers: the inventory's own results, as they come over a socket. */
+import type { Domain, Domid } from '../domain.ts';
+import type { Change } from '../inventory/change.ts';
+import type {
+  Ambiguous,
+  Found,
+  GetResult,
+  LookupResult,
+  NotFound,
+  Source,
+  Unavailable,
+} from '../inventory/results.ts';
+
+export type { Ambiguous, Change, Found, GetResult, LookupResult, NotFound, Source, Unavailable };
+
+/** A look-up with the short answer, as well checked as the long one. */
+export type DomidResult =
+  | { readonly status: 'found'; readonly domid: Domid }
+  | NotFound
+  | { readonly status: 'ambiguous'; readonly domids: readonly Domid[] }
+  | Unavailable;
+
+export interface ListedDomain extends Domain {
+  /** What xenstore has as its name, where names were asked for. Guests can write it: show nothing of it but text. */
+  readonly name?: string;
+}
+
+export interface ListResult {
+  /** In ascending domid. */
+  readonly domains: readonly ListedDomain[];
+  /** From here `subscribe` leads on. */
+  readonly token: string;
+}
+
+/** A number, a text, whether something is so, or several of these by name. */
+export type Counter = number | string | boolean | Counters;
+export interface Counters {
+  readonly [name: string]: Counter;
+}
+
+export interface ServiceVersion extends Counters {
+  /** The service answers for a simulated host. */
+  readonly simulated: boolean;
+}
+
+/** All domains that the service's feed has told of, where a reader begins or has to begin again. */
+export interface ServiceSnapshot {
+  /** `resync`: the changes since the reader's token, or since its last batch, can no longer be had. */
+  readonly kind: 'snapshot' | 'resync';
+  readonly domains: readonly Domain[];
+  readonly token: string;
+}
+
+export interface ServiceChanges {
+  readonly kind: 'changes';
+  /** In order. */
+  readonly changes: readonly Change[];
+  readonly token: string;
+}
+
+export type ServiceBatch = ServiceSnapshot | ServiceChanges;

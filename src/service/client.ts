@@ -1,0 +1,229 @@
+/** Asks the daemon. Loads neither rxjs nor koffi nor prom-client: a process that asks one question starts with it. */
+import { checkDomid } from '../domain.ts';
+import { parseUuid, type Uuid } from '../uuid.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import {
+  readCounters,
+  readDomidResult,
+  readGet,
+  readList,
+  readLookup,
+  readLookups,
+  readVersion,
+} from './client-replies.ts';
+import { Requests } from './client-requests.ts';
+import type {
+  Counters,
+  DomidResult,
+  GetResult,
+  ListResult,
+  LookupResult,
+  ServiceBatch,
+  ServiceVersion,
+  Unavailable,
+} from './client-results.ts';
+import { serviceSocketPath } from './client-socket-path.ts';
+import type { SubscribeOptions } from './client-subscription.ts';
+
+export type { Domain, Domid, ShutdownReason } from '../domain.ts';
+export { parseUuid, type Uuid } from '../uuid.ts';
+export { ErrorCode, XenError } from '../xen-error.ts';
+export type * from './client-results.ts';
+export { DEFAULT_SERVICE_SOCKET, serviceSocketPath } from './client-socket-path.ts';
+export type { SubscribeOptions } from './client-subscription.ts';
+
+export interface ClientOptions {
+  /** The service's socket. Default: `XEN_DOMID_SOCKET`, else `/run/xen-domid/xen-domid.sock`. */
+  readonly socket?: string;
+  /** How long look-ups wait, ms. Default 6000: the service's own 5000 and the way. */
+  readonly timeoutMs?: number;
+  /**
+   * Whether to try again where the service cannot be reached or the connection ends, within the time a question
+   * has: all of them only read. Default true; else the first failure is the answer.
+   */
+  readonly retry?: boolean;
+  /** Believe a service that answers for a simulated host. Default false. */
+  readonly acceptSimulated?: boolean;
+}
+
+export interface AskOptions {
+  readonly timeoutMs?: number;
+  /** Gives up: the promise is rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_TIMEOUT_MS = 6000;
+/** A list of 32,752 domains is 12 MB of JSON, and waits for its turn. */
+const LIST_TIMEOUT_MS = 30_000;
+
+/** UUIDs a request: the service takes lines of 64 KiB. */
+const UUIDS_A_REQUEST = 1000;
+
+/**
+ * Connects when it is first asked, again when the connection ends, and keeps no process alive that waits for
+ * nothing. What is asked in one go goes out in one write.
+ */
+export class InventoryClient {
+  readonly socketPath: string;
+  readonly #requests: Requests;
+  readonly #timeoutMs: number;
+  readonly #retry: boolean;
+  readonly #acceptSimulated: boolean;
+  readonly #closing = new AbortController();
+
+  constructor(options: ClientOptions = {}) {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, retry = true, acceptSimulated = false } = options;
+    this.socketPath = serviceSocketPath(options.socket);
+    this.#timeoutMs = timeoutMs;
+    this.#retry = retry;
+    this.#acceptSimulated = acceptSimulated;
+    this.#requests = new Requests({
+      path: this.socketPath,
+      retry,
+      checkVersion: (version) => this.#checkVersion(version),
+    });
+  }
+
+  /**
+   * Which domain has this UUID. Whatever becomes of the hypervisor, the service or the way to it is an answer:
+   * `unavailable`, with the code of the error as its cause.
+   * @param uuid in either letter case.
+   * @throws XenError `ERR_INVALID_UUID`; the signal's reason where it is aborted.
+   */
+  async lookup(uuid: string, options?: AskOptions): Promise<LookupResult> {
+    const parsed = parseUuid(uuid);
+    return this.#orUnavailable(
+      this.#ask('lookup', `{"uuid":"${parsed}"}`, (result) => readLookup(result, parsed), options),
+    );
+  }
+
+  /** The same question with the short answer, as well checked. */
+  async domid(uuid: string, options?: AskOptions): Promise<DomidResult> {
+    const parsed = parseUuid(uuid);
+    return this.#orUnavailable(
+      this.#ask('domid', `{"uuid":"${parsed}"}`, readDomidResult, options),
+    );
+  }
+
+  /** An answer for each UUID, in order, of one list at most for each thousand. As {@link lookup} otherwise. */
+  async lookupMany(uuids: readonly string[], options?: AskOptions): Promise<LookupResult[]> {
+    const parsed = uuids.map(parseUuid);
+    const asked: Promise<LookupResult[]>[] = [];
+    for (let from = 0; from < parsed.length; from += UUIDS_A_REQUEST) {
+      const some = parsed.slice(from, from + UUIDS_A_REQUEST);
+      asked.push(this.#lookupSome(some, options));
+    }
+    return (await Promise.all(asked)).flat();
+  }
+
+  /**
+   * The domain with this domid, dying or not, as the hypervisor shows it now.
+   * @throws XenError `ERR_INVALID_DOMID`; the signal's reason.
+   */
+  async get(domid: number, options?: AskOptions): Promise<GetResult> {
+    const checked = checkDomid(domid);
+    return this.#orUnavailable(
+      this.#ask('get', `{"domid":${checked}}`, (result) => readGet(result, checked), options),
+    );
+  }
+
+  /**
+   * All domains in ascending domid, and the token from which `subscribe` leads on.
+   * @throws XenError where the hypervisor or the service cannot be asked; the signal's reason.
+   */
+  async list(options: AskOptions & { readonly names?: boolean } = {}): Promise<ListResult> {
+    const { names = false, timeoutMs = LIST_TIMEOUT_MS, signal } = options;
+    const params = names ? '{"names":true}' : '{}';
+    return this.#requests.ask('list', params, readList, { timeoutMs, signal, large: true });
+  }
+
+  /** The service's counters. @throws XenError; the signal's reason. */
+  async stats(options?: AskOptions): Promise<Counters> {
+    return this.#ask('stats', '{}', readCounters, options);
+  }
+
+  /** What the service is, and what it asks. @throws XenError; the signal's reason. */
+  async version(options?: AskOptions): Promise<ServiceVersion> {
+    return this.#ask('version', '{}', readVersion, options);
+  }
+
+  /**
+   * A snapshot of the domains, or what followed a token, then every change, in batches as they come and are read.
+   * Outlives the service: it is followed again from the last token, or with `resync` and a new snapshot where the
+   * service no longer knows that token. A reader that is slow gets conflated changes, then `resync`, never a gap.
+   * @throws XenError where `retry` is off and the service cannot be reached at first; where it is none.
+   */
+  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<ServiceBatch, void, void> {
+    const closing = this.#closing.signal;
+    const { signal } = options;
+    const { follow } = await import('./client-subscription.ts');
+    yield* follow({
+      ...options,
+      signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
+      path: this.socketPath,
+      retry: this.#retry,
+      timeoutMs: LIST_TIMEOUT_MS,
+      checkVersion: (version) => this.#checkVersion(version),
+    });
+  }
+
+  /** What is still asked is answered with `ERR_CLOSED`; subscriptions end. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#requests.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #ask<T>(
+    method: string,
+    params: string,
+    read: (result: unknown) => T,
+    options: AskOptions | undefined,
+    large = false,
+  ): Promise<T> {
+    const { timeoutMs = this.#timeoutMs, signal } = options ?? {};
+    return this.#requests.ask(method, params, read, { timeoutMs, signal, large });
+  }
+
+  async #lookupSome(uuids: readonly Uuid[], options?: AskOptions): Promise<LookupResult[]> {
+    try {
+      const params = JSON.stringify({ uuids });
+      const read = (result: unknown): LookupResult[] => readLookups(result, uuids);
+      return await this.#ask('lookupMany', params, read, options, true);
+    } catch (error) {
+      const result = unavailable(error);
+      return uuids.map(() => result);
+    }
+  }
+
+  async #orUnavailable<T>(answer: Promise<T>): Promise<T | Unavailable> {
+    try {
+      return await answer;
+    } catch (error) {
+      return unavailable(error);
+    }
+  }
+
+  #checkVersion(version: unknown): void {
+    if (!readVersion(version).simulated || this.#acceptSimulated) return;
+    throw new XenError(
+      ErrorCode.SERVICE_SIMULATED,
+      `the service at ${this.socketPath} answers for a simulated host, not for this one: stop it, or say that simulated answers are wanted`,
+    );
+  }
+}
+
+/** Only what keeps an answer away is an answer; a question that is none, or is given up, is not. */
+function unavailable(error: unknown): Unavailable {
+  if (!(error instanceof XenError) || error.code === ErrorCode.INVALID_UUID) throw error;
+  if (error.code === ErrorCode.INVALID_DOMID) throw error;
+  return { status: 'unavailable', cause: causeOf(error), error };
+}
+
+function causeOf(error: XenError): string {
+  if (error.code === ErrorCode.SERVICE_TIMEOUT) return 'timeout';
+  return error.code === ErrorCode.UNAVAILABLE ? String(error.cause) : error.code;
+}

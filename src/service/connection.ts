@@ -1,0 +1,259 @@
+/** One client that speaks lines of JSON: what it asks, what it is owed, and what it may not. */
+import type { Socket } from 'node:net';
+import type { Dispatcher, Reply } from './dispatcher.ts';
+import { decodeLine, LineReader } from './line-reader.ts';
+import type { Outcome, Session } from './methods.ts';
+import { Output } from './output.ts';
+import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from './protocol.ts';
+import { Failure, failureReply } from './reply.ts';
+import type { Subscribers, Subscription } from './subscribers.ts';
+
+/** After so much silence a line without its end is answered if it is JSON: xapi's clients send no newline. */
+const SILENCE_MS = 100;
+/** A chunk of this size may be the first of many: the others have their turn before the next. */
+const FULL_CHUNK_BYTES = 65_536;
+
+const CR = 0x0d;
+
+export interface ConnectionOptions {
+  readonly dispatcher: Dispatcher;
+  readonly subscribers: Subscribers;
+  /** This side is about to end the connection because of what the client did. */
+  readonly onMisbehaviour: (why: string) => void;
+  /** `performance.now()`, as of a while ago. */
+  readonly clock: { readonly now: number };
+}
+
+export class Connection implements Session {
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  readonly #output: Output;
+  readonly #lines = new LineReader();
+  readonly #subscriptions = new Map<number, Subscription>();
+  /** Complete lines, and how far they have been handled. */
+  #text = '';
+  #at = 0;
+  #pending = 0;
+  #running = false;
+  #silence: NodeJS.Timeout | undefined;
+  /** No more is read; what is owed is sent, then it ends. */
+  #ending = false;
+  /** 0 while none has begun. */
+  #lineBegan = 0;
+  /** When the peer last sent something. */
+  heard = 0;
+
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#output = new Output(socket, { onRelief: () => this.#relieved() });
+    socket.on('data', (chunk: Buffer) => this.read(chunk));
+    socket.on('end', () => this.#halfClosed());
+    socket.on('close', () => this.#closed());
+  }
+
+  /** Nothing is owed to it, and it has not subscribed. */
+  get idle(): boolean {
+    return this.#pending === 0 && this.#subscriptions.size === 0 && this.#output.empty;
+  }
+
+  /** Ends it once all that was asked is answered. */
+  drain(): void {
+    this.#ending = true;
+    for (const subscription of this.#subscriptions.values()) subscription.end();
+    this.#subscriptions.clear();
+    this.#run();
+  }
+
+  /** Ends it at once, with a last word. */
+  refuse(why: string): void {
+    if (this.#socket.destroyed) return;
+    this.#options.onMisbehaviour(why);
+    this.#output.send(failureReply('null', new Failure(RpcCode.refused, why)));
+    this.#output.flush();
+    this.#end();
+  }
+
+  /** Looked at now and then: has it kept others waiting for too long? */
+  check(now: number, { stalledMs, lineMs }: { stalledMs: number; lineMs: number }): void {
+    if (this.#output.stalledMs(now) > stalledMs) {
+      if (!this.#ending)
+        this.refuse(`nothing of what there is for you was read in ${stalledMs / 1000} s`);
+      this.#socket.destroy();
+    } else if (this.#lines.begunBytes > 0 && !this.#ending && now - this.#lineBegan > lineMs) {
+      this.refuse(`a line that was begun had no end in ${lineMs / 1000} s`);
+    }
+  }
+
+  async subscribe(token: string | undefined): Promise<Outcome> {
+    if (this.#subscriptions.size >= SUBSCRIPTIONS_MAX) {
+      return new Failure(
+        RpcCode.refused,
+        `${SUBSCRIPTIONS_MAX} subscriptions a connection are allowed`,
+      );
+    }
+    const { subscription, result } = await this.#options.subscribers.subscribe(token, {
+      output: this.#output,
+      disconnect: (why) => {
+        this.refuse(why);
+        this.#socket.destroy();
+      },
+    });
+    if (this.#ending || this.#socket.destroyed) subscription.end();
+    else this.#subscriptions.set(subscription.id, subscription);
+    return result;
+  }
+
+  unsubscribe(id: number): boolean {
+    this.#subscriptions.get(id)?.end();
+    return this.#subscriptions.delete(id);
+  }
+
+  /** Takes in what the peer sent. */
+  read(chunk: Buffer): void {
+    if (this.#ending) return;
+    this.heard = this.#options.clock.now;
+    const lines = this.#lines.push(chunk);
+    this.#text = this.#text === '' ? lines : this.#text.slice(this.#at) + lines;
+    this.#at = 0;
+    this.#run();
+    if (this.#lines.tooLong && !this.#ending) {
+      this.refuse(`a line has more than ${LINE_BYTES_MAX} bytes`);
+      return;
+    }
+    this.#noteBegun();
+    if (chunk.length >= FULL_CHUNK_BYTES && !this.#socket.isPaused()) {
+      this.#socket.pause();
+      setImmediate(() => this.#run());
+    }
+  }
+
+  /** Answers the lines that have come, unless the reader is too far behind. */
+  #run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    const done = this.#answerLines();
+    this.#running = false;
+    if (!done) return;
+    this.#text = '';
+    this.#at = 0;
+    this.#output.flush();
+    if (this.#ending) this.#endIfDone();
+    else if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /** @returns whether all are answered, or will be without more being done. */
+  #answerLines(): boolean {
+    const { dispatcher } = this.#options;
+    const text = this.#text;
+    while (this.#at < text.length) {
+      if (this.#pending >= PENDING_MAX || this.#output.pressed) {
+        this.#output.flush();
+        if (this.#pending < PENDING_MAX && !this.#output.pressed) continue;
+        this.#socket.pause();
+        return false;
+      }
+      const start = this.#at;
+      const newline = text.indexOf('\n', start);
+      this.#at = newline + 1;
+      const end = newline > start && text.charCodeAt(newline - 1) === CR ? newline - 1 : newline;
+      if (end === start) continue;
+      const hot = dispatcher.answerHot(text, start, end);
+      if (hot !== undefined) this.#output.sendAscii(hot);
+      else this.#answer(text.slice(start, end));
+    }
+    return true;
+  }
+
+  /** @param bytes of a line, a character each. */
+  #answer(bytes: string): void {
+    if (bytes.trim() === '') return;
+    // What is not UTF-8 is no JSON either.
+    const line = decodeLine(bytes) ?? '\0';
+    const reply = this.#options.dispatcher.answer(line, this);
+    if (reply instanceof Promise) this.#pend(reply);
+    else if (reply !== undefined) this.#output.send(reply);
+  }
+
+  #pend(pending: Promise<Reply>): void {
+    this.#pending++;
+    void pending.then((reply) => {
+      this.#pending--;
+      if (this.#socket.destroyed) return;
+      if (reply !== undefined) this.#output.send(reply);
+      this.#output.flushLater();
+      if (this.#text !== '') this.#run();
+      else if (this.#ending) queueMicrotask(() => this.#endIfDone());
+    });
+  }
+
+  #relieved(): void {
+    if (this.#socket.destroyed) return;
+    this.#run();
+    if (this.#subscriptions.size > 0) this.#options.subscribers.relieved();
+  }
+
+  #noteBegun(): void {
+    if (this.#lines.begunBytes === 0) {
+      this.#lineBegan = 0;
+      clearTimeout(this.#silence);
+      this.#silence = undefined;
+      return;
+    }
+    if (this.#lineBegan === 0) this.#lineBegan = performance.now();
+    if (this.#silence === undefined) this.#silence = setTimeout(() => this.#silent(), SILENCE_MS);
+    else this.#silence.refresh();
+  }
+
+  /** What was begun and is complete JSON has no newline to come. */
+  #silent(): void {
+    this.#silence = undefined;
+    if (this.#ending || this.#lines.begunBytes === 0) return;
+    const line = this.#lines.peek();
+    if (isMessage(decodeLine(line))) this.#answerLast(line);
+  }
+
+  #halfClosed(): void {
+    if (this.#ending) return;
+    this.#answerLast(this.#lines.peek());
+  }
+
+  #answerLast(line: string): void {
+    this.#lines.drop();
+    if (line !== '') this.#text += `${line}\n`;
+    this.drain();
+  }
+
+  #endIfDone(): void {
+    if (this.#pending > 0 || this.#text !== '' || this.#socket.destroyed) return;
+    this.#output.flush();
+    if (this.#output.handedOver) this.#end();
+  }
+
+  #end(): void {
+    this.#ending = true;
+    this.#text = '';
+    clearTimeout(this.#silence);
+    this.#socket.pause();
+    this.#socket.end(() => this.#socket.destroy());
+  }
+
+  #closed(): void {
+    clearTimeout(this.#silence);
+    this.#ending = true;
+    this.#text = '';
+    for (const subscription of this.#subscriptions.values()) subscription.end();
+    this.#subscriptions.clear();
+  }
+}
+
+/** Numbers and bare words may go on: only what is closed by a bracket is complete. */
+function isMessage(text: string | undefined): boolean {
+  if (text === undefined || !/^\s*[[{]/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

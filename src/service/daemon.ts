@@ -1,0 +1,165 @@
+/** The daemon: one inventory, asked by many over a socket. */
+import { existsSync } from 'node:fs';
+import type { Inventory } from '../inventory/inventory.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { healthOf } from './health.ts';
+import { type Pages, SocketHttp } from './http.ts';
+import { libc } from './libc.ts';
+import { type Bounds, LineServer } from './line-server.ts';
+import type { Log } from './log.ts';
+import { methodsOf } from './methods.ts';
+import { listenForMetrics } from './metrics-listener.ts';
+import { Metrics } from './metrics.ts';
+import { packageVersion } from './package-version.ts';
+import { DEFAULT_SOCKET_PATH, PROTOCOL_VERSION } from './protocol.ts';
+import { RequestCounts } from './request-counts.ts';
+import { ServiceManager, takeListenFd } from './service-manager.ts';
+import { listenAt, listenOn } from './socket-claim.ts';
+import { Subscribers } from './subscribers.ts';
+
+export interface ServeOptions {
+  /** Or how to open it: what is opened here is closed with the daemon. */
+  readonly inventory: Inventory | (() => Promise<Inventory>);
+  /** Default `/run/xen-domid/xen-domid.sock`. Not used where the service manager hands over a socket. */
+  readonly socketPath?: string | undefined;
+  /** Name or number of the group whose members may connect, beside the owner. */
+  readonly group?: string | undefined;
+  /** `HOST:PORT` for metrics over TCP; without a host, on the loopback. */
+  readonly metrics?: string | undefined;
+  /** The host is simulated: `version`, the log and a metric say so. */
+  readonly simulated?: boolean;
+  readonly log?: Log;
+  /** Of the service manager. Default `process.env`. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /** What clients may do, where it is not the usual. */
+  readonly bounds?: Partial<Bounds>;
+}
+
+export interface Daemon {
+  /** Where it listens; undefined where the service manager handed over the socket. */
+  readonly socketPath: string | undefined;
+  /** Where metrics are served over TCP. */
+  readonly metricsAddress: string | undefined;
+  readonly inventory: Inventory;
+  /** Answers what was asked, takes no more, and ends within a second. */
+  close(): Promise<void>;
+}
+
+/** What has to be undone at the end, the last first. */
+type Undo = (() => Promise<void> | void)[];
+
+/**
+ * Serves an inventory until it is closed.
+ * @throws XenError where the socket cannot be had, and whatever opening the inventory throws.
+ */
+export async function serve(options: ServeOptions): Promise<Daemon> {
+  const undo: Undo = [];
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => (closed ??= undoAll(undo));
+  try {
+    return { ...(await begin(options, undo)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function undoAll(undo: Undo): Promise<void> {
+  // oxlint-disable-next-line no-await-in-loop -- in this order
+  for (const step of undo.toReversed()) await step();
+}
+
+async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'close'>> {
+  const { simulated = false, log = () => undefined, environment = process.env } = options;
+  const fd = takeListenFd(environment);
+  const socketPath = fd === undefined ? (options.socketPath ?? DEFAULT_SOCKET_PATH) : undefined;
+  if (simulated && socketPath !== undefined) checkSimulated(socketPath);
+  const system = await libc().catch(() => undefined);
+  const inventory = await openInventory(options.inventory, undo);
+
+  const onMistake = (error: unknown): void =>
+    log(
+      'error',
+      `a mistake of this program: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+  const counts = new RequestCounts();
+  const subscribers = new Subscribers(inventory);
+  const methods = methodsOf({
+    inventory,
+    counts,
+    stats: () => ({ ...inventory.stats(), ...server.stats() }),
+    version: () => versionOf(inventory, simulated),
+  });
+  const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
+  const pages: Pages = {
+    metrics: () => metrics.scrape(),
+    health: () => healthOf(inventory),
+  };
+  const http = new SocketHttp(dispatcher, pages, onMistake);
+  const server = new LineServer({
+    dispatcher,
+    subscribers,
+    counts,
+    log,
+    libc: system,
+    bounds: options.bounds,
+    onHttp: (socket) => http.take(socket),
+  });
+  const version = packageVersion();
+  const metrics = new Metrics({ inventory, server, subscribers, counts, version, simulated });
+  undo.push(async () => {
+    http.close();
+    await server.close();
+    subscribers.close();
+  });
+
+  const listener =
+    options.metrics === undefined
+      ? undefined
+      : await listenForMetrics(options.metrics, pages, onMistake);
+  if (listener !== undefined) {
+    undo.push(() => listener.close());
+    if (!listener.isLoopback)
+      log('warning', `metrics can be read by all who reach ${listener.address}`);
+  }
+  if (socketPath === undefined) {
+    await listenOn(server.server, fd as number);
+  } else {
+    const claim = await listenAt(server.server, socketPath, options.group);
+    undo.push(() => claim.release());
+  }
+  const where = socketPath ?? 'the socket that was handed over';
+  log(
+    simulated ? 'warning' : 'info',
+    `listening on ${where}${simulated ? ': this host is SIMULATED, its domains are not real' : ''}`,
+  );
+  const manager = new ServiceManager(environment, system);
+  manager.ready(`answering on ${where}`);
+  undo.push(() => manager.stopping());
+  return { socketPath, metricsAddress: listener?.address, inventory };
+}
+
+async function openInventory(inventory: ServeOptions['inventory'], undo: Undo): Promise<Inventory> {
+  if (typeof inventory !== 'function') return inventory;
+  const opened = await inventory();
+  undo.push(() => opened.close());
+  return opened;
+}
+
+function versionOf({ hypervisorVersion }: Inventory, simulated: boolean): object {
+  return {
+    package: packageVersion(),
+    protocol: PROTOCOL_VERSION,
+    ...hypervisorVersion,
+    ...(simulated && { simulated }),
+  };
+}
+
+function checkSimulated(socketPath: string): void {
+  if (socketPath !== DEFAULT_SOCKET_PATH || !existsSync('/dev/xen/privcmd')) return;
+  throw new XenError(
+    ErrorCode.SOCKET_REFUSED,
+    `this machine runs Xen: a simulated host must not answer on ${DEFAULT_SOCKET_PATH}, where real look-ups go. Give it another --socket`,
+  );
+}

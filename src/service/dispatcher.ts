@@ -1,0 +1,202 @@
+/** From the text of a request, or of a batch of them, to the text of the answer. */
+import { DOMID_FIRST_RESERVED } from '../domain.ts';
+import type { Inventory } from '../inventory/inventory.ts';
+import { XenError } from '../xen-error.ts';
+import { HotRequest } from './hot-request.ts';
+import type { Method, Methods, Outcome, Session } from './methods.ts';
+import { BATCH_MAX, RpcCode } from './protocol.ts';
+import { Failure, failureReply, foundDomidJson, foundJson, joined, resultReply } from './reply.ts';
+import type { Text } from './reply.ts';
+import type { MethodCounts, RequestCounts } from './request-counts.ts';
+
+/** An answer; undefined where none is due. */
+export type Reply = Text | undefined;
+
+/** What counts for requests that no method of ours was asked by. */
+const NO_METHOD = 'none';
+
+const NOT_JSON = new Failure(RpcCode.parseError, 'this is not JSON in UTF-8');
+
+export interface DispatcherOptions {
+  readonly inventory: Inventory;
+  readonly methods: Methods;
+  readonly counts: RequestCounts;
+  /** Told of mistakes of ours. */
+  readonly onMistake: (error: unknown) => void;
+}
+
+export class Dispatcher {
+  readonly #inventory: Inventory;
+  readonly #methods: Methods;
+  readonly #onMistake: (error: unknown) => void;
+  readonly #hot = new HotRequest();
+  readonly #domidTails: (string | undefined)[] = Array.from({ length: DOMID_FIRST_RESERVED });
+  readonly #lookups: MethodCounts;
+  readonly #domids: MethodCounts;
+  readonly #none: MethodCounts;
+
+  constructor({ inventory, methods, counts, onMistake }: DispatcherOptions) {
+    this.#inventory = inventory;
+    this.#methods = methods;
+    this.#onMistake = onMistake;
+    this.#lookups = counts.of('lookup');
+    this.#domids = counts.of('domid');
+    this.#none = counts.of(NO_METHOD);
+  }
+
+  /**
+   * The answer to a plain request for one domid or domain that is known, which is nearly all there is to do;
+   * undefined for whatever else stands from `start` to `end`.
+   * @returns a line with its newline, in ASCII.
+   */
+  answerHot(text: string, start: number, end: number): string | undefined {
+    const hot = this.#hot;
+    if (!hot.read(text, start, end)) return undefined;
+    const found = this.#inventory.resolveKnown(hot.uuid);
+    if (found === undefined) return undefined;
+    if (hot.short) {
+      this.#domids.ok++;
+      return hot.head + this.#domidTail(found.domain.domid);
+    }
+    this.#lookups.ok++;
+    return `${hot.head},"result":${foundJson(found)}}\n`;
+  }
+
+  /** Made once for each domid. */
+  #domidTail(domid: number): string {
+    const made = this.#domidTails[domid];
+    if (made !== undefined) return made;
+    return (this.#domidTails[domid] = `,"result":${foundDomidJson(domid)}}\n`);
+  }
+
+  /** The answer to one message: a request, a notification or a batch. */
+  answer(text: string, session: Session | undefined): Reply | Promise<Reply> {
+    let message: unknown;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return this.#refuse('null', NOT_JSON);
+    }
+    return this.answerParsed(message, session);
+  }
+
+  answerParsed(message: unknown, session: Session | undefined): Reply | Promise<Reply> {
+    return Array.isArray(message)
+      ? this.#answerBatch(message, session)
+      : this.#answerOne(message, session);
+  }
+
+  #answerBatch(messages: readonly unknown[], session: Session | undefined): Reply | Promise<Reply> {
+    if (messages.length === 0) {
+      return this.#refuse('null', new Failure(RpcCode.invalidRequest, 'an empty batch'));
+    }
+    if (messages.length > BATCH_MAX) {
+      const why = `a batch of ${messages.length} requests: ${BATCH_MAX} are allowed`;
+      return this.#refuse('null', new Failure(RpcCode.invalidRequest, why));
+    }
+    const replies = messages.map((message) => this.#answerOne(message, session));
+    return replies.some((reply) => reply instanceof Promise)
+      ? Promise.all(replies.map(async (reply) => reply)).then(batchOf)
+      : batchOf(replies as Reply[]);
+  }
+
+  #answerOne(message: unknown, session: Session | undefined): Reply | Promise<Reply> {
+    if (typeof message !== 'object' || message === null || Array.isArray(message)) {
+      return this.#refuse('null', new Failure(RpcCode.invalidRequest, 'a request is an object'));
+    }
+    const request = message as Partial<Record<'jsonrpc' | 'id' | 'method' | 'params', unknown>>;
+    const isNotification = !Object.hasOwn(request, 'id');
+    const id = isNotification ? 'null' : idJson(request.id);
+    if (id === undefined) {
+      const why = 'an id is a string, null or a number that is kept exactly';
+      return this.#refuse('null', new Failure(RpcCode.invalidRequest, why));
+    }
+    const wrong = whatIsWrong(request);
+    // Who sent what is no request has to hear of it, though it had no id.
+    if (wrong !== undefined) return this.#refuse(id, new Failure(RpcCode.invalidRequest, wrong));
+
+    const name = request.method as string;
+    const method = this.#methods.get(name);
+    if (isNotification) {
+      if (method?.hasEffect === true) void this.#call(method, request.params, session);
+      return undefined;
+    }
+    if (method === undefined) {
+      const why = `there is no method ${JSON.stringify(name.slice(0, 80))}`;
+      return this.#refuse(id, new Failure(RpcCode.methodNotFound, why));
+    }
+    const outcome = this.#call(method, request.params, session);
+    return outcome instanceof Promise
+      ? this.#replyLater(id, outcome, method.counts)
+      : this.#reply(id, outcome, method.counts);
+  }
+
+  #call(method: Method, params: unknown, session: Session | undefined): Outcome | Promise<Outcome> {
+    const named = params ?? {};
+    if (typeof named !== 'object' || Array.isArray(named)) {
+      return new Failure(RpcCode.invalidParams, 'params are given by name, in an object');
+    }
+    try {
+      return method.call(named as Record<string, unknown>, session);
+    } catch (error) {
+      return this.#failureOf(error);
+    }
+  }
+
+  #replyLater(id: string, outcome: Promise<Outcome>, counts: MethodCounts): Promise<Reply> {
+    return outcome.then(
+      (settled) => this.#reply(id, settled, counts),
+      (error: unknown) => this.#reply(id, this.#failureOf(error), counts),
+    );
+  }
+
+  #reply(id: string, outcome: Outcome, counts: MethodCounts): Text {
+    if (outcome instanceof Failure) {
+      counts.failed(outcome.code);
+      return failureReply(id, outcome);
+    }
+    counts.ok++;
+    return resultReply(id, outcome);
+  }
+
+  #refuse(id: string, failure: Failure): Reply {
+    return this.#reply(id, failure, this.#none);
+  }
+
+  #failureOf(error: unknown): Failure {
+    if (error instanceof XenError) {
+      return new Failure(RpcCode.unavailable, error.message, { cause: error.code });
+    }
+    this.#onMistake(error);
+    return new Failure(RpcCode.internalError, 'a mistake of this server; its log says more');
+  }
+}
+
+function batchOf(replies: readonly Reply[]): Reply {
+  const due = replies.filter((reply) => reply !== undefined);
+  if (due.length === 0) return undefined;
+  return joined([
+    '[',
+    ...due.flatMap((reply, index) => (index === 0 ? [reply] : [',', reply])),
+    ']',
+  ]);
+}
+
+/** @returns undefined for an id that could not be told back as it was. */
+function idJson(id: unknown): string | undefined {
+  if (id === null) return 'null';
+  if (typeof id === 'string') return JSON.stringify(id);
+  if (typeof id !== 'number' || !Number.isFinite(id)) return undefined;
+  return Number.isInteger(id) && !Number.isSafeInteger(id) ? undefined : JSON.stringify(id);
+}
+
+function whatIsWrong(
+  request: Partial<Record<'jsonrpc' | 'method' | 'params', unknown>>,
+): string | undefined {
+  if (request.jsonrpc !== '2.0') return '"jsonrpc" has to be "2.0"';
+  if (typeof request.method !== 'string') return '"method" has to be a string';
+  const { params } = request;
+  if (params !== undefined && (typeof params !== 'object' || params === null))
+    return '"params" have to be an object';
+  return undefined;
+}

@@ -1,0 +1,193 @@
+/** The same questions over HTTP, for clients that have nothing better; and what monitoring reads. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isUtf8 } from 'node:buffer';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Dispatcher, Reply } from './dispatcher.ts';
+import { LINE_BYTES_MAX } from './protocol.ts';
+import { LongText } from './reply.ts';
+
+const HEADER_BYTES_MAX = 16_384;
+const HEADERS_MAX = 100;
+const HEADERS_MS = 5000;
+const REQUEST_MS = 10_000;
+const KEEP_ALIVE_MS = 5000;
+/** A reader of an answer that takes nothing for so long has gone. */
+const STALLED_MS = 30_000;
+
+export interface Health {
+  /** The hypervisor answers. */
+  readonly healthy: boolean;
+  readonly body: object;
+}
+
+/** What the two GETs show. */
+export interface Pages {
+  metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
+  health(): Promise<Health>;
+}
+
+/** @param handle answers, or fails: what it fails with stays here. */
+function serverFor(
+  handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+  onMistake: (error: unknown) => void,
+): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEADERS_MS,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: 1000,
+    },
+    (request, response) => {
+      handle(request, response).catch((error: unknown) => {
+        if (!response.destroyed) onMistake(error);
+        response.destroy();
+      });
+    },
+  );
+  server.maxHeadersCount = HEADERS_MAX;
+  server.setTimeout(STALLED_MS);
+  return server;
+}
+
+/** Takes connections that others have accepted; answers on the daemon's own socket. */
+export class SocketHttp {
+  readonly #server: Server;
+
+  constructor(dispatcher: Dispatcher, pages: Pages, onMistake: (error: unknown) => void) {
+    this.#server = serverFor(async (request, response) => {
+      if (pathOf(request) !== '/') await servePage(pages, request, response);
+      else if (request.method === 'POST') await answerPost(dispatcher, request, response);
+      else refuse(response, 405, 'POST a JSON-RPC request to /', { Allow: 'POST' });
+    }, onMistake);
+    // A server that listens itself begins to watch over slow requests by this.
+    this.#server.emit('listening');
+  }
+
+  take(socket: Socket): void {
+    this.#server.emit('connection', socket);
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeIdleConnections();
+  }
+}
+
+/** The two pages and nothing else, for a listener on TCP. */
+export function pagesServer(
+  pages: Pages,
+  mayAsk: (request: IncomingMessage) => boolean,
+  onMistake: (error: unknown) => void,
+): Server {
+  return serverFor(async (request, response) => {
+    // A browser that a stranger's page sends here by a name of his own must not read it.
+    if (mayAsk(request)) await servePage(pages, request, response);
+    else refuse(response, 421, 'this is not the host that was asked for');
+  }, onMistake);
+}
+
+async function servePage(
+  pages: Pages,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = pathOf(request);
+  if (path !== '/metrics' && path !== '/healthz') {
+    refuse(response, 404, 'there are /metrics and /healthz');
+  } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+    refuse(response, 405, 'GET it', { Allow: 'GET, HEAD' });
+  } else if (path === '/metrics') {
+    const { contentType, text } = await pages.metrics();
+    response.writeHead(200, { 'Content-Type': contentType }).end(text);
+  } else {
+    const { healthy, body } = await pages.health();
+    respondJson(response, healthy ? 200 : 503, `${JSON.stringify(body)}\n`);
+  }
+}
+
+async function answerPost(
+  dispatcher: Dispatcher,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const [type] = (request.headers['content-type'] ?? '').split(';');
+  if (type?.trim().toLowerCase() !== 'application/json') {
+    refuse(response, 415, 'Content-Type has to be application/json');
+    return;
+  }
+  const body = await readBody(request);
+  if (body === undefined) {
+    refuse(response, 413, `a request has at most ${LINE_BYTES_MAX} bytes`);
+    return;
+  }
+  // What is not UTF-8 is no JSON either.
+  const text = isUtf8(body) ? body.toString('utf8') : '\0';
+  const reply = await dispatcher.answer(text, undefined);
+  await respond(response, reply);
+}
+
+/** @returns undefined where it is too long; the rest of it is not read then. */
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > LINE_BYTES_MAX) return undefined;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    length += chunk.length;
+    if (length > LINE_BYTES_MAX) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function respond(response: ServerResponse, reply: Reply): Promise<void> {
+  if (reply === undefined) {
+    response.writeHead(204).end();
+  } else if (reply instanceof LongText) {
+    response.writeHead(200, { 'Content-Type': 'application/json' });
+    for (const slice of reply.slices) {
+      if (response.destroyed) return;
+      // oxlint-disable-next-line no-await-in-loop -- each slice is for when there is room for it
+      if (!response.write(slice)) await roomOrEnd(response);
+    }
+    response.end('\n');
+  } else {
+    respondJson(response, 200, `${reply}\n`);
+  }
+}
+
+async function roomOrEnd(response: ServerResponse): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([
+    once(response, 'drain', { signal: over.signal }),
+    once(response, 'close', { signal: over.signal }),
+  ]);
+  over.abort();
+}
+
+function respondJson(response: ServerResponse, status: number, json: string): void {
+  response
+    .writeHead(status, {
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(json),
+    })
+    .end(json);
+}
+
+function refuse(
+  response: ServerResponse,
+  status: number,
+  why: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  // What else it sent is not read.
+  response
+    .writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers })
+    .end(`${why}\n`);
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '').split('?')[0] ?? '';
+}

@@ -1,0 +1,91 @@
+/** From the bytes of a connection to the lines in them. */
+import { isUtf8 } from 'node:buffer';
+import { LINE_BYTES_MAX } from './protocol.ts';
+
+const NEWLINE = 0x0a;
+const INITIAL_BYTES = 512;
+
+/** Room that is kept though no line needs it. */
+const KEPT_BYTES = 4096;
+const NOTHING: Buffer = Buffer.alloc(0);
+// oxlint-disable-next-line no-control-regex
+const NOT_ASCII = /[^\0-\x7f]/;
+
+export class LineReader {
+  /** The beginning of a line whose end has not come. */
+  #begun = NOTHING;
+  #length = 0;
+  #tooLong = false;
+
+  /** Bytes of the line that has begun. */
+  get begunBytes(): number {
+    return this.#length;
+  }
+
+  /** A line is longer than may be: what comes after it makes no sense any more. */
+  get tooLong(): boolean {
+    return this.#tooLong;
+  }
+
+  /**
+   * Takes in `chunk`.
+   * @returns the lines that are complete by now, each with its newline, and with a character for each byte.
+   */
+  push(chunk: Buffer): string {
+    if (this.#length === 0 && chunk.at(-1) === NEWLINE) return chunk.toString('latin1');
+    if (this.#tooLong) return '';
+    const end = chunk.lastIndexOf(NEWLINE) + 1;
+    if (end === 0) {
+      this.#keep(chunk);
+      return '';
+    }
+    const from = this.#length === 0 ? 0 : chunk.indexOf(NEWLINE) + 1;
+    if (from > 0) this.#keep(chunk.subarray(0, from), 1);
+    if (this.#tooLong) return '';
+    const lines = this.#take() + chunk.toString('latin1', from, end);
+    if (end < chunk.length) this.#keep(chunk.subarray(end));
+    return lines;
+  }
+
+  /** The line that has begun, as far as it has come. */
+  peek(): string {
+    return this.#begun.toString('latin1', 0, this.#length);
+  }
+
+  drop(): void {
+    this.#length = 0;
+    if (this.#begun.length > KEPT_BYTES) this.#begun = NOTHING;
+  }
+
+  #take(): string {
+    const begun = this.peek();
+    this.drop();
+    return begun;
+  }
+
+  #keep(bytes: Buffer, newline = 0): void {
+    const length = this.#length + bytes.length;
+    if (length - newline > LINE_BYTES_MAX) {
+      this.#tooLong = true;
+      this.drop();
+      return;
+    }
+    if (length > this.#begun.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(INITIAL_BYTES, 2 * length));
+      this.#begun.copy(larger, 0, 0, this.#length);
+      this.#begun = larger;
+    }
+    bytes.copy(this.#begun, this.#length);
+    this.#length = length;
+  }
+}
+
+/**
+ * The text of a line; undefined where it is not UTF-8.
+ * @param line a character for each byte.
+ */
+export function decodeLine(line: string): string | undefined {
+  if (!NOT_ASCII.test(line)) return line;
+  const bytes = Buffer.from(line, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : undefined;
+}

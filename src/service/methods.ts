@@ -1,0 +1,144 @@
+/** What can be asked. None of it changes anything on the host. */
+import type { Inventory } from '../inventory/inventory.ts';
+import { parseUuid, type Uuid } from '../uuid.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import { readNames } from './names.ts';
+import { RpcCode } from './protocol.ts';
+import {
+  domainsText,
+  domidJson,
+  elementJson,
+  Failure,
+  getJson,
+  lookupJson,
+  type Text,
+} from './reply.ts';
+import type { MethodCounts, RequestCounts } from './request-counts.ts';
+
+/** JSON of a result, or why there is none. */
+export type Outcome = Text | Failure;
+
+/** The connection that a request came by, as far as methods need one. */
+export interface Session {
+  subscribe(token: string | undefined): Promise<Outcome>;
+  /** @returns whether there was such a subscription. */
+  unsubscribe(subscription: number): boolean;
+}
+
+type Params = Readonly<Record<string, unknown>>;
+type Call = (params: Params, session: Session | undefined) => Outcome | Promise<Outcome>;
+
+export interface Method {
+  readonly call: Call;
+  readonly counts: MethodCounts;
+  /** Worth calling though nobody is told what came of it. */
+  readonly hasEffect: boolean;
+}
+
+export type Methods = ReadonlyMap<string, Method>;
+
+export interface MethodsOptions {
+  readonly inventory: Inventory;
+  readonly counts: RequestCounts;
+  /** What `stats` and `version` answer. */
+  readonly stats: () => object;
+  readonly version: () => object;
+}
+
+export function methodsOf({ inventory, counts, stats, version }: MethodsOptions): Methods {
+  const calls: Readonly<Record<string, Call>> = {
+    lookup: ({ uuid }) =>
+      withUuid(uuid, (checked) => {
+        const result = inventory.resolve(checked);
+        return result instanceof Promise ? result.then(lookupJson) : lookupJson(result);
+      }),
+    domid: ({ uuid }) =>
+      withUuid(uuid, (checked) => {
+        const result = inventory.resolve(checked);
+        return result instanceof Promise ? result.then(domidJson) : domidJson(result);
+      }),
+    lookupMany: ({ uuids }) => lookupMany(inventory, uuids),
+    get: ({ domid }) => get(inventory, domid),
+    list: ({ names }) => list(inventory, names),
+    subscribe: ({ token }, session) => subscribe(session, token),
+    unsubscribe: ({ subscription }, session) => unsubscribe(session, subscription),
+    stats: () => JSON.stringify(stats()),
+    version: () => JSON.stringify(version()),
+  };
+  return new Map(
+    Object.entries(calls).map(([name, call]) => [
+      name,
+      { call, counts: counts.of(name), hasEffect: name === 'unsubscribe' },
+    ]),
+  );
+}
+
+function invalidParams(why: string): Failure {
+  return new Failure(RpcCode.invalidParams, why);
+}
+
+/** What is no UUID, and what names no VM, is a mistake of who asks. */
+function withUuid(
+  uuid: unknown,
+  call: (checked: Uuid) => Outcome | Promise<Outcome>,
+): Outcome | Promise<Outcome> {
+  try {
+    return call(parseUuid(uuid));
+  } catch (error) {
+    return invalidUuid(error);
+  }
+}
+
+function invalidUuid(error: unknown): Failure {
+  if (error instanceof XenError && error.code === ErrorCode.INVALID_UUID)
+    return invalidParams(error.message);
+  throw error;
+}
+
+async function lookupMany(inventory: Inventory, uuids: unknown): Promise<Outcome> {
+  if (!Array.isArray(uuids)) return invalidParams('"uuids" has to be an array');
+  try {
+    const results = await inventory.lookupMany(uuids as string[]);
+    return `[${results.map(elementJson).join()}]`;
+  } catch (error) {
+    return invalidUuid(error);
+  }
+}
+
+async function get(inventory: Inventory, domid: unknown): Promise<Outcome> {
+  if (typeof domid !== 'number') return invalidParams('"domid" has to be a number');
+  try {
+    return getJson(await inventory.get(domid));
+  } catch (error) {
+    if (error instanceof XenError && error.code === ErrorCode.INVALID_DOMID)
+      return invalidParams(error.message);
+    throw error;
+  }
+}
+
+async function list(inventory: Inventory, names: unknown): Promise<Outcome> {
+  if (names !== undefined && typeof names !== 'boolean')
+    return invalidParams('"names" has to be true or false');
+  const { domains, token } = await inventory.list();
+  const named = names === true ? await readNames(inventory.xenstore, domains) : undefined;
+  return domainsText('{"domains":', domains, `,"token":"${token}"}`, named);
+}
+
+function subscribe(session: Session | undefined, token: unknown): Outcome | Promise<Outcome> {
+  if (token !== undefined && typeof token !== 'string')
+    return invalidParams('"token" has to be a string, as an answer of before gave it');
+  if (session === undefined) {
+    return new Failure(
+      RpcCode.invalidRequest,
+      'subscribe needs a connection that lasts: send it as a line to the socket itself, not over HTTP',
+    );
+  }
+  return session.subscribe(token);
+}
+
+function unsubscribe(session: Session | undefined, subscription: unknown): Outcome {
+  if (typeof subscription !== 'number') return invalidParams('"subscription" has to be a number');
+  return session?.unsubscribe(subscription) === true
+    ? '{}'
+    : invalidParams(`this connection has no subscription ${subscription}`);
+}

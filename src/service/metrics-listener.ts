@@ -1,0 +1,73 @@
+/** Metrics over TCP, for a scraper that cannot use a Unix socket. */
+import type { IncomingMessage, Server } from 'node:http';
+import { isIP, isIPv6, type AddressInfo } from 'node:net';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import { type Pages, pagesServer } from './http.ts';
+
+export interface MetricsListener {
+  /** As `127.0.0.1:9876`. */
+  readonly address: string;
+  readonly isLoopback: boolean;
+  close(): Promise<void>;
+}
+
+/**
+ * @param address `HOST:PORT`, `:PORT` or `PORT`; an IPv6 address in brackets. Port 0 takes any that is free.
+ * @throws XenError `ERR_METRICS_ADDRESS`.
+ */
+export async function listenForMetrics(
+  address: string,
+  pages: Pages,
+  onMistake: (error: unknown) => void,
+): Promise<MetricsListener> {
+  const { host, port } = parseAddress(address);
+  const server = pagesServer(pages, (request) => namesUs(request, host), onMistake);
+  const bound = await listen(server, host, port, address);
+  return {
+    address: `${isIPv6(bound.address) ? `[${bound.address}]` : bound.address}:${bound.port}`,
+    isLoopback: bound.address === '::1' || bound.address.startsWith('127.'),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function parseAddress(address: string): { host: string; port: number } {
+  const match = /^(?:(?:\[(?<v6>[^\]]*)\]|(?<name>[^:]*)):)?(?<port>\d{1,5})$/.exec(address);
+  const { v6, name, port = '' } = match?.groups ?? {};
+  if (match === null || Number(port) > 65_535 || (v6 !== undefined && !isIPv6(v6))) {
+    throw new XenError(
+      ErrorCode.METRICS_ADDRESS,
+      `${JSON.stringify(address)} is no address for metrics: HOST:PORT is wanted, as 127.0.0.1:9790`,
+    );
+  }
+  const host = v6 ?? name ?? '';
+  return { host: host === '' ? '127.0.0.1' : host, port: Number(port) };
+}
+
+function listen(server: Server, host: string, port: number, address: string): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(
+        new XenError(
+          ErrorCode.METRICS_ADDRESS,
+          `metrics cannot be served on ${address}: ${cause.code ?? cause.message}`,
+          { cause },
+        ),
+      );
+    });
+    server.listen(port, host, () => resolve(server.address() as AddressInfo));
+  });
+}
+
+/** Whether the request names an address of ours, the name we were given, or localhost. */
+function namesUs(request: IncomingMessage, host: string): boolean {
+  const named = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:]+))(?::\d+)?$/.exec(request.headers.host ?? '');
+  const name = (named?.groups?.['v6'] ?? named?.groups?.['name'])?.toLowerCase();
+  if (name === undefined) return false;
+  const local = request.socket.localAddress?.replace(/^::ffff:(?=\d+\.)/, '');
+  if (name === 'localhost' || name === local) return true;
+  return isIP(host) === 0 && name === host.toLowerCase();
+}

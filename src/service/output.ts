@@ -1,0 +1,159 @@
+/** What a connection has yet to send: one write for all that is answered in a turn, and no more ahead of its reader than a bound. */
+import { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { LongText, type Text } from './reply.ts';
+import { untakenBytes } from './socket-handle.ts';
+
+/** Characters that wait for the reader before its requests are left unread. */
+const PRESSED_OVER = 262_144;
+/** Characters that are written at once though more may follow in this turn. */
+const WRITE_OVER = 65_536;
+
+export interface OutputOptions {
+  /** The reader has taken so much that requests may be read again. */
+  readonly onRelief: () => void;
+}
+
+export class Output {
+  readonly #socket: Socket;
+  readonly #onRelief: () => void;
+  /** To be written at the end of the turn. */
+  #text = '';
+  /** `#text` is ASCII so far, for which the cheaper encoding does. */
+  #ascii = true;
+  /** To be written when the reader has taken what was written before. */
+  #queue: (string | Buffer | Iterator<string>)[] = [];
+  #queued = 0;
+  #flushing = false;
+  #pumping = false;
+  #wasPressed = false;
+  /** Bytes that the peer had yet to take when they were last counted, and when that number last changed. */
+  #untaken = 0;
+  #untakenSince = 0;
+
+  constructor(socket: Socket, { onRelief }: OutputOptions) {
+    this.#socket = socket;
+    this.#onRelief = onRelief;
+    socket.on('drain', () => this.#pump());
+  }
+
+  /** The reader is so far behind that nothing more should be made for it. */
+  get pressed(): boolean {
+    const pressed =
+      this.#queue.length > 0 || this.#socket.writableLength + this.#queued > PRESSED_OVER;
+    if (pressed) this.#wasPressed = true;
+    return pressed;
+  }
+
+  /** All of it is with the socket. */
+  get handedOver(): boolean {
+    return this.#text === '' && this.#queue.length === 0;
+  }
+
+  /** All of it is with the peer, or on its way there. */
+  get empty(): boolean {
+    return this.handedOver && this.#socket.writableLength === 0;
+  }
+
+  /** How long the peer has taken nothing of what there is for it, ms. */
+  stalledMs(now: number): number {
+    const untaken = untakenBytes(this.#socket);
+    if (untaken === 0 || untaken !== this.#untaken) {
+      this.#untaken = untaken;
+      this.#untakenSince = now;
+    }
+    return now - this.#untakenSince;
+  }
+
+  /** One line of ASCII. */
+  sendAscii(line: string): void {
+    this.#text += line;
+    if (this.#text.length > WRITE_OVER) this.flush();
+  }
+
+  /** One line, without its newline. */
+  send(text: Text): void {
+    if (text instanceof LongText) {
+      this.flush();
+      this.#queue.push(text.slices[Symbol.iterator](), '\n');
+      this.#wasPressed = true;
+      this.#pump();
+      return;
+    }
+    this.#ascii = false;
+    this.sendAscii(`${text}\n`);
+  }
+
+  /** A line in two parts, the second of which others are sent as well. */
+  sendShared(own: string, shared: Buffer): void {
+    this.#text += own;
+    this.flush();
+    this.#write(shared);
+  }
+
+  /** Has what was sent in this turn written at its end. */
+  flushLater(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.flush();
+    });
+  }
+
+  flush(): void {
+    const text = this.#text;
+    if (text === '') return;
+    this.#text = '';
+    if (this.#ascii && this.#queue.length === 0 && !this.#socket.writableNeedDrain) {
+      this.#socket.write(text, 'latin1');
+    } else {
+      this.#ascii = true;
+      this.#write(text);
+    }
+  }
+
+  #write(data: string | Buffer): void {
+    if (this.#queue.length === 0 && !this.#socket.writableNeedDrain) {
+      this.#socket.write(data);
+    } else {
+      this.#wasPressed = true;
+      this.#queue.push(data);
+      this.#queued += data.length;
+    }
+  }
+
+  #pump(): void {
+    if (this.#pumping) return;
+    while (this.#queue.length > 0 && !this.#socket.writableNeedDrain && !this.#socket.destroyed) {
+      const [item] = this.#queue;
+      if (typeof item === 'string' || Buffer.isBuffer(item)) {
+        this.#queue.shift();
+        this.#queued -= item.length;
+        this.#socket.write(item);
+      } else if (item !== undefined && this.#writeSlice(item)) {
+        return;
+      }
+    }
+    if (this.#wasPressed && !this.pressed) {
+      this.#wasPressed = false;
+      this.#onRelief();
+    }
+  }
+
+  /** @returns whether to go on in a later turn: others are served between two slices. */
+  #writeSlice(slices: Iterator<string>): boolean {
+    const slice = slices.next();
+    if (slice.done === true) {
+      this.#queue.shift();
+      return false;
+    }
+    this.#socket.write(slice.value);
+    this.#pumping = true;
+    setImmediate(() => {
+      this.#pumping = false;
+      this.#pump();
+    });
+    return true;
+  }
+}

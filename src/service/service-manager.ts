@@ -1,0 +1,58 @@
+/** systemd's side of a daemon's life: what it hands over, and what it is told. Nothing of it happens without systemd. */
+import type { Libc } from './libc.ts';
+
+/** SD_LISTEN_FDS_START (`sd-daemon.h`). */
+const FIRST_FD = 3;
+
+/** The descriptor of a socket that listens already; undefined where none was handed to this process. */
+export function takeListenFd(environment: NodeJS.ProcessEnv): number | undefined {
+  const { LISTEN_PID: pid, LISTEN_FDS: fds } = environment;
+  // Not for whatever this process may start.
+  delete environment['LISTEN_PID'];
+  delete environment['LISTEN_FDS'];
+  delete environment['LISTEN_FDNAMES'];
+  return Number(pid) === process.pid && Number(fds) >= 1 ? FIRST_FD : undefined;
+}
+
+/** Whether what is written to standard error goes to the journal. */
+export function isJournal(
+  environment: NodeJS.ProcessEnv,
+  { dev, ino }: { readonly dev: number; readonly ino: number },
+): boolean {
+  return environment['JOURNAL_STREAM'] === `${dev}:${ino}`;
+}
+
+export class ServiceManager {
+  readonly #libc: Libc | undefined;
+  readonly #address: string | undefined;
+  #watchdog: NodeJS.Timeout | undefined;
+
+  constructor(environment: NodeJS.ProcessEnv, libc: Libc | undefined) {
+    this.#libc = libc;
+    const address = environment['NOTIFY_SOCKET'];
+    this.#address = address === '' ? undefined : address;
+    this.#watch(environment);
+  }
+
+  ready(status: string): void {
+    this.#notify(`READY=1\nSTATUS=${status}`);
+  }
+
+  stopping(): void {
+    clearInterval(this.#watchdog);
+    this.#notify('STOPPING=1');
+  }
+
+  /** Twice as often as it is asked for: a turn of the event loop that is late is no reason to be killed. */
+  #watch({ WATCHDOG_USEC: usec, WATCHDOG_PID: pid }: NodeJS.ProcessEnv): void {
+    const periodMs = Number(usec) / 2000;
+    const isOurs = pid === undefined || Number(pid) === process.pid;
+    if (this.#address === undefined || !isOurs || !(periodMs >= 1)) return;
+    this.#watchdog = setInterval(() => this.#notify('WATCHDOG=1'), periodMs);
+    this.#watchdog.unref();
+  }
+
+  #notify(state: string): void {
+    if (this.#address !== undefined) this.#libc?.sendDatagram(this.#address, state);
+  }
+}

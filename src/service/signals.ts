@@ -1,0 +1,28 @@
+/** A daemon's life as signals end it. */
+import type { Daemon } from './daemon.ts';
+
+/** However the hypervisor hangs, a daemon that was told to go goes. */
+const LONGEST_MS = 900;
+
+const ignore = (): void => undefined;
+
+/**
+ * Closes `daemon` on SIGTERM or SIGINT; SIGHUP does nothing, because there is nothing to read anew.
+ * @returns when it is closed, or has had its time: the process is to end then.
+ */
+export async function closeOnSignal(daemon: Daemon): Promise<void> {
+  process.on('SIGHUP', ignore);
+  let stop: () => void = ignore;
+  await new Promise<void>((resolve) => {
+    stop = resolve;
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+  });
+  process.off('SIGTERM', stop);
+  process.off('SIGINT', stop);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, LONGEST_MS)));
+  await Promise.race([daemon.close(), late]);
+  clearTimeout(timer);
+  process.off('SIGHUP', ignore);
+}

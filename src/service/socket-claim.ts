@@ -1,0 +1,258 @@
+/**
+ * A path in the file system as ours to listen on. Two daemons started at once, a socket left by one that was killed,
+ * and somebody else's file in its place all end with one listener or with an error that names what is there.
+ *
+ * The socket is bound under a name of its own beside the path and moved there when it listens: it never shows with the
+ * wrong mode or before it answers, and libuv, which unlinks the name that it bound when the socket is closed, never
+ * unlinks what may be another daemon's by then. The lock is flock's, because the kernel gives it back whatever way a
+ * process ends; the file of it stays, because who unlinks a lock file makes two of it.
+ */
+import {
+  chownSync,
+  closeSync,
+  constants,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  type Stats,
+} from 'node:fs';
+import { connect, type Server } from 'node:net';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import { libc } from './libc.ts';
+
+/** `sun_path` with its NUL; libuv would cut what is longer. */
+const PATH_BYTES_MAX = 107;
+const LOCK_TRIES = 100;
+const LOCK_WAIT_MS = 20;
+/** Takes from 0666 what others than owner and group may do, and execution. */
+const SOCKET_UMASK = 0o117;
+const DIRECTORY_MODE = 0o755;
+const WRITABLE_BY_OTHERS = 0o022;
+
+export interface SocketClaim {
+  /** Unlinks the socket if it is still the one that was claimed. */
+  release(): Promise<void>;
+}
+
+/**
+ * Has `server` listen at `path`.
+ * @param group name or number of the group that may connect, beside the owner.
+ * @throws XenError `ERR_SOCKET_IN_USE` where a live daemon listens there, `ERR_SOCKET_REFUSED` where something is
+ *   there that is not ours to replace, or the path is of no use.
+ */
+export async function listenAt(
+  server: Server,
+  path: string,
+  group: string | undefined,
+): Promise<SocketClaim> {
+  const target = resolve(path);
+  const temporary = join(dirname(target), `.${process.pid.toString(36)}`);
+  checkLength(target);
+  checkLength(temporary);
+  const gid = group === undefined ? undefined : groupId(group);
+  makeDirectory(dirname(target));
+  return await underLock(target, async () => {
+    const replaces = await mayReplace(target);
+    unlinkIfThere(temporary);
+    await listenUnderUmask(server, temporary);
+    if (gid !== undefined) own(temporary, gid);
+    const claimed = lstatSync(temporary);
+    if (replaces) {
+      renameSync(temporary, target);
+    } else {
+      // Where others may write, something may have come meanwhile: a link replaces nothing.
+      try {
+        linkSync(temporary, target);
+      } catch (cause) {
+        throw refused(target, 'something was put there just now', cause);
+      } finally {
+        unlinkSync(temporary);
+      }
+    }
+    return { release: () => release(target, claimed) };
+  }).catch((error: unknown) => {
+    server.close();
+    throw error;
+  });
+}
+
+function refused(path: string, why: string, cause?: unknown): XenError {
+  return new XenError(ErrorCode.SOCKET_REFUSED, `${path} cannot be the socket: ${why}`, { cause });
+}
+
+function checkLength(path: string): void {
+  const length = Buffer.byteLength(path);
+  if (length > PATH_BYTES_MAX)
+    throw refused(path, `${length} bytes are too long for a socket, ${PATH_BYTES_MAX} are allowed`);
+}
+
+function makeDirectory(path: string): void {
+  const before = process.umask(0o022);
+  try {
+    mkdirSync(path, { recursive: true, mode: DIRECTORY_MODE });
+  } catch (cause) {
+    throw refused(path, `its directory cannot be made (${errnoOf(cause)})`, cause);
+  } finally {
+    process.umask(before);
+  }
+}
+
+async function underLock<T>(target: string, run: () => Promise<T>): Promise<T> {
+  const lock = `${target}.lock`;
+  let fd: number;
+  try {
+    fd = openSync(lock, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  } catch (cause) {
+    throw refused(target, `its lock ${lock} cannot be opened (${errnoOf(cause)})`, cause);
+  }
+  try {
+    const system = await libc();
+    for (let tries = 1; !system.tryLock(fd); tries++) {
+      if (tries === LOCK_TRIES) {
+        throw new XenError(
+          ErrorCode.SOCKET_IN_USE,
+          `another process holds ${lock} for long: it is about to listen on ${target}, or it hangs`,
+        );
+      }
+      // oxlint-disable-next-line no-await-in-loop -- until it is ours
+      await sleep(LOCK_WAIT_MS);
+    }
+    return await run();
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** @returns whether there is a dead socket of ours to be replaced; false where there is nothing. */
+async function mayReplace(path: string): Promise<boolean> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return false;
+  if (!found.isSocket()) throw refused(path, `there is ${kindOf(found)}, which is left alone`);
+  const uid = process.getuid?.();
+  if (found.uid !== uid)
+    throw refused(path, `the socket there belongs to user ${found.uid}, not to ${uid}`);
+  const directory = statSync(dirname(path));
+  const trusted = directory.uid === uid || directory.uid === 0;
+  if (!trusted || (directory.mode & WRITABLE_BY_OTHERS) !== 0) {
+    throw refused(
+      path,
+      `a socket is there, and others can write to its directory, so that it may be anyone's: remove it by hand, or use a directory of your own`,
+    );
+  }
+  if (await answers(path)) {
+    throw new XenError(
+      ErrorCode.SOCKET_IN_USE,
+      `a daemon is listening on ${path} already: stop it, or give this one another --socket`,
+    );
+  }
+  return true;
+}
+
+/** Only one that refuses is dead: a queue that is full belongs to somebody who hangs. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolveAnswer) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolveAnswer(true);
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      resolveAnswer(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT');
+    });
+  });
+}
+
+async function listenUnderUmask(server: Server, path: string): Promise<void> {
+  const before = process.umask(SOCKET_UMASK);
+  try {
+    // libuv binds before listen() returns.
+    const listening = new Promise<void>((resolveListening, reject) => {
+      server.once('error', reject);
+      server.listen({ path, backlog: 1024 }, () => {
+        server.off('error', reject);
+        resolveListening();
+      });
+    });
+    process.umask(before);
+    await listening;
+  } catch (cause) {
+    throw refused(path, `the system does not let it (${errnoOf(cause)})`, cause);
+  } finally {
+    process.umask(before);
+  }
+}
+
+async function release(target: string, claimed: Stats): Promise<void> {
+  const isOurs = (): boolean => {
+    const found = lstatSync(target, { throwIfNoEntry: false });
+    return found !== undefined && found.dev === claimed.dev && found.ino === claimed.ino;
+  };
+  if (!isOurs()) return;
+  await underLock(target, async () => {
+    if (isOurs()) unlinkIfThere(target);
+  });
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw refused(path, `it cannot be removed`, error);
+  }
+}
+
+function own(path: string, gid: number): void {
+  try {
+    chownSync(path, process.getuid?.() ?? 0, gid);
+  } catch (cause) {
+    throw refused(path, `it cannot be given to group ${gid} (${errnoOf(cause)})`, cause);
+  }
+}
+
+function groupId(group: string): number {
+  if (/^\d{1,9}$/.test(group)) return Number(group);
+  const line = readFileSync('/etc/group', 'utf8')
+    .split('\n')
+    .find((entry) => entry.startsWith(`${group}:`));
+  const id = line?.split(':')[2];
+  if (id === undefined || !/^\d+$/.test(id)) {
+    throw new XenError(
+      ErrorCode.SOCKET_REFUSED,
+      `there is no group ${JSON.stringify(group)} in /etc/group: make it (groupadd --system), or give its number`,
+    );
+  }
+  return Number(id);
+}
+
+function kindOf(stats: Stats): string {
+  if (stats.isSymbolicLink()) return 'a symbolic link';
+  if (stats.isDirectory()) return 'a directory';
+  return stats.isFile() ? 'a file' : 'something that is no socket';
+}
+
+function errnoOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+/** Has `server` listen on a socket that listens already. Whoever made it owns its name: it is never unlinked here. */
+export async function listenOn(server: Server, fd: number): Promise<void> {
+  await new Promise<void>((resolveListening, reject) => {
+    server.once('error', (cause) =>
+      reject(
+        refused(
+          `descriptor ${fd}`,
+          'the service manager handed over no socket that listens',
+          cause,
+        ),
+      ),
+    );
+    server.listen({ fd }, resolveListening);
+  });
+}

@@ -1,0 +1,19 @@
+/** What Node knows of a socket and has no public name for; its handle has been the same since Node 0.x, and all here do without. */
+import type { Socket } from 'node:net';
+
+interface WithHandle {
+  readonly _handle?: { readonly fd?: number; readonly writeQueueSize?: number } | null;
+}
+
+/** The file descriptor, while the socket has one. */
+export function fdOf(socket: Socket): number | undefined {
+  // oxlint-disable-next-line no-underscore-dangle
+  const fd = (socket as unknown as WithHandle)._handle?.fd;
+  return fd === undefined || fd < 0 ? undefined : fd;
+}
+
+/** Bytes that the kernel has not taken: unlike `writableLength` it falls while a long write is under way. */
+export function untakenBytes(socket: Socket): number {
+  // oxlint-disable-next-line no-underscore-dangle
+  return (socket as unknown as WithHandle)._handle?.writeQueueSize ?? socket.writableLength;
+}

@@ -1,0 +1,269 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseUuid } from '../../src/uuid.ts';
+import { A, B, LONELY, TWICE, UNKNOWN, World } from './world.ts';
+
+let world: World;
+
+beforeEach(async () => {
+  world = await World.make();
+});
+
+afterEach(() => world.close());
+
+async function until(is: () => boolean): Promise<void> {
+  const endMs = performance.now() + 5000;
+  while (!is()) {
+    if (performance.now() > endMs) throw new Error(`not so after 5 s: ${is.toString()}`);
+    // oxlint-disable-next-line no-await-in-loop -- until it is so
+    await sleep(5);
+  }
+}
+
+describe('lookup', () => {
+  it('prints the domid alone for one UUID, in either letter case', async () => {
+    expect(await world.run('lookup', A.toUpperCase())).toBe(0);
+    expect(world.output).toEqual({ out: '1\n', err: '' });
+  });
+
+  it('prints a line each for several, and exits with the highest status', async () => {
+    expect(await world.run('lookup', B, UNKNOWN, A)).toBe(1);
+    expect(world.output.out).toBe(`${B} 2\n${A} 1\n`);
+    expect(await world.run('lookup', UNKNOWN, TWICE, A)).toBe(3);
+    expect(world.output.err).toContain(`${TWICE}: domids 5, 9`);
+  });
+
+  it('prints JSON', async () => {
+    expect(await world.run('lookup', A, UNKNOWN, TWICE, '--json')).toBe(3);
+    const lines = world.output.out.trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { uuid: A, status: 'found', domain: { domid: 1 } },
+      { uuid: UNKNOWN, status: 'notFound' },
+      { uuid: TWICE, status: 'ambiguous', domains: [{ domid: 5 }, { domid: 9 }] },
+    ]);
+  });
+
+  it('exits 2 for the nil UUID, which names no VM', async () => {
+    expect(await world.run('lookup', '00000000-0000-0000-0000-000000000000')).toBe(2);
+  });
+
+  it('exits 4 without a service, and says how to get an answer', async () => {
+    await world.stopService();
+    expect(await world.run('lookup', A)).toBe(4);
+    expect(world.output.err).toMatch(/no service answers at .*ENOENT.*serve.*--direct/);
+    expect(await world.run('lookup', A, '--json')).toBe(4);
+    expect(JSON.parse(world.output.err)).toMatchObject({
+      error: { code: 'ERR_SERVICE_UNREACHABLE' },
+    });
+  });
+
+  describe('of standard input', () => {
+    it('answers 10,000 UUIDs in order, however they are cut', async () => {
+      const asked = Array.from({ length: 10_000 }, (_, n) => (n % 2 === 0 ? A : B));
+      const text = `${asked.join('\n')}\n`;
+      for (let from = 0; from < text.length; from += 1001) {
+        world.input.push(text.slice(from, from + 1001));
+      }
+      expect(await world.run('lookup', '-')).toBe(0);
+      const domids = asked.map((uuid) => `${uuid} ${uuid === A ? 1 : 2}\n`);
+      expect(world.output.out).toBe(domids.join(''));
+    });
+
+    it('tells of lines that are none, takes blank ones, spaces and a last one without an end', async () => {
+      world.input = [`${A}\r\n\n  ${B} \nnonsense\u001b[2J\n${'x'.repeat(100_000)}\n`, A];
+      expect(await world.run('lookup', '-', LONELY)).toBe(2);
+      expect(world.output.out).toBe(`${LONELY} 3\n${A} 1\n${B} 2\n${A} 1\n`);
+      expect(world.output.err).toMatch(/line 4: "nonsense\?\[2J" is not a UUID/);
+      expect(world.output.err).toContain('line 5');
+      expect(world.output.err.length).toBeLessThan(1000);
+    });
+
+    it('ends at once with status 4 where the service does', async () => {
+      await world.stopService();
+      world.input = [`${A}\n`];
+      expect(await world.run('lookup', '-')).toBe(4);
+      expect(world.output.err.match(/no service answers/g)).toHaveLength(1);
+    });
+  });
+
+  describe('of a prefix', () => {
+    it('is for people at a terminal alone', async () => {
+      expect(await world.run('lookup', LONELY.slice(0, 8))).toBe(2);
+      expect(world.output.err).toContain('is not a UUID');
+      world.terminal = true;
+      expect(await world.run('lookup', LONELY.slice(0, 8).toUpperCase())).toBe(0);
+      expect(world.output.out).toBe('3\n');
+      expect(await world.run('lookup', LONELY.slice(0, 20))).toBe(0);
+      world.inputRedirected = true;
+      expect(await world.run('lookup', LONELY.slice(0, 20))).toBe(2);
+    });
+
+    it.each([
+      '',
+      'a000000',
+      'a0000000x',
+      'a00000000b7c',
+      'a0000000-0b7c4',
+      'a0000000-0b7c-4c4e-9d2a-0000000000011',
+    ])('is not %p', async (prefix) => {
+      world.terminal = true;
+      expect(await world.run('lookup', prefix)).toBe(2);
+    });
+
+    it('is not one of several operands', async () => {
+      world.terminal = true;
+      expect(await world.run('lookup', LONELY.slice(0, 8), A)).toBe(2);
+    });
+
+    it('lists those that it may mean, and picks none', async () => {
+      world.terminal = true;
+      expect(await world.run('lookup', A.slice(0, 8))).toBe(3);
+      expect(world.output.out).toBe('');
+      expect(world.output.err).toContain(`${A} 1\n${B} 2\n`);
+    });
+
+    it('of one UUID that two domains have is ambiguous', async () => {
+      world.terminal = true;
+      expect(await world.run('lookup', TWICE.slice(0, 13))).toBe(3);
+      expect(world.output.err).toContain('domids 5, 9');
+    });
+
+    it('never names a domain that has no UUID', async () => {
+      world.terminal = true;
+      expect(await world.run('lookup', '00000000')).toBe(1);
+    });
+  });
+});
+
+describe('list', () => {
+  it('prints what xl prints, by domid, in the widths of xl where it goes to no terminal', async () => {
+    expect(await world.run('list')).toBe(0);
+    const lines = world.output.out.trimEnd().split('\n');
+    expect(lines.slice(1).map((line) => Number(line.slice(40, 46)))).toEqual([0, 1, 2, 3, 5, 9]);
+    expect(lines[0]).toMatch(/^Name {37}/);
+    expect(world.output.out).not.toContain('\u001b');
+  });
+
+  it.each([200, 120, 100, 80, 60])(
+    'fits a terminal of %d columns, UUIDs whole',
+    async (columns) => {
+      world.terminal = true;
+      world.columns = columns;
+      world.environment = { NO_COLOR: '1' };
+      await world.run('list');
+      const lines = world.output.out.trimEnd().split('\n');
+      for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+      expect(lines[2]).toContain(A);
+    },
+  );
+
+  it('has colours on a terminal alone, and never with NO_COLOR', async () => {
+    world.terminal = true;
+    expect(await world.run('list')).toBe(0);
+    expect(world.output.out).toContain('\u001b[1m');
+    world.environment = { NO_COLOR: '1' };
+    await world.run('list');
+    expect(world.output.out).not.toContain('\u001b');
+    world.environment = { TERM: 'dumb' };
+    await world.run('list');
+    expect(world.output.out).not.toContain('\u001b');
+  });
+
+  it('sorts as told', async () => {
+    await world.run('list', '--sort', 'uuid', '--json');
+    const { domains } = JSON.parse(world.output.out) as { domains: { uuid: string }[] };
+    const uuids = domains.map(({ uuid }) => uuid);
+    expect(uuids).toEqual(uuids.toSorted());
+    expect(await world.run('list', '--sort', 'toString')).toBe(2);
+  });
+});
+
+describe('watch', () => {
+  it('prints a line a change, and each once over a restart of the service', async () => {
+    const ended = world.run('watch');
+    await until(() => world.output.err.includes('watching'));
+    const lines = (): string[] =>
+      world.output.out.split('\n').flatMap((line) => line.split(/\s+/).slice(2, 5).join(' ') || []);
+    world.host.destroy(1);
+    await until(() => lines().length === 1);
+    await world.stopService();
+    world.host.createDomain({ uuid: parseUuid(A), domid: 20 });
+    world.host.shutdown(2, 3);
+    await until(() => world.output.err.includes('Trying again'));
+    await world.startService();
+    await until(() => world.output.err.includes('connected again'));
+    await until(() => lines().length >= 3);
+    world.host.destroy(3);
+    await until(() => lines().length >= 4);
+    expect(lines()).toEqual([
+      `destroyed 1 ${A}`,
+      `shutdown 2 ${B}`,
+      `created 20 ${A}`,
+      `destroyed 3 ${LONELY}`,
+    ]);
+    expect(world.output.out).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} /);
+    expect(world.output.out).toContain(' crash\n');
+    world.interrupt.abort();
+    expect(await ended).toBe(0);
+  });
+
+  it('prints JSON', async () => {
+    const ended = world.run('watch', '--json');
+    await until(() => world.output.err.includes('watching'));
+    world.host.destroy(1);
+    await until(() => world.output.out !== '');
+    expect(JSON.parse(world.output.out.split('\n')[0] ?? '')).toMatchObject({
+      time: expect.stringMatching(/Z$/) as unknown,
+      kind: 'destroyed',
+      domid: 1,
+      previous: { domid: 1 },
+    });
+    world.interrupt.abort();
+    await ended;
+  });
+
+  it('exits 4 where there is no service to begin with', async () => {
+    await world.stopService();
+    expect(await world.run('watch')).toBe(4);
+  });
+});
+
+describe('stats', () => {
+  it('prints a line a counter, or JSON', async () => {
+    await world.run('lookup', A);
+    expect(await world.run('stats')).toBe(0);
+    expect(world.output.out).toMatch(/^lookups\.found +1$/m);
+    expect(await world.run('stats', '--json')).toBe(0);
+    expect(JSON.parse(world.output.out)).toMatchObject({ lookups: { found: 1 } });
+  });
+});
+
+// At boot v there are v VMs and dom0: 30 look-ups and one for the event.
+const sum = (calls: (domains: number) => number): number =>
+  Array.from({ length: 60 }, (_, n) => 31 * calls(n + 2)).reduce((a, b) => a + b, 0);
+
+describe('storm', () => {
+  it('answers every look-up rightly, at about one hypercall each', async () => {
+    const { main } = await import('../../src/cli/main.ts');
+    let out = '';
+    const io = {
+      out: (text: string) => (out += text),
+      outputIsTerminal: () => false,
+    } as unknown as Parameters<typeof main>[1];
+    expect(await main(['storm', '--vms', '60', '--json'], io)).toBe(0);
+    const { results } = JSON.parse(out) as {
+      results: { name: string; hypercalls: number; entriesCopied: number; wrong: number }[];
+    };
+    const [ours, chunk2, chunk1024, oneCall] = results;
+    expect(results.map(({ wrong }) => wrong)).toEqual([0, 0, 0, 0]);
+    expect(ours?.hypercalls).toBeLessThan(60 * 30 * 1.2);
+    expect(chunk2?.hypercalls).toBe(sum((domains) => Math.ceil(domains / 2) + 1));
+    expect(chunk1024?.hypercalls).toBe(sum(() => 2));
+    expect(oneCall?.hypercalls).toBe(sum(() => 1));
+    for (const { entriesCopied } of [chunk2, chunk1024, oneCall].flatMap((one) => one ?? [])) {
+      expect(entriesCopied).toBe(sum((domains) => domains));
+    }
+    expect(await main(['storm', '--vms', '5'], io)).toBe(0);
+    expect(out).toContain('entries copied');
+  });
+});

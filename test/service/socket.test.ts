@@ -1,0 +1,255 @@
+/** The life of the socket, and what the service manager has to do with it. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import koffi from 'koffi';
+import { listenAt } from '../../src/service/socket-claim.ts';
+import { ErrorCode } from '../../src/xen-error.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+import { Client, openRoom, temporaryDirectory } from './room.ts';
+
+const SCRIPT = fileURLToPath(new URL('daemon-process.js', import.meta.url));
+const children: ChildProcess[] = [];
+let directory = '';
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  if (directory !== '') rmSync(directory, { recursive: true, force: true });
+});
+
+function place(): string {
+  directory = temporaryDirectory();
+  return join(directory, 'run', 'socket');
+}
+
+async function startProcess(
+  path: string,
+  env = {},
+): Promise<{ child: ChildProcess; said: string }> {
+  const child = spawn(process.execPath, [SCRIPT, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+  });
+  children.push(child);
+  const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+  return { child, said: said.toString().trim() };
+}
+
+async function ask(path: string): Promise<unknown> {
+  const client = await Client.connect(path);
+  const { result } = await client.call('domid', { uuid: uuidOf(1) });
+  client.close();
+  return result.domid;
+}
+
+describe('the socket', () => {
+  it('is for its owner and its group, in a directory that others can look into', async () => {
+    const path = place();
+    const server = createServer();
+    const claim = await listenAt(server, path, `${process.getgid?.()}`);
+    expect(lstatSync(path).mode & 0o777).toBe(0o660);
+    expect(statSync(join(directory, 'run')).mode & 0o777).toBe(0o755);
+    await claim.release();
+    server.close();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('is taken over from a daemon that was killed', async () => {
+    const path = place();
+    const { child } = await startProcess(path);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(lstatSync(path).isSocket()).toBe(true);
+    expect((await startProcess(path)).said).toBe('ready');
+    expect(await ask(path)).toBe(1);
+  });
+
+  it('is not taken from a daemon that lives, though it hangs', async () => {
+    const path = place();
+    const { child } = await startProcess(path);
+    child.kill('SIGSTOP');
+    expect((await startProcess(path)).said).toBe(ErrorCode.SOCKET_IN_USE);
+    child.kill('SIGCONT');
+    expect(await ask(path)).toBe(1);
+  });
+
+  it.each([
+    ['a symbolic link', (path: string) => symlinkSync('/nowhere', path)],
+    ['a file', (path: string) => writeFileSync(path, 'precious')],
+    ['a directory', (path: string) => mkdirSync(path)],
+  ])('does not replace %s', async (what, make) => {
+    const path = place();
+    mkdirSync(join(directory, 'run'));
+    make(path);
+    await expect(listenAt(createServer(), path, undefined)).rejects.toMatchObject({
+      code: ErrorCode.SOCKET_REFUSED,
+      message: expect.stringContaining(what),
+    });
+    expect(lstatSync(path).isSocket()).toBe(false);
+  });
+
+  it('replaces none where others can write', async () => {
+    const path = place();
+    const { child } = await startProcess(path);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    chmodSync(join(directory, 'run'), 0o777);
+    expect((await startProcess(path)).said).toBe(ErrorCode.SOCKET_REFUSED);
+  });
+
+  it('refuses a path that is too long, and a group that is not there', async () => {
+    const path = place();
+    for (const [at, group] of [
+      [join(directory, 'x'.repeat(120)), undefined],
+      [path, 'no-such-group'],
+    ] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await expect(listenAt(createServer(), at, group)).rejects.toMatchObject({
+        code: ErrorCode.SOCKET_REFUSED,
+      });
+    }
+  });
+
+  it('is left alone at the end where another has taken its place', async () => {
+    const path = place();
+    const server = createServer();
+    const claim = await listenAt(server, path, undefined);
+    renameSync(path, `${path}.old`);
+    writeFileSync(path, 'another');
+    await claim.release();
+    server.close();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(existsSync(path)).toBe(true);
+  });
+
+  it('has one owner of two that start at once, again and again', async () => {
+    const path = place();
+    for (let n = 0; n < 40; n++) {
+      const servers = [createServer(), createServer(), createServer()];
+      // oxlint-disable-next-line no-await-in-loop -- again and again
+      const claims = await Promise.allSettled(
+        servers.map((server) => listenAt(server, path, undefined)),
+      );
+      const won = claims.filter(({ status }) => status === 'fulfilled');
+      expect(won).toHaveLength(1);
+      for (const claim of claims) {
+        if (claim.status === 'rejected') expect(claim.reason.code).toBe(ErrorCode.SOCKET_IN_USE);
+      }
+      // Half of them die without a word.
+      for (const server of servers) server.close();
+      if (n % 2 === 0) {
+        // oxlint-disable-next-line no-await-in-loop
+        for (const claim of claims) if (claim.status === 'fulfilled') await claim.value.release();
+      }
+    }
+    const said = await Promise.all([startProcess(path), startProcess(path), startProcess(path)]);
+    expect(said.map((one) => one.said).toSorted()).toEqual([
+      ErrorCode.SOCKET_IN_USE,
+      ErrorCode.SOCKET_IN_USE,
+      'ready',
+    ]);
+  }, 30_000);
+});
+
+describe('a daemon', () => {
+  it('answers what was asked when told to go, and is gone within a second', async () => {
+    const path = place();
+    const { child } = await startProcess(path);
+    const client = await Client.connect(path);
+    child.kill('SIGHUP');
+    expect((await client.call('domid', { uuid: uuidOf(1) })).result.domid).toBe(1);
+    client.send(
+      '{"jsonrpc":"2.0","id":1,"method":"lookup","params":{"uuid":"6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01"}}\n',
+    );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const began = performance.now();
+    child.kill('SIGTERM');
+    const [status] = (await once(child, 'exit')) as [number];
+    expect(performance.now() - began).toBeLessThan(1000);
+    expect(status).toBe(0);
+    expect((await client.untilEnd()).at(-1)).toMatchObject({ id: 1 });
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('serves a socket that it is handed, and leaves it where it is', async () => {
+    const path = place();
+    mkdirSync(join(directory, 'run'));
+    const server = createServer().listen(path);
+    await once(server, 'listening');
+    // oxlint-disable-next-line no-underscore-dangle -- as a service manager has it
+    const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
+    const child = spawn(
+      '/bin/sh',
+      ['-c', `LISTEN_PID=$$ LISTEN_FDS=1 exec '${process.execPath}' '${SCRIPT}' /nowhere/x`],
+      {
+        stdio: ['ignore', 'pipe', 'inherit', fd],
+        env: { ...process.env, NODE_OPTIONS: '' },
+      },
+    );
+    children.push(child);
+    await once(child.stdout, 'data');
+    // Both accept now; this process hands on nothing, so it must not.
+    const inode = lstatSync(path).ino;
+    // oxlint-disable-next-line no-underscore-dangle
+    renameSync(path, `${path}.kept`);
+    server.close();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await ask(`${path}.kept`)).toBe(1);
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+    expect(lstatSync(`${path}.kept`).ino).toBe(inode);
+  });
+
+  it.each([
+    ['a path', ''],
+    ['an abstract name', '@'],
+  ])('tells the service manager at %s', async (_, prefix) => {
+    place();
+    const address = prefix === '' ? join(directory, 'notify') : `@xen-domid-test-${process.pid}`;
+    const receive = datagrams(address);
+    const room = await openRoom({
+      environment: { NOTIFY_SOCKET: address, WATCHDOG_USEC: '100000' },
+    });
+    await new Promise((resolve) => setTimeout(resolve, 180));
+    await room.close();
+    const said = receive();
+    expect(said[0]).toMatch(/^READY=1\n/);
+    expect(said.filter((text) => text === 'WATCHDOG=1').length).toBeGreaterThanOrEqual(2);
+    expect(said.at(-1)).toBe('STOPPING=1');
+  });
+});
+
+/** A datagram socket as systemd has one. @returns what it was sent so far. */
+function datagrams(address: string): () => string[] {
+  const library = koffi.load(null);
+  const socket = library.func('int socket(int, int, int)');
+  const bind = library.func('int bind(int, const void *, unsigned int)');
+  const recv = library.func('long recv(int, void *, size_t, int)');
+  const fd = socket(1, 2, 0) as number;
+  const name = Buffer.concat([Buffer.from([1, 0]), Buffer.from(address.replace(/^@/, '\0'))]);
+  if (bind(fd, name, name.length) !== 0) throw new Error('no socket for datagrams');
+  return () => {
+    const received: string[] = [];
+    const buffer = Buffer.alloc(4096);
+    const MSG_DONTWAIT = 0x40;
+    for (;;) {
+      const length = Number(recv(fd, buffer, buffer.length, MSG_DONTWAIT));
+      if (length < 0) return received;
+      received.push(buffer.toString('utf8', 0, length));
+    }
+  };
+}
