@@ -164,13 +164,17 @@ export class Census {
   noteSingle(domid: Domid, info: Dominfo | undefined, source: Source): void {
     const began = this.#moments.lookBegan;
     this.#notedAt[domid] = this.#moments.next();
-    this.#inDoubt.delete(domid);
     if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
     if (info === undefined) {
+      this.#inDoubt.delete(domid);
       if (this.#mirror.has(domid)) this.#apply(domid, undefined);
       return;
     }
     this.awaiting.note(info);
+    if (this.#mirror.matches(info)) {
+      this.#inDoubt.delete(domid);
+      return;
+    }
     if (!this.#mirror.has(domid)) {
       // What the last list left in doubt it was the first to show.
       if (!this.#listedInDoubt.has(domid)) this.next.sawSingly(domid);
@@ -245,7 +249,10 @@ export class Census {
   /** @returns the domain where the look shows it as a holder of its UUID. */
   #apply(domid: Domid, info: Dominfo | undefined): Domain | undefined {
     const known = this.#known.get(domid);
+    // Until it has been taken in, which takes a hypercall that can fail.
+    this.#inDoubt.add(domid);
     const sight = info === undefined ? undefined : this.#sight(info, known);
+    this.#inDoubt.delete(domid);
     const changes = changesBetween(known, sight);
 
     if (info === undefined) this.#mirror.delete(domid);
