@@ -54,6 +54,8 @@ export class Lookups {
   readonly #lists: Lists;
   readonly #hints: Hints;
   readonly #waiters = new Map<Uuid, Set<HolderWaiter>>();
+  /** Readings of holders that have not begun. */
+  readonly #confirming = new Map<Uuid, Promise<Found | Ambiguous | undefined>>();
 
   constructor({ census, moments, looks, lists, hints }: LookupsOptions) {
     this.#census = census;
@@ -178,10 +180,8 @@ export class Lookups {
           else reject(error);
         });
       const onAbort = (): void => end(() => reject(signal?.reason as Error));
-      /** Looks are never made in the middle of the look, or the list, that led to them. */
       const confirm = (source: Source, otherwise: () => void): void => {
-        Promise.resolve()
-          .then(() => this.#looks.run(this.#confirm(uuid, source)))
+        this.#confirmSoon(uuid, source)
           .then((result) => (result === undefined ? otherwise() : answer(result)))
           .catch(fail);
       };
@@ -221,6 +221,21 @@ export class Lookups {
       }
       if (!over) foundByList = this.#hints.follow(uuid, shown);
     });
+  }
+
+  /**
+   * Reads the holders in a turn of its own: never in the middle of the look, or the list, that led to it. All who
+   * want it before it begins share it.
+   */
+  #confirmSoon(uuid: Uuid, source: Source): Promise<Found | Ambiguous | undefined> {
+    const shared =
+      this.#confirming.get(uuid) ??
+      Promise.resolve().then(() => {
+        this.#confirming.delete(uuid);
+        return this.#looks.run(this.#confirm(uuid, source));
+      });
+    this.#confirming.set(uuid, shared);
+    return shared;
   }
 
   #lookupInList(uuids: readonly Uuid[], options: LookupOptions): Promise<LookupResult[]> {

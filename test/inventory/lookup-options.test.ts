@@ -87,7 +87,7 @@ describe('many look-ups at once', () => {
 
   test('are all unavailable where the one list fails or does not end', async () => {
     const { hypervisor, inventory } = await open(0);
-    hypervisor.failNext('sysctl', 'EFAULT');
+    hypervisor.failNext('sysctl', 'EINVAL');
     const failed = await inventory.lookupMany(uuids(20));
     expect(
       new Set(failed.map((result) => result.status === 'unavailable' && result.cause)),

@@ -259,12 +259,7 @@ export function startTimer(): Timer {
 
 /** What `xl` needs beside xenstored: dom0's own entries, and whoever gives guests a console. */
 export async function startToolstack(): Promise<void> {
-  if (await isRunning('xenconsoled')) {
-    if (await xenstoreHas('/local/domain/0/name')) return;
-    // It was a client of a daemon that is no more.
-    await command('killall', '-9', 'xenconsoled');
-    await until(async () => !(await isRunning('xenconsoled')), { what: 'xenconsoled is gone' });
-  }
+  if (await isRunning('xenconsoled')) return;
   await command('xen-init-dom0');
   await command('xenconsoled', `--pid-file=${CONSOLED_PID_FILE}`);
   await until(() => isRunning('xenconsoled'), { what: 'xenconsoled runs' });
@@ -279,10 +274,6 @@ async function succeeds(program: string, ...args: readonly string[]): Promise<bo
 
 async function isRunning(program: string): Promise<boolean> {
   return succeeds('pidof', program);
-}
-
-async function xenstoreHas(path: string): Promise<boolean> {
-  return succeeds('xenstore-read', path);
 }
 
 export async function xl(...args: readonly string[]): Promise<string> {
@@ -302,21 +293,23 @@ export async function xlCreate(guest: Guest): Promise<Made> {
   return { domid, uuid: made.uuid };
 }
 
-async function xenstoredPid(): Promise<number> {
-  return Number(await readFile(PID_FILE, 'utf8'));
-}
-
 /** Stops the xenstore daemon where it is: what it is asked from now on stays unanswered. */
 export async function freezeXenstored(): Promise<void> {
-  process.kill(await xenstoredPid(), 'SIGSTOP');
+  process.kill(Number(await readFile(PID_FILE, 'utf8')), 'SIGSTOP');
 }
 
-/** Kills the xenstore daemon as a crash would. */
+/** Kills the xenstore daemon as a crash would, and what of the toolstack is lost without it. */
 export async function killXenstored(): Promise<void> {
-  const pid = await xenstoredPid();
+  await kill(Number(await readFile(PID_FILE, 'utf8')), cell.daemon);
+  if (await isRunning('xenconsoled')) {
+    await kill(Number(await readFile(CONSOLED_PID_FILE, 'utf8')), 'xenconsoled');
+  }
+}
+
+async function kill(pid: number, program: string): Promise<void> {
   process.kill(pid, 'SIGKILL');
   await until(async () => !(await succeeds('kill', '-0', String(pid))), {
-    what: `${cell.daemon} is gone`,
+    what: `${program} is gone`,
   });
 }
 

@@ -13,7 +13,7 @@ const JEST_CONFIG = {
   reporters: ['<rootDir>/dist/test/xen/reporter.js'],
   haste: { forceNodeFilesystemAPI: true },
   watchman: false,
-  testTimeout: 20_000,
+  testTimeout: 60_000,
 };
 
 export interface SuitesRun extends Omit<CellRun, 'payload'> {

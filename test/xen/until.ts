@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 const POLL_MS = 20;
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 30_000;
 
 export interface UntilOptions {
   readonly timeoutMs?: number;
@@ -12,7 +12,7 @@ export interface UntilOptions {
 
 /**
  * The first answer of `condition` that is neither false nor undefined.
- * @throws Error when there is none in time (default 20 s).
+ * @throws Error when there is none in time (default 30 s).
  */
 export async function until<T>(
   condition: () => T | Promise<T>,

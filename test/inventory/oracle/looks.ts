@@ -120,13 +120,15 @@ export class LookLog implements Hypervisor {
       // What is in doubt is no holder before it has been looked at again.
       this.pending++;
       try {
-        return visit(list);
-      } finally {
-        this.pending--;
+        const visited = visit(list);
+        // One that could not be taken in has shown nothing.
         for (const { domid } of entries) {
           const states = this.#options.host.history?.statesOf(domid, began, ended) ?? [];
           for (const { incarnation } of states) this.seen.add(incarnation);
         }
+        return visited;
+      } finally {
+        this.pending--;
       }
     });
   }

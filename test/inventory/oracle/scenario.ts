@@ -27,11 +27,11 @@ const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
 const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 'EPERM'];
 const ROUNDS = 6;
 const BUSY_STEPS = 50;
-const UNASKED_STEPS = 25;
+const UNASKED_STEPS = 40;
 /** No look finds what only this finds, unless it is waited for. */
-const SLOW_MS = 10 * 60_000;
+const SLOW_MS = 24 * 3_600_000;
 /** Within it every list that an event calls for is made, also after some that failed. */
-const EVENTS_SETTLE_MS = 200_000;
+const EVENTS_SETTLE_MS = 2_000_000;
 const UNKNOWN = parseUuid('99999999-9999-4999-8999-999999999999');
 
 export interface ScenarioReport {
@@ -405,8 +405,13 @@ class Scenario {
     hypervisor.clearFaults();
     hypervisor.resumeLists();
     xenstore.refuse(0);
-    // All at once, in the middle of whatever runs, or one by one in between.
-    if (this.random.chance(0.5)) xenstore.deliver(xenstore.undelivered);
+    // What is left to read is read all at once, in the middle of whatever runs, or one by one in between.
+    if (this.random.chance(0.5)) {
+      hypervisor.stepList(1 + this.random.below(12));
+      for (let count = this.random.below(4); count > 0; count--) acts.perform();
+      acts.finishAll();
+      xenstore.deliver(xenstore.undelivered);
+    }
     await this.#idle(EVENTS_SETTLE_MS);
     if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
     if (this.#follows) {
@@ -457,10 +462,11 @@ class Scenario {
       if (xenstore.undelivered > 0) ways.push(() => xenstore.deliver(1));
       if (xenstore.requests.length > 0) ways.push(() => xenstore.answer(undefined));
       if (ways.length > 0) await this.random.pick(ways)();
-      else if (left > 0) {
-        const part = Math.min(left, Math.max(1, ms / 64));
-        await time.advance(part);
-        left -= part;
+      else if (left > 0.01) {
+        left -= await time.advance(
+          left,
+          () => time.hasTurn || hypervisor.runningList !== undefined || xenstore.waitsForAccept,
+        );
       } else return;
       // oxlint-enable no-await-in-loop
     }
@@ -520,7 +526,11 @@ const BUSY = new Lottery<Step>([
   [14, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(3))],
   [8, (scenario) => scenario.deliverList()],
   [10, ({ time }) => time.turn()],
-  [10, ({ time, random }) => time.advance(random.pick([0.1, 1, 3, 5, 20, 60, 300]))],
+  [
+    10,
+    ({ time, random }) =>
+      time.advance(random.pick([0.1, 1, 3, 5, 20, 60, 300])).then(() => undefined),
+  ],
   [
     8,
     (scenario) => {
@@ -567,7 +577,14 @@ const UNASKED = new Lottery<Step>([
   [20, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(4))],
   [6, (scenario) => scenario.deliverList()],
   [6, ({ time }) => time.turn()],
-  [6, ({ time, random }) => time.advance(random.pick([0.1, 1, 20, 300]))],
+  // Events may have to wait for their list as long as a hundred of them take.
+  [
+    6,
+    async ({ time, hypervisor, random }) => {
+      const runs = (): boolean => time.hasTurn || hypervisor.runningList !== undefined;
+      await time.advance(random.pick(runs() ? [0.1, 1, 20] : [1, 20, 1000, 40_000]), runs);
+    },
+  ],
   [14, ({ xenstore, random }) => xenstore.deliver(1 + random.below(2))],
   [6, ({ xenstore }) => xenstore.accept()],
   [6, ({ xenstore }) => xenstore.takeWatch()],

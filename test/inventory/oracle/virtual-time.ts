@@ -90,11 +90,16 @@ export class VirtualTime {
     await settle();
   }
 
-  /** Lets time pass, and whatever becomes due meanwhile happen in its order. */
-  async advance(ms: number): Promise<void> {
-    const until = this.#now + ms;
+  /**
+   * Lets time pass, and whatever becomes due meanwhile happen in its order.
+   * @param ends whether something else is to happen first, asked after each.
+   * @returns the time that has passed, ms.
+   */
+  async advance(ms: number, ends: () => boolean = () => false): Promise<number> {
+    const began = this.#now;
+    const until = began + ms;
     for (;;) {
-      const [next] = [...this.#timers].toSorted((one, other) => one.due - other.due);
+      const next = this.#next();
       if (next === undefined || next.due > until) break;
       this.#now = Math.max(this.#now, next.due);
       if (next.everyMs === undefined) this.#timers.delete(next);
@@ -102,8 +107,16 @@ export class VirtualTime {
       next.run();
       // oxlint-disable-next-line no-await-in-loop -- one thing after the other is what time is
       await settle();
+      if (ends()) return this.#now - began;
     }
     this.#now = Math.max(this.#now, until);
+    return this.#now - began;
+  }
+
+  #next(): Timer | undefined {
+    let next: Timer | undefined;
+    for (const timer of this.#timers) if (next === undefined || timer.due < next.due) next = timer;
+    return next;
   }
 }
 

@@ -145,8 +145,7 @@ describe(`with ${BARE} bare domains, ${INTRODUCED} introduced ones and 3 guests`
   let highest: number;
 
   beforeAll(async () => {
-    const bare = await makeBare(BARE);
-    const introduced = await makeIntroduced(INTRODUCED);
+    // First: for each domain introduced, xenconsoled asks xenstored about all there are.
     const guests: Made[] = [];
     for (const kind of ['pv-block', 'pvh-block', 'pv-crash'] as const) {
       // oxlint-disable-next-line no-await-in-loop -- xl makes one at a time
@@ -155,6 +154,8 @@ describe(`with ${BARE} bare domains, ${INTRODUCED} introduced ones and 3 guests`
     await waitForFlag(guests[0]?.domid ?? 0, DominfFlag.BLOCKED);
     await waitForFlag(guests[1]?.domid ?? 0, DominfFlag.BLOCKED);
     await waitForFlag(guests[2]?.domid ?? 0, DominfFlag.SHUTDOWN);
+    const bare = await makeBare(BARE);
+    const introduced = await makeIntroduced(INTRODUCED);
     const leaving = bare.filter((_, index) => index % 10 === 3).map(({ domid }) => domid);
     await destroy(...leaving);
     // As many as were asked for, with gaps between them, and one far off.

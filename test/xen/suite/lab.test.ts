@@ -158,7 +158,7 @@ describe.each(['pv', 'pvh'] as const)('%s guests by xl', (type) => {
     expect(await xlLine(`${type}-b`)).toMatch(new RegExp(`-b---- .* ${UUID}`));
     await xl('destroy', String(domid));
     await gone(domid);
-  }, 30_000);
+  }, 60_000);
 
   test('a guest that spins uses time', async () => {
     const { domid } = await xlCreate({ kind: `${type}-spin`, name: `${type}-s` });
@@ -169,7 +169,7 @@ describe.each(['pv', 'pvh'] as const)('%s guests by xl', (type) => {
     });
     expect(later.flags & (DominfFlag.BLOCKED | DominfFlag.PAUSED)).toBe(0);
     await xl('destroy', String(domid));
-  }, 30_000);
+  }, 60_000);
 
   test.each([
     ['poweroff', 0],
@@ -190,7 +190,7 @@ describe.each(['pv', 'pvh'] as const)('%s guests by xl', (type) => {
       await xl('destroy', String(domid));
       await gone(domid);
     },
-    30_000,
+    60_000,
   );
 });
 
