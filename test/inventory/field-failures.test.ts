@@ -231,7 +231,7 @@ describe('F9: no failure is remembered, and no handle that names no VM', () => {
     const inventory = await Inventory.open({ hypervisor, xenstore: false });
     toClose.push(() => inventory.close());
     const later = host.createDomain({ uuid: B });
-    hypervisor.failNext('domctl', 'EFAULT', 2);
+    hypervisor.failNext('domctl', 'EINVAL', 2);
     expect(await inventory.lookup(A)).toMatchObject({ status: 'unavailable' });
     expect(await inventory.lookup(B)).toMatchObject({ status: 'unavailable' });
     expect(await inventory.lookup(A)).toMatchObject({ status: 'found', domain: { domid } });
