@@ -1,5 +1,5 @@
 /** The life of the socket, and what the service manager has to do with it. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -21,6 +21,9 @@ import { listenAt } from '../../src/service/socket-claim.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import { Client, openRoom, temporaryDirectory } from './room.ts';
+
+// A process takes its time to start on a machine that has other things to do.
+jest.setTimeout(60_000);
 
 const SCRIPT = fileURLToPath(new URL('daemon-process.js', import.meta.url));
 const children: ChildProcess[] = [];
@@ -162,7 +165,7 @@ describe('the socket', () => {
       ErrorCode.SOCKET_IN_USE,
       'ready',
     ]);
-  }, 30_000);
+  });
 });
 
 describe('a daemon', () => {
@@ -201,7 +204,7 @@ describe('a daemon', () => {
       },
     );
     children.push(child);
-    await once(child.stdout, 'data');
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
     // Both accept now; this process hands on nothing, so it must not.
     const inode = lstatSync(path).ino;
     // oxlint-disable-next-line no-underscore-dangle
