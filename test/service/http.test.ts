@@ -1,0 +1,172 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { request as httpRequest } from 'node:http';
+import { ErrorCode } from '../../src/xen-error.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+import { openRoom, type Message, type Room } from './room.ts';
+
+let room: Room;
+beforeAll(async () => {
+  room = await openRoom({ xenstore: true, metrics: ':0' });
+});
+afterAll(() => room.close());
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly text: string;
+}
+
+function ask(
+  path: string,
+  options: { method?: string; body?: string; type?: string; tcp?: true; host?: string } = {},
+): Promise<Answer> {
+  const { method = 'GET', body, type, tcp, host } = options;
+  const [address, port] = (room.daemon.metricsAddress ?? '').split(':');
+  return new Promise((resolve, reject) => {
+    const sent = httpRequest(
+      {
+        ...(tcp ? { host: address, port } : { socketPath: room.path }),
+        path,
+        method,
+        agent: false,
+        headers: {
+          ...(type !== undefined && { 'Content-Type': type }),
+          ...(host !== undefined && { Host: host }),
+        },
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => (text += chunk));
+        response.on('end', () =>
+          resolve({ status: response.statusCode, headers: response.headers, text }),
+        );
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+const post = (message: unknown, type = 'application/json'): Promise<Answer> =>
+  ask('/', { method: 'POST', body: JSON.stringify(message), type });
+
+describe('HTTP on the socket', () => {
+  it('answers requests, batches, and nothing to notifications', async () => {
+    const call = { jsonrpc: '2.0', method: 'domid', params: { uuid: uuidOf(2) } };
+    const one = await post({ ...call, id: 1 }, 'application/json; charset=utf-8');
+    expect(one.status).toBe(200);
+    expect(JSON.parse(one.text)).toEqual({
+      jsonrpc: '2.0',
+      id: 1,
+      result: { status: 'found', domid: 2 },
+    });
+    expect(JSON.parse((await post([{ ...call, id: 1 }, call])).text)).toHaveLength(1);
+    expect(await post(call)).toMatchObject({ status: 204, text: '' });
+    expect(
+      JSON.parse(
+        (await ask('/', { method: 'POST', body: '\u00ff{', type: 'application/json' })).text,
+      ).error.code,
+    ).toBe(-32700);
+  });
+
+  it('sends a list that is long', async () => {
+    for (let vm = 1000; vm < 1600; vm++) room.host.createDomain({ uuid: uuidOf(vm) });
+    const { text } = await post({ jsonrpc: '2.0', id: 1, method: 'list' });
+    expect((JSON.parse(text) as Message).result.domains).toHaveLength(604);
+  });
+
+  it('says why there are no subscriptions', async () => {
+    const { status, text } = await post({ jsonrpc: '2.0', id: 1, method: 'subscribe' });
+    expect(status).toBe(200);
+    expect((JSON.parse(text) as Message).error).toMatchObject({
+      code: -32600,
+      message: expect.stringContaining('HTTP'),
+    });
+  });
+
+  it('refuses what it does not serve', async () => {
+    expect((await post({}, 'text/plain')).status).toBe(415);
+    expect(
+      (await ask('/', { method: 'POST', body: 'x'.repeat(70_000), type: 'application/json' }))
+        .status,
+    ).toBe(413);
+    expect(await ask('/')).toMatchObject({ status: 405, headers: { allow: 'POST' } });
+    expect((await ask('/x')).status).toBe(404);
+    expect((await ask('/metrics', { method: 'DELETE' })).status).toBe(405);
+  });
+});
+
+describe.each([
+  ['the socket', {}],
+  ['TCP', { tcp: true }],
+] as const)('over %s', (_, how) => {
+  it('tells whether the hypervisor answers', async () => {
+    const well = await ask('/healthz', how);
+    expect(well.status).toBe(200);
+    expect(JSON.parse(well.text)).toEqual({ status: 'ok', hypervisor: true, xenstore: true });
+    room.hypervisor.failNext('domctl', 'EPERM');
+    const ill = await ask('/healthz', how);
+    expect(ill.status).toBe(503);
+    expect(JSON.parse(ill.text)).toMatchObject({
+      hypervisor: false,
+      cause: expect.stringMatching(/^ERR_/),
+    });
+  });
+
+  it('publishes metrics without a UUID or a name in them', async () => {
+    await post({ jsonrpc: '2.0', id: 1, method: `made-up-${uuidOf(3)}` });
+    const { status, headers, text } = await ask('/metrics', how);
+    expect(status).toBe(200);
+    expect(headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(headers['access-control-allow-origin']).toBeUndefined();
+    expect(text).not.toMatch(/[0-9a-f]{8}-[0-9a-f]{4}/);
+    const { lookups } = room.inventory.stats();
+    expect(text).toContain(`xen_domid_lookups_total{result="found"} ${lookups.found}\n`);
+    expect(text).toMatch(
+      /xen_domid_hypercall_duration_seconds_bucket\{kind="single",le="\+Inf"\} [1-9]/,
+    );
+    expect(text).toMatch(/nodejs_eventloop_lag_p99_seconds \d/);
+    expect(text).toContain('xen_domid_simulated 0\n');
+  });
+});
+
+describe('metrics over TCP', () => {
+  it('are all that there is, and on the loopback', async () => {
+    expect(room.daemon.metricsAddress).toMatch(/^127\.0\.0\.1:\d+$/);
+    for (const [path, method] of [
+      ['/', 'POST'],
+      ['/', 'GET'],
+      ['/x', 'GET'],
+    ] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect((await ask(path, { method, tcp: true })).status).toBe(404);
+    }
+  });
+
+  it('are for those who ask by an address of ours', async () => {
+    for (const host of [
+      'evil.example',
+      'evil.example:80',
+      '127.0.0.1.evil.example',
+      '10.0.0.1',
+      '',
+    ]) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect([400, 421]).toContain((await ask('/healthz', { tcp: true, host })).status);
+    }
+    for (const host of ['localhost', 'LOCALHOST:1', '127.0.0.1', '127.0.0.1:99']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect((await ask('/healthz', { tcp: true, host })).status).toBe(200);
+    }
+  });
+
+  it.each(['x', ':99999', '1.2.3.4:', '[nope]:1', '203.0.113.1:1'])(
+    'cannot be at %s',
+    async (metrics) => {
+      await expect(openRoom({ metrics })).rejects.toMatchObject({
+        code: ErrorCode.METRICS_ADDRESS,
+      });
+    },
+  );
+});
