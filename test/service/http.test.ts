@@ -73,13 +73,13 @@ describe('HTTP on the socket', () => {
   it('sends a list that is long', async () => {
     for (let vm = 1000; vm < 1600; vm++) room.host.createDomain({ uuid: uuidOf(vm) });
     const { text } = await post({ jsonrpc: '2.0', id: 1, method: 'list' });
-    expect(JSON.parse(text).result.domains).toHaveLength(604);
+    expect((JSON.parse(text) as Message).result.domains).toHaveLength(604);
   });
 
   it('says why there are no subscriptions', async () => {
     const { status, text } = await post({ jsonrpc: '2.0', id: 1, method: 'subscribe' });
     expect(status).toBe(200);
-    expect(JSON.parse(text).error).toMatchObject({
+    expect((JSON.parse(text) as Message).error).toMatchObject({
       code: -32600,
       message: expect.stringContaining('HTTP'),
     });
