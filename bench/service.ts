@@ -222,7 +222,7 @@ async function measureStorm({
   const took: number[] = [];
   let ended: { rss: number; changes: number } | undefined;
   void over.then((end) => (ended = end));
-  // oxlint-disable-next-line no-await-in-loop -- for as long as the storm lasts
+  // oxlint-disable-next-line no-await-in-loop no-unmodified-loop-condition -- for as long as the storm lasts
   while (ended === undefined) took.push(...(await roundTrips(socket, 200)));
   const { p99 } = percentiles(took);
   crowd.kill();

@@ -14,8 +14,9 @@ try {
     socketPath: process.argv[2],
     simulated: true,
   });
+  const closed = closeOnSignal(daemon);
   process.stdout.write('ready\n');
-  await closeOnSignal(daemon);
+  await closed;
   process.exit(0);
 } catch (error) {
   process.stdout.write(`${(error as { code?: string }).code ?? String(error)}\n`);

@@ -1,6 +1,6 @@
 /** Whatever bytes, whatever JSON: no crash, no hang, no answer to what was not asked. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Dispatcher } from '../../src/service/dispatcher.ts';
 import { decodeLine, LineReader } from '../../src/service/line-reader.ts';
 import { methodsOf } from '../../src/service/methods.ts';
@@ -49,7 +49,7 @@ function checkReply(message: Message, reply: string | undefined): void {
   } else if (reply === undefined) {
     if (!isNotification(message)) throw new Error('no answer');
   } else {
-    checkOne(message, JSON.parse(reply) as Message);
+    checkOne(message, JSON.parse(reply));
   }
 }
 

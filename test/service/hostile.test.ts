@@ -85,7 +85,7 @@ describe('a hostile client', () => {
     await begin();
     const client = await Client.connect(room.path);
     client.send(`${bomb}\n`);
-    const [reply] = [await client.next()].flat() as Message[];
+    const [reply] = [await client.next()].flat<Message[]>();
     expect(reply.error.code).toBeLessThan(-32000);
     client.send(VALID);
     expect((await client.next()).result.domid).toBe(1);
@@ -258,7 +258,7 @@ describe('a slow reader of a long list', () => {
         answers = Buffer.concat(chunks).toString().trimEnd().split('\n');
       }
     }
-    const [version, list] = answers.map((line: string) => JSON.parse(line) as Message);
+    const [version, list] = answers.map((line: string) => JSON.parse(line));
     expect(list.result.domains).toHaveLength(32_752);
     expect(version.id).toBe(2);
     expect(length).toBeGreaterThan(7e6);

@@ -50,7 +50,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
   });
   const path = join(directory, 'd', 'socket');
   const log: string[] = [];
-  const daemon = await serve({
+  const daemon = await serveOrClose(inventory, {
     inventory,
     socketPath: path,
     environment: {},
@@ -64,6 +64,15 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
     rmSync(directory, { recursive: true });
   };
   return { host, hypervisor, xenstored, inventory, daemon, path, log, close };
+}
+
+async function serveOrClose(inventory: Inventory, options: ServeOptions): Promise<Daemon> {
+  try {
+    return await serve(options);
+  } catch (error) {
+    await inventory.close();
+    throw error;
+  }
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- whatever the service says
