@@ -4,8 +4,6 @@ import type { Socket } from 'node:net';
 import { LongText, type Text } from './reply.ts';
 import { untakenBytes } from './socket-handle.ts';
 
-/** Characters that wait for the reader before its requests are left unread. */
-const PRESSED_OVER = 262_144;
 /** Characters that are written at once though more may follow in this turn. */
 const WRITE_OVER = 65_536;
 
@@ -23,7 +21,6 @@ export class Output {
   #ascii = true;
   /** To be written when the reader has taken what was written before. */
   #queue: (string | Buffer | Iterator<string>)[] = [];
-  #queued = 0;
   #flushing = false;
   #pumping = false;
   #wasPressed = false;
@@ -37,10 +34,9 @@ export class Output {
     socket.on('drain', () => this.#pump());
   }
 
-  /** The reader is so far behind that nothing more should be made for it. */
+  /** The reader is so far behind that nothing more should be made for it: by the socket's high-water mark. */
   get pressed(): boolean {
-    const pressed =
-      this.#queue.length > 0 || this.#socket.writableLength + this.#queued > PRESSED_OVER;
+    const pressed = this.#queue.length > 0 || this.#socket.writableNeedDrain;
     if (pressed) this.#wasPressed = true;
     return pressed;
   }
@@ -119,7 +115,6 @@ export class Output {
     } else {
       this.#wasPressed = true;
       this.#queue.push(data);
-      this.#queued += data.length;
     }
   }
 
@@ -129,7 +124,6 @@ export class Output {
       const [item] = this.#queue;
       if (typeof item === 'string' || Buffer.isBuffer(item)) {
         this.#queue.shift();
-        this.#queued -= item.length;
         this.#socket.write(item);
       } else if (item !== undefined && this.#writeSlice(item)) {
         return;

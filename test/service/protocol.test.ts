@@ -240,7 +240,7 @@ describe('framing', () => {
         request(8, 'domid', { uuid: uuidOf(95) }).trimEnd(),
     );
     const messages = await other.untilEnd();
-    expect(messages.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([7, 8]);
+    expect(messages.map(({ id }) => id).toSorted((one, two) => one - two)).toEqual([7, 8]);
   });
 
   it('answers a line without its end after a silence, and ends', async () => {
