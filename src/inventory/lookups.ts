@@ -226,7 +226,11 @@ export class Lookups {
       else if (searched === undefined) waitForList();
       else {
         searched
-          .then((result) => (result === undefined ? waitForList() : answer(result)))
+          .then((result) => {
+            // Others, who had begun to look before this was asked, may have met its domain meanwhile.
+            if (result === undefined) confirm('next', waitForList);
+            else answer(result);
+          })
           .catch(fail);
       }
       if (!over) foundByList = this.#hints.follow(uuid, shown);
