@@ -402,30 +402,29 @@ export function describeScenarios(
             }
           })();
 
-          await host.killXenstored();
-          await until(() => !inventory.stats().xenstoreConnected);
-          const uuid = newUuid();
-          const domid = await host.create({ uuid });
-          await host.destroy(doomed.domid);
-          await until(() => {
-            const seen = host.hypervisor.getDomainInfo(doomed.domid);
-            return seen === undefined;
-          });
-          expect(feed.of(domid)).toEqual([]);
+          try {
+            await host.killXenstored();
+            await until(() => !inventory.stats().xenstoreConnected);
+            const uuid = newUuid();
+            const domid = await host.create({ uuid });
+            await host.destroy(doomed.domid);
+            await until(() => {
+              const seen = host.hypervisor.getDomainInfo(doomed.domid);
+              return seen === undefined;
+            });
 
-          await host.startXenstored();
-          await until(() => inventory.stats().xenstoreConnected);
-          await told(domid, 'created');
-          expect(feed.of(doomed.domid).at(-1)).toBe('destroyed');
-          expect(inventory.stats()).toMatchObject({
-            xenstoreDisconnects: 1,
-            lists: { connect: 2 },
-          });
-          const later = await bootOne();
-          await told(later.domid, 'created');
-
-          over = true;
-          await asking;
+            await host.startXenstored();
+            await until(() => inventory.stats().xenstoreConnected);
+            await told(domid, 'created');
+            await until(() => feed.of(doomed.domid).at(-1) === 'destroyed');
+            await until(() => inventory.stats().lists.connect === 2);
+            expect(inventory.stats().xenstoreDisconnects).toBe(1);
+            const later = await bootOne();
+            await told(later.domid, 'created');
+          } finally {
+            over = true;
+            await asking;
+          }
           expect([...answers]).toEqual(['found']);
         },
         SLOW_MS,
