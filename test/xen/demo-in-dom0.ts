@@ -36,7 +36,7 @@ const NAMED = [
 /** Two VMs with one UUID: what a migration that failed half-way leaves behind. */
 const TWINS = ['wiki', 'wiki--incoming'];
 const NOBODY = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
-const BIN = 'dist/src/cli/bin.js';
+const BIN = 'dist/src/cli/bin.cjs';
 
 function say(text: string): void {
   for (const line of text.trimEnd().split('\n')) process.stdout.write(`${DEMO_LINE}${line}\n`);
