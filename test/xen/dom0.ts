@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 import { guestConfig, type Guest } from './guest.ts';
@@ -178,15 +178,19 @@ export async function destroyAll(): Promise<void> {
   await domains('destroy-all');
 }
 
-/** A program of the lab that answers on stdout to what it is told on stdin. */
-class Companion {
+/** A program of the lab, or any by its path, that answers on stdout to what it is told on stdin. */
+export class Companion {
   readonly #process: ReturnType<typeof spawn>;
   readonly #lines: AsyncIterator<string>;
 
-  constructor(program: string, args: readonly string[]) {
-    const child = spawn(`${PROGRAMS}/${program}`, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  constructor(program: string, args: readonly string[] = []) {
+    const child = spawn(resolve(PROGRAMS, program), args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#process = child;
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? Number.NaN;
   }
 
   async line(): Promise<string> {
@@ -197,6 +201,12 @@ class Companion {
 
   tell(line: string): void {
     this.#process.stdin?.write(`${line}\n`);
+  }
+
+  /** One line for another. */
+  async ask(...words: readonly (string | number)[]): Promise<string> {
+    this.tell(words.join(' '));
+    return this.line();
   }
 
   async close(): Promise<void> {
