@@ -27,7 +27,7 @@ const LIST_INTERVAL_MS = 3_600_000;
 
 interface Contestant {
   /** -1 where none was found. */
-  find(uuid: string): Promise<number>;
+  find(uuid: string): number | Promise<number>;
   stats(): Promise<object>;
 }
 
@@ -39,6 +39,7 @@ function saw(kind: string, domid: number): void {
 
 function domidOf(result: Awaited<ReturnType<Inventory['lookup']>>): number {
   if (result.status === 'found') return result.domain.domid;
+  if (result.status === 'ambiguous') return result.domains[0]?.domid ?? NOBODY;
   if (result.status === 'notFound') return NOBODY;
   throw new Error(`a look-up ended with ${JSON.stringify(result)}`);
 }
@@ -51,7 +52,8 @@ async function inProcess(): Promise<Contestant> {
     await pause(10);
   }
   return {
-    find: async (uuid) => domidOf(await inventory.lookup(uuid)),
+    find: (uuid) =>
+      inventory.resolveKnown(uuid)?.domain.domid ?? inventory.lookup(uuid).then(domidOf),
     stats: async () => ({ ...inventory.stats(), listMs: inventory.durations.list.sumMs }),
   };
 }
@@ -65,7 +67,13 @@ async function bySocket(): Promise<Contestant> {
     }
   })();
   return {
-    find: async (uuid) => domidOf(await client.lookup(uuid)),
+    find: (uuid) =>
+      client.domid(uuid).then((result) => {
+        if (result.status === 'found') return result.domid;
+        if (result.status === 'ambiguous') return result.domids[0] ?? NOBODY;
+        if (result.status === 'notFound') return NOBODY;
+        throw new Error(`a look-up ended with ${JSON.stringify(result)}`);
+      }),
     stats: () => client.stats(),
   };
 }
@@ -99,8 +107,9 @@ async function timed(
   let wrong = 0;
   const began = process.hrtime.bigint();
   for (let time = 0; time < times; time++) {
+    const finding = find();
     // oxlint-disable-next-line no-await-in-loop -- as an agent waits for one answer before it asks again
-    const found = await find();
+    const found = typeof finding === 'number' ? finding : await finding;
     if (domid === ANYBODY ? found === NOBODY : found !== domid) wrong++;
   }
   const wallNs = Number(process.hrtime.bigint() - began);

@@ -65,19 +65,30 @@ export class OthersInC {
 
   /** Of each domain that went since `gone`: domid, when it was last there, when it was first missed. */
   async seen(): Promise<{ domid: number; thereNs: number; missedNs: number }[]> {
-    this.#process.tell('seen');
-    const went = [];
-    for (let line = await this.#process.line(); line !== 'done'; line = await this.#process.line()) {
-      const [domid = Number.NaN, thereNs = Number.NaN, missedNs = Number.NaN] = line
-        .split(' ')
-        .map(Number);
-      went.push({ domid, thereNs, missedNs });
-    }
-    return went;
+    const rows = await this.#rows('seen');
+    return rows.map(([domid = NaN, thereNs = NaN, missedNs = NaN]) => ({
+      domid,
+      thereNs,
+      missedNs,
+    }));
+  }
+
+  /** When each new domain since `newcomers` was first listed, by domid. */
+  async came(): Promise<Map<number, number>> {
+    const rows = await this.#rows('came');
+    return new Map(rows.map(([domid = NaN, listedNs = NaN]) => [domid, listedNs]));
   }
 
   async close(): Promise<void> {
     await this.#process.close();
+  }
+
+  async #rows(request: string): Promise<number[][]> {
+    this.#process.tell(request);
+    const rows: number[][] = [];
+    for (let line = await this.#process.line(); line !== 'done'; line = await this.#process.line())
+      rows.push(line.split(' ').map(Number));
+    return rows;
   }
 
   async #timed(count: number, ...words: readonly (string | number)[]): Promise<Measured> {
@@ -134,9 +145,7 @@ export class Agent {
   }
 
   async counts(): Promise<Counts> {
-    const { hypercalls, entriesCopied, events, lists, listMs } = await this.ask<Stats>('stats');
-    const { single, list } = hypercalls;
-    return { single, list, entries: entriesCopied, events, lists, listMs: listMs ?? Number.NaN };
+    return countsOf(await this.ask<object>('stats'));
   }
 
   async changes(): Promise<SeenChange[]> {
@@ -155,6 +164,13 @@ export class Agent {
     const { wallNs, cpuNs, idleNs, wrong } = await this.ask<Timed>(...words);
     return { work: { count, wallNs, cpuNs, wrong, calls: 0, entries: 0 }, idleNs };
   }
+}
+
+/** @param stats the inventory's, or the service's. */
+export function countsOf(stats: object): Counts {
+  const { hypercalls, entriesCopied, events, lists, listMs } = stats as Stats;
+  const { single, list } = hypercalls;
+  return { single, list, entries: entriesCopied, events, lists, listMs: listMs ?? Number.NaN };
 }
 
 export function countsBetween(before: Counts, after: Counts): Counts {
@@ -180,7 +196,9 @@ export interface Daemon {
 /** The service, as a person starts it; returns once it answers. */
 export async function startDaemon(): Promise<Daemon> {
   const script = new URL('../../src/cli/bin.cjs', import.meta.url).pathname;
-  const child = spawn(process.execPath, [script, 'serve'], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(process.execPath, [script, 'serve'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   const socket = DEFAULT_SERVICE_SOCKET;
   await until(() => existsSync(socket), { what: 'the service listens' });
   return {

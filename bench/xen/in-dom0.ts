@@ -3,18 +3,17 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { runCell } from '../../test/xen/cell.ts';
+import { type CellRun, runCell } from '../../test/xen/cell.ts';
 import type { Progress } from '../../test/xen/progress.ts';
-import type { Release } from '../../test/xen/release.ts';
 
-export interface InDom0 {
-  readonly release: Release;
+export interface InDom0 extends Pick<
+  CellRun,
+  'release' | 'memory' | 'guestMemory' | 'processors' | 'timeoutMs'
+> {
   /** Of `dist/bench/xen`, with its arguments. */
   readonly script: readonly string[];
   /** What it leaves in its output folder. */
   readonly file: string;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly memory?: number;
 }
 
 /** Boots `release`, runs one script in dom0 and reads what it left. */

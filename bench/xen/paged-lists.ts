@@ -54,7 +54,7 @@ export function openPagedLists(sysctlInterface: number): PagedLists {
     find(room, stop, words) {
       const isIt = (info: Dominfo): boolean => info.hasHandle(words) && !info.dying;
       const pages: Entry[][] = [];
-      for (let first = 0; first < DOMID_FIRST_RESERVED; ) {
+      for (let first = 0; first < DOMID_FIRST_RESERVED;) {
         const list = page(first, room);
         pages.push(Array.from(list, (info) => ({ domid: info.domid, isIt: isIt(info) })));
         if (list.length === 0 || stop === 'once') break;

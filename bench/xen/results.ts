@@ -42,6 +42,8 @@ export interface Counts {
 export interface OurWay {
   readonly name: string;
   readonly lookups: Work;
+  /** Where look-ups are made by a client: CPU of the daemon while they were. */
+  readonly lookupsDaemonCpuNs?: number;
   /** CPU of the process beyond its look-ups: events, lists for them, timers, garbage. */
   readonly eventsCpuNs: number;
   /** All CPU, of the client as well where there is one. */
@@ -84,12 +86,20 @@ export interface ShutdownStorm {
 
 export interface SteadyState {
   readonly domains: number;
+  /** In each a VM came, one went, and an unknown UUID was asked for. */
+  readonly rounds: number;
   readonly seconds: number;
-  /** CPU a second. */
+  /** All CPU of the daemon. */
   readonly daemonCpuNs: number;
-  readonly others: readonly { readonly name: string; readonly cpuNs: number }[];
-  /** A look-up of a UUID that no domain has. */
+  /** Look-ups of a UUID that no domain has. */
   readonly unknown: readonly { readonly name: string; readonly work: Work }[];
+}
+
+/** What look-ups cost that read a node of xenstore for each domain: of the newest, with so many domains. */
+export interface StorePoint {
+  readonly domains: number;
+  readonly store: Work;
+  readonly xl: Work;
 }
 
 export interface StormResult {
@@ -97,24 +107,49 @@ export interface StormResult {
   readonly node: string;
   readonly boots: readonly BootStorm[];
   readonly shutdowns: readonly ShutdownStorm[];
-  readonly steady?: SteadyState;
-  /** A change at a subscriber in another process, after its event could be read. */
-  readonly quiet?: { readonly created: Spread; readonly destroyed: Spread };
-  /** `destroyed` after the last reference was let go. */
-  readonly zombies?: Spread;
+  readonly byXenstore: readonly StorePoint[];
+  readonly steady: SteadyState;
+  /** A change at a subscriber in another process, after its event could be read by a C program. */
+  readonly quiet: { readonly created: Spread; readonly destroyed: Spread };
+  /** `destroyed` after the domain was last seen, of those whose last reference was kept for 5 s. */
+  readonly zombies: Spread;
   /** A VM that moves from one random domid to another: `wrong` are answers that there is none. */
-  readonly moving?: {
+  readonly moving: {
     readonly domains: number;
     readonly moves: number;
     readonly ways: readonly { readonly name: string; readonly work: Work }[];
   };
 }
 
+export const STALLS_FILE = 'stalls.json';
+
+/** Look-ups in process while guests are torn down, and before. */
 export interface StallsResult {
   readonly xen: string;
+  readonly node: string;
   readonly guests: number;
   readonly guestMiB: number;
+  /** From the first destroy hypercall's beginning to the last one's end. */
   readonly teardownNs: number;
-  readonly quiet: StallResult;
+  readonly before: StallResult;
   readonly during: StallResult;
+}
+
+export const TOOLSTACK_FILE = 'toolstack.json';
+
+/** Guests made by `xl create`, each asked for over the socket from before its creation until it runs. */
+export interface ToolstackResult {
+  readonly xen: string;
+  readonly node: string;
+  readonly pv: number;
+  readonly pvh: number;
+  readonly tookNs: number;
+  /** Found by us after Xen was seen to list it: as exactly as Xen is looked at, every 2 ms. */
+  readonly foundAfter: Spread;
+  readonly lookups: number;
+  readonly wrong: number;
+  readonly counts: Counts;
+  readonly daemonCpuNs: number;
+  /** All that dom0's processors were busy, the daemon and the asking among it. */
+  readonly dom0CpuNs: number;
 }

@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { join, resolve } from 'node:path';
+import path, { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { guestConfig, type Guest } from './guest.ts';
@@ -184,7 +184,9 @@ export class Companion {
   readonly #lines: AsyncIterator<string>;
 
   constructor(program: string, args: readonly string[] = []) {
-    const child = spawn(resolve(PROGRAMS, program), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(path.resolve(PROGRAMS, program), args, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     this.#process = child;
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
@@ -290,13 +292,18 @@ export async function xl(...args: readonly string[]): Promise<string> {
   return command('xl', ...args);
 }
 
+/** Path of a file that `xl create` takes. */
+export async function writeGuestConfig(guest: Guest): Promise<string> {
+  const file = join(await mkdtemp('/tmp/guest-'), 'guest.cfg');
+  await writeFile(file, guestConfig(guest, PROGRAMS));
+  return file;
+}
+
 /** A guest made by the real toolstack; `startToolstack` first. */
 export async function xlCreate(guest: Guest): Promise<Made> {
-  const folder = await mkdtemp('/tmp/guest-');
-  const file = join(folder, 'guest.cfg');
-  await writeFile(file, guestConfig(guest, PROGRAMS));
+  const file = await writeGuestConfig(guest);
   await xl('create', '-q', file);
-  await rm(folder, { recursive: true });
+  await rm(dirname(file), { recursive: true });
   const domid = Number(await xl('domid', guest.name));
   const made = await witnessOne(domid);
   if (made === undefined) throw new Error(`${guest.name} was gone before it could be looked at`);

@@ -13,6 +13,8 @@
  *   gone MS                       lists every MS ms on a thread of its own until `seen`
  *   seen                          ends that; "DOMID NANOSECONDS NANOSECONDS" of each domain that went meanwhile, the
  *                                 moments when it was last there and when it was first missed, then "done"
+ *   newcomers MS                  looks every MS ms, on a thread of its own, past the highest domid so far, until `came`
+ *   came                          ends that; "DOMID NANOSECONDS" of each new domain, when it was first listed, then "done"
  *   moment                        waits for an event; "NANOSECONDS", when it was read
  *   cpu PID                       "NANOSECONDS" of CPU that the process has taken
  *   move UUID                     on a thread of its own, until `stay`: a new domain with the UUID, at a domid by
@@ -329,6 +331,61 @@ static void end_gone(void)
     puts("done");
 }
 
+#define NEWCOMERS 16
+
+static struct {
+    pthread_t thread;
+    unsigned long every_ms;
+    volatile bool over;
+    uint64_t listed[DOMID_END];
+} newcomers;
+
+static void *watch_newcomers(void *unused)
+{
+    xc_interface *own = xc_interface_open(NULL, NULL, 0);
+    const struct timespec pause = { newcomers.every_ms / 1000,
+                                    newcomers.every_ms % 1000 * 1000000 };
+    static xc_domaininfo_t info[NEWCOMERS];
+    uint32_t next = 1;
+
+    (void)unused;
+    if (!own)
+        fail("xc_interface_open");
+    while (!newcomers.over) {
+        int count = xc_domain_getinfolist(own, next, NEWCOMERS, info);
+
+        if (count < 0)
+            fail("xc_domain_getinfolist");
+        for (int i = 0; i < count; i++) {
+            newcomers.listed[info[i].domain] = clock_ns(CLOCK_MONOTONIC);
+            next = info[i].domain + 1;
+        }
+        nanosleep(&pause, NULL);
+    }
+    xc_interface_close(own);
+    return NULL;
+}
+
+static void begin_newcomers(unsigned long every_ms)
+{
+    memset(newcomers.listed, 0, sizeof(newcomers.listed));
+    newcomers.every_ms = every_ms;
+    newcomers.over = false;
+    if (pthread_create(&newcomers.thread, NULL, watch_newcomers, NULL))
+        fail("pthread_create");
+    puts("done");
+}
+
+static void end_newcomers(void)
+{
+    newcomers.over = true;
+    pthread_join(newcomers.thread, NULL);
+    for (int domid = 0; domid < DOMID_END; domid++)
+        if (newcomers.listed[domid])
+            printf("%d %" PRIu64 "\n", domid, newcomers.listed[domid]);
+    puts("done");
+}
+
 static struct {
     pthread_t thread;
     volatile bool over;
@@ -477,6 +534,10 @@ int main(void)
             begin_gone(every_ms);
         else if (!strcmp(line, "seen\n"))
             end_gone();
+        else if (sscanf(line, "newcomers %lu", &every_ms) == 1)
+            begin_newcomers(every_ms);
+        else if (!strcmp(line, "came\n"))
+            end_newcomers();
         else if (!strcmp(line, "moment\n")) {
             read_event();
             printf("%" PRIu64 "\n", clock_ns(CLOCK_MONOTONIC));
