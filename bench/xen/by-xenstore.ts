@@ -1,14 +1,10 @@
 /** In dom0: look-ups by what xenstore knows, with more and more domains. */
 import { destroyAll } from '../../test/xen/dom0.ts';
 import { type Bench, makeVm, type Vm } from './host.ts';
+import { pointsOf } from './points.ts';
 import type { StorePoint } from './results.ts';
 
 const LOOKUPS = 2;
-
-/** Where a storm of so many VMs is a quarter, half, and three quarters over: what costs as many requests as there are domains costs their mean in it. */
-export function pointsOf(vms: number): number[] {
-  return [1, 2, 3].map((part) => Math.round((part * vms) / 4));
-}
 
 export async function byXenstore(
   { maker, c }: Bench,

@@ -2,7 +2,7 @@
 import type { Release } from '../../test/xen/release.ts';
 import { printTable } from '../table.ts';
 import { barsOf, each, otherBootNs, ourBootNs } from './bars.ts';
-import { pointsOf } from './by-xenstore.ts';
+import { pointsOf } from './points.ts';
 import type {
   BootStorm,
   StallsResult,
