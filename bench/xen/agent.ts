@@ -4,7 +4,7 @@
  *   lookup UUID DOMID TIMES               one after the other -> {@link Timed}
  *   paged ROOM STOP UUID DOMID TIMES      the lists of others, through our binding -> {@link Timed}
  *   nothing                               what the way here and back costs -> {@link Timed}
- *   events COUNT                          waits until so many of xenstore's events have been answered
+ *   events COUNT                          waits until so many of xenstore's events have been answered -> {@link Timed}
  *   stats                                 the inventory's or the service's counters
  *   changes                               {@link SeenChange}s since the last time
  *   stall MS UUID...                      look-ups for so long, of one after the other -> {@link StallResult}
@@ -116,11 +116,12 @@ async function timed(
   return { wallNs, cpuNs: cpuNs() - cpu, idleNs, wrong };
 }
 
-async function awaitEvents(count: number): Promise<object> {
+async function awaitEvents(count: number): Promise<Timed> {
+  const idleNs = cpuNs() - idleFromNs;
   for (;;) {
     // oxlint-disable-next-line no-await-in-loop
     const { events } = (await contestant.stats()) as { events: number };
-    if (events >= count) return { events };
+    if (events >= count) return { wallNs: 0, cpuNs: 0, idleNs, wrong: 0 };
     // oxlint-disable-next-line no-await-in-loop
     await pause(1);
   }

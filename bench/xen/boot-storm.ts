@@ -70,7 +70,7 @@ export interface Booted {
 
 /** Ours in process beside the lists of others. */
 export async function bootStorm(
-  { maker, c, inProcess, requestCpuNs }: Bench,
+  { maker, c, inProcess, restNs }: Bench,
   count: number,
   progress: (text: string) => void,
 ): Promise<Booted> {
@@ -80,22 +80,16 @@ export async function bootStorm(
   const boots = new Boots();
   const restsNs: number[] = [];
   let lookups = NO_WORK;
-  let pagedNs = 0;
-  let requests = 0;
 
   const ours = async ({ uuid, domid }: Vm, times: number): Promise<void> => {
     lookups = add(lookups, (await inProcess.lookup(uuid, domid, times)).work);
-    requests++;
   };
   const paged = async ({ name, how }: ListWay, { uuid, domid }: Vm): Promise<void> => {
-    const measured = await inProcess.paged(how, uuid, domid);
-    others.lookup(`${name}, our binding`, measured);
-    pagedNs += measured.work.cpuNs;
-    requests++;
+    others.lookup(`${name}, our binding`, await inProcess.paged(how, uuid, domid));
   };
 
   const countsBefore = await inProcess.counts();
-  const cpuBefore = await c.number('cpu', inProcess.pid);
+  const idleBefore = inProcess.idle;
   const began = process.hrtime.bigint();
   for (let number = 0; number < count; number++) {
     // oxlint-disable no-await-in-loop -- a boot takes its steps one after the other, and so do those who watch it
@@ -108,7 +102,6 @@ export async function bootStorm(
     await boots.step(() => maker.ask('introduce', domid));
     others.event(way.name, await c.event(way.how));
     await inProcess.events(countsBefore.events + number + 1);
-    requests++;
     await boots.step(() => maker.ask('unpause', domid));
     await ours(vm, AFTER);
     others.lookup(way.name, await c.lookup(way.how, uuid, domid));
@@ -118,15 +111,15 @@ export async function bootStorm(
     // oxlint-enable no-await-in-loop
   }
   const tookNs = Number(process.hrtime.bigint() - began);
-  const ownNs = (await c.number('cpu', inProcess.pid)) - cpuBefore;
+  const idleNs = inProcess.idle.ns - idleBefore.ns;
+  const eventsCpuNs = idleNs - (inProcess.idle.requests - idleBefore.requests) * restNs;
   const counts = countsBetween(countsBefore, await inProcess.counts());
-  const cpuNs = ownNs - pagedNs - requests * requestCpuNs;
-  const restNs = restsNs.reduce((sum, ns) => sum + ns, 0) / restsNs.length;
+  const othersRestNs = restsNs.reduce((sum, ns) => sum + ns, 0) / restsNs.length;
   const ourWay: OurWay = {
     name: '6: ours, in process',
     lookups,
-    eventsCpuNs: cpuNs - lookups.cpuNs,
-    cpuNs,
+    eventsCpuNs,
+    cpuNs: lookups.cpuNs + eventsCpuNs,
     counts,
   };
   return {
@@ -142,7 +135,7 @@ export async function bootStorm(
         lookups: made,
         ...(events.count > 0 && {
           events,
-          readEventCpuNs: Math.max(0, idle.cpuNs / idle.count - restNs),
+          readEventCpuNs: Math.max(0, idle.cpuNs / idle.count - othersRestNs),
         }),
       })),
     },

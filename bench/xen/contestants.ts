@@ -117,6 +117,8 @@ interface Stats {
 
 /** `agent.ts`: ours in process, or a client of the service. */
 export class Agent {
+  /** CPU between requests, and how many there were: what the process did when nobody asked. */
+  idle: { readonly ns: number; readonly requests: number } = { ns: 0, requests: 0 };
   readonly #process: Companion;
 
   constructor(role: 'inventory' | 'client') {
@@ -141,7 +143,7 @@ export class Agent {
   }
 
   async events(count: number): Promise<void> {
-    await this.ask('events', count);
+    await this.#timed(0, 'events', count);
   }
 
   async counts(): Promise<Counts> {
@@ -162,6 +164,7 @@ export class Agent {
 
   async #timed(count: number, ...words: readonly (string | number)[]): Promise<Measured> {
     const { wallNs, cpuNs, idleNs, wrong } = await this.ask<Timed>(...words);
+    this.idle = { ns: this.idle.ns + idleNs, requests: this.idle.requests + 1 };
     return { work: { count, wallNs, cpuNs, wrong, calls: 0, entries: 0 }, idleNs };
   }
 }

@@ -13,8 +13,8 @@ export interface Bench {
   readonly maker: DomainMaker;
   readonly c: OthersInC;
   readonly inProcess: Agent;
-  /** CPU that our process takes for a request and its answer, nanoseconds. */
-  readonly requestCpuNs: number;
+  /** CPU that our process takes from an answer to the next request where nothing happens, nanoseconds. */
+  readonly restNs: number;
   close(): Promise<void>;
 }
 
@@ -52,7 +52,7 @@ export async function openBench(): Promise<Bench> {
     maker,
     c,
     inProcess,
-    requestCpuNs: idleNs / REQUESTS,
+    restNs: idleNs / REQUESTS,
     close: async () => {
       await Promise.all([inProcess.close(), c.close(), maker.close()]);
     },

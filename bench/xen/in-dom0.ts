@@ -30,10 +30,7 @@ export async function measureInDom0<T>(what: string, run: InDom0, progress: Prog
     payload: ['node', join('dist', 'bench', 'xen', name), ...args],
     outputDir,
     onPhase: (phase) => progress.phase(line, phase),
-    // In a pipe nobody watches it.
-    onConsoleLine: (text) => {
-      if (process.stdout.isTTY) progress.consoleLine(line, text);
-    },
+    onConsoleLine: (text) => progress.consoleLine(line, text),
   });
   if (status !== 0) throw new Error(`${line}: exit ${status}; its console is in ${consoleLog}`);
   const result = JSON.parse(await readFile(join(outputDir, file), 'utf8')) as T;

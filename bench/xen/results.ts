@@ -77,6 +77,7 @@ export interface ShutdownStorm {
   readonly events: number;
   readonly listNs: number;
   readonly lists: number;
+  /** Of our process, telling of the changes included. */
   readonly cpuNs: number;
   /** `destroyed` after the moment at which the domain was last seen in Xen's list. */
   readonly destroyedAfter: Spread;

@@ -21,7 +21,6 @@ export async function shutdownStorm(
   const before = await inProcess.counts();
   const cpuBefore = await c.number('cpu', inProcess.pid);
   let eventList = NO_WORK;
-  let requests = 0;
   await c.tell('gone', WATCH_MS);
   const beganNs = Number(process.hrtime.bigint());
   for (let at = 0; at < vms.length; at += AT_ONCE) {
@@ -34,14 +33,13 @@ export async function shutdownStorm(
   }
   const destroyed = new Map<number, number>();
   const all = async (): Promise<boolean> => {
-    requests++;
     for (const { kind, domid, atNs } of await inProcess.changes()) {
       if (kind === 'destroyed') destroyed.set(domid, atNs);
     }
     return vms.every(({ domid }) => destroyed.has(domid));
   };
   await until(all, { timeoutMs: TIMEOUT_MS, what: 'all are destroyed' });
-  const cpuNs = (await c.number('cpu', inProcess.pid)) - cpuBefore - requests * bench.requestCpuNs;
+  const cpuNs = (await c.number('cpu', inProcess.pid)) - cpuBefore;
   const counts = countsBetween(before, await inProcess.counts());
   // The watcher has to miss the last of them too.
   await new Promise((resolve) => setTimeout(resolve, 4 * WATCH_MS));

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { cell, destroyAll, note, until, witness, xenVersion } from '../../test/xen/dom0.ts';
+import { cell, destroyAll, doing, until, witness, xenVersion } from '../../test/xen/dom0.ts';
 import { bootStorm, serviceStorm } from './boot-storm.ts';
 import { byXenstore } from './by-xenstore.ts';
 import { makeVm, openBench, openService } from './host.ts';
@@ -25,16 +25,16 @@ const shutdowns: ShutdownStorm[] = [];
 let last: Pick<StormResult, 'steady' | 'quiet'> | undefined;
 for (const size of sizes) {
   // oxlint-disable no-await-in-loop -- storms come one after the other
-  const { storm, vms } = await bootStorm(bench, size, note);
+  const { storm, vms } = await bootStorm(bench, size, doing);
   if (size === sizes.at(-1)) {
     const service = await openService(vms[0] ?? (await makeVm(bench.maker)));
     last = await steadyState(bench, service, size);
     await service.close();
   }
-  shutdowns.push(await shutdownStorm(bench, vms, note));
+  shutdowns.push(await shutdownStorm(bench, vms, doing));
   const warmUp = await makeVm(bench.maker);
   const service = await openService(warmUp);
-  const { way } = await serviceStorm(bench, service, size, note);
+  const { way } = await serviceStorm(bench, service, size, doing);
   await service.close();
   boots.push({ ...storm, ours: [...storm.ours, way] });
   await empty();
@@ -43,7 +43,7 @@ for (const size of sizes) {
 if (last === undefined) throw new Error('usage: storm-in-dom0.js VMS...');
 const zombies = await heldZombies(bench);
 const moving = await movingVm(bench);
-const store = await byXenstore(bench, sizes, note);
+const store = await byXenstore(bench, sizes, doing);
 await bench.close();
 
 const result: StormResult = {

@@ -9,7 +9,7 @@ import {
   cell,
   type GuestKind,
   makeBare,
-  note,
+  doing,
   startToolstack,
   witness,
   writeGuestConfig,
@@ -86,7 +86,7 @@ async function boot(): Promise<void> {
     await xl('create', '-q', file);
     // oxlint-disable-next-line no-await-in-loop
     followed.push(await following);
-    if (followed.length % 10 === 0) note(`${followed.length} unikernels`);
+    if (followed.length % 10 === 0) doing(`${followed.length} unikernels`);
   }
 }
 await Promise.all(Array.from({ length: SIDE_BY_SIDE }, boot));

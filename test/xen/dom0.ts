@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
-import { NOTE_LINE } from './progress-line.ts';
+import { DOING_LINE, NOTE_LINE } from './progress-line.ts';
 import { until } from './until.ts';
 
 export { until } from './until.ts';
@@ -60,6 +60,11 @@ export async function xenVersion(): Promise<string> {
 /** Shows a figure on the host. */
 export function note(text: string): void {
   process.stdout.write(`\n${NOTE_LINE}${text}\n`);
+}
+
+/** Shows on the host's terminal what this is busy with, until the next time. */
+export function doing(text: string): void {
+  process.stdout.write(`\n${DOING_LINE}${text}\n`);
 }
 
 /** A domain as libxenctrl sees it. */
