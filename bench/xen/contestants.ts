@@ -196,6 +196,9 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
+/** An emulator on a busy machine takes its time. */
+const START_TIMEOUT_MS = 180_000;
+
 /** The service, as a person starts it; returns once it answers. */
 export async function startDaemon(): Promise<Daemon> {
   const script = new URL('../../src/cli/bin.cjs', import.meta.url).pathname;
@@ -203,7 +206,10 @@ export async function startDaemon(): Promise<Daemon> {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const socket = DEFAULT_SERVICE_SOCKET;
-  await until(() => existsSync(socket), { what: 'the service listens' });
+  await until(() => existsSync(socket), {
+    what: 'the service listens',
+    timeoutMs: START_TIMEOUT_MS,
+  });
   return {
     pid: child.pid ?? Number.NaN,
     close: async () => {

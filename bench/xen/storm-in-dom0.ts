@@ -19,41 +19,39 @@ async function empty(): Promise<void> {
   await until(async () => (await witness()).length === 1, { what: 'all domains are gone' });
 }
 
+const result: { -readonly [Key in keyof StormResult]?: StormResult[Key] } = {
+  xen: await xenVersion(),
+  node: process.version,
+};
+
+/** After each step: where a later one fails, what was measured is not lost. */
+async function keep(measured: Partial<StormResult>): Promise<void> {
+  Object.assign(result, measured);
+  await writeFile(join(cell.output, STORM_FILE), JSON.stringify(result));
+}
+
 const bench = await openBench();
 const boots: BootStorm[] = [];
 const shutdowns: ShutdownStorm[] = [];
-let last: Pick<StormResult, 'steady' | 'quiet'> | undefined;
 for (const size of sizes) {
   // oxlint-disable no-await-in-loop -- storms come one after the other
   const { storm, vms } = await bootStorm(bench, size, doing);
+  await keep({ boots: [...boots, storm] });
   if (size === sizes.at(-1)) {
     const service = await openService(vms[0] ?? (await makeVm(bench.maker)));
-    last = await steadyState(bench, service, size);
+    await keep(await steadyState(bench, service, size));
     await service.close();
   }
   shutdowns.push(await shutdownStorm(bench, vms, doing));
-  const warmUp = await makeVm(bench.maker);
-  const service = await openService(warmUp);
+  const service = await openService(await makeVm(bench.maker));
   const { way } = await serviceStorm(bench, service, size, doing);
   await service.close();
   boots.push({ ...storm, ours: [...storm.ours, way] });
+  await keep({ boots, shutdowns });
   await empty();
   // oxlint-enable no-await-in-loop
 }
-if (last === undefined) throw new Error('usage: storm-in-dom0.js VMS...');
-const zombies = await heldZombies(bench);
-const moving = await movingVm(bench);
-const store = await byXenstore(bench, sizes, doing);
+await keep({ zombies: await heldZombies(bench) });
+await keep({ moving: await movingVm(bench) });
+await keep({ byXenstore: await byXenstore(bench, sizes, doing) });
 await bench.close();
-
-const result: StormResult = {
-  xen: await xenVersion(),
-  node: process.version,
-  boots,
-  shutdowns,
-  byXenstore: store,
-  ...last,
-  zombies,
-  moving,
-};
-await writeFile(join(cell.output, STORM_FILE), JSON.stringify(result));
