@@ -212,7 +212,12 @@ function own(path: string, gid: number): void {
   try {
     chownSync(path, process.getuid?.() ?? 0, gid);
   } catch (cause) {
-    throw refused(path, `it cannot be given to group ${gid} (${errnoOf(cause)})`, cause);
+    const errno = errnoOf(cause);
+    const hint =
+      errno === 'EPERM'
+        ? '. Without CAP_CHOWN only a member of the group can: name it in SupplementaryGroups= of the service unit'
+        : '';
+    throw refused(path, `it cannot be given to group ${gid} (${errno})${hint}`, cause);
   }
 }
 

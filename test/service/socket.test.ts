@@ -16,10 +16,10 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import koffi from 'koffi';
 import { listenAt } from '../../src/service/socket-claim.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { uuidOf } from '../simulator/helpers.ts';
+import { datagrams } from './datagrams.ts';
 import { Client, openRoom, temporaryDirectory } from './room.ts';
 
 // A process takes its time to start on a machine that has other things to do.
@@ -235,24 +235,3 @@ describe('a daemon', () => {
     expect(said.at(-1)).toBe('STOPPING=1');
   });
 });
-
-/** A datagram socket as systemd has one. @returns what it was sent so far. */
-function datagrams(address: string): () => string[] {
-  const library = koffi.load(null);
-  const socket = library.func('int socket(int, int, int)');
-  const bind = library.func('int bind(int, const void *, unsigned int)');
-  const recv = library.func('long recv(int, void *, size_t, int)');
-  const fd = socket(1, 2, 0) as number;
-  const name = Buffer.concat([Buffer.from([1, 0]), Buffer.from(address.replace(/^@/, '\0'))]);
-  if (bind(fd, name, name.length) !== 0) throw new Error('no socket for datagrams');
-  return () => {
-    const received: string[] = [];
-    const buffer = Buffer.alloc(4096);
-    const MSG_DONTWAIT = 0x40;
-    for (;;) {
-      const length = Number(recv(fd, buffer, buffer.length, MSG_DONTWAIT));
-      if (length < 0) return received;
-      received.push(buffer.toString('utf8', 0, length));
-    }
-  };
-}
