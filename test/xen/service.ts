@@ -13,10 +13,13 @@ import { command, until } from './dom0.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const CONFINE = '/usr/lib/xen-domid-lab/confine';
+const LINES = '/usr/lib/xen-domid-lab/lines';
 const CURL = '/usr/lib/xen-domid-lab-curl';
 /** What systemd gives to services. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 const RUNTIME_DIRECTORY = '/run/xen-domid';
+/** Under emulation node alone takes seconds to start. */
+const READY_MS = 90_000;
 const DEVICE_GROUPS = '/run/device-groups';
 /** What DevicePolicy=closed leaves: null, zero, full, random and urandom. */
 const PSEUDO_DEVICES = [3, 5, 7, 8, 9].map((minor) => `c 1:${minor} rwm`);
@@ -161,7 +164,7 @@ export async function beginService(options: ServiceOptions = {}): Promise<Servic
     kill: (signal) => void child.kill(signal),
     ended: once(child, 'exit').then(([status, signal]) => {
       running.delete(service);
-      return { status, signal } as Ended;
+      return { status, signal };
     }),
   };
   running.add(service);
@@ -175,6 +178,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   void service.ended.then(() => (ended = true));
   await until(() => ended || service.said().some((text) => text.startsWith('READY=1')), {
     what: 'the service is ready',
+    timeoutMs: READY_MS,
   });
   if (ended) throw new Error(`the service ended: ${await service.log()}`);
   return service;
@@ -203,24 +207,17 @@ export async function curl(...args: readonly string[]): Promise<string> {
   );
 }
 
-/** Lines of JSON-RPC through curl's telnet: what it is told goes out as it is, and what is answered comes back. */
-export async function curlLines(lines: readonly object[]): Promise<Record<string, unknown>[]> {
-  const child = spawn(
-    `${CURL}/curl`,
-    ['-sSN', '--max-time', '30', '--unix-socket', SOCKET, 'telnet://localhost'],
-    {
-      env: { LD_LIBRARY_PATH: CURL },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    },
-  );
+/** What is answered to these lines, by a program that shares nothing with us. */
+export async function sendLines(lines: readonly object[]): Promise<Record<string, unknown>[]> {
+  const child = spawn(LINES, [SOCKET], { stdio: ['pipe', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
   const closed = once(child, 'close');
   child.stdin.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   const [status] = (await closed) as [number];
-  if (status !== 0) throw new Error(`curl: exit ${status}: ${text}`);
+  if (status !== 0) throw new Error(`lines: exit ${status}: ${text}`);
   return text
+    .trimEnd()
     .split('\n')
-    .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }

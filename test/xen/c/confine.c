@@ -2,7 +2,7 @@
  * Runs a program as systemd runs a service, with the restrictions that the kernel alone can give it.
  *   confine [OPTION VALUE]... -- PROGRAM [ARGUMENT]...
  *     --cgroup DIRECTORY     joins this control group
- *     --writable DIRECTORY   all else is read-only, as by ProtectSystem=strict; private /tmp
+ *     --writable DIRECTORY   all else is read-only, as by ProtectSystem=strict; private /tmp; of /proc only the own processes
  *     --devices DIRECTORY    takes this folder's devices for those in /dev/xen
  *     --memlock BYTES        LimitMEMLOCK
  *     --nofile COUNT         LimitNOFILE
@@ -63,6 +63,7 @@ static void protect(const char *writable)
 
     own_mounts();
     must(mount("tmpfs", "/tmp", "tmpfs", 0, NULL), "private /tmp");
+    must(mount("proc", "/proc", "proc", 0, "subset=pid,hidepid=invisible"), "/proc");
     must(mount(writable, writable, NULL, MS_BIND, NULL), writable);
     for (size_t i = 0; i < sizeof(read_only) / sizeof(*read_only); i++)
         must(mount(NULL, read_only[i], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), read_only[i]);
