@@ -48,6 +48,8 @@ function serverFor(
     },
   );
   server.maxHeadersCount = HEADERS_MAX;
+  // Who asks and then closes its half is answered. Node has this as a property without a public type.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.setTimeout(STALLED_MS);
   return server;
 }
