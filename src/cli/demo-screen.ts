@@ -30,7 +30,7 @@ export class Screen {
     const changes = view.changes.map(
       ({ kind, domid, uuid }) => `  ${kind.padEnd(9)} ${String(domid).padStart(5)}  ${uuid}\n`,
     );
-    return `xen-domid on a SIMULATED host: VMs come and go, and this process asks where they are.
+    return `xen-domid on a SIMULATED host: VMs come and go, and are asked for.
 Ctrl-C ends it. With a Xen: xen-domid serve, as root in dom0.
 
   VMs                   ${view.vms}
