@@ -53,6 +53,10 @@ function ask(
 const post = (message: unknown, type = 'application/json'): Promise<Answer> =>
   ask('/', { method: 'POST', body: JSON.stringify(message), type });
 
+/** What takes longer than the end of the request to come. */
+const NAMES_BODY = '{"jsonrpc":"2.0","id":1,"method":"list","params":{"names":true}}';
+const NAMES = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${NAMES_BODY.length}\r\n\r\n${NAMES_BODY}`;
+
 describe('HTTP on the socket', () => {
   it('answers requests, batches, and nothing to notifications', async () => {
     const call = { jsonrpc: '2.0', method: 'domid', params: { uuid: uuidOf(2) } };
@@ -81,6 +85,7 @@ describe('HTTP on the socket', () => {
   it.each([
     ['GET /healthz HTTP/1.0\r\n\r\n', '200 OK'],
     ['GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n', '200 OK'],
+    [NAMES, '200 OK'],
     ['GET /metrics HTTP/1.1\r\nHo', '400 Bad Request'],
   ])('answers who closes its half behind %j', async (sent, answer) => {
     const client = createConnection({ path: room.path, allowHalfOpen: true });
@@ -100,7 +105,7 @@ describe('HTTP on the socket', () => {
       method: 'lookup',
       params: { uuid: uuidOf(77) },
     });
-    const post = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const asked = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     const texts: string[] = [];
     const ended = Array.from({ length: 3 }, async (_, index) => {
       const client = createConnection({ path: going.path });
@@ -108,7 +113,7 @@ describe('HTTP on the socket', () => {
       client.setEncoding('utf8').on('data', (chunk: string) => (texts[index] += chunk));
       await once(client, 'connect');
       // The last one keeps its connection and asks nothing more.
-      client.write(index < 2 ? post : 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+      client.write(index < 2 ? asked : 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
       if (index === 2) await once(client, 'data');
       await once(client, 'close');
     });
