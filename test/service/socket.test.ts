@@ -196,12 +196,12 @@ describe('the socket', () => {
   });
 });
 
+/** @param privcmdPath there, or not. */
+const simulate = async (socketPath: string, privcmdPath: string, env = {}): Promise<unknown> =>
+  openRoom({ simulated: true, socketPath, privcmdPath, environment: env });
+
 describe('a simulated host', () => {
   const REAL = '/run/xen-domid/xen-domid.sock';
-
-  /** @param privcmdPath there, or not. */
-  const begin = async (socketPath: string, privcmdPath: string, env = {}): Promise<unknown> =>
-    openRoom({ simulated: true, socketPath, privcmdPath, environment: env });
 
   it.each([
     REAL,
@@ -209,7 +209,7 @@ describe('a simulated host', () => {
     '/run//xen-domid/../xen-domid/./xen-domid.sock',
     relative(process.cwd(), REAL),
   ])('does not answer at %s where there is a Xen', async (path) => {
-    await expect(begin(path, '/dev/null')).rejects.toMatchObject({
+    await expect(simulate(path, '/dev/null')).rejects.toMatchObject({
       code: ErrorCode.SOCKET_REFUSED,
       message: expect.stringMatching(/runs Xen.*--socket/),
     });
@@ -218,7 +218,7 @@ describe('a simulated host', () => {
 
   it('does not answer on a socket that it is handed where there is a Xen', async () => {
     const env = { LISTEN_PID: `${process.pid}`, LISTEN_FDS: '1' };
-    await expect(begin(place(), '/dev/null', env)).rejects.toMatchObject({
+    await expect(simulate(place(), '/dev/null', env)).rejects.toMatchObject({
       code: ErrorCode.SOCKET_REFUSED,
     });
   });

@@ -40,6 +40,12 @@ function apply(known: Map<number, string>, { method, params }: Message): void {
   }
 }
 
+/** How many ends of domains it was told. */
+const ends = (client: Client): number =>
+  client.messages
+    .flatMap(({ params }) => params.changes ?? [])
+    .filter(({ kind }) => kind === 'destroyed').length;
+
 describe('a subscription', () => {
   it('begins with a snapshot, tells each change, and the first at once', async () => {
     room = await openRoom({ xenstore: true });
@@ -187,10 +193,6 @@ describe('a subscription', () => {
       await sleep(1);
     }
     // No list is asked for: events alone lead there.
-    const ends = (client: Client): number =>
-      client.messages
-        .flatMap(({ params }) => params.changes ?? [])
-        .filter(({ kind }) => kind === 'destroyed').length;
     await until(() => crowd.every((client) => ends(client) >= doomed.length));
     expect(crowd.map(ends)).toEqual(crowd.map(() => doomed.length));
     expect(room.inventory.stats().changesFoundByTimer).toBe(0);
@@ -226,6 +228,16 @@ describe('a subscription', () => {
 /** More of the list of so many domains than a socket takes from the service. */
 const MANY = 2000;
 
+/** Comes to nothing in the end. */
+async function comeAndGo(vms: number): Promise<void> {
+  const domids = Array.from({ length: vms }, (_, n) =>
+    room.host.createDomain({ uuid: uuidOf(10_000 + n) }),
+  );
+  await room.inventory.list();
+  for (const domid of domids) room.host.destroy(domid);
+  await room.inventory.list();
+}
+
 describe('a subscriber that does not read', () => {
   let slow: Client;
   /** What was told by the snapshot. */
@@ -240,16 +252,6 @@ describe('a subscriber that does not read', () => {
     slow.send(request('filler', 'list').repeat(3));
     await until(() => room.inventory.stats().lists.list + room.inventory.stats().listsShared >= 4);
     // By now they are answered, as far as the socket takes it.
-    await room.inventory.list();
-  }
-
-  /** Comes to nothing in the end. */
-  async function comeAndGo(vms: number): Promise<void> {
-    const domids = Array.from({ length: vms }, (_, n) =>
-      room.host.createDomain({ uuid: uuidOf(10_000 + n) }),
-    );
-    await room.inventory.list();
-    for (const domid of domids) room.host.destroy(domid);
     await room.inventory.list();
   }
 
