@@ -63,7 +63,7 @@ async function show(client: InventoryClient, socket: string, signal: AbortSignal
 function simulatedHost(socket: string): DemoHost {
   return {
     name: 'simulated host',
-    title: `xen-domid on a SIMULATED host: VMs come and go, and this process asks where they are.
+    title: `xen-domid on a SIMULATED host: VMs come and go, and are asked for.
 Ctrl-C ends it. With a Xen: xen-domid serve, as root in dom0.`,
     hint: `Ask it yourself:  npx xen-domid list --socket ${socket}`,
   };

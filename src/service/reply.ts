@@ -1,5 +1,5 @@
 /** The text of what is answered. The replies asked for most are put together by hand: a tenth of JSON.stringify's time. */
-import type { Domain } from '../domain.ts';
+import type { Domain, Domid } from '../domain.ts';
 import type { Found, GetResult, LookupResult, Unavailable } from '../inventory/results.ts';
 import { RpcCode } from './protocol.ts';
 
@@ -130,13 +130,13 @@ const DOMAINS_A_SLICE = 192;
 
 /**
  * `before`, the domains as a JSON array, `after`: at once where they are few.
- * @param names by index.
+ * @param names of those that have one; without it none is told.
  */
 export function domainsText(
   before: string,
   domains: readonly Domain[],
   after: string,
-  names?: readonly (string | undefined)[],
+  names?: ReadonlyMap<Domid, string>,
 ): Text {
   const slices = domainSlices(before, domains, after, names);
   return domains.length <= DOMAINS_A_SLICE ? [...slices].join('') : new LongText(slices);
@@ -146,12 +146,13 @@ function* domainSlices(
   before: string,
   domains: readonly Domain[],
   after: string,
-  names: readonly (string | undefined)[] | undefined,
+  names: ReadonlyMap<Domid, string> | undefined,
 ): Generator<string, void, void> {
   let slice = `${before}[`;
   for (const [index, domain] of domains.entries()) {
     if (index > 0) slice += ',';
-    slice += names === undefined ? domainJson(domain) : namedDomainJson(domain, names[index]);
+    slice +=
+      names === undefined ? domainJson(domain) : namedDomainJson(domain, names.get(domain.domid));
     if ((index + 1) % DOMAINS_A_SLICE === 0) {
       yield slice;
       slice = '';

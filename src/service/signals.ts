@@ -7,22 +7,18 @@ const LONGEST_MS = 900;
 const ignore = (): void => undefined;
 
 /**
- * Closes `daemon` on SIGTERM or SIGINT; SIGHUP does nothing, because there is nothing to read anew.
+ * Closes `daemon` on SIGTERM or SIGINT; SIGHUP does nothing, because there is nothing to read anew. Nor does
+ * a second signal, which would cut short what removes this process's traces: that has its bound.
  * @returns when it is closed, or has had its time: the process is to end then.
  */
 export async function closeOnSignal(daemon: Daemon): Promise<void> {
   process.on('SIGHUP', ignore);
-  let stop: () => void = ignore;
   await new Promise<void>((resolve) => {
-    stop = resolve;
-    process.once('SIGTERM', stop);
-    process.once('SIGINT', stop);
+    process.on('SIGTERM', () => resolve());
+    process.on('SIGINT', () => resolve());
   });
-  process.off('SIGTERM', stop);
-  process.off('SIGINT', stop);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, LONGEST_MS)));
   await Promise.race([daemon.close(), late]);
   clearTimeout(timer);
-  process.off('SIGHUP', ignore);
 }

@@ -258,6 +258,11 @@ export async function listenOn(server: Server, fd: number): Promise<void> {
         ),
       ),
     );
-    server.listen({ fd }, resolveListening);
+    server.listen({ fd }, () => {
+      // A Unix socket has a path or nothing here. On any other kind everybody's questions would be answered.
+      const address = server.address();
+      if (address === null || typeof address === 'string') resolveListening();
+      else reject(refused(`descriptor ${fd}`, 'a Unix socket is wanted, and this one is not'));
+    });
   });
 }
