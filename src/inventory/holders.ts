@@ -69,6 +69,7 @@ export class Holders {
     this.#several.delete(uuid);
     const [only] = domids;
     if (domids.length > 1) this.#several.set(uuid, domids);
-    else if (only !== undefined) this.#single.set(uuid, { domid: only, uuid, handle: uuidWords(uuid) });
+    else if (only !== undefined)
+      this.#single.set(uuid, { domid: only, uuid, handle: uuidWords(uuid) });
   }
 }
