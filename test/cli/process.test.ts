@@ -42,6 +42,8 @@ const run = (argv: readonly string[], input?: string): Promise<Ended> =>
 const shell = (command: string): Promise<Ended> =>
   runFile('bash', ['-c', command.replaceAll('xen-domid', `'${process.execPath}' '${BIN}'`)]);
 
+const found = (domain: object): object => ({ status: 'found', domain, source: 'next' });
+
 describe('a process', () => {
   it('ends with the status of its answer, which alone is on standard output', async () => {
     expect(await run(['lookup', A])).toEqual({ status: 0, out: '1\n', err: '' });
@@ -116,7 +118,6 @@ describe('a process', () => {
     };
     const { vcpus: _, ...lacking } = domain;
     const shut = { ...domain, shutdown: true, shutdownReason: 'crash', uniqueId: '5', more: 1 };
-    const found = (holder: object): object => ({ status: 'found', domain: holder, source: 'next' });
     const results: readonly (readonly [question: string, result: unknown, status: number])[] = [
       ['', { status: 'found', domid: 7 }, 0],
       ['', { status: 'notFound' }, 1],

@@ -15,6 +15,8 @@ try {
       socketPath: process.argv[2],
       simulated: true,
     });
+    // Whoever sees the socket may send one at once.
+    process.kill(process.pid, 'SIGHUP');
     process.stdout.write('ready\n');
     return daemon;
   });
