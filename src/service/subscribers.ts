@@ -3,7 +3,6 @@
  * served few at a time, so that look-ups come between; who does not read is read for later, by the feed's own
  * means: conflated, or begun anew.
  */
-import { Buffer } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Change } from '../inventory/change.ts';
 import type { Token } from '../inventory/feed.ts';
