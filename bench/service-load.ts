@@ -4,6 +4,12 @@ import { uuidOf } from './service-uuids.ts';
 
 export type Method = 'lookup' | 'domid';
 
+export interface Rate {
+  readonly perSecond: number;
+  /** All that were answered, those of the beginning included that no time was taken of. */
+  readonly requests: number;
+}
+
 const NEWLINE = 0x0a;
 const FIRST_ID = 100_000;
 const CLIENT_MS = 400;
@@ -96,13 +102,13 @@ export async function checkAnswers(
   }
 }
 
-/** Batches of `depth` requests, the next when all of one are answered. @returns requests a second. */
+/** Batches of `depth` requests, the next when all of one are answered. */
 export async function pipelined(
   socket: Socket,
   method: Method,
   depth: number,
   vms: number,
-): Promise<number> {
+): Promise<Rate> {
   const text = batchOf(method, depth, vms);
   const batch = Buffer.from(text, 'latin1');
   // The answers have one length each time: to count bytes costs the client nothing.
@@ -125,11 +131,12 @@ export async function pipelined(
     socket.on('data', read);
     socket.write(batch);
   });
-  return (batches * depth * 1000) / (performance.now() - began);
+  const perSecond = (batches * depth * 1000) / (performance.now() - began);
+  return { perSecond, requests: (batches + 1) * depth };
 }
 
-/** Many clients, each with one request at a time. @returns requests a second of all of them. */
-export async function together(sockets: readonly Socket[], vms: number): Promise<number> {
+/** Many clients, each with one request at a time. */
+export async function together(sockets: readonly Socket[], vms: number): Promise<Rate> {
   let answered = 0;
   const began = performance.now();
   await Promise.all(
@@ -150,5 +157,5 @@ export async function together(sockets: readonly Socket[], vms: number): Promise
         }),
     ),
   );
-  return (answered * 1000) / (performance.now() - began);
+  return { perSecond: (answered * 1000) / (performance.now() - began), requests: answered };
 }

@@ -1,6 +1,7 @@
 /** The servers that are compared, each a process of its own on one core; who measures them is on another. */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +42,12 @@ export async function open({ path }: Target): Promise<Socket> {
   const socket = createConnection(path);
   await once(socket, 'connect');
   return socket;
+}
+
+/** Time that the server's event loop has had a processor, ns: other work on the machine counts little in it. */
+export function processorTime({ child: { pid } }: Target): number {
+  const [ran = ''] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ');
+  return Number(ran);
 }
 
 /** Has VMs boot on the simulated host of ours. @returns what it has come to when all are gone again. */

@@ -10,11 +10,21 @@ import {
   checkEcho,
   type Method,
   pipelined,
+  type Rate,
   roundTrips,
   together,
 } from './service-load.ts';
 import type { Memory } from './service-server.ts';
-import { type Kind, open, pin, start, storm, subscribe, type Target } from './service-targets.ts';
+import {
+  type Kind,
+  open,
+  pin,
+  processorTime,
+  start,
+  storm,
+  subscribe,
+  type Target,
+} from './service-targets.ts';
 import { ratios, summarise, type Summary } from './statistics.ts';
 
 const VMS = 1000;
@@ -39,6 +49,8 @@ export interface Comparison {
   readonly theirs: Summary;
   /** Of the quotients of turns. */
   readonly ratio: Summary;
+  /** The same of the time that a request takes of the server's processor. */
+  readonly processor?: Summary;
   readonly bar: { readonly atMost: number } | { readonly atLeast: number };
 }
 
@@ -60,6 +72,13 @@ class Columns {
     else values.push(value);
   }
 
+  async addRate(name: string, target: Target, measure: () => Promise<Rate>): Promise<void> {
+    const before = processorTime(target);
+    const { perSecond, requests } = await measure();
+    this.add(name, perSecond);
+    this.add(`${name} ns`, (processorTime(target) - before) / requests);
+  }
+
   compare(
     what: string,
     [ours, theirs, beside]: readonly [string, string, string],
@@ -74,6 +93,9 @@ class Columns {
       ours: summarise(one),
       theirs: summarise(other),
       ratio: summarise(ratios(one, other)),
+      ...(this.#values.has(`${ours} ns`) && {
+        processor: summarise(ratios(this.#of(`${ours} ns`), this.#of(`${theirs} ns`))),
+      }),
       bar,
     };
   }
@@ -180,7 +202,9 @@ async function measureRound(targets: Targets, columns: Columns, round: number): 
   for (const kind of inTurn(['echo', 'ours'] as const)) {
     await withSocket(targets[kind], async (socket) => {
       await roundTrips(socket, WARM_UP, VMS);
+      const before = processorTime(targets[kind]);
       const took = await roundTrips(socket, SINGLE_A_ROUND, VMS);
+      columns.add(`${kind} p50 ns`, (processorTime(targets[kind]) - before) / SINGLE_A_ROUND);
       columns.add(`${kind} p50`, percentile(took, 0.5));
       columns.add(`${kind} p99`, percentile(took, 0.99));
     });
@@ -191,14 +215,16 @@ async function measureRound(targets: Targets, columns: Columns, round: number): 
       ['ours', 'domid'],
       ['ours', 'lookup'],
     ] as const)) {
-      await withSocket(targets[kind], async (socket) =>
-        columns.add(`${kind} ${method} ${depth}`, await pipelined(socket, method, depth, VMS)),
+      await withSocket(targets[kind], (socket) =>
+        columns.addRate(`${kind} ${method} ${depth}`, targets[kind], () =>
+          pipelined(socket, method, depth, VMS),
+        ),
       );
     }
   }
   for (const kind of inTurn(['echo', 'ours'] as const)) {
     const sockets = await Promise.all(Array.from({ length: CLIENTS }, () => open(targets[kind])));
-    columns.add(`${kind} together`, await together(sockets, VMS));
+    await columns.addRate(`${kind} together`, targets[kind], () => together(sockets, VMS));
     for (const socket of sockets) socket.destroy();
   }
 }
