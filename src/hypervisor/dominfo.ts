@@ -62,13 +62,14 @@ export class Dominfo {
     );
   }
 
-  toDomain(): Domain {
+  /** @param uuid where the caller has compared the handle with it already: to read it out costs as much as the rest. */
+  toDomain(uuid: Uuid = this.uuid): Domain {
     const view = this.#view;
     const flags = this.flags;
     const shutdown = (flags & DominfFlag.SHUTDOWN) !== 0;
     return {
       domid: this.domid,
-      uuid: this.uuid,
+      uuid,
       dying: (flags & DominfFlag.DYING) !== 0,
       shutdown,
       ...(shutdown && { shutdownReason: shutdownReason(shutdownCode(flags)) }),
