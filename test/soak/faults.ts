@@ -4,10 +4,12 @@ import type { HypercallErrno, SimulatedHypervisor } from '../../src/simulator/in
 import { Lottery } from '../inventory/oracle/random.ts';
 import type { World } from './world.ts';
 
-/** No ESRCH: that is no failure, but the answer "there is no such domain". */
+/**
+ * No ESRCH: that is no failure, but the answer "there is no such domain". Nor EACCES, by which Xen's security
+ * module hides one domain from a single look.
+ */
 const ERRNOS: readonly HypercallErrno[] = [
   'EPERM',
-  'EACCES',
   'EFAULT',
   'EINVAL',
   'ENOSYS',

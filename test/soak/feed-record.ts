@@ -4,8 +4,8 @@ import type { Change } from '../../src/inventory/change.ts';
 import type { Inventory } from '../../src/inventory/inventory.ts';
 import { Published } from '../inventory/oracle/published.ts';
 
-/** More than the service keeps for slow subscribers. */
-const KEPT = 20_000;
+/** More than a subscriber can be behind and still be told of each one by itself. */
+const KEPT = 2000;
 
 export class FeedRecord {
   readonly inventory: Inventory;

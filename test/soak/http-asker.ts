@@ -43,13 +43,14 @@ export class HttpAsker implements Client {
 
   async #ask(): Promise<void> {
     const { judge } = this.#options.scene;
-    const { method, params, judge: judgeBy } = anyQuestion(this.#options);
+    const question = anyQuestion(this.#options);
+    const { method, params } = question;
     const asked = judge.asks();
     try {
       const text = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
       const { status, body } = await this.#fetch('POST', '/', text);
       if (status !== 200) throw new Violation(`HTTP ${status} for ${text}: ${body}`);
-      judgeBy(judge, asked, JSON.parse(body) as Reply);
+      question.judge(judge, asked, JSON.parse(body) as Reply);
     } finally {
       judge.settle(asked);
     }

@@ -26,10 +26,9 @@ const sound =
 process.exitCode = sound ? 0 : 1;
 
 function describe(soaked: SoakReport): string {
-  const { answers, subscribers, rss, stats } = soaked;
+  const { answers, subscribers, rss } = soaked;
   const lookups = Object.values(answers).reduce((sum, count) => sum + count, 0);
   const told = Object.entries(answers).map(([status, count]) => `${count} ${status}`);
-  const mebibytes = (bytes: number): string => (bytes / MEBIBYTE).toFixed(1);
   const rows: readonly (readonly [string, string])[] = [
     ['seed', `${soaked.seed}, Xen ${soaked.release}, ${soaked.seconds.toFixed(0)} s`],
     [
@@ -42,12 +41,11 @@ function describe(soaked: SoakReport): string {
       `${subscribers.changes} changes read, ${subscribers.resumed} times on from a token, ${subscribers.resyncs} resyncs, ${subscribers.conflated} batches conflated`,
     ],
     ['hypercalls failed', `${soaked.hypercallsFailed}`],
-    ['found by the timer', `${stats?.changesFoundByTimer ?? 0} changes`],
     ...Object.entries(soaked.turns).map(
       ([name, count]) => [`clients that ${name}`, `${count} turns`] as const,
     ),
     ...[...soaked.faults]
-      .toSorted()
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
       .map(([name, count]) => [`fault: ${name}`, `${count}`] as const),
     ['compared at rest', `${soaked.rests} times`],
     [
@@ -70,4 +68,8 @@ function describe(soaked: SoakReport): string {
   const width = Math.max(...rows.map(([name]) => name.length));
   const table = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
   return [...table, ...soaked.violations.slice(0, 10)].join('\n');
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / MEBIBYTE).toFixed(1);
 }

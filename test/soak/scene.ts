@@ -32,7 +32,8 @@ export interface ClientOptions {
 export class Gate {
   #inside = 0;
   #over = false;
-  #shut: { promise: Promise<void>; open: () => void } | undefined;
+  #isShut = false;
+  readonly #waiting = new Set<() => void>();
 
   get over(): boolean {
     return this.#over;
@@ -45,7 +46,7 @@ export class Gate {
 
   async enter(): Promise<void> {
     // oxlint-disable-next-line no-await-in-loop -- it may be shut again by then
-    while (this.#shut !== undefined) await this.#shut.promise;
+    while (this.#isShut) await new Promise<void>((resolve) => this.#waiting.add(resolve));
     this.#inside++;
   }
 
@@ -55,14 +56,13 @@ export class Gate {
 
   /** Nobody enters any more; who is inside goes on to the end of the turn. */
   shut(): void {
-    let open: () => void = () => undefined;
-    const promise = new Promise<void>((resolve) => (open = resolve));
-    this.#shut ??= { promise, open };
+    this.#isShut = true;
   }
 
   open(): void {
-    this.#shut?.open();
-    this.#shut = undefined;
+    this.#isShut = false;
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
   }
 
   /** Opens it, and whoever passes sees that it is over. */

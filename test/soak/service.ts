@@ -6,6 +6,9 @@ import type { SimulatedHypervisor, SimulatedXenstored } from '../../src/simulato
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
 import { FeedRecord } from './feed-record.ts';
 
+/** Nothing is found by the slow timer that nothing else has found. */
+const NEVER_MS = 24 * 3_600_000;
+
 export interface ServiceOptions {
   readonly hypervisor: SimulatedHypervisor;
   readonly xenstored: SimulatedXenstored;
@@ -42,6 +45,7 @@ export class Service {
     const inventory = await Inventory.open({
       hypervisor,
       xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
+      listIntervalMs: NEVER_MS,
     });
     this.#record = await FeedRecord.of(inventory, onViolation);
     this.#daemon = await serve({

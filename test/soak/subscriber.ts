@@ -82,7 +82,7 @@ export class Subscriber implements Client {
       }
       this.#begin(reply.result as Begin, token);
     } catch (error) {
-      if (!(error instanceof Lost && judge.hasEndedSince(asked))) throw error;
+      if (!(error instanceof Lost && judge.hasEndedSince(this.#connected ?? asked))) throw error;
       await sleep(20);
     } finally {
       judge.settle(asked);
@@ -126,7 +126,7 @@ export class Subscriber implements Client {
       if (reply?.error !== undefined) throw new Violation(`unsubscribe: ${reply.error.message}`);
       this.#subscription = undefined;
     } catch (error) {
-      if (!(error instanceof Lost && judge.hasEndedSince(asked))) throw error;
+      if (!(error instanceof Lost && judge.hasEndedSince(this.#connected ?? asked))) throw error;
     } finally {
       judge.settle(asked);
     }

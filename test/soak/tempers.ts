@@ -15,6 +15,8 @@ class LineAsker implements Client {
   protected readonly scene: Scene;
   protected readonly random: Random;
   protected client: LineClient | undefined;
+  /** When it last connected. */
+  #connected: Asked | undefined;
 
   constructor(options: ClientOptions) {
     this.options = options;
@@ -26,10 +28,11 @@ class LineAsker implements Client {
     const { judge } = this.scene;
     const asked = judge.asks();
     try {
-      await this.act(asked);
+      await this.act();
     } catch (error) {
+      const since = this.#connected ?? asked;
       await this.drop();
-      if (!(error instanceof Lost && judge.hasEndedSince(asked))) throw error;
+      if (!(error instanceof Lost && judge.hasEndedSince(since))) throw error;
       await sleep(20);
     } finally {
       judge.settle(asked);
@@ -40,21 +43,28 @@ class LineAsker implements Client {
     return this.drop();
   }
 
-  /** @param began the moment at which its turn began. */
-  protected async act(began: Asked): Promise<void> {
-    void began;
+  protected async act(): Promise<void> {
     const client = await this.connected();
     await this.ask(client, anyQuestion(this.options));
   }
 
   protected async connected(): Promise<LineClient> {
     if (this.client?.lost === true) await this.drop();
-    return (this.client ??= await LineClient.connect(this.scene.path));
+    return this.client ?? (await this.connect());
+  }
+
+  protected async connect(): Promise<LineClient> {
+    const { judge, path } = this.scene;
+    this.#connected = judge.asks();
+    judge.settle(this.#connected);
+    this.client = await LineClient.connect(path);
+    return this.client;
   }
 
   protected async drop(): Promise<void> {
     const { client } = this;
     this.client = undefined;
+    this.#connected = undefined;
     await client?.destroy();
   }
 
@@ -134,8 +144,7 @@ class SlowReader extends LineAsker {
 /** Says all it has to say and ends: what it asked is answered all the same. */
 class HalfCloser extends LineAsker {
   protected override async act(): Promise<void> {
-    const client = await LineClient.connect(this.scene.path);
-    this.client = client;
+    const client = await this.connect();
     const ends: Promise<void>[] = [];
     const dropsNewline = this.random.chance(0.5);
     await this.askAll(client, this.questions(20), (requests) => {
@@ -181,15 +190,13 @@ class Rude extends LineAsker {
   protected override async act(): Promise<void> {
     const client = await this.connected();
     client.onStray = () => undefined;
-    const http = (bytes: string | Uint8Array): boolean =>
-      typeof bytes === 'string' ? /^[A-Z]/.test(bytes) : isCapital(bytes[0]);
     const question = (): string => {
       const { method, params } = anyQuestion(this.options);
       return JSON.stringify({ jsonrpc: '2.0', id: 7, method, params });
     };
     const first = this.random.pick(RUDE)(this.random, question);
     // HTTP is answered by HTTP, which this client does not read.
-    if (http(first)) client.socket.removeAllListeners('data').resume();
+    if (isHttp(first)) client.socket.removeAllListeners('data').resume();
     client.send(first);
     if (this.random.chance(0.5)) client.send(this.random.pick(RUDE)(this.random, question));
     await sleep(this.random.below(60));
@@ -200,8 +207,9 @@ class Rude extends LineAsker {
   }
 }
 
-function isCapital(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= 0x41 && byte <= 0x5a;
+function isHttp(bytes: string | Uint8Array): boolean {
+  const first = typeof bytes === 'string' ? bytes.charCodeAt(0) : (bytes[0] ?? 0);
+  return first >= 0x41 && first <= 0x5a;
 }
 
 interface Temper {

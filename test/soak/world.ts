@@ -15,7 +15,7 @@ import { XenError } from '../../src/xen-error.ts';
 import { Lottery, type Random } from '../inventory/oracle/random.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 
-/** So many UUIDs there are, and about so many VMs: most UUIDs have a VM, and few have two. */
+/** So many UUIDs there are, and no more VMs than that: most UUIDs have a VM, and few have two. */
 const UUIDS = 160;
 const VMS = 130;
 
@@ -81,13 +81,14 @@ export class World {
   }
 
   boot(uuid: Uuid = this.#unusedUuid()): void {
+    if (this.host.size > VMS) return;
     const flavour = this.random.chance(0.5) ? 'libxl' : 'xapi';
     const steps = bootSteps(this.host, this.xenstored, { uuid, flavour });
     // At once, so that the UUID is in use.
     if (this.#advance(steps)) this.#steps.add(steps);
   }
 
-  /** More is destroyed where there are many, so that their number stays about the same. */
+  /** Less is destroyed where there are few. */
   destroy(): void {
     if (!this.random.chance(this.host.size / VMS)) return;
     const domain = this.domain();
@@ -112,6 +113,7 @@ export class World {
 
   /** A domain that is in the list before its handle is whole. */
   createSlowly(): void {
+    if (this.host.size > VMS) return;
     this.#writes.add(this.host.beginCreate({ uuid: this.#unusedUuid() }));
   }
 
