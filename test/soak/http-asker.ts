@@ -86,8 +86,8 @@ export class HttpAsker implements Client {
           sent.end(text);
         });
       } catch (error) {
-        if (!sent.reusedSocket || (error as NodeJS.ErrnoException).code !== 'ECONNRESET')
-          throw error;
+        const { code = '' } = error as NodeJS.ErrnoException;
+        if (!sent.reusedSocket || !['ECONNRESET', 'EPIPE'].includes(code)) throw error;
       }
     }
   }
