@@ -17,11 +17,15 @@ export class Measurement {
     this.#contestant = contestant;
   }
 
-  /** One look-up, which stands for `times`: nothing changes between them, and nothing is kept in mind. */
-  lookUp(vm: number, uuid: Uuid, times: number): void {
+  /**
+   * One look-up, which stands for `times`: nothing changes between them, and nothing is kept in mind.
+   * @param isThere whether there is such a VM.
+   */
+  lookUp(vm: number, uuid: Uuid, times: number, isThere = true): void {
     const domid = this.#counted(vm, times, () => this.#contestant.lookUp(uuid));
+    const named = domid === undefined ? undefined : this.#host.get(domid)?.uuid;
     this.#answers++;
-    if (domid === undefined || this.#host.get(domid)?.uuid !== uuid) this.#wrong++;
+    if (named !== (isThere ? uuid : undefined)) this.#wrong++;
   }
 
   heedEvent(vm: number): void {
