@@ -14,7 +14,7 @@ import type { Uuid } from '../src/uuid.ts';
 import { WatchableXenstore } from '../src/xenstore/watches.ts';
 import { Random } from '../test/inventory/oracle/random.ts';
 
-const LOOKUPS = 200;
+const LOOKUPS = 100;
 
 export interface MovesOptions {
   readonly vms: number;

@@ -24,7 +24,7 @@ import { Random } from '../test/inventory/oracle/random.ts';
 import { settle, VirtualTime } from '../test/inventory/oracle/virtual-time.ts';
 
 /** Ours has timers, the longest of a minute. */
-const SECONDS_OF_OURS = 180;
+const SECONDS_OF_OURS = 120;
 const SECONDS = 3;
 /** Of simulated time, between what happens on the host. */
 const STEP_MS = 200;
@@ -145,10 +145,10 @@ export async function steadyOfInventory(
       }
     };
     const until = async <T>(promise: Promise<T>): Promise<T> => {
-      let done = false;
-      void promise.finally(() => (done = true));
-      for (await calm(); !done; await pass(1));
-      return await promise;
+      const outcome = { isThere: false };
+      const settled = promise.finally(() => (outcome.isThere = true));
+      for (await calm(); !outcome.isThere; await pass(1));
+      return await settled;
     };
 
     const hypervisor = new SimulatedHypervisor(host);
@@ -199,7 +199,7 @@ export async function steadyOfInventory(
       domids,
       seconds: SECONDS_OF_OURS,
       hypercalls: a('domctl') + a('sysctl') + a('state'),
-      entriesCopied: a('entries'),
+      domainsCopied: a('domctl') + a('entries'),
       lists: a('sysctl'),
       xenstoreRequests: 0,
       answers,

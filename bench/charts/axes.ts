@@ -26,10 +26,20 @@ export function shorten(value: number): string {
   return `${value}`;
 }
 
+/** Pixels. */
+const TOP = 44;
+const BOTTOM = 46;
+const LEFT = 48;
+const LABELS = 134;
+const LABEL_HEIGHT = 15;
+
 /** Panels side by side, each line named at its right end. */
-export function logLogPanels(theme: Theme, panels: readonly Panel[], width: number): EChartsOption {
+export function logLogPanels(
+  theme: Theme,
+  panels: readonly Panel[],
+  { width, height }: { readonly width: number; readonly height: number },
+): EChartsOption {
   const each = width / panels.length;
-  const LABELS = 122;
   const axis = {
     type: 'log',
     axisLine: { lineStyle: { color: theme.faint } },
@@ -46,10 +56,10 @@ export function logLogPanels(theme: Theme, panels: readonly Panel[], width: numb
       textStyle: { color: theme.text, fontSize: 14 },
     })),
     grid: panels.map((_, index) => ({
-      left: index * each + 48,
-      width: each - 48 - LABELS,
-      top: 44,
-      bottom: 46,
+      left: index * each + LEFT,
+      width: each - LEFT - LABELS,
+      top: TOP,
+      bottom: BOTTOM,
     })),
     xAxis: panels.map(({ x, lines }, gridIndex) => ({
       ...axis,
@@ -62,13 +72,39 @@ export function logLogPanels(theme: Theme, panels: readonly Panel[], width: numb
       splitLine: { show: false },
     })),
     yAxis: panels.map(({ from, to }, gridIndex) => ({ ...axis, gridIndex, min: from, max: to })),
-    series: panels.flatMap(({ lines }, index) =>
-      lines.map((line): LineSeriesOption => lineSeries(theme, line, index)),
-    ),
+    series: panels.flatMap((panel, index) => {
+      const shifts = labelShifts(panel, height - TOP - BOTTOM);
+      return panel.lines.map((line, at): LineSeriesOption =>
+        lineSeries(theme, line, index, shifts[at] ?? 0),
+      );
+    }),
   };
 }
 
-function lineSeries(theme: Theme, line: Line, index: number): LineSeriesOption {
+/** How far each line's name moves down, pixels, so that none covers another: the library knows no panels when it does that. */
+function labelShifts({ lines, from, to }: Panel, height: number): number[] {
+  const ends = lines.map(({ points }) => {
+    const part = Math.log(points.at(-1)?.[1] ?? from) - Math.log(from);
+    return height * (1 - part / (Math.log(to) - Math.log(from)));
+  });
+  const places = [...ends];
+  const order = ends
+    .map((_, at) => at)
+    .toSorted((one, other) => (ends[one] ?? 0) - (ends[other] ?? 0));
+  // Each pair that is too close gives way by halves, until none is.
+  for (let round = 0; round < 200; round++) {
+    for (let next = 1; next < order.length; next++) {
+      const [upper, lower] = [order[next - 1] ?? 0, order[next] ?? 0];
+      const lacking = LABEL_HEIGHT - ((places[lower] ?? 0) - (places[upper] ?? 0));
+      if (lacking <= 0) continue;
+      places[upper] = (places[upper] ?? 0) - lacking / 2;
+      places[lower] = (places[lower] ?? 0) + lacking / 2;
+    }
+  }
+  return places.map((place, at) => Math.round(place - (ends[at] ?? 0)));
+}
+
+function lineSeries(theme: Theme, line: Line, index: number, shift: number): LineSeriesOption {
   const colour = line.isOurs ? theme.ours : (theme.others[line.colour] ?? theme.text);
   return {
     type: 'line',
@@ -92,7 +128,7 @@ function lineSeries(theme: Theme, line: Line, index: number): LineSeriesOption {
       fontWeight: line.isOurs ? 'bold' : 'normal',
       fontSize: 12,
       distance: 6,
+      offset: [0, shift],
     },
-    labelLayout: { moveOverlap: 'shiftY' },
   };
 }

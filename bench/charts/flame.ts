@@ -68,7 +68,7 @@ function option(
         shape: { x, y, width: Math.max(0.5, width - 0.6), height: ROW - 1, r: 1 },
         style: { fill: colourOf(theme, frame.room), opacity: frame.room === 'node' ? 1 : 0.75 },
         ...(text !== '' && {
-          textContent: { style: { text, fill: theme.text, fontSize: 11 } },
+          textContent: { type: 'text', style: { text, fill: theme.text, fontSize: 11 } },
           textConfig: { position: 'insideLeft', distance: 4 },
         }),
       };

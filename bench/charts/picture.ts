@@ -35,7 +35,8 @@ const THEMES: readonly Theme[] = [
   },
 ];
 
-export const FONT = 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif';
+/** No name in quotes: the library writes it into an attribute as it is. */
+const FONT = 'system-ui, sans-serif';
 
 export interface Picture {
   /** Of its files, before `-light.svg` and `-dark.svg`. */
@@ -65,14 +66,10 @@ export async function writePicture({ name, width, height, option }: Picture): Pr
   );
 }
 
-/** Without what only a page with the library in it needs, and with names that do not tell how many charts came before. */
+/** Without what only a page with the library in it needs, and which tells how many charts came before. */
 function plain(svg: string): string {
-  const ids = new Map<string, string>();
   return svg
-    .replaceAll(/zr\d+-[a-z]+-?\d+/g, (id) => {
-      const known = ids.get(id) ?? `n${ids.size}`;
-      ids.set(id, known);
-      return known;
-    })
-    .replaceAll(/ ecmeta_[a-z_]+="[^"]*"/g, '');
+    .replaceAll(/ (?:class|pointer-events|ecmeta_[a-z_]+)="[^"]*"/g, '')
+    .replaceAll(/<style ?>[\s\S]*?<\/style>/g, '')
+    .replaceAll(/zr\d+-([a-z]+)/g, '$1');
 }

@@ -57,19 +57,22 @@ and go, each with a look-up and two events:
 
 ${table(results.map(({ name, shutdown }) => ({ name, ...shutdown })))}
 
-Counted, not timed: hypercalls for one domain or for all, domains that lists copied ("entries"), requests to xenstore.
+Counted, not timed: hypercalls, the domains that they copied, requests to xenstore,
+answers that named no or another domain. "list by N" lists all domains for each
+look-up and each event, N a hypercall, until a page is empty ("to short page":
+until one is not full). xen-domid confirms each answer by a hypercall.
 ${notes.join('')}`;
 }
 
 function table(rows: readonly (Phase & { readonly name: string })[]): string {
   const [ours] = rows;
-  const head = ['', 'hypercalls', 'of ours', 'entries', 'of ours', 'xenstore', 'wrong'];
-  const cells = rows.map(({ name, hypercalls, entriesCopied, xenstoreRequests, wrong }) => [
+  const head = ['', 'hypercalls', 'of ours', 'copied', 'of ours', 'xenstore', 'wrong'];
+  const cells = rows.map(({ name, hypercalls, domainsCopied, xenstoreRequests, wrong }) => [
     name,
     grouped(hypercalls),
     times(hypercalls, ours?.hypercalls),
-    grouped(entriesCopied),
-    times(entriesCopied, ours?.entriesCopied),
+    grouped(domainsCopied),
+    times(domainsCopied, ours?.domainsCopied),
     grouped(xenstoreRequests),
     grouped(wrong),
   ]);

@@ -43,7 +43,7 @@ describe('a storm', () => {
     ];
     for (const [figures, calls] of pages) {
       expect(figures?.boot.hypercalls).toBe(sum((domains) => 31 * calls(domains)));
-      expect(figures?.boot.entriesCopied).toBe(sum((domains) => 31 * domains));
+      expect(figures?.boot.domainsCopied).toBe(sum((domains) => 31 * domains));
       // Two lists while it is shut down, one when it is gone.
       const going = sum((domains) => 2 * calls(domains) + calls(domains - 1));
       expect(figures?.shutdown.hypercalls).toBe(going);
@@ -68,7 +68,7 @@ describe('a storm', () => {
     expect(all.boot.vmsMeasured).toBe(400);
     expect(some.boot.vmsMeasured).toBe(50);
     expect(some.boot.hypercalls / all.boot.hypercalls).toBeCloseTo(1, 1);
-    expect(some.shutdown.entriesCopied / all.shutdown.entriesCopied).toBeCloseTo(1, 1);
+    expect(some.shutdown.domainsCopied / all.shutdown.domainsCopied).toBeCloseTo(1, 1);
   });
 });
 
@@ -129,6 +129,6 @@ describe('a look-up without an inventory', () => {
 
   it('that stops at the short page asks for no empty one', () => {
     const { cost } = moved((host) => new PagedLists(host, TO_SHORT_PAGE), 1);
-    expect(cost).toMatchObject({ hypercalls: 1, entriesCopied: 12 });
+    expect(cost).toMatchObject({ hypercalls: 1, domainsCopied: 12 });
   });
 });

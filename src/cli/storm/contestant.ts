@@ -3,13 +3,13 @@ import type { Uuid } from '../../uuid.ts';
 
 export interface Cost {
   readonly hypercalls: number;
-  /** Domains that lists copied. */
-  readonly entriesCopied: number;
+  /** Domains that they copied: a list all, a single look one. */
+  readonly domainsCopied: number;
   readonly lists: number;
   readonly xenstoreRequests: number;
 }
 
-export const NO_COST: Cost = { hypercalls: 0, entriesCopied: 0, lists: 0, xenstoreRequests: 0 };
+export const NO_COST: Cost = { hypercalls: 0, domainsCopied: 0, lists: 0, xenstoreRequests: 0 };
 
 export interface Contestant {
   readonly name: string;
@@ -28,7 +28,7 @@ export function addCost(cost: Cost, times: number, from: Cost, to: Cost): Cost {
   const sum = (key: keyof Cost): number => cost[key] + times * (to[key] - from[key]);
   return {
     hypercalls: sum('hypercalls'),
-    entriesCopied: sum('entriesCopied'),
+    domainsCopied: sum('domainsCopied'),
     lists: sum('lists'),
     xenstoreRequests: sum('xenstoreRequests'),
   };

@@ -68,7 +68,7 @@ export async function stormOfInventory(options: InventoryStormOptions): Promise<
     const requests = Object.values(xenstored.counters.requests);
     return {
       hypercalls: domctl + sysctl + state,
-      entriesCopied: entries,
+      domainsCopied: domctl + entries,
       lists: sysctl,
       xenstoreRequests: requests.reduce((sum, count) => sum + count, 0),
     };

@@ -35,10 +35,10 @@ export class Measurement {
   /** @param vms how many there are, measured or not. */
   end(vms: number): Phase {
     const scaled = (count: number): number => Math.round((count * vms) / this.#vms.size);
-    const { hypercalls, entriesCopied, lists, xenstoreRequests } = this.#cost;
+    const { hypercalls, domainsCopied, lists, xenstoreRequests } = this.#cost;
     return {
       hypercalls: scaled(hypercalls),
-      entriesCopied: scaled(entriesCopied),
+      domainsCopied: scaled(domainsCopied),
       lists: scaled(lists),
       xenstoreRequests: scaled(xenstoreRequests),
       answers: this.#answers,

@@ -35,7 +35,7 @@ export class PagedLists implements Contestant {
   readonly #recordWords: number;
   #listed = new Int32Array(0);
   #hypercalls = 0;
-  #entriesCopied = 0;
+  #domainsCopied = 0;
   #lists = 0;
   #length = 0;
 
@@ -49,7 +49,7 @@ export class PagedLists implements Contestant {
   get cost(): Cost {
     return {
       hypercalls: this.#hypercalls,
-      entriesCopied: this.#entriesCopied,
+      domainsCopied: this.#domainsCopied,
       lists: this.#lists,
       xenstoreRequests: 0,
     };
@@ -94,7 +94,7 @@ export class PagedLists implements Contestant {
       this.#makeRoom((count + Math.min(chunk, this.#host.size)) * words);
       const copied = this.#host.copyRecords(first, chunk, this.#listed, count * words);
       this.#hypercalls++;
-      this.#entriesCopied += copied;
+      this.#domainsCopied += copied;
       count += copied;
       if (copied === 0 || until === 'room' || (until === 'short page' && copied < chunk)) {
         this.#length = count;

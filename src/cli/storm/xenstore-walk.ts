@@ -22,7 +22,7 @@ export class XenstoreWalk implements Contestant {
   get cost(): Cost {
     return {
       hypercalls: 0,
-      entriesCopied: 0,
+      domainsCopied: 0,
       lists: this.#lists,
       xenstoreRequests: this.#requests,
     };
