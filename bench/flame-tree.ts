@@ -24,6 +24,8 @@ export interface Frame {
 export interface Flame {
   /** Of all samples. */
   readonly busyShare: number;
+  /** Of the samples in which the daemon was busy, those in look-ups and in what they call, the hypercall among it. */
+  readonly lookupShare: number;
   /** Of the samples in which the daemon was busy, by what the innermost of these calls was for. */
   readonly shares: Readonly<Record<string, number>>;
   readonly root: Frame;
@@ -40,7 +42,8 @@ export interface FlameReport extends Flame {
 /** Smaller ones cannot be seen. */
 const LEAST_SHARE = 0.004;
 
-const NO_WORK = new Set(['(idle)']);
+const NO_WORK = '(idle)';
+const LOOK_UPS = '/inventory/lookups.js';
 
 /** What a sample is counted as: the first of these that its innermost matching frame is in. */
 const KINDS: readonly (readonly [kind: string, matches: (frame: Named) => boolean])[] = [
@@ -55,6 +58,7 @@ const OTHER = 'Node itself: sockets, turns, starting up';
 interface Named {
   readonly name: string;
   readonly room: string;
+  readonly isLookUp?: boolean;
 }
 
 interface Growing extends Named {
@@ -82,9 +86,11 @@ export function flameOf({ nodes, samples }: CpuProfile): Flame {
 
   const root: Growing = { name: 'the daemon', room: 'node', samples: 0, children: new Map() };
   const kinds = new Map<string, number>([...KINDS.map(([kind]) => kind), OTHER].map((k) => [k, 0]));
+  let lookups = 0;
   for (const id of samples) {
     const stack = stackOf(id);
-    if (stack.some(({ name }) => NO_WORK.has(name))) continue;
+    if (stack.some(({ name }) => name === NO_WORK)) continue;
+    if (stack.some(({ isLookUp }) => isLookUp)) lookups++;
     const innermost = stack.findLast((frame) => KINDS.some(([, matches]) => matches(frame)));
     const kind = KINDS.find(([, matches]) => innermost !== undefined && matches(innermost));
     const name = kind?.[0] ?? OTHER;
@@ -101,6 +107,7 @@ export function flameOf({ nodes, samples }: CpuProfile): Flame {
   }
   return {
     busyShare: rounded(root.samples / samples.length),
+    lookupShare: rounded(lookups / root.samples),
     shares: Object.fromEntries(
       [...kinds].map(([kind, count]) => [kind, rounded(count / root.samples)]),
     ),
@@ -117,7 +124,7 @@ function named(functionName: string, url: string): Named {
   const room = /\/dist\/src\/(?:([a-z]+)\/)?[^/]+$/.exec(
     url.replace(/(\/src\/[a-z]+)\/.*\//, '$1/'),
   );
-  if (room !== null) return { name, room: room[1] ?? 'words' };
+  if (room !== null) return { name, room: room[1] ?? 'words', isLookUp: url.endsWith(LOOK_UPS) };
   return { name, room: url.includes('/node_modules/') ? 'libraries' : 'node' };
 }
 

@@ -78,10 +78,11 @@ try {
   await mkdir(dirname(FLAME_RESULT), { recursive: true });
   await writeFile(FLAME_RESULT, `${JSON.stringify(report)}\n`);
   bar.stop();
-  const { busyShare, shares } = report;
+  const { busyShare, lookupShare, shares } = report;
   process.stdout.write(`${report.machine}
 ${lookups} look-ups in ${SECONDS} s by ${CLIENTS} clients, ${VMS} simulated VMs
-the daemon was busy in ${percent(busyShare)} of the samples; of those:
+the daemon was busy in ${percent(busyShare)} of the samples; of those
+${percent(lookupShare).padStart(8)}  in look-ups, with what they call; or, each sample counted as what it was for at the end:
 ${Object.entries(shares)
   .map(([name, share]) => `  ${percent(share).padStart(6)}  ${name}`)
   .join('\n')}

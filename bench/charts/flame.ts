@@ -78,8 +78,7 @@ function option(
   return {
     title: {
       text: `The daemon while ${report.clients} clients ask: ${lookups} look-ups in ${report.seconds} s`,
-      subtext:
-        'Width: share of the samples in which it was busy. From the bottom up: who calls whom.',
+      subtext: `${(100 * report.lookupShare).toFixed(0)} % of the samples in which it was busy are in look-ups, hypercall included. From the bottom up: who calls whom.`,
       left: 8,
       top: 6,
       itemGap: 4,

@@ -35,12 +35,12 @@ function option(theme: Theme, storms: readonly Storm[]): EChartsOption {
     },
     legend: {
       orient: 'vertical',
-      right: 8,
+      right: 20,
       top: 'middle',
       itemWidth: 34,
       textStyle: { ...label, fontSize: 12 },
     },
-    grid: { left: 52, right: 210, top: 44, bottom: 46 },
+    grid: { left: 52, right: 232, top: 44, bottom: 46 },
     xAxis: {
       type: 'value',
       min: 0,
