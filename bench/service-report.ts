@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Comparison, measureService, type ServiceFigures } from './service.ts';
 import type { Summary } from './statistics.ts';
-import { machine, printTable } from './table.ts';
+import { machine } from './machine.ts';
+import { printTable } from './table.ts';
 
 const REPORT = join('bench', 'results', 'service.json');
 
