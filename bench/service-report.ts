@@ -26,6 +26,7 @@ function printComparisons({ comparisons, vms, pinned }: ServiceFigures): void {
     ours: ({ ours, unit }) => `${amount(ours.median, unit)} ${unit}`,
     theirs: ({ theirs, unit }) => `${amount(theirs.median, unit)} ${unit}`,
     'ours / theirs': ({ ratio }) => spread(ratio),
+    'processor time': ({ processor }) => (processor === undefined ? '' : spread(processor)),
     wanted: ({ bar }) => ('atMost' in bar ? `at most ${bar.atMost}` : `at least ${bar.atLeast}`),
     reached: (row) => (isReached(row) ? 'yes' : 'no'),
   });
