@@ -265,6 +265,22 @@ describe('the demonstration', () => {
     await rm(directory, { recursive: true });
   });
 
+  it('ends its service when its terminal is closed', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'demo-'));
+    child = spawn('script', ['-qec', `'${process.execPath}' '${DEMO}'`, '/dev/null'], {
+      env: { ...process.env, NODE_OPTIONS: '', TERM: 'xterm', TMPDIR: directory },
+    });
+    let out = '';
+    child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    // oxlint-disable-next-line no-await-in-loop -- until it shows
+    while (!out.includes('wrong answers')) await sleep(50);
+    child.kill('SIGKILL');
+    // Both are gone when what they made is.
+    // oxlint-disable-next-line no-await-in-loop -- until they are
+    while ((await readdir(directory)).length > 0) await sleep(50);
+    await rm(directory, { recursive: true });
+  });
+
   it('is a few lines in a pipe', async () => {
     const { status, out } = await runFile(process.execPath, [DEMO]);
     expect(status).toBe(0);

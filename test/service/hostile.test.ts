@@ -54,11 +54,11 @@ async function begin(options: RoomOptions = {}): Promise<void> {
 
 /** Each test ends with this: the others had their answers all the while. */
 afterEach(async () => {
-  await sleep(20);
-  const { answers, p99 } = await bystander.end();
+  // However busy the machine is: it has answers.
+  await until(() => bystander.took.length > 5);
+  const { p99 } = await bystander.end();
   for (const socket of sockets.splice(0)) socket.destroy();
   await room.close();
-  expect(answers).toBeGreaterThan(5);
   expect(p99).toBeLessThan(LONGEST_P99_MS);
 });
 
