@@ -1,0 +1,124 @@
+/** An agent as a toolstack has one: it keeps a table of its VMs, and acts when one of them shuts down. */
+import type { Domain, LookupResult, ShutdownReason } from 'xen-domid';
+
+/** What the agent follows. The inventory of this process has this shape, and so has the client of a service. */
+export interface Feed {
+  lookup(uuid: string): Promise<LookupResult>;
+  subscribe(options: { readonly signal?: AbortSignal }): AsyncIterable<Batch>;
+}
+
+type Batch =
+  | { readonly kind: 'snapshot' | 'resync'; readonly domains: readonly Domain[] }
+  | {
+      readonly kind: 'changes';
+      readonly changes: readonly { readonly domid: number; readonly domain?: Domain }[];
+    };
+
+/** What the agent does to a host. Each may be asked for again after a restart, and has to bear it. */
+export interface Actions {
+  destroy(uuid: string, domid: number): Promise<void>;
+  start(uuid: string): Promise<void>;
+}
+
+/** What to do when a VM shuts down, by its reason; left alone where nothing is said. */
+export type Policy = Partial<Record<ShutdownReason, 'destroy' | 'restart'>>;
+
+export const USUAL: Policy = { poweroff: 'destroy', reboot: 'restart', crash: 'restart' };
+
+/** A row of the table. */
+export interface Row {
+  readonly uuid: string;
+  /** Where it runs; two while a VM has a twin, which is nobody's to act on. */
+  readonly domids: readonly number[];
+  readonly state: 'running' | 'shut down' | 'halted' | 'ambiguous';
+}
+
+export class Agent {
+  readonly #feed: Feed;
+  readonly #actions: Actions;
+  readonly #policy: Policy;
+  readonly #mine: ReadonlySet<string>;
+  /** Every domain that the feed has told of and not yet said to be gone. */
+  readonly #domains = new Map<number, Domain>();
+  /** What is being done to VMs now, by UUID: one thing at a time. */
+  readonly #acting = new Map<string, Promise<void>>();
+  readonly #log: (line: string) => void;
+
+  constructor(options: {
+    readonly feed: Feed;
+    readonly actions: Actions;
+    /** The UUIDs of the VMs that are this agent's. */
+    readonly vms: readonly string[];
+    readonly policy?: Policy;
+    readonly log?: (line: string) => void;
+  }) {
+    this.#feed = options.feed;
+    this.#actions = options.actions;
+    this.#mine = new Set(options.vms);
+    this.#policy = options.policy ?? USUAL;
+    this.#log = options.log ?? (() => undefined);
+  }
+
+  /** Follows the feed until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    for await (const batch of this.#feed.subscribe({ signal })) {
+      if (batch.kind === 'changes') {
+        for (const { domid, domain } of batch.changes) this.#note(domid, domain);
+      } else {
+        // What was known before may be wrong in any way, so nothing of it stays.
+        this.#domains.clear();
+        for (const domain of batch.domains) this.#note(domain.domid, domain);
+      }
+      this.#reconcile();
+    }
+    await Promise.all(this.#acting.values());
+  }
+
+  /** The table, as far as the feed has told. */
+  table(): Row[] {
+    return [...this.#mine].map((uuid) => this.#row(uuid));
+  }
+
+  #note(domid: number, domain: Domain | undefined): void {
+    if (domain === undefined) this.#domains.delete(domid);
+    else this.#domains.set(domid, domain);
+  }
+
+  #row(uuid: string): Row {
+    const holders = [...this.#domains.values()].filter((one) => one.uuid === uuid && !one.dying);
+    const domids = holders.map(({ domid }) => domid);
+    const [only, another] = holders;
+    if (another !== undefined) return { uuid, domids, state: 'ambiguous' };
+    if (only === undefined) return { uuid, domids, state: 'halted' };
+    return { uuid, domids, state: only.shutdown ? 'shut down' : 'running' };
+  }
+
+  /**
+   * Acts on what is, not on what was told: a shutdown that happened while the agent, the service or xenstored was
+   * away is in the next snapshot, and is acted on just the same.
+   */
+  #reconcile(): void {
+    for (const { uuid, state } of this.table()) {
+      if (state !== 'shut down' || this.#acting.has(uuid)) continue;
+      const acting = this.#act(uuid)
+        .catch((error: unknown) => this.#log(`${uuid}: ${String(error)}`))
+        .finally(() => this.#acting.delete(uuid));
+      this.#acting.set(uuid, acting);
+    }
+  }
+
+  /** The table says what was; before anything is done to a domain, the hypervisor says what is. */
+  async #act(uuid: string): Promise<void> {
+    const result = await this.#feed.lookup(uuid);
+    if (result.status !== 'found') {
+      this.#log(`${uuid}: ${result.status}, left alone`);
+      return;
+    }
+    const { domid, shutdownReason } = result.domain;
+    const what = shutdownReason === undefined ? undefined : this.#policy[shutdownReason];
+    if (what === undefined) return;
+    this.#log(`${uuid}: domain ${domid} ${shutdownReason}, ${what}`);
+    await this.#actions.destroy(uuid, domid);
+    if (what === 'restart') await this.#actions.start(uuid);
+  }
+}
