@@ -1,4 +1,5 @@
 /** An agent as a toolstack has one: it keeps a table of its VMs, and acts when one of them shuts down. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Domain, LookupResult, ShutdownReason } from 'xen-domid';
 
 /** What the agent follows. The inventory of this process has this shape, and so has the client of a service. */
@@ -13,6 +14,9 @@ type Batch =
       readonly kind: 'changes';
       readonly changes: readonly { readonly domid: number; readonly domain?: Domain }[];
     };
+
+/** Between two actions on one VM. */
+const PAUSE_MS = 500;
 
 /** What the agent does to a host. Each may be asked for again after a restart, and has to bear it. */
 export interface Actions {
@@ -33,6 +37,16 @@ export interface Row {
   readonly state: 'running' | 'shut down' | 'halted' | 'ambiguous';
 }
 
+export interface AgentOptions {
+  readonly feed: Feed;
+  readonly actions: Actions;
+  /** The UUIDs of the VMs that are this agent's. */
+  readonly vms: readonly string[];
+  /** Default {@link USUAL}. */
+  readonly policy?: Policy;
+  readonly log?: (line: string) => void;
+}
+
 export class Agent {
   readonly #feed: Feed;
   readonly #actions: Actions;
@@ -43,15 +57,9 @@ export class Agent {
   /** What is being done to VMs now, by UUID: one thing at a time. */
   readonly #acting = new Map<string, Promise<void>>();
   readonly #log: (line: string) => void;
+  #ended = false;
 
-  constructor(options: {
-    readonly feed: Feed;
-    readonly actions: Actions;
-    /** The UUIDs of the VMs that are this agent's. */
-    readonly vms: readonly string[];
-    readonly policy?: Policy;
-    readonly log?: (line: string) => void;
-  }) {
+  constructor(options: AgentOptions) {
     this.#feed = options.feed;
     this.#actions = options.actions;
     this.#mine = new Set(options.vms);
@@ -71,7 +79,7 @@ export class Agent {
       }
       this.#reconcile();
     }
-    await Promise.all(this.#acting.values());
+    this.#ended = true;
   }
 
   /** The table, as far as the feed has told. */
@@ -85,7 +93,7 @@ export class Agent {
   }
 
   #row(uuid: string): Row {
-    const holders = [...this.#domains.values()].filter((one) => one.uuid === uuid && !one.dying);
+    const holders = this.#holders(uuid);
     const domids = holders.map(({ domid }) => domid);
     const [only, another] = holders;
     if (another !== undefined) return { uuid, domids, state: 'ambiguous' };
@@ -93,32 +101,47 @@ export class Agent {
     return { uuid, domids, state: only.shutdown ? 'shut down' : 'running' };
   }
 
+  #holders(uuid: string): Domain[] {
+    return [...this.#domains.values()].filter((one) => one.uuid === uuid && !one.dying);
+  }
+
   /**
    * Acts on what is, not on what was told: a shutdown that happened while the agent, the service or xenstored was
    * away is in the next snapshot, and is acted on just the same.
    */
   #reconcile(): void {
-    for (const { uuid, state } of this.table()) {
-      if (state !== 'shut down' || this.#acting.has(uuid)) continue;
-      const acting = this.#act(uuid)
-        .catch((error: unknown) => this.#log(`${uuid}: ${String(error)}`))
-        .finally(() => this.#acting.delete(uuid));
-      this.#acting.set(uuid, acting);
+    for (const uuid of this.#mine) {
+      const [only, another] = this.#holders(uuid);
+      if (only === undefined || another !== undefined || this.#acting.has(uuid)) continue;
+      if (this.#wanted(only) !== undefined) this.#acting.set(uuid, this.#act(uuid));
     }
   }
 
-  /** The table says what was; before anything is done to a domain, the hypervisor says what is. */
+  #wanted({ shutdownReason }: Domain): 'destroy' | 'restart' | undefined {
+    return shutdownReason === undefined ? undefined : this.#policy[shutdownReason];
+  }
+
   async #act(uuid: string): Promise<void> {
-    const result = await this.#feed.lookup(uuid);
-    if (result.status !== 'found') {
-      this.#log(`${uuid}: ${result.status}, left alone`);
-      return;
+    try {
+      await this.#actOnce(uuid);
+    } catch (error) {
+      this.#log(`${uuid}: ${String(error)}`);
     }
-    const { domid, shutdownReason } = result.domain;
-    const what = shutdownReason === undefined ? undefined : this.#policy[shutdownReason];
-    if (what === undefined) return;
-    this.#log(`${uuid}: domain ${domid} ${shutdownReason}, ${what}`);
-    await this.#actions.destroy(uuid, domid);
-    if (what === 'restart') await this.#actions.start(uuid);
+    // Then what has failed, or has come meanwhile, has its turn.
+    await sleep(PAUSE_MS, undefined, { ref: false });
+    this.#acting.delete(uuid);
+    if (!this.#ended) this.#reconcile();
+  }
+
+  /** The table says what was; before anything is done to a domain, the hypervisor says what is. */
+  async #actOnce(uuid: string): Promise<void> {
+    const result = await this.#feed.lookup(uuid);
+    if (result.status !== 'found') return;
+    const { domain } = result;
+    const wanted = this.#wanted(domain);
+    if (wanted === undefined) return;
+    this.#log(`${uuid}: domain ${domain.domid} ${domain.shutdownReason}, ${wanted}`);
+    await this.#actions.destroy(uuid, domain.domid);
+    if (wanted === 'restart') await this.#actions.start(uuid);
   }
 }

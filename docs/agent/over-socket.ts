@@ -1,16 +1,16 @@
 /** The agent as a client of the service: it needs no root, and loads neither koffi nor RxJS. */
-import { InventoryClient, type ClientOptions } from 'xen-domid/client';
-import { type Actions, Agent } from './agent.ts';
+import { InventoryClient } from 'xen-domid/client';
+import { Agent, type AgentOptions } from './agent.ts';
 
+/** @param socket the service's, where it is not the usual one. */
 export async function runOverSocket(
-  vms: readonly string[],
-  actions: Actions,
+  options: Omit<AgentOptions, 'feed'>,
   signal: AbortSignal,
-  options: ClientOptions = {},
+  socket?: string,
 ): Promise<void> {
-  const client = new InventoryClient(options);
+  const client = new InventoryClient(socket === undefined ? {} : { socket });
   try {
-    await new Agent({ feed: client, actions, vms, log: console.error }).run(signal);
+    await new Agent({ ...options, feed: client }).run(signal);
   } finally {
     await client.close();
   }

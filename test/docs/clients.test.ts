@@ -195,11 +195,9 @@ test.each(present.slice(0, 2))(
     const directory = mkdtempSync(join(scratch, 'simulated-'));
     const socket = join(directory, 'socket');
     const bin = join(root, 'dist/src/cli/bin.cjs');
-    const service = spawn(
-      process.execPath,
-      [bin, 'serve', '--simulate', '5', '--socket', socket],
-      { stdio: 'ignore' },
-    );
+    const service = spawn(process.execPath, [bin, 'serve', '--simulate', '5', '--socket', socket], {
+      stdio: 'ignore',
+    });
     const watching = new Watching(run, socket);
     try {
       await until(() => watching.lines.length >= 4, { what: 'changes of the simulated host' });

@@ -70,12 +70,20 @@ export class ExampleService {
     bootVm(this.host, this.#xenstored, { domid, uuid: parseUuid(uuid), name });
   }
 
-  shutDown(domid: number): void {
-    this.host.shutdown(domid, POWEROFF);
+  shutDown(domid: number, code: number = POWEROFF): void {
+    this.host.shutdown(domid, code);
   }
 
   destroy(domid: number): void {
     destroyVm(this.host, this.#xenstored, domid);
+  }
+
+  async stopXenstored(): Promise<void> {
+    await this.#xenstored.stop();
+  }
+
+  async startXenstored(): Promise<void> {
+    await this.#xenstored.startAgain();
   }
 
   async close(): Promise<void> {
