@@ -6,6 +6,7 @@ import { Inventory } from '../../src/inventory/inventory.ts';
 import { type Daemon, serve } from '../../src/service/daemon.ts';
 import {
   bootVm,
+  type CreateOptions,
   destroyVm,
   SimulatedHost,
   SimulatedHypervisor,
@@ -20,6 +21,7 @@ export const WEB = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
 export const NEW = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c02';
 
 const POWEROFF = 0;
+const GIB_PAGES = 2 ** 18;
 
 export class ExampleService {
   readonly host: SimulatedHost;
@@ -42,8 +44,8 @@ export class ExampleService {
     const xenstored = await SimulatedXenstored.start(host);
     xenstored.write('/local/domain/0/name', 'Domain-0');
     const example = new ExampleService(host, xenstored, await mkdtemp(join(tmpdir(), 'docs-')));
-    example.boot(3, DB, 'db-1');
-    example.boot(7, WEB, 'web-1');
+    example.boot(3, DB, 'db-1', { vcpus: 4, memoryPages: 8 * GIB_PAGES });
+    example.boot(7, WEB, 'web-1', { vcpus: 2, memoryPages: 2 * GIB_PAGES });
     await example.startService();
     return example;
   }
@@ -66,8 +68,8 @@ export class ExampleService {
     return Inventory.open({ hypervisor: this.hypervisor, xenstore });
   }
 
-  boot(domid: number, uuid: string, name: string): void {
-    bootVm(this.host, this.#xenstored, { domid, uuid: parseUuid(uuid), name });
+  boot(domid: number, uuid: string, name: string, size: CreateOptions = {}): void {
+    bootVm(this.host, this.#xenstored, { ...size, domid, uuid: parseUuid(uuid), name });
   }
 
   shutDown(domid: number, code: number = POWEROFF): void {
