@@ -69,6 +69,7 @@ export interface XenErrorDetails extends ErrorOptions {
   readonly syscall?: string;
 }
 
+/** What went wrong, with a {@link ErrorCode} to branch on; `errno` where a call gave one. */
 export class XenError extends Error {
   override readonly name = 'XenError';
   readonly code: ErrorCode;

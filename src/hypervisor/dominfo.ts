@@ -24,6 +24,7 @@ export class Dominfo {
     this.#record = record;
   }
 
+  /** As the record has it: compare it with the domid that was asked for. */
   get domid(): Domid {
     return this.#view.getUint16(this.#at(Offset.domain), true) as Domid;
   }
@@ -33,10 +34,12 @@ export class Dominfo {
     return this.#view.getInt32(this.#at(Offset.flags), true);
   }
 
+  /** XEN_DOMINF_dying: dead, and waiting for the last reference to go. */
   get dying(): boolean {
     return (this.flags & DominfFlag.DYING) !== 0;
   }
 
+  /** The handle as a string, made anew at each call. */
   get uuid(): Uuid {
     return readUuid(this.#view, this.#at(Offset.handle));
   }
@@ -51,6 +54,7 @@ export class Dominfo {
     return this.#view.getInt32(this.#at(Offset.handle) + 4 * word, true);
   }
 
+  /** Whether the handle is this one, compared in words. */
   hasHandle(words: UuidWords): boolean {
     const view = this.#view;
     const handle = this.#at(Offset.handle);
@@ -62,6 +66,7 @@ export class Dominfo {
     );
   }
 
+  /** A copy that outlives the list. */
   toDomain(): Domain {
     const view = this.#view;
     const flags = this.flags;
@@ -117,6 +122,7 @@ export class DominfoList {
     this.#length = length;
   }
 
+  /** Domains in the list. */
   get length(): number {
     return this.#length;
   }
@@ -136,6 +142,7 @@ export class DominfoList {
     return this.#cursor;
   }
 
+  /** In ascending domid. */
   *[Symbol.iterator](): Generator<Dominfo> {
     for (let index = 0; index < this.#length; index++) yield this.at(index);
   }

@@ -21,6 +21,7 @@ import type { Found, GetResult, LookupResult, Source } from './results.ts';
 import { type FeedBatch, follow, type SubscribeOptions } from './subscription.ts';
 import { Zombies } from './zombies.ts';
 
+/** What the inventory asks, and how much it remembers. */
 export interface InventoryOptions {
   /** Default: the one that this process runs on. One that is given stays its giver's to close. */
   readonly hypervisor?: Hypervisor;
@@ -40,6 +41,7 @@ const DEFAULT_LIST_INTERVAL_MS = 60_000;
 /** Changes kept for slow subscribers. */
 const KEPT_CHANGES = 8192;
 
+/** Counters since the inventory was opened, and what it holds now. */
 export interface InventoryStats {
   /** Hypercalls made: single looks, lists, and looks at a domain's unique id (Xen 4.21 on). */
   readonly hypercalls: {
@@ -80,6 +82,7 @@ export interface InventoryStats {
   readonly uptimeSeconds: number;
 }
 
+/** UUIDs to domains of one host, each answer confirmed by the hypervisor, and what becomes of the domains. */
 export class Inventory {
   /** What became of domains, as it is found. Nothing is kept for a subscriber; for that see {@link subscribe}. */
   readonly changes$: Observable<Change>;
@@ -262,6 +265,7 @@ export class Inventory {
     return { single: this.#looks.durations, list: this.#lists.durations };
   }
 
+  /** Costs no hypercall. */
   stats(): InventoryStats {
     const lists = this.#lists;
     return {

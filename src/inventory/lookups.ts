@@ -9,6 +9,7 @@ import type { Looks, LookSteps } from './looks.ts';
 import type { Moments } from './moments.ts';
 import type { Ambiguous, Found, LookupResult, Source, Unavailable } from './results.ts';
 
+/** What goes with one look-up. */
 export interface LookupOptions {
   /** How long to wait for the hypervisor, ms. Default 5000. */
   readonly timeoutMs?: number;

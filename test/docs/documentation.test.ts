@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { HELP } from '../../src/cli/help.ts';
+import { ErrorCode } from '../../src/xen-error.ts';
 import { cannot } from '../xen/cannot.ts';
 import { ExampleService, NEW } from './example-service.ts';
 import {
@@ -21,6 +22,7 @@ import {
   blocksOf,
   codeOf,
   pages,
+  read,
   relativeLinksOf,
   root,
 } from './markdown.ts';
@@ -145,7 +147,7 @@ function liveAndDie(): void {
 
 async function runCommand({ command, expected }: Run): Promise<string> {
   const here = command.replaceAll(DEFAULT_SOCKET, example.socketPath);
-  if (!/ watch$/.test(command)) return outputOf('bash', ['-c', here], () => false);
+  if (!command.endsWith(' watch')) return outputOf('bash', ['-c', here], () => false);
   let begun = false;
   const pattern = patternOf(expected);
   return outputOf(
@@ -204,6 +206,14 @@ describe('programs run, and print what they say', () => {
     });
     expect(comparable(output)).toMatch(pattern);
   });
+});
+
+test('every code of an error says what to do', () => {
+  const rows = read('docs/errors.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| '));
+  const named = rows.flatMap((row) => row.split('|')[1]?.match(/ERR_\w+/g) ?? []);
+  expect(named.toSorted()).toEqual(Object.values(ErrorCode).toSorted());
 });
 
 describe.each(pages)('%s', (page) => {
