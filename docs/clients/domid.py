@@ -53,7 +53,10 @@ class Connection:
         line = self._lines.readline()
         if not line.endswith("\n"):
             raise ConnectionError("the service ended the connection")
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except ValueError:
+            raise ConnectionError("what answers on the socket is no xen-domid")
 
     def wait_for_ever(self):
         self._socket.settimeout(None)
