@@ -66,14 +66,17 @@ export class Dominfo {
     );
   }
 
-  /** A copy that outlives the list. */
-  toDomain(): Domain {
+  /**
+   * A copy that outlives the list.
+   * @param uuid where the caller has compared the handle with it already: to read it out costs as much as the rest.
+   */
+  toDomain(uuid: Uuid = this.uuid): Domain {
     const view = this.#view;
     const flags = this.flags;
     const shutdown = (flags & DominfFlag.SHUTDOWN) !== 0;
     return {
       domid: this.domid,
-      uuid: this.uuid,
+      uuid,
       dying: (flags & DominfFlag.DYING) !== 0,
       shutdown,
       ...(shutdown && { shutdownReason: shutdownReason(shutdownCode(flags)) }),

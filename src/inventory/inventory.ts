@@ -1,6 +1,6 @@
 /** The inventory of one host: UUIDs to domains, confirmed by the hypervisor, and what becomes of the domains. */
 import type { Observable, Subscription } from 'rxjs';
-import { checkDomid, DOMID_FIRST_RESERVED, type Domain } from '../domain.ts';
+import { checkDomid, DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
 import type { Hypervisor, HypervisorVersion } from '../hypervisor/hypervisor.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
@@ -197,6 +197,16 @@ export class Inventory {
     if (this.#closed !== undefined) return undefined;
     const found = this.#lookups.hit(text);
     return found === undefined ? undefined : this.#count(found);
+  }
+
+  /** {@link resolveKnown} where only the domid is wanted: counted alike, and nothing is allocated. */
+  resolveKnownDomid(text: string): Domid | undefined {
+    if (this.#closed !== undefined) return undefined;
+    const domid = this.#lookups.hitDomid(text);
+    if (domid === undefined) return undefined;
+    this.#results.found++;
+    this.#sources.cache++;
+    return domid;
   }
 
   /** An answer for each UUID, in order, of one list at most. As {@link lookup} otherwise. */

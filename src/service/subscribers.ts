@@ -3,7 +3,6 @@
  * served few at a time, so that look-ups come between; who does not read is read for later, by the feed's own
  * means: conflated, or begun anew.
  */
-import { Buffer } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Change } from '../inventory/change.ts';
 import type { Token } from '../inventory/feed.ts';
@@ -215,7 +214,8 @@ export class Subscribers {
       subscriber.token = batch.token;
       const { id, recipient } = subscriber;
       if (shared !== undefined) {
-        recipient.output.sendShared(head('changes', id), shared);
+        recipient.output.sendAscii(head('changes', id) + shared);
+        recipient.output.flush();
       } else if (batch.kind !== 'changes') {
         this.resyncs++;
         const tail = `,"token":${JSON.stringify(batch.token)}}}`;
@@ -231,10 +231,10 @@ function head(method: 'changes' | 'resync', id: number): string {
   return `{"jsonrpc":"2.0","method":"${method}","params":{"subscription":${id},`;
 }
 
-/** All of a notification but what differs from one subscriber to the next. */
-function changesTail(changes: readonly Change[], token: Token): Buffer {
+/** All of a notification but what differs from one subscriber to the next: ASCII. */
+function changesTail(changes: readonly Change[], token: Token): string {
   const json = changes.map(changeJson).join();
-  return Buffer.from(`"changes":[${json}],"token":${JSON.stringify(token)}}}\n`, 'latin1');
+  return `"changes":[${json}],"token":${JSON.stringify(token)}}}\n`;
 }
 
 function changeJson({ kind, domid, uuid, domain, previous }: Change): string {

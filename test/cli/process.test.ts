@@ -52,6 +52,8 @@ const terminal = (command: string): Promise<Ended> =>
     '/dev/null',
   ]);
 
+const found = (domain: object): object => ({ status: 'found', domain, source: 'next' });
+
 describe('a process', () => {
   it('ends with the status of its answer, which alone is on standard output', async () => {
     expect(await run(['lookup', A])).toEqual({ status: 0, out: '1\n', err: '' });
@@ -143,6 +145,70 @@ describe('a process', () => {
       expect(out).not.toContain('\u001b');
       expect(out).toContain('entries copied');
     }
+  });
+
+  it('that asks one question says what the command line says', async () => {
+    const domain = {
+      domid: 7,
+      uuid: A,
+      dying: false,
+      shutdown: false,
+      paused: false,
+      blocked: true,
+      running: false,
+      hvm: true,
+      vcpus: 2,
+      memoryBytes: 4096,
+      maxMemoryBytes: 2 ** 60,
+      cpuTimeSeconds: 0.123456789,
+      ssidref: 0,
+      cpupool: 0,
+    };
+    const { vcpus: _, ...lacking } = domain;
+    const shut = { ...domain, shutdown: true, shutdownReason: 'crash', uniqueId: '5', more: 1 };
+    const results: readonly (readonly [question: string, result: unknown, status: number])[] = [
+      ['', { status: 'found', domid: 7 }, 0],
+      ['', { status: 'notFound' }, 1],
+      ['', { status: 'ambiguous', domids: [7, 9] }, 3],
+      ['', { status: 'ambiguous', domids: [7] }, 4],
+      ['', { status: 'ambiguous', domids: [7, 'x\u001b[2J'] }, 4],
+      ['', { status: 'maybe' }, 4],
+      ['', null, 4],
+      ['--json', found(domain), 0],
+      ['--json', found(shut), 0],
+      ['--json', { status: 'notFound', more: '\u001b[2J' }, 1],
+      ['--json', { status: 'ambiguous', domains: [domain, shut] }, 3],
+      ['--json', { status: 'ambiguous', domains: Array.from({ length: 20 }, () => domain) }, 3],
+      ['--json', found(lacking), 4],
+      ['--json', found({ ...domain, uuid: B }), 4],
+      ['--json', found({ ...domain, domid: -1 }), 4],
+      ['--json', found({ ...shut, shutdownReason: '\u001b[2J' }), 4],
+      ['--json', { ...found(domain), source: 'rumour' }, 4],
+    ];
+    const peer = await Peer.start(({ id }, connection) => connection.result(id, {}));
+    for (const [option, result, status] of results) {
+      peer.script = ({ id }, connection) => connection.result(id, result);
+      const asked = ['lookup', A.toUpperCase(), '--socket', peer.path, ...option.split(' ')].filter(
+        (word) => word !== '',
+      );
+      // oxlint-disable-next-line no-await-in-loop -- the answer is that of this turn
+      const [alone, whole] = await Promise.all([run(asked), run([...asked, '--simulated'])]);
+      expect(alone).toEqual(whole);
+      expect(alone.status).toBe(status);
+    }
+    await peer.close();
+  });
+
+  it('asks once, whatever the answer', async () => {
+    let questions = 0;
+    const peer = await Peer.start(({ id }, connection) => {
+      questions++;
+      connection.result(id, { status: 'notFound' });
+    });
+    await run(['lookup', A, '--socket', peer.path]);
+    await run(['lookup', '--json', A, '--socket', peer.path]);
+    expect(questions).toBe(2);
+    await peer.close();
   });
 
   it('at a terminal takes a prefix, fits a list into it, and is coloured', async () => {
