@@ -95,7 +95,7 @@ export function lineReader(): Target {
           .map((lines) => Buffer.from(lines.join('\n'))),
       },
       {
-        weight: 1,
+        weight: 3,
         arbitrary: fc
           .tuple(bytes, fc.integer({ min: -2, max: 3 }), bytes)
           .map(([before, more, after]) =>
