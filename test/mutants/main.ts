@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Mutant, MUTANTS } from './mutants.ts';
-import { copyBuild, DIST } from './patched-build.ts';
+import { copyBuild, DIST, patched } from './patched-build.ts';
 
 /** No mutant may take longer: one that hangs has been noticed. */
 const MOST_MS = 400_000;
@@ -50,6 +50,8 @@ async function judge(directory: string, index: number, mutant: Mutant): Promise<
 
 const words = process.argv.slice(2).join(' ');
 const wanted = MUTANTS.filter(({ file, name }) => `${file}: ${name}`.includes(words));
+// Before anything is run: is there a place for each?
+await Promise.all(wanted.map(patched));
 const directory = await mkdtemp(join(tmpdir(), 'mutants-'));
 try {
   const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))];

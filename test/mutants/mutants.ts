@@ -289,8 +289,8 @@ const ROOMS: readonly Room[] = [
       ['events on credit are never paid', 'if (this.#credit >= most)', 'if (false)'],
       [
         'a guess that fails answers the event',
-        'this.wantList();\n            return;\n        }\n        if (found',
-        'return;\n        }\n        if (found',
+        'it is made.\n            this.wantList();',
+        'it is made.',
       ],
     ],
   },
