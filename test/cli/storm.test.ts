@@ -35,6 +35,9 @@ describe('a storm', () => {
     const [ours, by2, by1024, toShortPage, inOneCall, xenstore, xl] = results;
     expect(ours?.boot.hypercalls).toBeGreaterThanOrEqual(VMS * 30);
     expect(ours?.boot.hypercalls).toBeLessThan(VMS * 30 * 1.2);
+    // One for each look-up, and what the few lists copy.
+    expect(ours?.boot.domainsCopied).toBeGreaterThanOrEqual(VMS * 30);
+    expect(ours?.boot.domainsCopied).toBeLessThan(VMS * 30 * 1.5);
     const pages: [StormFigures | undefined, (domains: number) => number][] = [
       [by2, (domains) => Math.ceil(domains / 2) + 1],
       [by1024, () => 2],
