@@ -29,12 +29,19 @@ interface Scrape {
 export class Metrics {
   readonly #options: MetricsOptions;
   #registry: Promise<Registry> | undefined;
+  #scraping: Promise<Scrape> | undefined;
 
   constructor(options: MetricsOptions) {
     this.#options = options;
   }
 
-  async scrape(): Promise<Scrape> {
+  /** A crowd that asks at once is told the same. */
+  scrape(): Promise<Scrape> {
+    this.#scraping ??= this.#scrape().finally(() => (this.#scraping = undefined));
+    return this.#scraping;
+  }
+
+  async #scrape(): Promise<Scrape> {
     this.#registry ??= registryOf(this.#options);
     ofProcess ??= registryOfProcess();
     const [own, shared] = await Promise.all([this.#registry, ofProcess]);
