@@ -57,7 +57,9 @@ try {
   const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))];
   const sound = join(directory, 'sound');
   await copyBuild(sound, '', undefined);
-  const verdict = await jestIn(sound, tests);
+  // A busy machine can fail a test; what is wrong fails twice.
+  const first = await jestIn(sound, tests);
+  const verdict = first.exitCode === 0 ? first : await jestIn(sound, tests);
   if (verdict.exitCode !== 0) throw new Error(`without a mutant: ${verdict.output}`);
   const jobs = [...wanted.entries()];
   let survivors = 0;
