@@ -52,8 +52,7 @@ async function inProcess(): Promise<Contestant> {
     await pause(10);
   }
   return {
-    find: (uuid) =>
-      inventory.resolveKnown(uuid)?.domain.domid ?? inventory.lookup(uuid).then(domidOf),
+    find: (uuid) => inventory.resolveKnownDomid(uuid) ?? inventory.lookup(uuid).then(domidOf),
     stats: async () => ({ ...inventory.stats(), listMs: inventory.durations.list.sumMs }),
   };
 }

@@ -70,7 +70,7 @@ export function barsOf(release: Release, result: StormResult): Bar[] | undefined
       what,
       wanted: `<= ${show(limit)}`,
       measured: show(value),
-      reached: value <= limit,
+      reached: Number.isFinite(value) && value <= limit,
     });
   };
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { type DomainMaker, startDomainMaker } from '../../test/xen/dom0.ts';
-import { Agent, type Daemon, OthersInC, startDaemon } from './contestants.ts';
+import { Agent, type Daemon, NOBODY, OthersInC, startDaemon } from './contestants.ts';
 
 export interface Vm {
   readonly domid: number;
@@ -28,6 +28,8 @@ export interface Service {
 /** So often each of ours is asked before anything is timed: a service has been running when a storm begins. */
 const WARM_UP = 5000;
 const REQUESTS = 200;
+/** For a UUID that nobody has. */
+const WARM_UP_LISTS = 20;
 
 export async function makeVm(maker: DomainMaker): Promise<Vm> {
   const uuid = randomUUID();
@@ -41,6 +43,7 @@ export async function openBench(): Promise<Bench> {
   const inProcess = new Agent('inventory');
   const { domid, uuid } = await makeVm(maker);
   await inProcess.lookup(uuid, domid, WARM_UP);
+  await inProcess.lookup(randomUUID(), NOBODY, WARM_UP_LISTS);
   await inProcess.paged('1024 empty', uuid, domid, 200);
   let idleNs = 0;
   for (let request = 0; request < REQUESTS; request++) {
@@ -64,6 +67,7 @@ export async function openService(warmUp: Vm): Promise<Service> {
   const daemon = await startDaemon();
   const client = new Agent('client');
   await client.lookup(warmUp.uuid, warmUp.domid, WARM_UP / 5);
+  await client.lookup(randomUUID(), NOBODY, WARM_UP_LISTS);
   return {
     daemon,
     client,

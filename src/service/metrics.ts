@@ -29,16 +29,35 @@ interface Scrape {
 export class Metrics {
   readonly #options: MetricsOptions;
   #registry: Promise<Registry> | undefined;
+  #scraping: Promise<Scrape> | undefined;
 
   constructor(options: MetricsOptions) {
     this.#options = options;
   }
 
-  async scrape(): Promise<Scrape> {
-    this.#registry ??= registryOf(this.#options);
-    const registry = await this.#registry;
-    return { contentType: registry.contentType, text: await registry.metrics() };
+  /** A crowd that asks at once is told the same. */
+  scrape(): Promise<Scrape> {
+    this.#scraping ??= this.#scrape().finally(() => (this.#scraping = undefined));
+    return this.#scraping;
   }
+
+  async #scrape(): Promise<Scrape> {
+    this.#registry ??= registryOf(this.#options);
+    ofProcess ??= registryOfProcess();
+    const [own, shared] = await Promise.all([this.#registry, ofProcess]);
+    const [text, more] = await Promise.all([own.metrics(), shared.metrics()]);
+    return { contentType: own.contentType, text: text + more };
+  }
+}
+
+/** Observes the event loop and the collector until the process ends, and no service that has ended beside them. */
+let ofProcess: Promise<Registry> | undefined;
+
+async function registryOfProcess(): Promise<Registry> {
+  const { Registry: PromRegistry, collectDefaultMetrics } = await import('prom-client');
+  const register = new PromRegistry();
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
+  return register;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -46,9 +65,8 @@ type Sample = readonly [labels: Labels, value: number];
 type Type = 'counter' | 'gauge';
 
 async function registryOf(options: MetricsOptions): Promise<Registry> {
-  const { Registry: PromRegistry, collectDefaultMetrics } = await import('prom-client');
+  const { Registry: PromRegistry } = await import('prom-client');
   const registry = new PromRegistry();
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
   for (const [type, name, help, samples] of metricsOf(options)) {
     publish(registry, name, { help, type, get: () => valuesOf(name, samples()) });
   }

@@ -1,8 +1,7 @@
 /** What a connection has yet to send: one write for all that is answered in a turn, and no more ahead of its reader than a bound. */
-import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { LongText, type Text } from './reply.ts';
-import { untakenBytes } from './socket-handle.ts';
+import { takenBytes, untakenBytes } from './socket-handle.ts';
 
 /** Characters that are written at once though more may follow in this turn. */
 const WRITE_OVER = 65_536;
@@ -20,13 +19,13 @@ export class Output {
   /** `#text` is ASCII so far, for which the cheaper encoding does. */
   #ascii = true;
   /** To be written when the reader has taken what was written before. */
-  #queue: (string | Buffer | Iterator<string>)[] = [];
+  #queue: (string | Iterator<string>)[] = [];
   #flushing = false;
   #pumping = false;
   #wasPressed = false;
-  /** Bytes that the peer had yet to take when they were last counted, and when that number last changed. */
-  #untaken = 0;
-  #untakenSince = 0;
+  /** Bytes that the peer had taken when they were last counted, and when it last owed none or took some. */
+  #taken = 0;
+  #takenAt = 0;
 
   constructor(socket: Socket, { onRelief }: OutputOptions) {
     this.#socket = socket;
@@ -53,15 +52,16 @@ export class Output {
 
   /** How long the peer has taken nothing of what there is for it, ms. */
   stalledMs(now: number): number {
-    const untaken = untakenBytes(this.#socket);
-    if (untaken === 0 || untaken !== this.#untaken) {
-      this.#untaken = untaken;
-      this.#untakenSince = now;
+    // Not by what is left: that is the same again when as much was written as was taken.
+    const taken = takenBytes(this.#socket);
+    if (taken !== this.#taken || untakenBytes(this.#socket) === 0) {
+      this.#taken = taken;
+      this.#takenAt = now;
     }
-    return now - this.#untakenSince;
+    return now - this.#takenAt;
   }
 
-  /** One line of ASCII. */
+  /** One line of ASCII, with its newline. */
   sendAscii(line: string): void {
     this.#text += line;
     if (this.#text.length > WRITE_OVER) this.flush();
@@ -78,13 +78,6 @@ export class Output {
     }
     this.#ascii = false;
     this.sendAscii(`${text}\n`);
-  }
-
-  /** A line in two parts, the second of which others are sent as well. */
-  sendShared(own: string, shared: Buffer): void {
-    this.#text += own;
-    this.flush();
-    this.#write(shared);
   }
 
   /** Has what was sent in this turn written at its end. */
@@ -109,7 +102,7 @@ export class Output {
     }
   }
 
-  #write(data: string | Buffer): void {
+  #write(data: string): void {
     if (this.#queue.length === 0 && !this.#socket.writableNeedDrain) {
       this.#socket.write(data);
     } else {
@@ -122,7 +115,7 @@ export class Output {
     if (this.#pumping) return;
     while (this.#queue.length > 0 && !this.#socket.writableNeedDrain && !this.#socket.destroyed) {
       const [item] = this.#queue;
-      if (typeof item === 'string' || Buffer.isBuffer(item)) {
+      if (typeof item === 'string') {
         this.#queue.shift();
         this.#socket.write(item);
       } else if (item !== undefined && this.#writeSlice(item)) {
