@@ -330,7 +330,7 @@ class Soak {
     const { answers } = this.#judge as Judge;
     const total = Object.values(answers).reduce((sum, count) => sum + count, 0);
     onProgress?.(
-      `${this.#elapsed.toFixed(0)} s: ${total} look-ups, ${service.record.revision} changes, ${(sample.usedBytes / 2 ** 20).toFixed(1)} MiB used, ${sample.files} files, ${this.#violations.length} violations`,
+      `${this.#elapsed.toFixed(0)} s: ${total} look-ups, ${this.#host.size} domains, ${service.record.revision} changes, ${(sample.usedBytes / 2 ** 20).toFixed(1)} MiB used, ${sample.files} files, ${this.#violations.length} violations`,
     );
   }
 
