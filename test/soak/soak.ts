@@ -325,7 +325,7 @@ class Soak {
     await this.#rest(service);
     this.#rests++;
     this.#listeners.push(mostListeners());
-    const sample = vitalsAt(this.#elapsed);
+    const sample = await vitalsAt(this.#elapsed);
     if (this.#filled) this.#samples.push(sample);
     const { answers } = this.#judge as Judge;
     const total = Object.values(answers).reduce((sum, count) => sum + count, 0);

@@ -158,6 +158,13 @@ export class World {
     this.#writes.add(this.host.beginSetHandle(domain.domid, uuid));
   }
 
+  /** xenstored hears of it, or it would not tell of the next time that the domain shuts down. */
+  resume(domid: number): void {
+    this.host.resume(domid);
+    this.xenstored.release(domid);
+    this.host.introduce(domid);
+  }
+
   /** The UUID goes from one domain to another, as at the end of a migration on one host. */
   move(): void {
     const [from, to] = [this.domain(), this.domain()];
@@ -226,7 +233,7 @@ const ANY = new Lottery<Act>([
   [1, (world) => world.on(({ domid }) => world.host.setHandle(domid, tombstoneOf(domid)))],
   [2, (world) => world.move()],
   [1, (world) => world.on(({ domid }) => world.host.suspend(domid, { silent: true }))],
-  [2, (world) => world.on(({ domid }) => world.host.resume(domid))],
+  [2, (world) => world.on(({ domid }) => world.resume(domid))],
   [2, (world) => world.on(({ domid }) => world.host.hold(domid))],
   [4, (world) => world.on(({ domid, holds }) => void (holds > 0 && world.host.release(domid)))],
 ]);
