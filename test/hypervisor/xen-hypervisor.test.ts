@@ -111,6 +111,18 @@ describe('a domain made of its record', () => {
     });
   });
 
+  it.each([
+    [DominfFlag.DYING, 'dying'],
+    [DominfFlag.HVM_GUEST, 'hvm'],
+    [DominfFlag.SHUTDOWN, 'shutdown'],
+    [DominfFlag.PAUSED, 'paused'],
+    [DominfFlag.BLOCKED, 'blocked'],
+    [DominfFlag.RUNNING, 'running'],
+  ])('has of flag %i nothing but %s', (flag, name) => {
+    const set = Object.entries(domainWith(flag) ?? {}).filter(([, value]) => value === true);
+    expect(set).toEqual([[name, true]]);
+  });
+
   it('keeps the high bits of times and sizes', () => {
     const { xen, hypervisor } = open(hostOf(5));
     xen.domctl = (operation) => {

@@ -384,10 +384,10 @@ const ROOMS: readonly Room[] = [
     file: 'service/subscribers.js',
     tests: ['service/subscribe'],
     mutants: [
-      ['who does not read stays for ever', 'now - behindSince <= this.#longestBehindMs', 'now > 0'],
+      ['who does not read stays for ever', 'now - behindSince <= behindMs', 'now > 0'],
       [
         'changes while others are served wait for the next',
-        'if (this.#again)\n            this.#due();',
+        'if (this.#again && this.#subscribers.size > 0)\n            this.#due();',
         '',
       ],
       [

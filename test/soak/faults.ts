@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HypercallErrno, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { Lottery } from '../inventory/oracle/random.ts';
-import type { World } from './world.ts';
+import { MOST_LOST, type World } from './world.ts';
 
 /**
  * No ESRCH: that is no failure, but the answer "there is no such domain". Nor EACCES, by which Xen's security
@@ -171,7 +171,7 @@ const FAULTS: readonly (readonly [number, Fault])[] = [
       name: "xenstore's events lost",
       announced: false,
       inject: ({ world: { xenstored, random } }) =>
-        xenstored.loseSpecialEvents(1 + random.below(5)),
+        xenstored.loseSpecialEvents(1 + random.below(MOST_LOST)),
     },
   ],
   [

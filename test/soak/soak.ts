@@ -16,6 +16,7 @@ import { follows, say } from '../inventory/oracle/published.ts';
 import { Random } from '../inventory/oracle/random.ts';
 import { Violation } from '../inventory/oracle/violation.ts';
 import { Faults } from './faults.ts';
+import type { FeedRecord } from './feed-record.ts';
 import { Judge } from './judge.ts';
 import { LineClient } from './line-client.ts';
 import { type Client, Gate, type Scene } from './scene.ts';
@@ -324,12 +325,12 @@ class Soak {
     await this.#rest(service);
     this.#rests++;
     this.#listeners.push(mostListeners());
-    const sample = vitalsAt(this.#elapsed);
+    const sample = await vitalsAt(this.#elapsed);
     if (this.#filled) this.#samples.push(sample);
     const { answers } = this.#judge as Judge;
     const total = Object.values(answers).reduce((sum, count) => sum + count, 0);
     onProgress?.(
-      `${this.#elapsed.toFixed(0)} s: ${total} look-ups, ${service.record.revision} changes, ${(sample.usedBytes / 2 ** 20).toFixed(1)} MiB used, ${sample.files} files, ${this.#violations.length} violations`,
+      `${this.#elapsed.toFixed(0)} s: ${total} look-ups, ${this.#host.size} domains, ${service.record.revision} changes, ${(sample.usedBytes / 2 ** 20).toFixed(1)} MiB used, ${sample.files} files, ${this.#violations.length} violations`,
     );
   }
 
@@ -349,12 +350,14 @@ class Soak {
     const { record } = service;
     if (!world.announcedOnly) {
       // Renames and lost events are announced by nobody: a list finds them.
+      world.loseWhatIsToBeLost();
       await service.inventory.list();
     }
-    await this.#untilOr(
-      () => `what is published is not what is so: ${this.#difference(record)}`,
-      () => this.#difference(record) === undefined,
-    );
+    await this.#untilPublished(record, 'all that was done');
+    if (world.announcedOnly) {
+      // oxlint-disable-next-line no-await-in-loop -- each is found by its own event
+      for (const _ of world.announcements()) await this.#untilPublished(record, 'one event');
+    }
     const subscribers = this.#clients.filter((client) => client instanceof Subscriber);
     // oxlint-disable-next-line no-await-in-loop -- a restart may have ended it
     for (const subscriber of subscribers) if (!subscriber.subscribed) await subscriber.connect();
@@ -368,6 +371,13 @@ class Soak {
     } catch (error) {
       this.#violate(error);
     }
+  }
+
+  async #untilPublished(record: FeedRecord, after: string): Promise<void> {
+    await this.#untilOr(
+      () => `after ${after}, what is published is not what is so: ${this.#difference(record)}`,
+      () => this.#difference(record) === undefined,
+    );
   }
 
   /** At rest there is one right answer to each look-up. */
@@ -394,7 +404,7 @@ class Soak {
     }
   }
 
-  #difference({ published }: Service['record']): string | undefined {
+  #difference({ published }: FeedRecord): string | undefined {
     const host = this.#host;
     for (const domid of published.domains.keys()) {
       const state = host.history?.domainAt(domid, host.now);

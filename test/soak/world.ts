@@ -2,7 +2,9 @@
 import { namesNoVm } from '../../src/inventory/handle.ts';
 import {
   bootSteps,
+  bootVm,
   destroySteps,
+  destroyVm,
   type HandleWrite,
   NIL_UUID,
   type SimulatedDomain,
@@ -20,6 +22,12 @@ const UUIDS = 160;
 const VMS = 130;
 
 export const POOL: readonly Uuid[] = Array.from({ length: UUIDS }, (_, index) => uuidOf(index + 1));
+
+/** Of a VM that is gone before anybody looks. */
+const UNSEEN = uuidOf(UUIDS + 1);
+
+/** Most events that one fault loses. */
+export const MOST_LOST = 5;
 
 type Act = (world: World) => void;
 
@@ -59,6 +67,33 @@ export class World {
     for (const steps of this.#steps) while (this.#advance(steps));
     this.#finishWrites();
     this.introduceAll();
+  }
+
+  /** One act after the other, each of which xenstored tells of by one event, and nothing else does. */
+  *announcements(): Generator<void> {
+    const live = (): SimulatedDomain | undefined =>
+      [...this.host.domains()].find(
+        ({ domid, stage, holds, shutdownCode, uuid }) =>
+          domid !== 0 &&
+          stage === 'live' &&
+          holds === 0 &&
+          shutdownCode === undefined &&
+          !namesNoVm(uuid),
+      );
+    const destroyed = live();
+    if (destroyed !== undefined) destroyVm(this.host, this.xenstored, destroyed.domid);
+    yield;
+    const shut = live();
+    if (shut !== undefined) this.host.shutdown(shut.domid, 1);
+    yield;
+    bootVm(this.host, this.xenstored, { uuid: this.#unusedUuid() });
+    yield;
+  }
+
+  /** Events that were still to be lost are lost now. */
+  loseWhatIsToBeLost(): void {
+    for (let vm = 0; vm < MOST_LOST; vm++)
+      destroyVm(this.host, this.xenstored, bootVm(this.host, this.xenstored, { uuid: UNSEEN }));
   }
 
   /** As a toolstack does after xenstored was started again. */
@@ -121,6 +156,13 @@ export class World {
     const domain = this.domain();
     if (domain === undefined) return;
     this.#writes.add(this.host.beginSetHandle(domain.domid, uuid));
+  }
+
+  /** xenstored hears of it, or it would not tell of the next time that the domain shuts down. */
+  resume(domid: number): void {
+    this.host.resume(domid);
+    this.xenstored.release(domid);
+    this.host.introduce(domid);
   }
 
   /** The UUID goes from one domain to another, as at the end of a migration on one host. */
@@ -191,7 +233,7 @@ const ANY = new Lottery<Act>([
   [1, (world) => world.on(({ domid }) => world.host.setHandle(domid, tombstoneOf(domid)))],
   [2, (world) => world.move()],
   [1, (world) => world.on(({ domid }) => world.host.suspend(domid, { silent: true }))],
-  [2, (world) => world.on(({ domid }) => world.host.resume(domid))],
+  [2, (world) => world.on(({ domid }) => world.resume(domid))],
   [2, (world) => world.on(({ domid }) => world.host.hold(domid))],
   [4, (world) => world.on(({ domid, holds }) => void (holds > 0 && world.host.release(domid)))],
 ]);
