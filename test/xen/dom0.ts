@@ -186,6 +186,8 @@ class Companion {
   constructor(program: string, args: readonly string[]) {
     const child = spawn(`${PROGRAMS}/${program}`, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#process = child;
+    // That it has ended shows where its answer is read.
+    child.stdin.on('error', () => undefined);
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
 

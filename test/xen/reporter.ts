@@ -11,7 +11,7 @@ import { RESULT_LINE } from './progress-line.ts';
 export default class ConsoleReporter {
   onTestFileStart(test: { path: string }): void {
     // Jest leaves its own line open.
-    process.stdout.write(`\n${RESULT_LINE}file ${test.path.replace(/^.*\/suite\//, '')}\n`);
+    process.stdout.write(`\n${RESULT_LINE}file ${test.path.replace(/^.*\/xen\//, '')}\n`);
   }
 
   onTestCaseResult(_test: unknown, result: TestCaseResult): void {
