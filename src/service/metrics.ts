@@ -2,6 +2,7 @@
  * What monitoring reads. Everything is counted in plain fields where it happens and put into metrics only when
  * scraped; no label holds a UUID or a name. prom-client is loaded by the first scrape: it takes 57 ms.
  */
+import { createRequire } from 'node:module';
 import type { Registry } from 'prom-client';
 import { Durations } from '../inventory/durations.ts';
 import type { Inventory } from '../inventory/inventory.ts';
@@ -28,15 +29,14 @@ interface Scrape {
 
 export class Metrics {
   readonly #options: MetricsOptions;
-  #registry: Promise<Registry> | undefined;
+  #registry: Registry | undefined;
 
   constructor(options: MetricsOptions) {
     this.#options = options;
   }
 
   async scrape(): Promise<Scrape> {
-    this.#registry ??= registryOf(this.#options);
-    const registry = await this.#registry;
+    const registry = (this.#registry ??= registryOf(this.#options));
     return { contentType: registry.contentType, text: await registry.metrics() };
   }
 }
@@ -45,8 +45,12 @@ type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];
 type Type = 'counter' | 'gauge';
 
-async function registryOf(options: MetricsOptions): Promise<Registry> {
-  const { Registry: PromRegistry, collectDefaultMetrics } = await import('prom-client');
+/** By require, which tries again where import never would: there may be no descriptor left to read a file with. */
+const promClient = (): typeof import('prom-client') =>
+  createRequire(import.meta.url)('prom-client') as typeof import('prom-client');
+
+function registryOf(options: MetricsOptions): Registry {
+  const { Registry: PromRegistry, collectDefaultMetrics } = promClient();
   const registry = new PromRegistry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
   for (const [type, name, help, samples] of metricsOf(options)) {
