@@ -2,7 +2,8 @@
 import { renameSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { SimulatedFaultHost } from './simulated-fault-host.ts';
-import { type Trial, trial as tried } from './trial.ts';
+import { trial as tried } from './expect-trial.ts';
+import type { Trial } from './trial.ts';
 
 const SLOW_MS = 120_000;
 const SIMULATED = { simulated: true };

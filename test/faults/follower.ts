@@ -10,6 +10,8 @@ import { until } from '../xen/until.ts';
 import type { FaultHost } from './fault-host.ts';
 import type { Holdings } from './holdings.ts';
 
+const SNAPSHOT_MS = 120_000;
+
 const idOf = (domid: number, uuid: string): string => `${domid} ${uuid}`;
 
 export class Follower {
@@ -36,7 +38,10 @@ export class Follower {
     this.#following = this.#follow().catch((error: unknown) => {
       this.#failed = error;
     });
-    await until(() => (this.check(), this.#resyncAt > 0), { what: 'the first snapshot' });
+    await until(() => (this.check(), this.#resyncAt > 0), {
+      what: 'the first snapshot',
+      timeoutMs: SNAPSHOT_MS,
+    });
   }
 
   check(): void {

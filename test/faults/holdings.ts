@@ -27,6 +27,13 @@ export interface Span {
   readonly answered: number;
 }
 
+/** A domain in a list of all of them. */
+export interface Listed {
+  readonly domid: number;
+  readonly uuid: string;
+  readonly dying: boolean;
+}
+
 /** Holdings of the past that are kept to ask for: who asks for the dead asks for those who died of late. */
 const REMEMBERED = 500;
 
@@ -94,6 +101,35 @@ export class Holdings {
     if (holding === undefined) return `${uuid}: domain ${domid}, which did not have it`;
     holding.foundAt = Math.max(holding.foundAt ?? 0, span.asked);
     return undefined;
+  }
+
+  /**
+   * Why a list of all domains is wrong, a line each.
+   * @param who gave it. Domains that this record has nothing of are not its business.
+   */
+  async judgeList(
+    who: string,
+    list: () => Promise<readonly Listed[]>,
+  ): Promise<string[]> {
+    const asked = performance.now();
+    const listed = (await list()).filter(({ dying }) => !dying);
+    const answered = performance.now();
+    const lines: string[] = [];
+    for (const { domid, uuid } of listed) {
+      const holdings = this.#byUuid.get(uuid as Uuid);
+      const holds = holdings?.some(({ domid: held, begins, ends }) => {
+        return held === domid && begins.from < answered && (ends?.to ?? Infinity) > asked;
+      });
+      if (holds === false) lines.push(`${who} lists ${domid} as ${uuid}, which it was not`);
+    }
+    const seen = new Set(listed.map(({ domid, uuid }) => `${domid} ${uuid}`));
+    for (const { domid, uuid, begins, ends } of this.all) {
+      const throughout = begins.to < asked && (ends === undefined || ends.from > answered);
+      if (throughout && !seen.has(`${domid} ${uuid}`)) {
+        lines.push(`${who} does not list ${domid} ${uuid}, which was there all the time`);
+      }
+    }
+    return lines;
   }
 
   #end(domid: number, act: Act): void {

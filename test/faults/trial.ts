@@ -1,13 +1,13 @@
 /** One row of the table of faults: something goes wrong while domains come and go and clients ask. */
 import { appendFileSync } from 'node:fs';
-import { expect } from '@jest/globals';
+import { InventoryClient } from '../../src/service/client.ts';
 import { until } from '../xen/until.ts';
 import { Askers } from './askers.ts';
 import type { FaultHost } from './fault-host.ts';
 import { Follower } from './follower.ts';
 import { Storm } from './storm.ts';
 
-/** What was done, and what came of it. */
+/** What was done, and what came of it. Said of the witness: libxenctrl, or the simulated host itself. */
 export interface Row {
   readonly fault: string;
   readonly host: string;
@@ -28,9 +28,18 @@ export interface Row {
   readonly resyncs: number;
   /** How often the subscriber had to connect again. */
   readonly disconnects: number;
+  /** Times that what the daemon lists was held against what the witness lists, and both against the record. */
+  readonly comparisons: number;
   /** Of the daemon, before the fault and in the end; none where it is no process of its own. */
   readonly memoryMiB: readonly [number, number] | null;
   readonly remarks: readonly string[];
+}
+
+export interface Verdict {
+  readonly row: Row;
+  /** Why each answer that was wrong was. */
+  readonly wrong: readonly string[];
+  readonly missed: readonly string[];
 }
 
 /** Where rows are written, a JSON object a line. */
@@ -38,13 +47,13 @@ const ROWS = process.env['XEN_DOMID_FAULT_ROWS'];
 
 /** Longer than the slow timer, which is the last to find what nothing told of. */
 const SETTLES_MS = 120_000;
-const GOES_ON_MS = 60_000;
+/** Where an emulated machine shares its processor. */
+const GOES_ON_MS = 240_000;
+const RESIDENTS = 20;
 
 export interface TrialOptions {
   /** Whether the daemon says that its host is simulated. */
   readonly simulated?: boolean;
-  /** Domains that are there before. */
-  readonly residents?: number;
 }
 
 export class Trial {
@@ -53,12 +62,16 @@ export class Trial {
   readonly remarks: string[] = [];
   readonly #askers: Askers;
   readonly #follower: Follower;
+  readonly #lister: InventoryClient;
+  readonly #wrong: string[] = [];
+  #comparisons = 0;
 
   constructor(host: FaultHost, { simulated = false }: TrialOptions) {
     this.host = host;
     this.storm = new Storm(host);
     this.#askers = new Askers(this.storm.holdings, host.socketPath, simulated);
     this.#follower = new Follower(host.socketPath, simulated);
+    this.#lister = new InventoryClient({ socket: host.socketPath, acceptSimulated: simulated });
   }
 
   get disconnects(): number {
@@ -82,7 +95,10 @@ export class Trial {
   /** As {@link goesOn} while nobody can be answered. */
   async storms(steps = 50): Promise<void> {
     const step = this.storm.steps + steps;
-    await this.#until(() => this.storm.steps >= step, { what: `${steps} steps of the storm` });
+    await this.#until(() => this.storm.steps >= step, {
+      what: `${steps} steps of the storm`,
+      timeoutMs: GOES_ON_MS,
+    });
   }
 
   /** The fault itself lasts so long, ms. */
@@ -96,7 +112,23 @@ export class Trial {
     this.#askers.waitForRight();
   }
 
-  async run(fault: string, act: (trial: Trial) => Promise<void>, residents: number): Promise<Row> {
+  /** Holds what the witness lists, and what the daemon lists, against the record of what was done. */
+  async compare(): Promise<void> {
+    const { holdings } = this.storm;
+    const witnessed = await holdings.judgeList('the witness', () => this.host.witness());
+    const listed = await holdings.judgeList('the daemon', async () => {
+      return (await this.#lister.list()).domains;
+    });
+    this.#wrong.push(...witnessed, ...listed);
+    this.#comparisons++;
+  }
+
+  /** @param fault as the table names it. */
+  async run(
+    fault: string,
+    act: (trial: Trial) => Promise<void>,
+    residents: number = RESIDENTS,
+  ): Promise<Verdict> {
     const { storm, host } = this;
     const [askers, follower] = [this.#askers, this.#follower];
     const began = performance.now();
@@ -108,20 +140,23 @@ export class Trial {
     let before: number | undefined;
     try {
       await this.goesOn();
+      await this.compare();
       before = host.memoryMiB();
       this.faultIsOver();
       await act(this);
       await this.goesOn();
+      await this.compare();
       await storm.end();
       await until(async () => (differences = await follower.differences(host)).length === 0, {
         timeoutMs: SETTLES_MS,
       }).catch(() => undefined);
     } finally {
-      await Promise.allSettled([storm.end(), askers.end(), follower.end()]);
+      await Promise.allSettled([storm.end(), askers.end(), follower.end(), this.#lister.close()]);
     }
     this.#check();
     const missed = [...differences, ...follower.inconsistent, ...follower.missed(storm.holdings)];
     const { tally, firstRightMs } = askers;
+    const wrong = [...tally.wrong, ...this.#wrong];
     const after = host.memoryMiB();
     const row: Row = {
       fault,
@@ -131,23 +166,19 @@ export class Trial {
       found: tally.found,
       notFound: tally.notFound,
       unavailable: tally.unavailable,
-      wrong: tally.wrong.length,
+      wrong: wrong.length,
       firstRightMs: firstRightMs === undefined ? null : rounded(firstRightMs),
       silenceMs: rounded(tally.silenceMs),
       changes: follower.changes,
       missed: missed.length,
       resyncs: follower.resyncs,
       disconnects: follower.disconnects,
+      comparisons: this.#comparisons,
       memoryMiB: before === undefined || after === undefined ? null : [before, after],
       remarks: this.remarks,
     };
     report(row);
-    expect({ wrong: tally.wrong.slice(0, 5), missed: missed.slice(0, 5) }).toEqual({
-      wrong: [],
-      missed: [],
-    });
-    expect(row.firstRightMs).not.toBeNull();
-    return row;
+    return { row, wrong, missed };
   }
 
   async #until(
@@ -171,17 +202,4 @@ const rounded = (value: number): number => Math.round(value * 10) / 10;
 
 function report(row: Row): void {
   if (ROWS !== undefined) appendFileSync(ROWS, `${JSON.stringify(row)}\n`);
-}
-
-/**
- * Runs `act` in a storm, and fails where an answer was wrong or a change was missed.
- * @param fault as the table names it.
- */
-export async function trial(
-  fault: string,
-  host: FaultHost,
-  act: (trial: Trial) => Promise<void>,
-  options: TrialOptions = {},
-): Promise<Row> {
-  return new Trial(host, options).run(fault, act, options.residents ?? 20);
 }

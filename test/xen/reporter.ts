@@ -4,6 +4,7 @@ interface TestCaseResult {
   readonly status: string;
   readonly duration?: number | null;
   readonly fullName: string;
+  readonly failureMessages?: readonly string[];
 }
 
 import { RESULT_LINE } from './progress-line.ts';
@@ -18,6 +19,8 @@ export default class ConsoleReporter {
     process.stdout.write(
       `${RESULT_LINE}${result.status} ${result.duration ?? 0} ms ${result.fullName}\n`,
     );
+    // In full in the report; here for who looks at a cell that has not ended.
+    for (const message of result.failureMessages ?? []) process.stdout.write(`${message}\n`);
   }
 
   onTestFileResult(_test: unknown, result: { console?: readonly { message: string }[] }): void {

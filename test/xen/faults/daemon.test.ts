@@ -1,9 +1,9 @@
 /** What becomes of the daemon itself. */
 import { afterEach, beforeEach, test } from '@jest/globals';
-import { trial } from '../../faults/trial.ts';
+import { trial } from '../../faults/expect-trial.ts';
 import { openXenFaultHost, type XenFaultHost } from './xen-fault-host.ts';
 
-const SLOW_MS = 300_000;
+const SLOW_MS = 900_000;
 const STOPPED_MS = 30_000;
 const KILLS = 5;
 

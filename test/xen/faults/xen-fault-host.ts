@@ -17,6 +17,8 @@ import {
 
 const BIN = join(import.meta.dirname, '../../../src/cli/bin.cjs');
 const FOLDER = '/run/xen-domid';
+/** Where an emulated machine shares its processor. */
+const STARTS_MS = 180_000;
 const XENSTORED_PID = '/run/xenstored.pid';
 
 export interface ServeOptions {
@@ -110,10 +112,10 @@ export class XenFaultHost implements FaultHost {
       () => {
         if (child.exitCode !== null) throw new Error(`the daemon ended: ${this.log}`);
         return options.log === undefined
-          ? this.log.slice(before).includes('listening on')
+          ? this.log.slice(before).includes('info: listening on')
           : existsSync(this.socketPath);
       },
-      { what },
+      { what, timeoutMs: STARTS_MS },
     );
   }
 
@@ -152,11 +154,17 @@ export class XenFaultHost implements FaultHost {
   async close(): Promise<void> {
     await this.killDaemon();
     rmSync(FOLDER, { recursive: true, force: true });
-    await until(() => this.#introducing === undefined, { what: 'the last is introduced' });
+    await until(() => this.#introducing === undefined, {
+      what: 'the last is introduced',
+      timeoutMs: STARTS_MS,
+    });
     await this.#introducer?.close();
     await this.#maker.close();
     await destroyAll();
-    await until(async () => (await witness()).length === 1, { what: 'all domains are gone' });
+    await until(async () => (await witness()).length === 1, {
+      what: 'all domains are gone',
+      timeoutMs: STARTS_MS,
+    });
   }
 
   #spawn({ log, files, uid }: ServeOptions): ChildProcess {
@@ -194,6 +202,9 @@ export class XenFaultHost implements FaultHost {
 export async function openXenFaultHost(options: ServeOptions = {}): Promise<XenFaultHost> {
   if (!existsSync('/run/xenstored/socket')) await startXenstored();
   const host = new XenFaultHost();
-  await host.serve(options);
+  await host.serve(options).catch(async (error: unknown) => {
+    await host.close();
+    throw error;
+  });
   return host;
 }

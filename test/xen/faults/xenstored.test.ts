@@ -1,11 +1,11 @@
 /** What becomes of the xenstore daemon. */
 import { renameSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { trial } from '../../faults/trial.ts';
+import { trial } from '../../faults/expect-trial.ts';
 import { killXenstored, startXenstored } from '../dom0.ts';
 import { openXenFaultHost, type XenFaultHost } from './xen-fault-host.ts';
 
-const SLOW_MS = 300_000;
+const SLOW_MS = 900_000;
 const STOPPED_MS = 60_000;
 const SOCKET = '/run/xenstored/socket';
 
