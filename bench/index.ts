@@ -1,9 +1,9 @@
 /** `npm run bench`: figures that need no Xen. `npm run bench hit`, or `service`, for some of them alone. */
 import { measureHit } from './hit.ts';
-import { measureService } from './service.ts';
+import { reportService } from './service-report.ts';
 import { printTable } from './table.ts';
 
-const parts = { hit: measureHits, service: printService } as const;
+const parts = { hit: measureHits, service: reportService } as const;
 
 const [only] = process.argv.slice(2);
 for (const [name, measure] of Object.entries(parts)) {
@@ -26,8 +26,4 @@ async function measureHits(): Promise<void> {
       'of its answer alone': ({ answerBytes }) => answerBytes.toFixed(0),
     },
   );
-}
-
-async function printService(): Promise<void> {
-  process.stdout.write(`${JSON.stringify(await measureService(), undefined, 2)}\n`);
 }

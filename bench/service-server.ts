@@ -1,6 +1,7 @@
 /** One of the servers that are compared: `echo`, `bare` or `ours`, at a path. */
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getHeapSpaceStatistics } from 'node:v8';
 import { Inventory } from '../src/inventory/inventory.ts';
 import { serve } from '../src/service/daemon.ts';
 import {
@@ -24,12 +25,34 @@ export interface Storm {
   readonly alive: number;
 }
 
+/** Bytes, after a collection of garbage. */
+export interface Memory {
+  readonly rss: number;
+  readonly heapUsed: number;
+  /** What V8 holds for new objects, used or not. */
+  readonly young: number;
+}
+
+/** The first message: the server listens. */
+export interface Started {
+  /** By number of the VM; of ours alone. */
+  readonly domids: readonly number[];
+  readonly memory: Memory;
+}
+
+/** The message after a storm. */
+export interface StormEnd {
+  readonly memory: Memory;
+  /** All that were told of so far. */
+  readonly changes: number;
+}
+
 /** What comes is sent back. */
 function echo(): void {
   createServer((socket) => {
     socket.on('data', (chunk) => socket.write(chunk));
     socket.on('error', () => socket.destroy());
-  }).listen(path, ready);
+  }).listen(path, () => ready());
 }
 
 /** JSON-RPC with nothing behind it: parsed by JSON.parse, answered by hand, joined into one write a chunk. */
@@ -48,14 +71,16 @@ function bare(): void {
       }
       if (replies !== '') socket.write(replies);
     });
-  }).listen(path, ready);
+  }).listen(path, () => ready());
 }
 
 async function ours(): Promise<void> {
   const host = new SimulatedHost({ history: false });
   const xenstored = await SimulatedXenstored.start(host);
   const hypervisor = new SimulatedHypervisor(host);
-  for (let n = 1; n <= Number(domains); n++) bootVm(host, xenstored, { uuid: uuidOf(n) });
+  const booted = [0];
+  for (let n = 1; n <= Number(domains); n++)
+    booted.push(bootVm(host, xenstored, { uuid: uuidOf(n) }));
   const inventory = await Inventory.open({
     hypervisor,
     xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
@@ -66,7 +91,7 @@ async function ours(): Promise<void> {
   let next = 1_000_000;
   async function runStorm({ boots, perTurn, turnMs, alive }: Storm): Promise<void> {
     const domids: number[] = [];
-    for (let booted = 0; booted < boots; booted += perTurn) {
+    for (let done = 0; done < boots; done += perTurn) {
       for (let n = 0; n < perTurn; n++) {
         domids.push(bootVm(host, xenstored, { uuid: uuidOf(next++) }));
         if (domids.length > alive) destroyVm(host, xenstored, domids.shift() ?? 0);
@@ -75,15 +100,24 @@ async function ours(): Promise<void> {
       await sleep(turnMs);
     }
     for (const domid of domids) destroyVm(host, xenstored, domid);
-    globalThis.gc?.();
-    process.send?.({ rss: process.memoryUsage.rss(), changes: inventory.stats().changes });
+    // oxlint-disable-next-line no-await-in-loop no-unmodified-loop-condition -- until all ends are told of
+    while (inventory.stats().domains > booted.length) await sleep(10);
+    const end: StormEnd = { memory: memory(), changes: inventory.stats().changes };
+    process.send?.(end);
   }
-  ready();
+  ready(booted);
 }
 
-function ready(): void {
+function ready(domids: readonly number[] = []): void {
+  const started: Started = { domids, memory: memory() };
+  process.send?.(started);
+}
+
+function memory(): Memory {
   globalThis.gc?.();
-  process.send?.({ ready: true, rss: process.memoryUsage.rss() });
+  const { rss, heapUsed } = process.memoryUsage();
+  const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
+  return { rss, heapUsed, young: young?.physical_space_size ?? 0 };
 }
 
 // Whoever measures is gone.

@@ -19,7 +19,7 @@ export function printTable<Row>(
   );
 }
 
-function machine(): string {
+export function machine(): string {
   const [cpu] = cpus();
   return `${cpus().length} x ${cpu?.model ?? arch()}, Linux ${release()}, Node ${process.version}`;
 }

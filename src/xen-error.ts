@@ -1,6 +1,6 @@
 /** The one error class of this package: what happened, to what, and what to do next, with a code to branch on. */
 
-/** Every code a {@link XenError} can carry. The README has a heading for each. */
+/** Every code a {@link XenError} can carry. `docs/errors.md` says of each what to do. */
 export const ErrorCode = {
   /** No Xen here: `/dev/xen/privcmd` is missing. */
   NO_XEN: 'ERR_NO_XEN',
@@ -69,6 +69,7 @@ export interface XenErrorDetails extends ErrorOptions {
   readonly syscall?: string;
 }
 
+/** What went wrong, with a {@link ErrorCode} to branch on; `errno` where a call gave one. */
 export class XenError extends Error {
   override readonly name = 'XenError';
   readonly code: ErrorCode;

@@ -6,32 +6,41 @@ const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
 const CLEAR = '\u001b[H\u001b[2J';
 
+/** What differs from host to host. */
+export interface DemoHost {
+  /** As at the beginning of a line in a pipe. */
+  readonly name: string;
+  /** Above the figures. */
+  readonly title: string;
+  /** Below them. */
+  readonly hint: string;
+}
+
 export class Screen {
   readonly isTerminal: boolean;
   readonly #out: WriteStream;
-  readonly #socket: string;
 
-  constructor(out: WriteStream, socket: string) {
+  constructor(out: WriteStream) {
     this.#out = out;
-    this.#socket = socket;
     this.isTerminal = out.isTTY;
     if (this.isTerminal) out.write(HIDE_CURSOR);
   }
 
-  draw(view: DemoView): void {
-    this.#out.write(this.isTerminal ? `${CLEAR}${this.#screen(view)}` : lineOf(view));
+  /** @param text for a terminal. @param line for a pipe. */
+  draw(text: string, line: string): void {
+    this.#out.write(this.isTerminal ? `${CLEAR}${text}` : line);
   }
 
   leave(): void {
     if (this.isTerminal) this.#out.write(`${SHOW_CURSOR}\n`);
   }
+}
 
-  #screen(view: DemoView): string {
-    const changes = view.changes.map(
-      ({ kind, domid, uuid }) => `  ${kind.padEnd(9)} ${String(domid).padStart(5)}  ${uuid}\n`,
-    );
-    return `xen-domid on a SIMULATED host: VMs come and go, and this process asks where they are.
-Ctrl-C ends it. With a Xen: xen-domid serve, as root in dom0.
+export function screenOf(view: DemoView, { title, hint }: DemoHost): string {
+  const changes = view.changes.map(
+    ({ kind, domid, uuid }) => `  ${kind.padEnd(9)} ${String(domid).padStart(5)}  ${uuid}\n`,
+  );
+  return `${title}
 
   VMs                   ${view.vms}
   look-ups a second     ${Math.round(view.lookupsASecond)}
@@ -40,15 +49,14 @@ Ctrl-C ends it. With a Xen: xen-domid serve, as root in dom0.
   lists of all domains  ${view.lists} since the start
   wrong answers         ${view.wrong}
 
-Ask it yourself:  npx xen-domid list --socket ${this.#socket}
+${hint}
 
 What becomes of domains:
 ${changes.join('')}`;
-  }
 }
 
-function lineOf(view: DemoView): string {
+export function lineOf(view: DemoView, { name }: DemoHost): string {
   const last = view.changes.at(-1);
   const change = last === undefined ? '' : `; last: domain ${last.domid} ${last.kind}`;
-  return `simulated host, ${view.vms} VMs: ${Math.round(view.lookupsASecond)} look-ups a second, p50 ${view.medianMs.toFixed(2)} ms, ${view.hypercallsALookup.toFixed(3)} hypercalls a look-up, ${view.lists} lists, ${view.wrong} wrong${change}\n`;
+  return `${name}, ${view.vms} VMs: ${Math.round(view.lookupsASecond)} look-ups a second, p50 ${view.medianMs.toFixed(2)} ms, ${view.hypercallsALookup.toFixed(3)} hypercalls a look-up, ${view.lists} lists, ${view.wrong} wrong${change}\n`;
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Counters, InventoryClient } from '../service/client.ts';
-import { Screen } from './demo-screen.ts';
+import { type DemoHost, lineOf, Screen, screenOf } from './demo-screen.ts';
 import { DemoFigures } from './demo-figures.ts';
 
 const VMS = 50;
@@ -41,14 +41,16 @@ async function demo(): Promise<void> {
 
 async function show(client: InventoryClient, socket: string, signal: AbortSignal): Promise<void> {
   const figures = new DemoFigures(client, signal);
-  const screen = new Screen(process.stdout, socket);
+  const screen = new Screen(process.stdout);
+  const host = simulatedHost(socket);
   figures.begin();
   try {
     for (let line = 1; !signal.aborted; line++) {
       if (!screen.isTerminal && line > LINES_IN_PIPE) return;
       // oxlint-disable no-await-in-loop -- one screen after the other
       const stats: Counters = await client.stats();
-      screen.draw(figures.take(stats));
+      const view = figures.take(stats);
+      screen.draw(screenOf(view, host), lineOf(view, host));
       await sleep(REFRESH_MS, undefined, { signal });
       // oxlint-enable no-await-in-loop
     }
@@ -56,6 +58,15 @@ async function show(client: InventoryClient, socket: string, signal: AbortSignal
     figures.end();
     screen.leave();
   }
+}
+
+function simulatedHost(socket: string): DemoHost {
+  return {
+    name: 'simulated host',
+    title: `xen-domid on a SIMULATED host: VMs come and go, and are asked for.
+Ctrl-C ends it. With a Xen: xen-domid serve, as root in dom0.`,
+    hint: `Ask it yourself:  npx xen-domid list --socket ${socket}`,
+  };
 }
 
 async function end(daemon: ChildProcess): Promise<void> {

@@ -1,11 +1,10 @@
 /** `xen-domid serve`: the daemon, until it is told to end. */
 import { fstatSync } from 'node:fs';
-import { Inventory } from '../inventory/inventory.ts';
-import { serve as startDaemon } from '../service/daemon.ts';
+import { checkDevices } from '../hypervisor/devices.ts';
 import { serviceSocketPath } from '../service/client-socket-path.ts';
 import { lineLog } from '../service/log.ts';
 import { isJournal } from '../service/service-manager.ts';
-import { closeOnSignal } from '../service/signals.ts';
+import { runUntilSignal } from '../service/signals.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { type OptionValues, parseCount } from './arguments.ts';
 import { ExitStatus } from './exit-status.ts';
@@ -19,18 +18,34 @@ const MOST_SIMULATED_VMS = 30_000;
 
 export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> {
   const { socket, group, metrics, simulate } = command;
-  const simulation = simulate === undefined ? undefined : await simulated(simulate);
+  // Before all that is slow to load: who forgot something hears of it at once.
+  const vms =
+    simulate === undefined ? undefined : parseCount('--simulate', simulate, 0, MOST_SIMULATED_VMS);
+  if (vms === undefined) checkXen();
+  let simulation: Simulation | undefined;
   try {
-    const daemon = await startDaemon({
-      inventory: simulation === undefined ? openInventory : () => inventoryOf(simulation),
-      socketPath: serviceSocketPath(socket),
-      group,
-      metrics,
-      simulated: simulation !== undefined,
-      log: lineLog(io.err, isJournal(io.environment, fstatSync(STDERR))),
-      environment: io.environment,
+    await runUntilSignal(async () => {
+      const [{ serve: startDaemon }, { Inventory }] = await Promise.all([
+        import('../service/daemon.ts'),
+        import('../inventory/inventory.ts'),
+      ]);
+      if (vms !== undefined) {
+        simulation = await (await import('./simulation.ts')).Simulation.start(vms);
+      }
+      const host = simulation && {
+        hypervisor: simulation.hypervisor,
+        xenstore: simulation.openXenstore,
+      };
+      return startDaemon({
+        inventory: () => Inventory.open(host),
+        socketPath: serviceSocketPath(socket),
+        group,
+        metrics,
+        simulated: vms !== undefined,
+        log: lineLog(io.err, isJournal(io.environment, fstatSync(STDERR))),
+        environment: io.environment,
+      });
     });
-    await closeOnSignal(daemon);
     io.endSoon();
     return ExitStatus.done;
   } finally {
@@ -38,9 +53,9 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
   }
 }
 
-async function openInventory(): Promise<Inventory> {
+function checkXen(): void {
   try {
-    return await Inventory.open();
+    checkDevices();
   } catch (error) {
     if (!(error instanceof XenError) || error.code !== ErrorCode.NO_XEN) throw error;
     const { message, cause } = error;
@@ -50,13 +65,4 @@ async function openInventory(): Promise<Inventory> {
       { cause },
     );
   }
-}
-
-async function simulated(text: string): Promise<Simulation> {
-  const vms = parseCount('--simulate', text, 0, MOST_SIMULATED_VMS);
-  return (await import('./simulation.ts')).Simulation.start(vms);
-}
-
-function inventoryOf({ hypervisor, openXenstore }: Simulation): Promise<Inventory> {
-  return Inventory.open({ hypervisor, xenstore: openXenstore });
 }

@@ -24,6 +24,7 @@ export class Dominfo {
     this.#record = record;
   }
 
+  /** As the record has it: compare it with the domid that was asked for. */
   get domid(): Domid {
     return this.#view.getUint16(this.#at(Offset.domain), true) as Domid;
   }
@@ -33,10 +34,12 @@ export class Dominfo {
     return this.#view.getInt32(this.#at(Offset.flags), true);
   }
 
+  /** XEN_DOMINF_dying: dead, and waiting for the last reference to go. */
   get dying(): boolean {
     return (this.flags & DominfFlag.DYING) !== 0;
   }
 
+  /** The handle as a string, made anew at each call. */
   get uuid(): Uuid {
     return readUuid(this.#view, this.#at(Offset.handle));
   }
@@ -51,6 +54,7 @@ export class Dominfo {
     return this.#view.getInt32(this.#at(Offset.handle) + 4 * word, true);
   }
 
+  /** Whether the handle is this one, compared in words. */
   hasHandle(words: UuidWords): boolean {
     const view = this.#view;
     const handle = this.#at(Offset.handle);
@@ -62,13 +66,17 @@ export class Dominfo {
     );
   }
 
-  toDomain(): Domain {
+  /**
+   * A copy that outlives the list.
+   * @param uuid where the caller has compared the handle with it already: to read it out costs as much as the rest.
+   */
+  toDomain(uuid: Uuid = this.uuid): Domain {
     const view = this.#view;
     const flags = this.flags;
     const shutdown = (flags & DominfFlag.SHUTDOWN) !== 0;
     return {
       domid: this.domid,
-      uuid: this.uuid,
+      uuid,
       dying: (flags & DominfFlag.DYING) !== 0,
       shutdown,
       ...(shutdown && { shutdownReason: shutdownReason(shutdownCode(flags)) }),
@@ -117,6 +125,7 @@ export class DominfoList {
     this.#length = length;
   }
 
+  /** Domains in the list. */
   get length(): number {
     return this.#length;
   }
@@ -136,6 +145,7 @@ export class DominfoList {
     return this.#cursor;
   }
 
+  /** In ascending domid. */
   *[Symbol.iterator](): Generator<Dominfo> {
     for (let index = 0; index < this.#length; index++) yield this.at(index);
   }

@@ -9,6 +9,7 @@ export interface HypervisorVersion {
   readonly sysctlInterface: number;
 }
 
+/** A hypervisor, real or simulated: one domain, or all of them. */
 export interface Hypervisor {
   readonly version: HypervisorVersion;
 

@@ -2,8 +2,10 @@
 import type { Domain, Domid } from '../domain.ts';
 import type { Uuid } from '../uuid.ts';
 
+/** What can become of a domain. `dying`: dead, but something still holds its memory. */
 export type ChangeKind = 'created' | 'renamed' | 'shutdown' | 'resumed' | 'dying' | 'destroyed';
 
+/** The difference between two looks at one domid. */
 export interface Change {
   readonly kind: ChangeKind;
   readonly domid: Domid;

@@ -1,11 +1,18 @@
 /** Which domids hold a UUID, as far as looks have shown: where to look first, never an answer. */
 import { LRUCache } from 'lru-cache';
 import type { Domid } from '../domain.ts';
-import type { Uuid } from '../uuid.ts';
+import { type Uuid, type UuidWords, uuidWords } from '../uuid.ts';
+
+/** The one holder of a UUID, and what a look has to show there. */
+export interface Holder {
+  readonly domid: Domid;
+  readonly uuid: Uuid;
+  readonly handle: UuidWords;
+}
 
 export class Holders {
   /** UUIDs with one holder, which is nearly all. */
-  readonly #single: LRUCache<Uuid, Domid>;
+  readonly #single: LRUCache<Uuid, Holder>;
   /** UUIDs with several: never evicted, or the next look-up would take one of them for the only one. */
   readonly #several = new Map<Uuid, readonly Domid[]>();
   /** UUIDs whose holder had to make room. */
@@ -32,14 +39,16 @@ export class Holders {
   }
 
   /** The holder of a UUID that has one; undefined where it has none, or several. */
-  only(uuid: Uuid): Domid | undefined {
-    return this.#single.get(uuid);
+  only(uuid: Uuid): Holder | undefined {
+    const single = this.#single;
+    // Which was used last counts only where one has to make room.
+    return single.size < single.max ? single.peek(uuid) : single.get(uuid);
   }
 
   /** In the order in which looks found them. */
   of(uuid: Uuid): readonly Domid[] {
-    const only = this.#single.get(uuid);
-    return only === undefined ? (this.#several.get(uuid) ?? []) : [only];
+    const only = this.only(uuid);
+    return only === undefined ? (this.#several.get(uuid) ?? []) : [only.domid];
   }
 
   add(uuid: Uuid, domid: Domid): void {
@@ -60,6 +69,7 @@ export class Holders {
     this.#several.delete(uuid);
     const [only] = domids;
     if (domids.length > 1) this.#several.set(uuid, domids);
-    else if (only !== undefined) this.#single.set(uuid, only);
+    else if (only !== undefined)
+      this.#single.set(uuid, { domid: only, uuid, handle: uuidWords(uuid) });
   }
 }

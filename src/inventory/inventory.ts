@@ -1,6 +1,6 @@
 /** The inventory of one host: UUIDs to domains, confirmed by the hypervisor, and what becomes of the domains. */
 import type { Observable, Subscription } from 'rxjs';
-import { checkDomid, DOMID_FIRST_RESERVED, type Domain } from '../domain.ts';
+import { checkDomid, DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
 import type { Hypervisor, HypervisorVersion } from '../hypervisor/hypervisor.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
@@ -21,6 +21,7 @@ import type { Found, GetResult, LookupResult, Source } from './results.ts';
 import { type FeedBatch, follow, type SubscribeOptions } from './subscription.ts';
 import { Zombies } from './zombies.ts';
 
+/** What the inventory asks, and how much it remembers. */
 export interface InventoryOptions {
   /** Default: the one that this process runs on. One that is given stays its giver's to close. */
   readonly hypervisor?: Hypervisor;
@@ -40,6 +41,7 @@ const DEFAULT_LIST_INTERVAL_MS = 60_000;
 /** Changes kept for slow subscribers. */
 const KEPT_CHANGES = 8192;
 
+/** Counters since the inventory was opened, and what it holds now. */
 export interface InventoryStats {
   /** Hypercalls made: single looks, lists, and looks at a domain's unique id (Xen 4.21 on). */
   readonly hypercalls: {
@@ -80,6 +82,7 @@ export interface InventoryStats {
   readonly uptimeSeconds: number;
 }
 
+/** UUIDs to domains of one host, each answer confirmed by the hypervisor, and what becomes of the domains. */
 export class Inventory {
   /** What became of domains, as it is found. Nothing is kept for a subscriber; for that see {@link subscribe}. */
   readonly changes$: Observable<Change>;
@@ -196,6 +199,16 @@ export class Inventory {
     return found === undefined ? undefined : this.#count(found);
   }
 
+  /** {@link resolveKnown} where only the domid is wanted: counted alike, and nothing is allocated. */
+  resolveKnownDomid(text: string): Domid | undefined {
+    if (this.#closed !== undefined) return undefined;
+    const domid = this.#lookups.hitDomid(text);
+    if (domid === undefined) return undefined;
+    this.#results.found++;
+    this.#sources.cache++;
+    return domid;
+  }
+
   /** An answer for each UUID, in order, of one list at most. As {@link lookup} otherwise. */
   async lookupMany(uuids: readonly string[], options?: LookupOptions): Promise<LookupResult[]> {
     const parsed = uuids.map(parseUuid);
@@ -262,6 +275,7 @@ export class Inventory {
     return { single: this.#looks.durations, list: this.#lists.durations };
   }
 
+  /** Costs no hypercall. */
   stats(): InventoryStats {
     const lists = this.#lists;
     return {

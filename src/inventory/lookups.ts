@@ -1,14 +1,17 @@
 /** From a UUID to its holders, step by step: those known, the next domid, xenstore's hint, a list. */
 import type { Domain, Domid } from '../domain.ts';
+import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Uuid } from '../uuid.ts';
 import { XenError } from '../xen-error.ts';
 import type { Census, ListSight } from './census.ts';
 import type { Hints } from './hints.ts';
+import type { Holder } from './holders.ts';
 import type { ListOutcome, Lists } from './lists.ts';
 import type { Looks, LookSteps } from './looks.ts';
 import type { Moments } from './moments.ts';
 import type { Ambiguous, Found, LookupResult, Source, Unavailable } from './results.ts';
 
+/** What goes with one look-up. */
 export interface LookupOptions {
   /** How long to wait for the hypervisor, ms. Default 5000. */
   readonly timeoutMs?: number;
@@ -87,6 +90,20 @@ export class Lookups {
     }
   }
 
+  /** The domid alone of what {@link hit} would find: no object is made. */
+  hitDomid(text: string): Domid | undefined {
+    try {
+      const holder = this.#census.holders.only(text as Uuid);
+      const info = holder && this.#lookAt(holder);
+      if (info === undefined) return undefined;
+      const { domid } = info;
+      this.#census.noteSingle(domid, info, 'cache');
+      return domid;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** An answer each, in order; of one list at most, which is made at once where it costs less than looks at all of them. */
   async lookupMany(uuids: readonly Uuid[], options: LookupOptions = {}): Promise<LookupResult[]> {
     const dear = uuids.length > LOOKS_OF_A_LIST + this.#census.count / DOMAINS_A_LOOK;
@@ -104,16 +121,22 @@ export class Lookups {
 
   /** The one case that counts: one holder known, and one look confirms it. Nothing is allocated but the answer. */
   #hit(uuid: Uuid): Found | undefined {
-    const census = this.#census;
-    const domid = census.holders.only(uuid);
-    if (domid === undefined || this.#looks.stalled) return undefined;
+    const holder = this.#census.holders.only(uuid);
+    const info = holder && this.#lookAt(holder);
+    if (holder === undefined || info === undefined) return undefined;
+    // Made before anybody is told of what else has changed: who is told may look as well, in the same memory. With
+    // the UUID as it is kept here, which the caller's is perhaps a piece of a text with many others.
+    const domain = info.toDomain(holder.uuid);
+    this.#census.noteSingle(domain.domid, info, 'cache');
+    return { status: 'found', domain, source: 'cache' };
+  }
+
+  /** What one look at a known holder shows, if it still is one. That is yet to be noted. */
+  #lookAt({ domid, handle }: Holder): Dominfo | undefined {
+    if (this.#looks.stalled) return undefined;
     const info = this.#looks.look(domid);
     if (info === undefined || info.dying) return undefined;
-    // Made before anybody is told of what else has changed: who is told may look as well, in the same memory.
-    const domain = info.toDomain();
-    if (domain.uuid !== uuid) return undefined;
-    census.noteSingle(domid, info, 'cache');
-    return { status: 'found', domain, source: 'cache' };
+    return info.hasHandle(handle) ? info : undefined;
   }
 
   *#search(uuid: Uuid): LookSteps<LookupResult | undefined> {

@@ -21,6 +21,7 @@ import type { XenstoreReader } from '../xenstore/reader.ts';
 
 /** A connection to xenstore that its user closes. */
 export interface XenstoreSession extends XenstoreReader {
+  /** Ends the connection; what is pending fails. */
   close(): Promise<void>;
 }
 

@@ -32,7 +32,9 @@ export interface Unavailable {
   readonly error?: XenError;
 }
 
+/** What a look-up can end with. `status` tells which: handle all four. */
 export type LookupResult = Found | NotFound | Ambiguous | Unavailable;
 
+/** What a look at one domid can end with: the domain, dying or not; none; or no answer. */
 export type GetResult =
   { readonly status: 'found'; readonly domain: Domain } | NotFound | Unavailable;

@@ -12,6 +12,7 @@ export interface SnapshotBatch {
   readonly token: Token;
 }
 
+/** What became of domains since the batch before. */
 export interface ChangesBatch {
   readonly kind: 'changes';
   /** In order. */
@@ -21,8 +22,10 @@ export interface ChangesBatch {
   readonly token: Token;
 }
 
+/** What a subscription gives. A snapshot replaces what was known; changes follow it. */
 export type FeedBatch = SnapshotBatch | ChangesBatch;
 
+/** Where a subscription begins, and what ends it. */
 export interface SubscribeOptions {
   /** Begin with what followed this token, as a batch of before gave it. */
   readonly token?: Token;

@@ -25,6 +25,7 @@ export interface ListedDomain extends Domain {
   readonly name?: string;
 }
 
+/** All domains of one list, and where the feed goes on from it. */
 export interface ListResult {
   /** In ascending domid. */
   readonly domains: readonly ListedDomain[];
@@ -34,10 +35,12 @@ export interface ListResult {
 
 /** A number, a text, whether something is so, or several of these by name. */
 export type Counter = number | string | boolean | Counters;
+/** Counters by name, as `stats` of the protocol gives them. */
 export interface Counters {
   readonly [name: string]: Counter;
 }
 
+/** What the service is: `package`, `protocol`, `xen` and the interface versions; see the protocol. */
 export interface ServiceVersion extends Counters {
   /** The service answers for a simulated host. */
   readonly simulated: boolean;
@@ -51,6 +54,7 @@ export interface ServiceSnapshot {
   readonly token: string;
 }
 
+/** What became of domains since the batch before. */
 export interface ServiceChanges {
   readonly kind: 'changes';
   /** In order. */
@@ -58,4 +62,5 @@ export interface ServiceChanges {
   readonly token: string;
 }
 
+/** What {@link InventoryClient.subscribe} gives. A snapshot replaces what was known; changes follow it. */
 export type ServiceBatch = ServiceSnapshot | ServiceChanges;

@@ -2,7 +2,10 @@
 
 export const DEFAULT_SERVICE_SOCKET = '/run/xen-domid/xen-domid.sock';
 
-/** @param given what the user named, which goes before `XEN_DOMID_SOCKET`. */
+/**
+ * The socket that was named, else `XEN_DOMID_SOCKET`, else the usual one.
+ * @param given what the user named.
+ */
 export function serviceSocketPath(given?: string): string {
   const named = given ?? process.env['XEN_DOMID_SOCKET'] ?? '';
   return named === '' ? DEFAULT_SERVICE_SOCKET : named;

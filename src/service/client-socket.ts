@@ -118,12 +118,21 @@ export class ServiceSocket {
       );
     }
     const errno = error?.code ?? 'unknown';
-    return new XenError(
-      ErrorCode.SERVICE_UNREACHABLE,
-      errno === 'EACCES' || errno === 'EPERM'
-        ? `the service's socket ${path} may not be opened (${errno}): be root, or of the group that the service was given by --group`
-        : `no service answers at ${path} (${errno}): start it by "xen-domid serve", or name its socket by --socket or XEN_DOMID_SOCKET`,
-      { errno, ...(error !== undefined && { cause: error }) },
-    );
+    return new XenError(ErrorCode.SERVICE_UNREACHABLE, unreachable(path, errno), {
+      errno,
+      ...(error !== undefined && { cause: error }),
+    });
+  }
+}
+
+function unreachable(path: string, errno: string): string {
+  switch (errno) {
+    case 'EACCES':
+    case 'EPERM':
+      return `the service's socket ${path} may not be opened (${errno}): be root, or of the group that the service was given by --group`;
+    case 'EAGAIN':
+      return `too many wait for the service at ${path} to take their connection (${errno}): ask again`;
+    default:
+      return `no service answers at ${path} (${errno}): start it by "xen-domid serve", or name its socket by --socket or XEN_DOMID_SOCKET`;
   }
 }

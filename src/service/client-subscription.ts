@@ -14,6 +14,7 @@ import { MOST_LARGE_LINE_BYTES, replyOf, VERSION_ID, VERSION_LINE } from './clie
 import type { ServiceBatch } from './client-results.ts';
 import { ServiceSocket } from './client-socket.ts';
 
+/** Where a subscription begins, what ends it, and who is told of its connection. */
 export interface SubscribeOptions {
   /** Begin with what followed this token, as a batch of before or a list gave it. */
   readonly token?: string;
@@ -21,6 +22,7 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal;
   /** The feed is followed again on a new connection, from the last token, where the old one ended for `reason`. */
   readonly onDisconnected?: (reason: XenError) => void;
+  /** The feed is followed again. */
   readonly onConnected?: () => void;
 }
 

@@ -32,6 +32,7 @@ export type * from './client-results.ts';
 export { DEFAULT_SERVICE_SOCKET, serviceSocketPath } from './client-socket-path.ts';
 export type { SubscribeOptions } from './client-subscription.ts';
 
+/** How to reach the service, and how long to try. */
 export interface ClientOptions {
   /** The service's socket. Default: `XEN_DOMID_SOCKET`, else `/run/xen-domid/xen-domid.sock`. */
   readonly socket?: string;
@@ -46,6 +47,7 @@ export interface ClientOptions {
   readonly acceptSimulated?: boolean;
 }
 
+/** What goes with one question: without `timeoutMs` the client's own. */
 export interface AskOptions {
   readonly timeoutMs?: number;
   /** Gives up: the promise is rejected with the signal's reason. */
@@ -173,6 +175,7 @@ export class InventoryClient {
     this.#requests.close();
   }
 
+  /** For `await using`: {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

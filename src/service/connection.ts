@@ -30,6 +30,10 @@ export class Connection implements Session {
   readonly #output: Output;
   readonly #lines = new LineReader();
   readonly #subscriptions = new Map<number, Subscription>();
+  /** Subscriptions that are asked for and not granted yet. */
+  #subscribing = 0;
+  /** What the message that is being answered has subscribed to: it begins behind the answer. */
+  #begun: Subscription[] | undefined;
   /** Complete lines, and how far they have been handled. */
   #text = '';
   #at = 0;
@@ -38,6 +42,8 @@ export class Connection implements Session {
   #silence: NodeJS.Timeout | undefined;
   /** No more is read; what is owed is sent, then it ends. */
   #ending = false;
+  /** The last word is said: nothing is sent behind it. */
+  #refused = false;
   /** 0 while none has begun. */
   #lineBegan = 0;
   /** When the peer last sent something. */
@@ -60,18 +66,21 @@ export class Connection implements Session {
   /** Ends it once all that was asked is answered. */
   drain(): void {
     this.#ending = true;
-    for (const subscription of this.#subscriptions.values()) subscription.end();
-    this.#subscriptions.clear();
+    this.#endSubscriptions();
     this.#run();
   }
 
-  /** Ends it at once, with a last word. */
+  /** Takes nothing more from it, and ends it with a last word behind what it has not read yet. */
   refuse(why: string): void {
-    if (this.#socket.destroyed) return;
+    if (this.#socket.destroyed || this.#refused) return;
     this.#options.onMisbehaviour(why);
+    this.#refused = true;
+    this.#ending = true;
+    this.#text = '';
+    this.#endSubscriptions();
+    this.#socket.pause();
     this.#output.send(failureReply('null', new Failure(RpcCode.refused, why)));
-    this.#output.flush();
-    this.#end();
+    this.#endIfDone();
   }
 
   /** Looked at now and then: has it kept others waiting for too long? */
@@ -86,22 +95,27 @@ export class Connection implements Session {
   }
 
   async subscribe(token: string | undefined): Promise<Outcome> {
-    if (this.#subscriptions.size >= SUBSCRIPTIONS_MAX) {
+    if (this.#subscriptions.size + this.#subscribing >= SUBSCRIPTIONS_MAX) {
       return new Failure(
         RpcCode.refused,
         `${SUBSCRIPTIONS_MAX} subscriptions a connection are allowed`,
       );
     }
-    const { subscription, result } = await this.#options.subscribers.subscribe(token, {
-      output: this.#output,
-      disconnect: (why) => {
-        this.refuse(why);
-        this.#socket.destroy();
-      },
-    });
-    if (this.#ending || this.#socket.destroyed) subscription.end();
-    else this.#subscriptions.set(subscription.id, subscription);
-    return result;
+    const begun = (this.#begun ??= []);
+    this.#subscribing++;
+    try {
+      const { subscription, result } = await this.#options.subscribers.subscribe(token, {
+        output: this.#output,
+        disconnect: (why) => this.refuse(why),
+      });
+      if (!this.#ending) {
+        this.#subscriptions.set(subscription.id, subscription);
+        begun.push(subscription);
+      }
+      return result;
+    } finally {
+      this.#subscribing--;
+    }
   }
 
   unsubscribe(id: number): boolean {
@@ -170,17 +184,20 @@ export class Connection implements Session {
     if (bytes.trim() === '') return;
     // What is not UTF-8 is no JSON either.
     const line = decodeLine(bytes) ?? '\0';
+    this.#begun = undefined;
     const reply = this.#options.dispatcher.answer(line, this);
-    if (reply instanceof Promise) this.#pend(reply);
+    if (reply instanceof Promise) this.#pend(reply, this.#begun);
     else if (reply !== undefined) this.#output.send(reply);
   }
 
-  #pend(pending: Promise<Reply>): void {
+  #pend(pending: Promise<Reply>, begun: readonly Subscription[] | undefined): void {
     this.#pending++;
     void pending.then((reply) => {
       this.#pending--;
-      if (this.#socket.destroyed) return;
+      if (this.#socket.destroyed || this.#refused) return;
       if (reply !== undefined) this.#output.send(reply);
+      // Who was told of no id would not know what the changes are about.
+      if (begun !== undefined) for (const subscription of begun) subscription.begin();
       this.#output.flushLater();
       if (this.#text !== '') this.#run();
       else if (this.#ending) queueMicrotask(() => this.#endIfDone());
@@ -225,7 +242,8 @@ export class Connection implements Session {
   }
 
   #endIfDone(): void {
-    if (this.#pending > 0 || this.#text !== '' || this.#socket.destroyed) return;
+    if (this.#socket.destroyed || this.#text !== '') return;
+    if (this.#pending > 0 && !this.#refused) return;
     this.#output.flush();
     if (this.#output.handedOver) this.#end();
   }
@@ -242,6 +260,10 @@ export class Connection implements Session {
     clearTimeout(this.#silence);
     this.#ending = true;
     this.#text = '';
+    this.#endSubscriptions();
+  }
+
+  #endSubscriptions(): void {
     for (const subscription of this.#subscriptions.values()) subscription.end();
     this.#subscriptions.clear();
   }

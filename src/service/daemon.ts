@@ -1,5 +1,6 @@
 /** The daemon: one inventory, asked by many over a socket. */
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Inventory } from '../inventory/inventory.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -34,6 +35,8 @@ export interface ServeOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** What clients may do, where it is not the usual. */
   readonly bounds?: Partial<Bounds>;
+  /** What only a machine that runs Xen has. Default `/dev/xen/privcmd`. */
+  readonly privcmdPath?: string;
 }
 
 export interface Daemon {
@@ -45,6 +48,8 @@ export interface Daemon {
   /** Answers what was asked, takes no more, and ends within a second. */
   close(): Promise<void>;
 }
+
+const PRIVCMD = '/dev/xen/privcmd';
 
 /** What has to be undone at the end, the last first. */
 type Undo = (() => Promise<void> | void)[];
@@ -74,7 +79,7 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
   const { simulated = false, log = () => undefined, environment = process.env } = options;
   const fd = takeListenFd(environment);
   const socketPath = fd === undefined ? (options.socketPath ?? DEFAULT_SOCKET_PATH) : undefined;
-  if (simulated && socketPath !== undefined) checkSimulated(socketPath);
+  if (simulated && existsSync(options.privcmdPath ?? PRIVCMD)) checkNotRealOne(socketPath);
   const system = await libc().catch(() => undefined);
   const inventory = await openInventory(options.inventory, undo);
 
@@ -153,10 +158,24 @@ async function openInventory(inventory: ServeOptions['inventory'], undo: Undo): 
   return opened;
 }
 
-function checkSimulated(socketPath: string): void {
-  if (socketPath !== DEFAULT_SOCKET_PATH || !existsSync('/dev/xen/privcmd')) return;
+/** A simulated host must not answer where this machine's real look-ups go, however that is spelt. */
+function checkNotRealOne(socketPath: string | undefined): void {
+  if (socketPath !== undefined && canonical(socketPath) !== canonical(DEFAULT_SOCKET_PATH)) return;
+  const where = socketPath ?? 'the socket that the service manager handed over';
   throw new XenError(
     ErrorCode.SOCKET_REFUSED,
-    `this machine runs Xen: a simulated host must not answer on ${DEFAULT_SOCKET_PATH}, where real look-ups go. Give it another --socket`,
+    `this machine runs Xen: a simulated host must not answer on ${where}, where real look-ups go. Give it another --socket`,
   );
+}
+
+/** As /run where it was /var/run. */
+function canonical(path: string): string {
+  const absolute = resolve(path);
+  let directory = dirname(absolute);
+  const missing = [basename(absolute)];
+  while (!existsSync(directory)) {
+    missing.unshift(basename(directory));
+    directory = dirname(directory);
+  }
+  return join(realpathSync(directory), ...missing);
 }

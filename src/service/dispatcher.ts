@@ -52,12 +52,14 @@ export class Dispatcher {
   answerHot(text: string, start: number, end: number): string | undefined {
     const hot = this.#hot;
     if (!hot.read(text, start, end)) return undefined;
+    if (hot.short) {
+      const domid = this.#inventory.resolveKnownDomid(hot.uuid);
+      if (domid === undefined) return undefined;
+      this.#domids.ok++;
+      return hot.head + this.#domidTail(domid);
+    }
     const found = this.#inventory.resolveKnown(hot.uuid);
     if (found === undefined) return undefined;
-    if (hot.short) {
-      this.#domids.ok++;
-      return hot.head + this.#domidTail(found.domain.domid);
-    }
     this.#lookups.ok++;
     return `${hot.head},"result":${foundJson(found)}}\n`;
   }

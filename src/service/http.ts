@@ -12,6 +12,8 @@ const HEADERS_MAX = 100;
 const HEADERS_MS = 5000;
 const REQUEST_MS = 10_000;
 const KEEP_ALIVE_MS = 5000;
+/** Requests of a connection that wait for the one before them. Node reads them ahead without end. */
+const WAITING_MAX = 16;
 /** A reader of an answer that takes nothing for so long has gone. */
 const STALLED_MS = 30_000;
 
@@ -32,6 +34,8 @@ function serverFor(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
   onMistake: (error: unknown) => void,
 ): Server {
+  /** One request after the other, the first being answered. */
+  const queues = new WeakMap<Socket, (() => void)[]>();
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES_MAX,
@@ -41,13 +45,26 @@ function serverFor(
       connectionsCheckingInterval: 1000,
     },
     (request, response) => {
-      handle(request, response).catch((error: unknown) => {
-        if (!response.destroyed) onMistake(error);
-        response.destroy();
+      const { socket } = request;
+      const waiting = queues.get(socket) ?? [];
+      queues.set(socket, waiting);
+      waiting.push(() => {
+        response.once('close', () => {
+          waiting.shift();
+          if (!socket.destroyed) waiting[0]?.();
+        });
+        handle(request, response).catch((error: unknown) => {
+          if (!response.destroyed) onMistake(error);
+          response.destroy();
+        });
       });
+      if (waiting.length > WAITING_MAX) socket.destroy();
+      else if (waiting.length === 1) waiting[0]?.();
     },
   );
   server.maxHeadersCount = HEADERS_MAX;
+  // Who asks and then closes its half is answered. Node has this as a property without a public type.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.setTimeout(STALLED_MS);
   return server;
 }

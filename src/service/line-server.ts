@@ -1,5 +1,6 @@
 /** The connections: who comes in, how many there may be, and who has to go. */
 import { createServer, type Server, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Connection } from './connection.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Libc } from './libc.ts';
@@ -18,9 +19,17 @@ export interface Bounds {
   readonly stalledMs: number;
   /** How long a line may go without its end, ms. */
   readonly lineMs: number;
+  /** How long a subscriber may leave changes waiting, ms. */
+  readonly behindMs: number;
 }
 
-const USUAL: Bounds = { connections: 4096, idleMs: 10_000, stalledMs: 30_000, lineMs: 30_000 };
+const USUAL: Bounds = {
+  connections: 4096,
+  idleMs: 10_000,
+  stalledMs: 30_000,
+  lineMs: 30_000,
+  behindMs: 60_000,
+};
 
 /** How often connections are looked at. */
 const CHECK_MS = 500;
@@ -108,6 +117,9 @@ export class LineServer {
   /** Takes no more connections, and ends those there are once they have been answered. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    // What has been asked by now is in the kernel: one turn to accept who asks, another to read it.
+    await nextTurn();
+    await nextTurn();
     const closed = new Promise((resolve) => this.server.close(resolve));
     for (const [socket, { connection, http }] of this.#sockets) {
       if (connection !== undefined) connection.drain();
@@ -136,7 +148,8 @@ export class LineServer {
     socket.once('close', () => this.#sockets.delete(socket));
     socket.once('data', (chunk: Buffer) => this.#begin(socket, chunk));
     socket.once('end', () => {
-      if (this.#sockets.get(socket)?.connection === undefined) socket.end();
+      const entry = this.#sockets.get(socket);
+      if (entry?.connection === undefined && entry?.http === undefined) socket.end();
     });
   }
 
@@ -168,9 +181,10 @@ export class LineServer {
   #makeRoom(): boolean {
     let longest: Socket | undefined;
     let heardFirst = performance.now() - this.#bounds.idleMs;
-    for (const [socket, { connection, since }] of this.#sockets) {
+    for (const [socket, { connection, http, since }] of this.#sockets) {
       const heard = connection?.heard ?? since;
-      if (heard >= heardFirst || connection?.idle === false) continue;
+      // HTTP has bounds of its own: none of it is idle for so long.
+      if (heard >= heardFirst || connection?.idle === false || http === true) continue;
       longest = socket;
       heardFirst = heard;
     }
@@ -186,7 +200,7 @@ export class LineServer {
     const now = performance.now();
     this.#clock.now = now;
     for (const { connection } of this.#sockets.values()) connection?.check(now, this.#bounds);
-    this.#options.subscribers.check(now);
+    this.#options.subscribers.check(now, this.#bounds.behindMs);
   }
 
   #logAbout(socket: Socket, what: string): void {

@@ -2,7 +2,7 @@
 import type { Inventory } from '../inventory/inventory.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { readNames } from './names.ts';
+import { Names } from './names.ts';
 import { RpcCode } from './protocol.ts';
 import {
   domainsText,
@@ -46,6 +46,7 @@ export interface MethodsOptions {
 }
 
 export function methodsOf({ inventory, counts, stats, version }: MethodsOptions): Methods {
+  const names = new Names({ xenstore: () => inventory.xenstore });
   const calls: Readonly<Record<string, Call>> = {
     lookup: ({ uuid }) =>
       withUuid(uuid, (checked) => {
@@ -59,7 +60,7 @@ export function methodsOf({ inventory, counts, stats, version }: MethodsOptions)
       }),
     lookupMany: ({ uuids }) => lookupMany(inventory, uuids),
     get: ({ domid }) => get(inventory, domid),
-    list: ({ names }) => list(inventory, names),
+    list: ({ names: wanted }) => list(inventory, names, wanted),
     subscribe: ({ token }, session) => subscribe(session, token),
     unsubscribe: ({ subscription }, session) => unsubscribe(session, subscription),
     stats: () => JSON.stringify(stats()),
@@ -116,11 +117,11 @@ async function get(inventory: Inventory, domid: unknown): Promise<Outcome> {
   }
 }
 
-async function list(inventory: Inventory, names: unknown): Promise<Outcome> {
-  if (names !== undefined && typeof names !== 'boolean')
+async function list(inventory: Inventory, names: Names, wanted: unknown): Promise<Outcome> {
+  if (wanted !== undefined && typeof wanted !== 'boolean')
     return invalidParams('"names" has to be true or false');
   const { domains, token } = await inventory.list();
-  const named = names === true ? await readNames(inventory.xenstore, domains) : undefined;
+  const named = wanted === true ? await names.of(domains) : undefined;
   return domainsText('{"domains":', domains, `,"token":"${token}"}`, named);
 }
 

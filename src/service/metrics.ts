@@ -30,29 +30,48 @@ interface Scrape {
 export class Metrics {
   readonly #options: MetricsOptions;
   #registry: Registry | undefined;
+  #scraping: Promise<Scrape> | undefined;
 
   constructor(options: MetricsOptions) {
     this.#options = options;
   }
 
-  async scrape(): Promise<Scrape> {
-    const registry = (this.#registry ??= registryOf(this.#options));
-    return { contentType: registry.contentType, text: await registry.metrics() };
+  /** A crowd that asks at once is told the same. */
+  scrape(): Promise<Scrape> {
+    this.#scraping ??= this.#scrape().finally(() => (this.#scraping = undefined));
+    return this.#scraping;
   }
+
+  async #scrape(): Promise<Scrape> {
+    this.#registry ??= registryOf(this.#options);
+    ofProcess ??= registryOfProcess();
+    const own = this.#registry;
+    const [text, more] = await Promise.all([own.metrics(), ofProcess.metrics()]);
+    return { contentType: own.contentType, text: text + more };
+  }
+}
+
+/** Observes the event loop and the collector until the process ends, and no service that has ended beside them. */
+let ofProcess: Registry | undefined;
+
+/** By require, which tries again where import never would: there may be no descriptor left to read a file with. */
+const promClient = (): typeof import('prom-client') =>
+  createRequire(import.meta.url)('prom-client') as typeof import('prom-client');
+
+function registryOfProcess(): Registry {
+  const { Registry: PromRegistry, collectDefaultMetrics } = promClient();
+  const register = new PromRegistry();
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
+  return register;
 }
 
 type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];
 type Type = 'counter' | 'gauge';
 
-/** By require, which tries again where import never would: there may be no descriptor left to read a file with. */
-const promClient = (): typeof import('prom-client') =>
-  createRequire(import.meta.url)('prom-client') as typeof import('prom-client');
-
 function registryOf(options: MetricsOptions): Registry {
-  const { Registry: PromRegistry, collectDefaultMetrics } = promClient();
+  const { Registry: PromRegistry } = promClient();
   const registry = new PromRegistry();
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
   for (const [type, name, help, samples] of metricsOf(options)) {
     publish(registry, name, { help, type, get: () => valuesOf(name, samples()) });
   }

@@ -1,5 +1,4 @@
 /** What a connection has yet to send: one write for all that is answered in a turn, and no more ahead of its reader than a bound. */
-import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { LongText, type Text } from './reply.ts';
 import { untakenBytes } from './socket-handle.ts';
@@ -20,7 +19,7 @@ export class Output {
   /** `#text` is ASCII so far, for which the cheaper encoding does. */
   #ascii = true;
   /** To be written when the reader has taken what was written before. */
-  #queue: (string | Buffer | Iterator<string>)[] = [];
+  #queue: (string | Iterator<string>)[] = [];
   #flushing = false;
   #pumping = false;
   #wasPressed = false;
@@ -61,7 +60,7 @@ export class Output {
     return now - this.#untakenSince;
   }
 
-  /** One line of ASCII. */
+  /** One line of ASCII, with its newline. */
   sendAscii(line: string): void {
     this.#text += line;
     if (this.#text.length > WRITE_OVER) this.flush();
@@ -78,13 +77,6 @@ export class Output {
     }
     this.#ascii = false;
     this.sendAscii(`${text}\n`);
-  }
-
-  /** A line in two parts, the second of which others are sent as well. */
-  sendShared(own: string, shared: Buffer): void {
-    this.#text += own;
-    this.flush();
-    this.#write(shared);
   }
 
   /** Has what was sent in this turn written at its end. */
@@ -109,7 +101,7 @@ export class Output {
     }
   }
 
-  #write(data: string | Buffer): void {
+  #write(data: string): void {
     if (this.#queue.length === 0 && !this.#socket.writableNeedDrain) {
       this.#socket.write(data);
     } else {
@@ -122,7 +114,7 @@ export class Output {
     if (this.#pumping) return;
     while (this.#queue.length > 0 && !this.#socket.writableNeedDrain && !this.#socket.destroyed) {
       const [item] = this.#queue;
-      if (typeof item === 'string' || Buffer.isBuffer(item)) {
+      if (typeof item === 'string') {
         this.#queue.shift();
         this.#socket.write(item);
       } else if (item !== undefined && this.#writeSlice(item)) {

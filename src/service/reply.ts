@@ -1,6 +1,6 @@
 /** The text of what is answered. The replies asked for most are put together by hand: a tenth of JSON.stringify's time. */
-import type { Domain } from '../domain.ts';
-import type { Found, GetResult, LookupResult, Unavailable } from '../inventory/results.ts';
+import { DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
+import type { Found, GetResult, LookupResult, Source, Unavailable } from '../inventory/results.ts';
 import { RpcCode } from './protocol.ts';
 
 /** An error as a value: a thrown one costs more than the whole request. */
@@ -56,9 +56,59 @@ function flagsOf(domain: Domain): string {
   return FLAGS[bits] ?? '';
 }
 
+/** What hardly changes of a domain, and its text: each piece in one, because to put together costs more than to compare. */
+interface Steady {
+  readonly uuid: string;
+  readonly vcpus: number;
+  readonly memoryBytes: number;
+  readonly maxMemoryBytes: number;
+  readonly ssidref: number;
+  readonly cpupool: number;
+  readonly first: string;
+  readonly middle: string;
+  readonly last: string;
+}
+
+/** By domid. */
+const steadies: (Steady | undefined)[] = Array.from({ length: DOMID_FIRST_RESERVED });
+
+function steadyOf(domain: Domain): Steady {
+  const { domid, uuid, vcpus, memoryBytes, maxMemoryBytes, ssidref, cpupool } = domain;
+  const kept = steadies[domid];
+  if (
+    kept !== undefined &&
+    kept.uuid === uuid &&
+    kept.vcpus === vcpus &&
+    kept.memoryBytes === memoryBytes &&
+    kept.maxMemoryBytes === maxMemoryBytes &&
+    kept.ssidref === ssidref &&
+    kept.cpupool === cpupool
+  )
+    return kept;
+  return (steadies[domid] = {
+    uuid,
+    vcpus,
+    memoryBytes,
+    maxMemoryBytes,
+    ssidref,
+    cpupool,
+    first: ['"domid":', domid, ',"uuid":"', uuid, '",'].join(''),
+    middle: [
+      vcpus,
+      ',"memoryBytes":',
+      memoryBytes,
+      ',"maxMemoryBytes":',
+      maxMemoryBytes,
+      ',"cpuTimeSeconds":',
+    ].join(''),
+    last: [',"ssidref":', ssidref, ',"cpupool":', cpupool].join(''),
+  });
+}
+
 function domainFields(domain: Domain): string {
   const { shutdownReason, uniqueId } = domain;
-  const fields = `"domid":${domain.domid},"uuid":"${domain.uuid}",${flagsOf(domain)}${domain.vcpus},"memoryBytes":${domain.memoryBytes},"maxMemoryBytes":${domain.maxMemoryBytes},"cpuTimeSeconds":${domain.cpuTimeSeconds},"ssidref":${domain.ssidref},"cpupool":${domain.cpupool}`;
+  const { first, middle, last } = steadyOf(domain);
+  const fields = first + flagsOf(domain) + middle + domain.cpuTimeSeconds + last;
   if (shutdownReason === undefined && uniqueId === undefined) return fields;
   const reason = shutdownReason === undefined ? '' : `,"shutdownReason":"${shutdownReason}"`;
   return fields + reason + (uniqueId === undefined ? '' : `,"uniqueId":"${uniqueId}"`);
@@ -72,8 +122,16 @@ export function namedDomainJson(domain: Domain, name: string | undefined): strin
 
 const NOT_FOUND = '{"status":"notFound"}';
 
+const FOUND_FIRST = '{"status":"found","domain":{';
+const FOUND_LAST: Readonly<Record<Source, string>> = {
+  cache: '},"source":"cache"}',
+  next: '},"source":"next"}',
+  xenstore: '},"source":"xenstore"}',
+  list: '},"source":"list"}',
+};
+
 export function foundJson({ domain, source }: Found): string {
-  return `{"status":"found","domain":{${domainFields(domain)}},"source":"${source}"}`;
+  return FOUND_FIRST + domainFields(domain) + FOUND_LAST[source];
 }
 
 export function foundDomidJson(domid: number): string {
@@ -130,13 +188,13 @@ const DOMAINS_A_SLICE = 192;
 
 /**
  * `before`, the domains as a JSON array, `after`: at once where they are few.
- * @param names by index.
+ * @param names of those that have one; without it none is told.
  */
 export function domainsText(
   before: string,
   domains: readonly Domain[],
   after: string,
-  names?: readonly (string | undefined)[],
+  names?: ReadonlyMap<Domid, string>,
 ): Text {
   const slices = domainSlices(before, domains, after, names);
   return domains.length <= DOMAINS_A_SLICE ? [...slices].join('') : new LongText(slices);
@@ -146,12 +204,13 @@ function* domainSlices(
   before: string,
   domains: readonly Domain[],
   after: string,
-  names: readonly (string | undefined)[] | undefined,
+  names: ReadonlyMap<Domid, string> | undefined,
 ): Generator<string, void, void> {
   let slice = `${before}[`;
   for (const [index, domain] of domains.entries()) {
     if (index > 0) slice += ',';
-    slice += names === undefined ? domainJson(domain) : namedDomainJson(domain, names[index]);
+    slice +=
+      names === undefined ? domainJson(domain) : namedDomainJson(domain, names.get(domain.domid));
     if ((index + 1) % DOMAINS_A_SLICE === 0) {
       yield slice;
       slice = '';

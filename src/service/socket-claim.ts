@@ -212,7 +212,12 @@ function own(path: string, gid: number): void {
   try {
     chownSync(path, process.getuid?.() ?? 0, gid);
   } catch (cause) {
-    throw refused(path, `it cannot be given to group ${gid} (${errnoOf(cause)})`, cause);
+    const errno = errnoOf(cause);
+    const hint =
+      errno === 'EPERM'
+        ? '. Without CAP_CHOWN only a member of the group can: name it in SupplementaryGroups= of the service unit'
+        : '';
+    throw refused(path, `it cannot be given to group ${gid} (${errno})${hint}`, cause);
   }
 }
 
@@ -253,6 +258,11 @@ export async function listenOn(server: Server, fd: number): Promise<void> {
         ),
       ),
     );
-    server.listen({ fd }, resolveListening);
+    server.listen({ fd }, () => {
+      // A Unix socket has a path or nothing here. On any other kind everybody's questions would be answered.
+      const address = server.address();
+      if (address === null || typeof address === 'string') resolveListening();
+      else reject(refused(`descriptor ${fd}`, 'a Unix socket is wanted, and this one is not'));
+    });
   });
 }

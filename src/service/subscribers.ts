@@ -3,7 +3,6 @@
  * served few at a time, so that look-ups come between; who does not read is read for later, by the feed's own
  * means: conflated, or begun anew.
  */
-import { Buffer } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Change } from '../inventory/change.ts';
 import type { Token } from '../inventory/feed.ts';
@@ -16,8 +15,8 @@ import { domainJson, domainsText, type Text } from './reply.ts';
 const SPACING_MS = 40;
 /** Subscribers served in one turn of the event loop. */
 const PER_TURN = 8;
-/** How long a subscriber may leave changes waiting. */
-const LONGEST_BEHIND_MS = 60_000;
+/** Until a snapshot that could not be had is tried again. */
+const RETRY_MS = 1000;
 
 /** The way to a subscriber. */
 export interface Recipient {
@@ -28,6 +27,8 @@ export interface Recipient {
 
 export interface Subscription {
   readonly id: number;
+  /** Has changes told, once the answer that its id is in has been sent. */
+  begin(): void;
   end(): void;
 }
 
@@ -40,11 +41,6 @@ interface Subscriber {
   behindSince: number | undefined;
 }
 
-export interface SubscribersOptions {
-  /** Default 60,000. */
-  readonly longestBehindMs?: number;
-}
-
 export class Subscribers {
   /** Batches put into words, and those that were sent. */
   batches = 0;
@@ -52,7 +48,6 @@ export class Subscribers {
   resyncs = 0;
   disconnected = 0;
   readonly #inventory: Inventory;
-  readonly #longestBehindMs: number;
   readonly #subscribers = new Set<Subscriber>();
   #changes: { unsubscribe(): void } | undefined;
   #lastId = 0;
@@ -62,9 +57,8 @@ export class Subscribers {
   #serving = false;
   #again = false;
 
-  constructor(inventory: Inventory, options: SubscribersOptions = {}) {
+  constructor(inventory: Inventory) {
     this.#inventory = inventory;
-    this.#longestBehindMs = options.longestBehindMs ?? LONGEST_BEHIND_MS;
   }
 
   get count(): number {
@@ -84,11 +78,18 @@ export class Subscribers {
       begin.domains === undefined
         ? `{"subscription":${id},"token":${end}}`
         : domainsText(`{"subscription":${id},"domains":`, begin.domains, `,"token":${end}}`);
-    // The answer goes out first: what it is about is known by its id.
-    queueMicrotask(() => setImmediate(() => this.#due()));
-    this.#subscribers.add(subscriber);
-    this.#changes ??= this.#inventory.changes$.subscribe(() => this.#due());
-    return { subscription: { id, end: () => this.#remove(subscriber) }, result };
+    let ended = false;
+    const subscription = {
+      id,
+      begin: () => {
+        if (!ended) this.#add(subscriber);
+      },
+      end: () => {
+        ended = true;
+        this.#remove(subscriber);
+      },
+    };
+    return { subscription, result };
   }
 
   /** A subscriber that was behind has read: it may be told more. */
@@ -96,15 +97,15 @@ export class Subscribers {
     this.#due();
   }
 
-  /** Looked at now and then. */
-  check(now: number): void {
+  /** Looked at now and then: who left changes waiting for longer than `behindMs` has to go. */
+  check(now: number, behindMs: number): void {
     for (const subscriber of this.#subscribers) {
       const { behindSince, recipient } = subscriber;
-      if (behindSince === undefined || now - behindSince <= this.#longestBehindMs) continue;
+      if (behindSince === undefined || now - behindSince <= behindMs) continue;
       this.#remove(subscriber);
       this.disconnected++;
       recipient.disconnect(
-        `the subscription ${subscriber.id} left changes unread for ${this.#longestBehindMs / 1000} s`,
+        `the subscription ${subscriber.id} left changes unread for ${behindMs / 1000} s`,
       );
     }
   }
@@ -113,6 +114,12 @@ export class Subscribers {
     this.#subscribers.clear();
     this.#changes?.unsubscribe();
     clearTimeout(this.#timer);
+  }
+
+  #add(subscriber: Subscriber): void {
+    this.#subscribers.add(subscriber);
+    this.#changes ??= this.#inventory.changes$.subscribe(() => this.#due());
+    this.#due();
   }
 
   #remove(subscriber: Subscriber): void {
@@ -154,18 +161,19 @@ export class Subscribers {
     this.#serving = true;
     this.#again = false;
     this.#nextMs = performance.now() + SPACING_MS;
-    try {
-      let served = 0;
-      for (const [token, subscribers] of this.#byToken()) {
+    let served = 0;
+    for (const [token, subscribers] of this.#byToken()) {
+      try {
         // oxlint-disable-next-line no-await-in-loop -- one after the other, so that others have their turns
         served = await this.#tell(token, subscribers, served);
+      } catch {
+        // The hypervisor could not be asked for a snapshot. Changes that may never come again wait for it.
+        this.#nextMs = performance.now() + RETRY_MS;
+        this.#again = true;
       }
-    } catch {
-      // The hypervisor could not be asked for a snapshot, or the inventory is closed: the next change tries again.
-    } finally {
-      this.#serving = false;
     }
-    if (this.#again) this.#due();
+    this.#serving = false;
+    if (this.#again && this.#subscribers.size > 0) this.#due();
   }
 
   /** Those that changes wait for and that read what they get, by how far they are. */
@@ -180,6 +188,7 @@ export class Subscribers {
         subscriber.behindSince ??= now;
         continue;
       }
+      subscriber.behindSince = undefined;
       const group = groups.get(token);
       if (group === undefined) groups.set(token, [subscriber]);
       else group.push(subscriber);
@@ -203,10 +212,10 @@ export class Subscribers {
       if (!this.#subscribers.has(subscriber) || subscriber.token !== token) continue;
       this.sent++;
       subscriber.token = batch.token;
-      subscriber.behindSince = undefined;
       const { id, recipient } = subscriber;
       if (shared !== undefined) {
-        recipient.output.sendShared(head('changes', id), shared);
+        recipient.output.sendAscii(head('changes', id) + shared);
+        recipient.output.flush();
       } else if (batch.kind !== 'changes') {
         this.resyncs++;
         const tail = `,"token":${JSON.stringify(batch.token)}}}`;
@@ -222,10 +231,10 @@ function head(method: 'changes' | 'resync', id: number): string {
   return `{"jsonrpc":"2.0","method":"${method}","params":{"subscription":${id},`;
 }
 
-/** All of a notification but what differs from one subscriber to the next. */
-function changesTail(changes: readonly Change[], token: Token): Buffer {
+/** All of a notification but what differs from one subscriber to the next: ASCII. */
+function changesTail(changes: readonly Change[], token: Token): string {
   const json = changes.map(changeJson).join();
-  return Buffer.from(`"changes":[${json}],"token":${JSON.stringify(token)}}}\n`, 'latin1');
+  return `"changes":[${json}],"token":${JSON.stringify(token)}}}\n`;
 }
 
 function changeJson({ kind, domid, uuid, domain, previous }: Change): string {

@@ -62,6 +62,7 @@ class Spans<T extends Span> {
   }
 }
 
+/** What every domain of a host was, at every step. */
 export class HostHistory {
   readonly #holdings = new Map<Uuid, Spans<Holding>>();
   readonly #states = new Map<Domid, Spans<DomainState>>();

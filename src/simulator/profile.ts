@@ -1,8 +1,10 @@
 /** What each Xen release does that others do not. */
 import { INTERFACES } from '../hypervisor/layout.ts';
 
+/** A release of Xen that can be simulated. */
 export type Release = '4.14' | '4.17' | '4.20' | '4.22';
 
+/** In what one release of Xen differs from others. */
 export interface Profile {
   /** As XENVER_version tells it. */
   readonly release: Release;
@@ -44,6 +46,7 @@ const BEFORE_4_18 = {
   xenstoreFeatures: undefined,
 } as const;
 
+/** The releases that can be simulated. */
 export const PROFILES: Readonly<Record<Release, Profile>> = {
   '4.14': profile('4.14', 0x12, 0x13, BEFORE_4_18),
   '4.17': profile('4.17', 0x15, 0x15, BEFORE_4_18),

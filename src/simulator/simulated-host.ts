@@ -11,6 +11,7 @@ import { HostHistory } from './history.ts';
 import { PROFILES, type Profile, type Release } from './profile.ts';
 import { UniqueIds } from './unique-ids.ts';
 
+/** The handle of a domain that nobody gave one; it names no VM. */
 export const NIL_UUID: Uuid = parseUuid('00000000-0000-0000-0000-000000000000');
 
 /** XEN_DOMINF_hap (`xen/include/public/domctl.h`). */
@@ -21,6 +22,7 @@ const SHUTDOWN_SUSPEND = 2;
 /** Pages that Xen itself needs for a domain before any memory was given to it. */
 const UNBUILT_PAGES = 1;
 
+/** What host it is. Default: Xen 4.17, domids in sequence. */
 export interface HostOptions {
   readonly release?: Release;
   readonly domids?: DomidPolicy;
@@ -34,6 +36,7 @@ export interface HostOptions {
   readonly history?: boolean;
 }
 
+/** What a new domain is. */
 export interface CreateOptions {
   /** The handle; nil where none is given. */
   readonly uuid?: Uuid;
@@ -97,6 +100,7 @@ export interface HandleWrite {
   readonly done: boolean;
   /** Writes the next 8 bytes; true when the handle is whole. */
   step(): boolean;
+  /** Writes what is left of it. */
   finish(): void;
 }
 
@@ -112,6 +116,7 @@ function refuse(errno: string, syscall: string, message: string): never {
   throw new XenError(ErrorCode.HYPERCALL, message, { errno, syscall });
 }
 
+/** A host without a hypervisor: domains that come, change and go when told to, a step each. */
 export class SimulatedHost {
   readonly profile: Profile;
   readonly history: HostHistory | undefined;
@@ -230,6 +235,7 @@ export class SimulatedHost {
 
   // --- and lives ---
 
+  /** XEN_DOMCTL_pausedomain. */
   pause(domid: number): void {
     const domain = this.#ready(domid, 'XEN_DOMCTL_pausedomain');
     this.#now++;
@@ -237,6 +243,7 @@ export class SimulatedHost {
     this.#changed(domain);
   }
 
+  /** XEN_DOMCTL_unpausedomain. */
   unpause(domid: number): void {
     const domain = this.#live(domid, 'XEN_DOMCTL_unpausedomain');
     this.build(domid);

@@ -10,10 +10,12 @@ import {
   SimulatedXencall,
 } from './simulated-xencall.ts';
 
+/** How lists take their time: each in one turn of the event loop, or stepped by hand. */
 export interface SimulatedHypervisorOptions {
   readonly pacing?: ListPacing;
 }
 
+/** The hypervisor of a {@link SimulatedHost}, to open an inventory with. */
 export class SimulatedHypervisor extends XenHypervisor {
   readonly #xencall: SimulatedXencall;
   /** Lists asked for and not yet visited. */
@@ -28,10 +30,12 @@ export class SimulatedHypervisor extends XenHypervisor {
     Object.assign(xencall.counters, { domctl: 0, sysctl: 0 });
   }
 
+  /** Hypercalls made since it was opened. */
   get counters(): HypercallCounters {
     return this.#xencall.counters;
   }
 
+  /** As the hypervisor's own; where lists are stepped by hand, ends when they have been. */
   override async listDomains<T>(visit: (list: DominfoList) => T): Promise<T> {
     this.#pendingLists++;
     try {
@@ -91,6 +95,7 @@ export class SimulatedHypervisor extends XenHypervisor {
     this.#xencall.faults.add(kind, errno, times);
   }
 
+  /** Takes back what {@link failNext} has asked for and has not happened. */
   clearFaults(): void {
     this.#xencall.faults.clear();
   }
@@ -100,6 +105,7 @@ export class SimulatedHypervisor extends XenHypervisor {
     this.#xencall.stallLists();
   }
 
+  /** Lists go on. */
   resumeLists(): void {
     this.#xencall.resumeLists();
   }

@@ -32,6 +32,7 @@ const StateFlag = { EXIST: 1, SHUTDOWN: 2, DYING: 4, DEAD: 8 } as const;
  */
 export type ListPacing = 'turn' | 'manual' | number;
 
+/** Hypercalls by kind, and the domains that lists have copied. */
 export interface HypercallCounters {
   /** Single looks, on the event loop or off it. */
   domctl: number;

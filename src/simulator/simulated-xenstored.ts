@@ -17,12 +17,14 @@ import {
 
 const DOM0 = 0;
 
+/** Which daemon it is like, and where it listens. */
 export interface XenstoredOptions {
   readonly flavour?: XenstoredFlavour;
   /** Where to listen; else in a directory of its own, that is removed on close. */
   readonly socketPath?: string;
 }
 
+/** What it was asked, and what it has told. */
 export interface XenstoredCounters {
   /** Requests read, by name of their type. */
   readonly requests: Record<string, number>;
@@ -99,6 +101,7 @@ export class SimulatedXenstored {
     });
   }
 
+  /** Listens, in a directory of its own unless told where; {@link close} removes that. */
   static async start(
     host: SimulatedHost,
     options: XenstoredOptions = {},
@@ -116,10 +119,12 @@ export class SimulatedXenstored {
     return this.#connections.size;
   }
 
+  /** False between {@link stop} and {@link startAgain}. */
   get running(): boolean {
     return this.#server !== undefined;
   }
 
+  /** Hangs up on all, and leaves nothing behind. */
   async close(): Promise<void> {
     this.#stopListening();
     await this.stop();
@@ -139,20 +144,24 @@ export class SimulatedXenstored {
     return node === undefined ? undefined : [...node.children];
   }
 
+  /** Sets a node, and makes those above it. */
   write(path: string, value: string | Uint8Array): void {
     this.#whenAwake(() => this.#tree.write(path, Buffer.from(value)));
   }
 
+  /** Makes a node that is not there, and those above it. */
   mkdir(path: string): void {
     this.#whenAwake(() => this.#tree.mkdir(path));
   }
 
+  /** Removes a node and all below it; none is no error. */
   remove(path: string): void {
     this.#whenAwake(() => void this.#tree.remove(path));
   }
 
   // --- domains ---
 
+  /** Whether the daemon knows the domain. */
   isIntroduced(domid: number): boolean {
     return this.#introduced.has(domid);
   }

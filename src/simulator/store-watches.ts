@@ -10,6 +10,7 @@ export interface Watch {
   readonly send: (eventPath: string) => void;
 }
 
+/** The watches that tell of domains, and not of nodes. */
 export type SpecialPath = '@introduceDomain' | '@releaseDomain';
 
 export class StoreWatches {

@@ -4,8 +4,10 @@ import { type Uuid, parseUuid } from '../uuid.ts';
 import type { CreateOptions, SimulatedHost } from './simulated-host.ts';
 import type { SimulatedXenstored } from './simulated-xenstored.ts';
 
+/** Whose order of steps, and whose nodes in xenstore. */
 export type ToolstackFlavour = 'libxl' | 'xapi';
 
+/** A VM to be booted. */
 export interface Vm extends CreateOptions {
   readonly uuid: Uuid;
   /** `vm-<domid>` where none is given. */
@@ -15,6 +17,7 @@ export interface Vm extends CreateOptions {
 
 /** What has just been done. */
 export type BootStep = 'created' | 'named' | 'built' | 'introduced' | 'unpaused';
+/** What has just been done to destroy a VM. */
 export type DestroyStep = 'tombstoned' | 'nodes removed' | 'teardown' | 'dying' | 'destroyed';
 
 /** The handle that xenopsd gives a domain before it destroys it. */

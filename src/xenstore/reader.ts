@@ -8,6 +8,7 @@ export interface WatchEvent {
   readonly path: string;
 }
 
+/** xenstore without its means to write. */
 export interface XenstoreReader {
   /** The value of a node as text; undefined where there is none. */
   read(path: string): Promise<string | undefined>;

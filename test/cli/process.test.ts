@@ -1,6 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
@@ -43,6 +45,16 @@ const run = (argv: readonly string[], input?: string): Promise<Ended> =>
 
 const shell = (command: string): Promise<Ended> =>
   runFile('bash', ['-c', command.replaceAll('xen-domid', `'${process.execPath}' '${BIN}'`)]);
+
+/** In a shell at a terminal of its own. */
+const terminal = (command: string): Promise<Ended> =>
+  runFile('script', [
+    '-qec',
+    `bash -c "${command.replaceAll('$', '\\$').replaceAll('xen-domid', `'${process.execPath}' '${BIN}'`)}"`,
+    '/dev/null',
+  ]);
+
+const found = (domain: object): object => ({ status: 'found', domain, source: 'next' });
 
 describe('a process', () => {
   it('ends with the status of its answer, which alone is on standard output', async () => {
@@ -99,18 +111,168 @@ describe('a process', () => {
     await peer.close();
   });
 
+  it('takes no prefix where one of its ends is no terminal', async () => {
+    const prefix = LONELY.slice(0, 8);
+    for (const redirected of ['</dev/null', '| cat', '<&- | cat']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const { out } = await terminal(
+        `set -o pipefail; xen-domid lookup ${prefix} ${redirected}; echo status $?`,
+      );
+      expect(out).toContain('is not a UUID');
+      expect(out.trimEnd()).toMatch(/status 2$/);
+    }
+  });
+
+  it('at a terminal has no colour with NO_COLOR, and is in the order that was asked for', async () => {
+    const { out } = await terminal('NO_COLOR=1 xen-domid list --sort uuid');
+    expect(out).not.toContain('\u001b');
+    const uuids = out
+      .split('\r\n')
+      .flatMap((line) => /\w{8}(-\w{4}){3}-\w{12}/.exec(line)?.[0] ?? []);
+    expect(uuids).toHaveLength(6);
+    expect(uuids).toEqual(uuids.toSorted());
+  });
+
+  it('shows how far a storm is at a terminal, and nowhere else', async () => {
+    const bar = /[\u2588\u2591]+ \d+% /;
+    const shown = await terminal('xen-domid storm --vms 40');
+    expect(shown.out).toMatch(bar);
+    expect(shown.out).toContain('entries copied');
+    // The bar is gone once the storm is over.
+    expect(shown.out.slice(shown.out.indexOf('40 VMs boot'))).not.toMatch(bar);
+    for (const redirected of ['2>&1 | cat', '2>/dev/null', '| cat']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const { out } = await terminal(`xen-domid storm --vms 5 ${redirected}`);
+      expect(out).not.toMatch(bar);
+      expect(out).not.toContain('\u001b');
+      expect(out).toContain('entries copied');
+    }
+  });
+
+  it('that asks one question says what the command line says', async () => {
+    const domain = {
+      domid: 7,
+      uuid: A,
+      dying: false,
+      shutdown: false,
+      paused: false,
+      blocked: true,
+      running: false,
+      hvm: true,
+      vcpus: 2,
+      memoryBytes: 4096,
+      maxMemoryBytes: 2 ** 60,
+      cpuTimeSeconds: 0.123456789,
+      ssidref: 0,
+      cpupool: 0,
+    };
+    const { vcpus: _, ...lacking } = domain;
+    const shut = { ...domain, shutdown: true, shutdownReason: 'crash', uniqueId: '5', more: 1 };
+    const results: readonly (readonly [question: string, result: unknown, status: number])[] = [
+      ['', { status: 'found', domid: 7 }, 0],
+      ['', { status: 'notFound' }, 1],
+      ['', { status: 'ambiguous', domids: [7, 9] }, 3],
+      ['', { status: 'ambiguous', domids: [7] }, 4],
+      ['', { status: 'ambiguous', domids: [7, 'x\u001b[2J'] }, 4],
+      ['', { status: 'maybe' }, 4],
+      ['', null, 4],
+      ['--json', found(domain), 0],
+      ['--json', found(shut), 0],
+      ['--json', { status: 'notFound', more: '\u001b[2J' }, 1],
+      ['--json', { status: 'ambiguous', domains: [domain, shut] }, 3],
+      ['--json', { status: 'ambiguous', domains: Array.from({ length: 20 }, () => domain) }, 3],
+      ['--json', found(lacking), 4],
+      ['--json', found({ ...domain, uuid: B }), 4],
+      ['--json', found({ ...domain, domid: -1 }), 4],
+      ['--json', found({ ...shut, shutdownReason: '\u001b[2J' }), 4],
+      ['--json', { ...found(domain), source: 'rumour' }, 4],
+    ];
+    const peer = await Peer.start(({ id }, connection) => connection.result(id, {}));
+    for (const [option, result, status] of results) {
+      peer.script = ({ id }, connection) => connection.result(id, result);
+      const asked = ['lookup', A.toUpperCase(), '--socket', peer.path, ...option.split(' ')].filter(
+        (word) => word !== '',
+      );
+      // oxlint-disable-next-line no-await-in-loop -- the answer is that of this turn
+      const [alone, whole] = await Promise.all([run(asked), run([...asked, '--simulated'])]);
+      expect(alone).toEqual(whole);
+      expect(alone.status).toBe(status);
+    }
+    await peer.close();
+  });
+
+  it('asks once, whatever the answer', async () => {
+    let questions = 0;
+    const peer = await Peer.start(({ id }, connection) => {
+      questions++;
+      connection.result(id, { status: 'notFound' });
+    });
+    await run(['lookup', A, '--socket', peer.path]);
+    await run(['lookup', '--json', A, '--socket', peer.path]);
+    expect(questions).toBe(2);
+    await peer.close();
+  });
+
   it('at a terminal takes a prefix, fits a list into it, and is coloured', async () => {
-    const command = `stty cols 70; xen-domid lookup ${LONELY.slice(0, 8)}; xen-domid list`;
-    const { out } = await runFile('script', [
-      '-qec',
-      `bash -c "${command.replaceAll('xen-domid', `'${process.execPath}' '${BIN}'`)}"`,
-      '/dev/null',
-    ]);
+    const { out } = await terminal(
+      `stty cols 70; xen-domid lookup ${LONELY.slice(0, 8)}; xen-domid list`,
+    );
     const [domid, head = '', ...lines] = out.trimEnd().split('\r\n');
     expect(domid).toBe('3');
     expect(head).toContain('\u001b[1m');
     // oxlint-disable-next-line no-control-regex -- colours take no column
     for (const line of lines) expect(line.replaceAll(/\u001b\[\d+m/g, '').length).toBeLessThan(71);
+  });
+});
+
+describe('the demonstration', () => {
+  const DEMO = join(import.meta.dirname, '../../src/cli/demo.js');
+  let child: ChildProcess | undefined;
+
+  afterEach(() => {
+    child?.kill('SIGKILL');
+  });
+
+  it('is one screen at a terminal, until interrupted, and leaves nothing behind', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'demo-'));
+    child = spawn(
+      'script',
+      ['-qec', `stty cols 80 rows 24; '${process.execPath}' '${DEMO}'`, '/dev/null'],
+      { env: { ...process.env, NODE_OPTIONS: '', TERM: 'xterm', TMPDIR: directory } },
+    );
+    let out = '';
+    child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    const ended = once(child, 'exit');
+    const screens = (): string[] => out.split('\u001b[H\u001b[2J').slice(1);
+    // Some of it happens: three screens, and a VM that came or went.
+    while (screens().length < 4 || !/ (created|destroyed) /.test(screens().at(-2) ?? '')) {
+      expect(child.exitCode).toBeNull();
+      // oxlint-disable-next-line no-await-in-loop -- until it shows
+      await sleep(50);
+    }
+    const screen = screens().at(-2) ?? '';
+    expect(screen).toMatch(/VMs +\d+\r\n/);
+    expect(screen).toMatch(/wrong answers +0\r\n/);
+    expect(screen).toMatch(/look-ups a second +[1-9]\d+\r\n/);
+    const lines = screen.split('\r\n');
+    expect(lines.length).toBeLessThanOrEqual(24);
+    for (const line of lines) {
+      expect(line.replace(directory, '/tmp').length).toBeLessThanOrEqual(80);
+    }
+    // As Ctrl-C at its keyboard.
+    child.stdin?.write('\u0003');
+    expect(await ended).toEqual([0, null]);
+    expect(out.lastIndexOf('\u001b[?25h')).toBeGreaterThan(out.lastIndexOf('\u001b[?25l'));
+    expect(await readdir(directory)).toEqual([]);
+    await rm(directory, { recursive: true });
+  });
+
+  it('is a few lines in a pipe', async () => {
+    const { status, out } = await runFile(process.execPath, [DEMO]);
+    expect(status).toBe(0);
+    expect(out).not.toContain('\u001b');
+    expect(out.trimEnd().split('\n')).toHaveLength(12);
+    for (const line of out.trimEnd().split('\n')) expect(line).toMatch(/^simulated host.* 0 wrong/);
   });
 });
 

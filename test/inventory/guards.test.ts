@@ -24,8 +24,8 @@ const GUARDS: readonly Guard[] = [
   {
     name: 'the handle is compared',
     file: 'inventory/lookups.js',
-    text: 'if (domain.uuid !== uuid)',
-    without: 'if (domain === undefined)',
+    text: 'return info.hasHandle(handle) ? info : undefined;',
+    without: 'return info;',
   },
   {
     name: 'a dying domain is no answer',

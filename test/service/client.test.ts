@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { type ClientOptions, InventoryClient } from '../../src/service/client.ts';
 import type { ServiceBatch } from '../../src/service/client-results.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
@@ -205,6 +205,33 @@ describe('a connection that ends', () => {
     expect(await answer).toMatchObject({ status: 'found' });
   });
 
+  it('is tried again soon by who had an answer since it was tried in vain', async () => {
+    const { client, peer } = await setUp(findAll, { timeoutMs: 20_000 });
+    const spyOn = jest.spyOn(globalThis, 'setTimeout');
+    // Beside the time that a question has.
+    const waits = (): number[] =>
+      spyOn.mock.calls.flatMap(([, ms]) => (ms !== undefined && ms < 3000 ? ms : []));
+    try {
+      for (let round = 0; round < 2; round++) {
+        // oxlint-disable no-await-in-loop -- one round after the other
+        await peer.stop();
+        spyOn.mockClear();
+        const answer = client.domid(A);
+        while (waits().length < 5) await sleep(5);
+        const tries = waits();
+        tries.slice(0, 5).forEach((ms, index) => {
+          expect(ms).toBeLessThanOrEqual(20 * 2 ** index);
+          expect(ms).toBeGreaterThanOrEqual(10 * 2 ** index);
+        });
+        await peer.listen();
+        expect(await answer).toMatchObject({ status: 'found' });
+        // oxlint-enable no-await-in-loop
+      }
+    } finally {
+      spyOn.mockRestore();
+    }
+  });
+
   it('says which socket nobody answers at, and what to do', async () => {
     const options = { socket: '/nonexistent/xen-domid.sock', retry: false };
     const client = new InventoryClient(options);
@@ -348,6 +375,33 @@ describe('subscribe', () => {
     await batches.return();
     await once(peer.connections.at(-1)?.socket ?? peer.connections[0]!.socket, 'close');
   });
+
+  it('begins anew where the service has forgotten its token, and soon again each time', async () => {
+    const { client, peer } = await setUp(({ id, params }, connection) => {
+      const n = peer.requests.length;
+      const begun = { subscription: 5, domains: [domainOf(n, A)], token: `life-${n}:0` };
+      connection.result(id, begun);
+      if (params?.['token'] === undefined) return;
+      connection.line(notify('changes', { changes: [change(2)], token: `life-${n}:1` }));
+    });
+    const batches = client.subscribe();
+    expect((await batches.next()).value).toMatchObject({ kind: 'snapshot', token: 'life-1:0' });
+    for (let life = 2; life < 22; life++) {
+      peer.connections.at(-1)?.socket.destroy();
+      // oxlint-disable-next-line no-await-in-loop -- one life after the other
+      expect((await batches.next()).value).toEqual({
+        kind: 'resync',
+        domains: [domainOf(life, A)],
+        token: `life-${life}:0`,
+      });
+      const { token } = (peer.requests.at(-1)?.params ?? {}) as { token?: string };
+      expect(token).toBe(life === 2 ? 'life-1:0' : `life-${life - 1}:1`);
+      // oxlint-disable-next-line no-await-in-loop
+      expect((await batches.next()).value).toMatchObject({ kind: 'changes' });
+    }
+    await batches.return();
+    // Were it to wait longer each time, that would take half a minute.
+  }, 12_000);
 
   it('ends with its signal, and with the client', async () => {
     const { client } = await setUp(({ id }, peer) =>

@@ -1,7 +1,7 @@
 /** A daemon as a process of its own, on a simulated host: `node daemon-process.js PATH`. Says `ready` or the code of its error. */
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { serve } from '../../src/service/daemon.ts';
-import { closeOnSignal } from '../../src/service/signals.ts';
+import { runUntilSignal } from '../../src/service/signals.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 
@@ -9,14 +9,17 @@ const host = new SimulatedHost();
 host.createDomain({ uuid: uuidOf(1) });
 const hypervisor = new SimulatedHypervisor(host);
 try {
-  const daemon = await serve({
-    inventory: () => Inventory.open({ hypervisor, xenstore: false }),
-    socketPath: process.argv[2],
-    simulated: true,
+  await runUntilSignal(async () => {
+    const daemon = await serve({
+      inventory: () => Inventory.open({ hypervisor, xenstore: false }),
+      socketPath: process.argv[2],
+      simulated: true,
+    });
+    // Whoever sees the socket may send one at once.
+    process.kill(process.pid, 'SIGHUP');
+    process.stdout.write('ready\n');
+    return daemon;
   });
-  const closed = closeOnSignal(daemon);
-  process.stdout.write('ready\n');
-  await closed;
   process.exit(0);
 } catch (error) {
   process.stdout.write(`${(error as { code?: string }).code ?? String(error)}\n`);

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
+import { createConnection } from 'node:net';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import { openRoom, type Room } from './room.ts';
@@ -51,6 +53,10 @@ function ask(
 const post = (message: unknown, type = 'application/json'): Promise<Answer> =>
   ask('/', { method: 'POST', body: JSON.stringify(message), type });
 
+/** What takes longer than the end of the request to come. */
+const NAMES_BODY = '{"jsonrpc":"2.0","id":1,"method":"list","params":{"names":true}}';
+const NAMES = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${NAMES_BODY.length}\r\n\r\n${NAMES_BODY}`;
+
 describe('HTTP on the socket', () => {
   it('answers requests, batches, and nothing to notifications', async () => {
     const call = { jsonrpc: '2.0', method: 'domid', params: { uuid: uuidOf(2) } };
@@ -74,6 +80,51 @@ describe('HTTP on the socket', () => {
     for (let vm = 1000; vm < 1600; vm++) room.host.createDomain({ uuid: uuidOf(vm) });
     const { text } = await post({ jsonrpc: '2.0', id: 1, method: 'list' });
     expect(JSON.parse(text).result.domains).toHaveLength(604);
+  });
+
+  it.each([
+    ['GET /healthz HTTP/1.0\r\n\r\n', '200 OK'],
+    ['GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n', '200 OK'],
+    [NAMES, '200 OK'],
+    ['GET /metrics HTTP/1.1\r\nHo', '400 Bad Request'],
+  ])('answers who closes its half behind %j', async (sent, answer) => {
+    const client = createConnection({ path: room.path, allowHalfOpen: true });
+    let text = '';
+    client.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    client.end(sent);
+    await once(client, 'end');
+    expect(text.slice(9, 9 + answer.length)).toBe(answer);
+    expect(text.length).toBeGreaterThan(answer === '200 OK' ? 100 : 0);
+  });
+
+  it('is answered to the end when the service is told to go, and kept alive no longer', async () => {
+    const going = await openRoom({ vms: 1, xenstore: true });
+    const body = JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'lookup',
+      params: { uuid: uuidOf(77) },
+    });
+    const asked = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const texts: string[] = [];
+    const ended = Array.from({ length: 3 }, async (_, index) => {
+      const client = createConnection({ path: going.path });
+      texts[index] = '';
+      client.setEncoding('utf8').on('data', (chunk: string) => (texts[index] += chunk));
+      await once(client, 'connect');
+      // The last one keeps its connection and asks nothing more.
+      client.write(index < 2 ? asked : 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+      if (index === 2) await once(client, 'data');
+      await once(client, 'close');
+    });
+    while ((texts[2] ?? '') === '') {
+      // oxlint-disable-next-line no-await-in-loop -- until all have asked
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await Promise.all([going.close(), ...ended]);
+    for (const text of texts.slice(0, 2)) {
+      expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*\{"status":"notFound"\}\}\n$/);
+    }
   });
 
   it('says why there are no subscriptions', async () => {

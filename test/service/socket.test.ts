@@ -1,10 +1,12 @@
 /** The life of the socket, and what the service manager has to do with it. */
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   existsSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   renameSync,
@@ -14,12 +16,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import koffi from 'koffi';
 import { listenAt } from '../../src/service/socket-claim.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { uuidOf } from '../simulator/helpers.ts';
+import { datagrams } from './datagrams.ts';
 import { Client, openRoom, temporaryDirectory } from './room.ts';
 
 // A process takes its time to start on a machine that has other things to do.
@@ -94,6 +96,7 @@ describe('the socket', () => {
     ['a symbolic link', (path: string) => symlinkSync('/nowhere', path)],
     ['a file', (path: string) => writeFileSync(path, 'precious')],
     ['a directory', (path: string) => mkdirSync(path)],
+    ['something that is no socket', (path: string) => execFileSync('mkfifo', [path])],
   ])('does not replace %s', async (what, make) => {
     const path = place();
     mkdirSync(join(directory, 'run'));
@@ -110,8 +113,33 @@ describe('the socket', () => {
     const { child } = await startProcess(path);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    chmodSync(join(directory, 'run'), 0o777);
-    expect((await startProcess(path)).said).toBe(ErrorCode.SOCKET_REFUSED);
+    for (const mode of [0o777, 0o775, 0o1777]) {
+      chmodSync(join(directory, 'run'), mode);
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await expect(listenAt(createServer(), path, undefined)).rejects.toMatchObject({
+        code: ErrorCode.SOCKET_REFUSED,
+        message: expect.stringMatching(new RegExp(`^${path} .*others can write`)),
+      });
+    }
+    expect(lstatSync(path).isSocket()).toBe(true);
+  });
+
+  // Only root can give a file to another.
+  (process.getuid?.() === 0 ? it : it.skip)("replaces none of another user's", async () => {
+    const path = place();
+    const { child } = await startProcess(path);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    lchownSync(path, 12_345, 12_345);
+    await expect(listenAt(createServer(), path, undefined)).rejects.toMatchObject({
+      code: ErrorCode.SOCKET_REFUSED,
+      message: expect.stringMatching(/belongs to user 12345, not to 0/),
+    });
+    lchownSync(path, 0, 0);
+    chownSync(join(directory, 'run'), 12_345, 12_345);
+    await expect(listenAt(createServer(), path, undefined)).rejects.toMatchObject({
+      code: ErrorCode.SOCKET_REFUSED,
+    });
   });
 
   it('refuses a path that is too long, and a group that is not there', async () => {
@@ -141,7 +169,7 @@ describe('the socket', () => {
 
   it('has one owner of two that start at once, again and again', async () => {
     const path = place();
-    for (let n = 0; n < 40; n++) {
+    for (let n = 0; n < 100; n++) {
       const servers = [createServer(), createServer(), createServer()];
       // oxlint-disable-next-line no-await-in-loop -- again and again
       const claims = await Promise.allSettled(
@@ -168,7 +196,63 @@ describe('the socket', () => {
   });
 });
 
+/** @param privcmdPath there, or not. */
+const simulate = async (socketPath: string, privcmdPath: string, env = {}): Promise<unknown> =>
+  openRoom({ simulated: true, socketPath, privcmdPath, environment: env });
+
+describe('a simulated host', () => {
+  const REAL = '/run/xen-domid/xen-domid.sock';
+
+  it.each([
+    REAL,
+    '/var/run/xen-domid/xen-domid.sock',
+    '/run//xen-domid/../xen-domid/./xen-domid.sock',
+    relative(process.cwd(), REAL),
+  ])('does not answer at %s where there is a Xen', async (path) => {
+    await expect(simulate(path, '/dev/null')).rejects.toMatchObject({
+      code: ErrorCode.SOCKET_REFUSED,
+      message: expect.stringMatching(/runs Xen.*--socket/),
+    });
+    expect(existsSync(REAL)).toBe(false);
+  });
+
+  it('does not answer on a socket that it is handed where there is a Xen', async () => {
+    const env = { LISTEN_PID: `${process.pid}`, LISTEN_FDS: '1' };
+    await expect(simulate(place(), '/dev/null', env)).rejects.toMatchObject({
+      code: ErrorCode.SOCKET_REFUSED,
+    });
+  });
+
+  it('answers anywhere else, and anywhere where there is none', async () => {
+    const path = place();
+    for (const privcmd of ['/dev/null', '/nonexistent/privcmd']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const room = await openRoom({ simulated: true, socketPath: path, privcmdPath: privcmd });
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await ask(path)).toBe(1);
+      // oxlint-disable-next-line no-await-in-loop
+      await room.close();
+    }
+  });
+});
+
 describe('a daemon', () => {
+  it('refuses to be handed anything but a Unix socket', async () => {
+    const tcp = createServer().listen(0, '127.0.0.1');
+    await once(tcp, 'listening');
+    // oxlint-disable-next-line no-underscore-dangle -- as a service manager has it
+    const { fd } = (tcp as unknown as { _handle: { fd: number } })._handle;
+    const child = spawn(
+      '/bin/sh',
+      ['-c', `LISTEN_PID=$$ LISTEN_FDS=1 exec '${process.execPath}' '${SCRIPT}' /nowhere/x`],
+      { stdio: ['ignore', 'pipe', 'inherit', fd], env: { ...process.env, NODE_OPTIONS: '' } },
+    );
+    children.push(child);
+    const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+    expect(said.toString().trim()).toBe(ErrorCode.SOCKET_REFUSED);
+    tcp.close();
+  });
+
   it('answers what was asked when told to go, and is gone within a second', async () => {
     const path = place();
     const { child } = await startProcess(path);
@@ -235,24 +319,3 @@ describe('a daemon', () => {
     expect(said.at(-1)).toBe('STOPPING=1');
   });
 });
-
-/** A datagram socket as systemd has one. @returns what it was sent so far. */
-function datagrams(address: string): () => string[] {
-  const library = koffi.load(null);
-  const socket = library.func('int socket(int, int, int)');
-  const bind = library.func('int bind(int, const void *, unsigned int)');
-  const recv = library.func('long recv(int, void *, size_t, int)');
-  const fd = socket(1, 2, 0) as number;
-  const name = Buffer.concat([Buffer.from([1, 0]), Buffer.from(address.replace(/^@/, '\0'))]);
-  if (bind(fd, name, name.length) !== 0) throw new Error('no socket for datagrams');
-  return () => {
-    const received: string[] = [];
-    const buffer = Buffer.alloc(4096);
-    const MSG_DONTWAIT = 0x40;
-    for (;;) {
-      const length = Number(recv(fd, buffer, buffer.length, MSG_DONTWAIT));
-      if (length < 0) return received;
-      received.push(buffer.toString('utf8', 0, length));
-    }
-  };
-}

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RpcCode } from '../../src/service/protocol.ts';
 import { bootVm, destroyVm } from '../../src/simulator/index.ts';
 import { uuidOf } from '../simulator/helpers.ts';
-import { Client, type Message, openRoom, type Room } from './room.ts';
+import { Client, type Message, openRoom, request, type Room, type RoomOptions } from './room.ts';
 
 let room: Room;
 const clients: Client[] = [];
@@ -17,6 +18,15 @@ async function connect(): Promise<Client> {
   return client;
 }
 
+async function until(is: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!is()) {
+    if (performance.now() > end) throw new Error(`not so after 10 s: ${is.toString()}`);
+    // oxlint-disable-next-line no-await-in-loop -- until it is so
+    await sleep(5);
+  }
+}
+
 /** Domids by UUID, as a subscriber that follows what it is told knows them. */
 function apply(known: Map<number, string>, { method, params }: Message): void {
   if (method === 'resync') {
@@ -29,6 +39,12 @@ function apply(known: Map<number, string>, { method, params }: Message): void {
     else known.set(domid, uuid);
   }
 }
+
+/** How many ends of domains it was told. */
+const ends = (client: Client): number =>
+  client.messages
+    .flatMap(({ params }) => params.changes ?? [])
+    .filter(({ kind }) => kind === 'destroyed').length;
 
 describe('a subscription', () => {
   it('begins with a snapshot, tells each change, and the first at once', async () => {
@@ -85,14 +101,47 @@ describe('a subscription', () => {
     expect((await client.call('stats')).result.subscribers).toBe(0);
   });
 
-  it('is one of so many a connection', async () => {
+  it.each([
+    ['one by one', (line: string) => line],
+    ['asked for in one write', (line: string) => line.repeat(20)],
+    ['asked for in one batch', (line: string) => `[${Array(20).fill(line.trim()).join()}]\n`],
+  ])('is one of so many a connection, %s', async (_, asked) => {
     room = await openRoom();
     const client = await connect();
-    for (let n = 0; n < 8; n++) {
+    const replies: Message[] = [];
+    while (replies.length < 20) {
+      client.send(asked(request(1, 'subscribe')));
       // oxlint-disable-next-line no-await-in-loop -- one by one
-      expect((await client.call('subscribe')).error).toBeUndefined();
+      replies.push(...[await client.next()].flat());
+      // oxlint-disable-next-line no-await-in-loop
+      while (client.messages.length > 0) replies.push(await client.next());
     }
-    expect((await client.call('subscribe')).error.code).toBe(-32000);
+    const granted = replies.filter(({ result }) => result !== undefined);
+    expect(granted).toHaveLength(8);
+    expect(replies.find(({ error }) => error !== undefined).error.code).toBe(-32000);
+    const { result } = await client.call('unsubscribe', {
+      subscription: granted[3].result.subscription,
+    });
+    expect(result).toEqual({});
+    expect((await client.call('subscribe')).error).toBeUndefined();
+  });
+
+  it('is told of nothing before its id, in a batch whose answer takes long either', async () => {
+    // To read so many names takes longer than some changes.
+    room = await openRoom({ vms: 1500, xenstore: true });
+    const client = await connect();
+    const other = await connect();
+    const asked = [request(1, 'subscribe'), request(2, 'list', { names: true })];
+    client.send(`[${asked.map((line) => line.trim()).join()}]\n`);
+    for (let vm = 6000; vm < 6020; vm++) {
+      room.host.createDomain({ uuid: uuidOf(vm) });
+      // oxlint-disable-next-line no-await-in-loop -- a change each
+      await other.call('list');
+    }
+    const first = await client.next();
+    expect(first[0].result.subscription).toEqual(expect.any(Number));
+    const { token } = (await other.call('list')).result;
+    await client.next(({ params }) => params.token === token);
   });
 
   it('goes to a crowd in batches with time between, each whole and in order', async () => {
@@ -127,6 +176,28 @@ describe('a subscription', () => {
     });
   });
 
+  it('tells a crowd the end of each of many that die at once, and leaves none to the timer', async () => {
+    room = await openRoom({ xenstore: true, vms: 0 });
+    const crowd = await Promise.all(Array.from({ length: 40 }, connect));
+    for (const client of crowd) {
+      // oxlint-disable-next-line no-await-in-loop -- one by one
+      await client.call('subscribe');
+    }
+    const doomed = Array.from({ length: 200 }, (_, n) =>
+      bootVm(room.host, room.xenstored, { uuid: uuidOf(n + 1) }),
+    );
+    await room.inventory.list();
+    for (const domid of doomed) {
+      destroyVm(room.host, room.xenstored, domid);
+      // oxlint-disable-next-line no-await-in-loop -- each on its own
+      await sleep(1);
+    }
+    // No list is asked for: events alone lead there.
+    await until(() => crowd.every((client) => ends(client) >= doomed.length));
+    expect(crowd.map(ends)).toEqual(crowd.map(() => doomed.length));
+    expect(room.inventory.stats().changesFoundByTimer).toBe(0);
+  });
+
   it('of one that does not read is conflated or begun anew, and then right', async () => {
     room = await openRoom({ xenstore: true });
     const slow = await connect();
@@ -151,5 +222,129 @@ describe('a subscription', () => {
     expect([...known].toSorted(([one], [other]) => one - other)).toEqual(
       expected.map(({ domid, uuid }) => [domid, uuid]),
     );
+  });
+});
+
+/** More of the list of so many domains than a socket takes from the service. */
+const MANY = 2000;
+
+/** Comes to nothing in the end. */
+async function comeAndGo(vms: number): Promise<void> {
+  const domids = Array.from({ length: vms }, (_, n) =>
+    room.host.createDomain({ uuid: uuidOf(10_000 + n) }),
+  );
+  await room.inventory.list();
+  for (const domid of domids) room.host.destroy(domid);
+  await room.inventory.list();
+}
+
+describe('a subscriber that does not read', () => {
+  let slow: Client;
+  /** What was told by the snapshot. */
+  let known: Map<number, string>;
+
+  async function begin(options: RoomOptions = {}): Promise<void> {
+    room = await openRoom({ vms: MANY, ...options });
+    slow = await connect();
+    const { result } = await slow.call('subscribe');
+    known = new Map(result.domains.map(({ domid, uuid }: Message) => [domid, uuid]));
+    slow.socket.pause();
+    slow.send(request('filler', 'list').repeat(3));
+    await until(() => room.inventory.stats().lists.list + room.inventory.stats().listsShared >= 4);
+    // By now they are answered, as far as the socket takes it.
+    await room.inventory.list();
+  }
+
+  /** What it is told once it reads again, until it knows of all. */
+  async function readOn(): Promise<Message[]> {
+    const { domains, token } = await room.inventory.list();
+    slow.socket.resume();
+    const told: Message[] = [];
+    do {
+      // oxlint-disable-next-line no-await-in-loop -- until it knows all
+      const message = await slow.next(({ method }) => method !== undefined);
+      apply(known, message);
+      told.push(message);
+    } while (told.at(-1).params.token !== token);
+    expect([...known].toSorted(([one], [other]) => one - other)).toEqual(
+      domains.filter(({ domid }) => domid !== 0).map(({ domid, uuid }) => [domid, uuid]),
+    );
+    return told;
+  }
+
+  it('gets changes one and all as long as there are few', async () => {
+    await begin();
+    await comeAndGo(10);
+    const told = await readOn();
+    expect(told.map(({ method }) => method)).toEqual(['changes']);
+    expect(told[0].params.changes).toHaveLength(20);
+  });
+
+  it('gets what many changes come to in all', async () => {
+    await begin();
+    await comeAndGo(1000);
+    room.host.destroy(1);
+    room.host.createDomain({ uuid: uuidOf(9000) });
+    const told = await readOn();
+    expect(told.map(({ method }) => method)).toEqual(['changes']);
+    expect(told[0].params.changes.map(({ kind }: Message) => kind)).toEqual([
+      'destroyed',
+      'created',
+    ]);
+  });
+
+  it('begins anew where there were more than are kept, though the hypervisor fails at first', async () => {
+    await begin();
+    for (let n = 0; n < 5; n++) {
+      // oxlint-disable-next-line no-await-in-loop -- 10,000 changes
+      await comeAndGo(1000);
+    }
+    room.host.destroy(1);
+    room.host.createDomain({ uuid: uuidOf(9000) });
+    const { token } = await room.inventory.list();
+    room.hypervisor.failNext('sysctl', 'EPERM');
+    slow.socket.resume();
+    const { method, params } = await slow.next((message) => message.method !== undefined);
+    expect(method).toBe('resync');
+    expect(params.token).toBe(token);
+    expect(params.domains).toHaveLength(MANY);
+    expect(room.inventory.stats().listsFailed).toBe(1);
+  });
+
+  it('is out in the end, is told why, and can go on from its token', async () => {
+    await begin({ bounds: { behindMs: 300 } });
+    const reader = await connect();
+    await reader.call('subscribe');
+    const { token } = (await reader.call('list')).result;
+    const why = 'left changes unread for 0.3 s';
+    let changes = 0;
+    // More of them do not make it wait anew.
+    while (!room.log.some((line) => line.includes(why))) {
+      if ((changes += 2) > 2000) throw new Error('it is still there');
+      // oxlint-disable-next-line no-await-in-loop -- until it is out
+      await comeAndGo(1);
+    }
+    expect(room.log.join()).toMatch(/pid \d+, uid \d+: the subscription \d+ left changes/);
+    expect(slow.messages.filter(({ method }) => method !== undefined)).toEqual([]);
+    slow.socket.resume();
+    expect((await slow.untilEnd()).at(-1)).toMatchObject({
+      id: null,
+      error: { code: RpcCode.refused, message: expect.stringContaining(why) },
+    });
+    const again = await connect();
+    await again.call('subscribe', { token });
+    expect((await again.next()).params.changes).toHaveLength(changes);
+    // Who reads stays.
+    expect((await reader.call('stats')).result.subscribers).toBe(2);
+  });
+
+  it('stays as long as there is nothing to tell', async () => {
+    await begin({ bounds: { behindMs: 1 } });
+    const client = await connect();
+    const before = performance.now();
+    // Two rounds of the check.
+    await until(() => performance.now() - before > 1100);
+    expect((await client.call('stats')).result.subscribers).toBe(1);
+    expect(room.log.filter((line) => line.startsWith('warning'))).toEqual([]);
   });
 });

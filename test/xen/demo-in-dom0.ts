@@ -1,10 +1,16 @@
-/** The demonstration's part in dom0: makes twenty VMs and asks for some of them, with the command line as it is. */
+/** The demonstration's part in dom0: twenty VMs and the service, asked while VMs come and go; then the command line as it is. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-import { DEMO_LINE } from './demo-line.ts';
+import { DemoFigures } from '../../src/cli/demo-figures.ts';
+import { type DemoHost, lineOf, screenOf } from '../../src/cli/demo-screen.ts';
+import { InventoryClient } from '../../src/service/client.ts';
+import { demoLine, type DemoKind } from './demo-line.ts';
 import {
   command,
   makeIntroduced,
+  startDomainMaker,
   startToolstack,
   xenVersion,
   xlCreate,
@@ -37,9 +43,15 @@ const NAMED = [
 const TWINS = ['wiki', 'wiki--incoming'];
 const NOBODY = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
 const BIN = 'dist/src/cli/bin.cjs';
+const SCREEN_MS = 1000;
+const screens = Number(process.env['XEN_DOMID_DEMO_SCREENS']);
+
+function tell(kind: DemoKind, text: string): void {
+  for (const line of text.trimEnd().split('\n')) process.stdout.write(demoLine(kind, line));
+}
 
 function say(text: string): void {
-  for (const line of text.trimEnd().split('\n')) process.stdout.write(`${DEMO_LINE}${line}\n`);
+  tell('text', text);
 }
 
 /** Shows the command, what it prints and its exit status, as a terminal would. */
@@ -57,17 +69,57 @@ async function show(meaning: string, ...args: readonly string[]): Promise<void> 
 
 /** A VM that its toolstack has not unpaused yet, nor given more memory than it takes to introduce it. */
 async function named(name: string, uuid?: string): Promise<Made> {
-  process.stdout.write(`${DEMO_LINE}+ ${name}\n`);
+  tell('starting', name);
   const [made] = await makeIntroduced(1, uuid === undefined ? {} : { uuid });
   if (made === undefined) throw new Error('no domain was made');
   await command('xenstore-write', `/local/domain/${made.domid}/name`, name);
   return made;
 }
 
+/** VMs that come and go, one each second, until it is stopped; none of those that are asked for later. */
+function comeAndGo(): () => Promise<void> {
+  const maker = startDomainMaker();
+  const stopping = new AbortController();
+  const coming = (async () => {
+    let last: string | undefined;
+    while (!stopping.signal.aborted) {
+      // oxlint-disable no-await-in-loop -- one after the other
+      const [line = ''] = await maker.ask('introduced');
+      if (last !== undefined) await maker.ask('destroy', last);
+      last = line.split(' ')[0];
+      await sleep(SCREEN_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+      // oxlint-enable no-await-in-loop
+    }
+    if (last !== undefined) await maker.ask('destroy', last);
+    await maker.close();
+  })();
+  return async () => {
+    stopping.abort();
+    await coming;
+  };
+}
+
+/** What the service does while agents ask it and VMs come and go. */
+async function showLive(client: InventoryClient, host: DemoHost): Promise<void> {
+  const stop = comeAndGo();
+  const figures = new DemoFigures(client, new AbortController().signal);
+  figures.begin();
+  for (let shown = 0; shown < screens; shown++) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    await sleep(SCREEN_MS);
+    const view = figures.take(await client.stats());
+    // oxlint-enable no-await-in-loop
+    tell('screen', screenOf(view, host));
+    tell('shown', lineOf(view, host));
+  }
+  figures.end();
+  await stop();
+}
+
 await startToolstack();
 const guests: Made[] = [];
 for (const guest of GUESTS) {
-  process.stdout.write(`${DEMO_LINE}+ ${guest.name}\n`);
+  tell('starting', guest.name);
   // oxlint-disable-next-line no-await-in-loop -- in the order in which they are to be listed
   guests.push(await xlCreate(guest));
 }
@@ -77,23 +129,35 @@ let twin: Made | undefined;
 // oxlint-disable-next-line no-await-in-loop
 for (const name of TWINS) twin = await named(name, twin?.uuid);
 
+const daemon = spawn(process.execPath, [BIN, 'serve'], { stdio: ['ignore', 'ignore', 'inherit'] });
+const client = new InventoryClient({ timeoutMs: 60_000 });
+await client.version();
+const version = await xenVersion();
+await showLive(client, {
+  name: `Xen ${version}`,
+  title: `xen-domid on a REAL Xen ${version} in an emulator: VMs come and go, four agents ask where they are.
+The emulator makes it many times slower than it is on a machine. Ctrl-C ends it.`,
+  hint: `$ xen-domid serve                     in its dom0; when this has run ${screens} seconds, it is asked as you would`,
+});
+await client.close();
+
 say(
-  `Xen ${await xenVersion()}, with ${guests.length + TWINS.length} VMs. Each command is asked of the hypervisor itself.`,
+  `\nNow as a person asks the service, on Xen ${version} with ${guests.length + TWINS.length} VMs:`,
 );
-await show('All of them, as `xl list -v` shows them:', 'list', '--direct');
-await show('Which domid is the VM with this UUID?', 'lookup', '--direct', guests[2]?.uuid ?? '');
+await show('All of them, as `xl list -v` shows them:', 'list');
+await show('Which domid is the VM with this UUID?', 'lookup', guests[2]?.uuid ?? '');
 await show(
   'The same for several, and for scripts:',
   'lookup',
-  '--direct',
   '--json',
   guests[1]?.uuid ?? '',
   guests[5]?.uuid ?? '',
 );
-await show('A UUID that no VM has:', 'lookup', '--direct', NOBODY);
+await show('A UUID that no VM has:', 'lookup', NOBODY);
 await show(
   'A UUID that two VMs have, after a migration that went wrong: both are named, none is picked.',
   'lookup',
-  '--direct',
   twin?.uuid ?? '',
 );
+daemon.kill();
+await once(daemon, 'exit');

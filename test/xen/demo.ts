@@ -1,15 +1,20 @@
-/** `npm run demo:xen`: boots a real Xen with twenty VMs in an emulator, and shows what xen-domid answers there. */
+/** `npm run demo:xen`: boots a real Xen with twenty VMs in an emulator, and shows what the service does there. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { runCell, type Phase } from './cell.ts';
-import { DEMO_LINE } from './demo-line.ts';
+import { Screen } from '../../src/cli/demo-screen.ts';
+import { type DemoSaid, readDemoLine } from './demo-line.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { StatusLine } from './status-line.ts';
 
 const RELEASE = '4.17';
 const VMS = 20;
+/** One a second. */
+const SCREENS = 40;
+const SHOW_CURSOR = '\u001b[?25h';
+const LINES_IN_PIPE = 12;
 
 const STEPS: Record<Phase, string> = {
   image: `making an image of Xen ${RELEASE} from Debian's packages; the first time takes a minute or two`,
@@ -21,29 +26,40 @@ const STEPS: Record<Phase, string> = {
 async function demonstrate(outputDir: string): Promise<void> {
   const status = new StatusLine(process.stdout);
   let started = 0;
-  let answering = false;
-  const show = (text: string): void => {
-    if (!answering) status.clear();
-    answering = true;
-    console.log(text);
+  let screen: Screen | undefined;
+  let drawing = '';
+  const take = ({ kind, text }: DemoSaid): void => {
+    if (kind === 'starting') {
+      started += 1;
+      status.update(`starting VM ${started} of ${VMS}: ${text}`);
+    } else if (kind === 'screen') {
+      drawing += `${text}\n`;
+    } else if (kind === 'shown') {
+      if (screen === undefined) status.clear();
+      screen ??= new Screen(process.stdout);
+      screen.draw(drawing, `${text}\n`);
+      drawing = '';
+    } else {
+      process.stdout.write(`${text}\n`);
+    }
   };
   const { status: exit, consoleLog } = await runCell({
     release: RELEASE,
     daemon: 'xenstored',
     payload: ['node', 'dist/test/xen/demo-in-dom0.js'],
+    env: { XEN_DOMID_DEMO_SCREENS: String(process.stdout.isTTY ? SCREENS : LINES_IN_PIPE) },
     outputDir,
     onPhase: (phase) => {
-      if (!answering) status.step(STEPS[phase]);
+      if (screen === undefined) status.step(STEPS[phase]);
     },
     onConsoleLine: (line) => {
-      if (!line.startsWith(DEMO_LINE)) return;
-      const text = line.slice(DEMO_LINE.length);
-      if (text.startsWith('+ ')) {
-        started += 1;
-        status.update(`starting VM ${started} of ${VMS}: ${text.slice(2)}`);
-      } else show(text);
+      const said = readDemoLine(line);
+      if (said !== undefined) take(said);
     },
-  }).finally(() => status.clear());
+  }).finally(() => {
+    status.clear();
+    screen?.leave();
+  });
   if (exit !== 0)
     throw new Error(`the demonstration ended with ${exit}; its console: ${consoleLog}`);
   console.log('\nThat was a real Xen. It is switched off again, and nothing was installed.');
@@ -58,6 +74,9 @@ async function main(): Promise<void> {
 
 // Leaving by exit() is what sweeps up.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+process.once('exit', () => {
+  if (process.stdout.isTTY) process.stdout.write(SHOW_CURSOR);
+});
 await main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;

@@ -122,7 +122,17 @@ async function debianLayer(release: Release): Promise<string> {
   });
 }
 
-/** This machine's node, with those of its libraries that are not glibc's own packages'. */
+/** Copies the libraries of `program` that are not in glibc's own packages. */
+async function copyLibraries(program: string, into: string): Promise<void> {
+  const inLibc = /\/(ld-linux-x86-64|lib(c|m|dl|rt|resolv|pthread|stdc\+\+|gcc_s))\.so\.\d+$/;
+  await mkdir(into, { recursive: true });
+  for (const [, path] of (await run('ldd', [program])).matchAll(/=> (\/\S+)/g)) {
+    if (path === undefined || inLibc.test(path)) continue;
+    await copyFile(path, join(into, basename(path)));
+  }
+}
+
+/** This machine's node. */
 async function nodeLayer(): Promise<string> {
   const node = await realpath(process.execPath);
   const ingredients = { node, version: process.version, suite: await machineSuite(), layout: 1 };
@@ -130,13 +140,19 @@ async function nodeLayer(): Promise<string> {
     const bin = join(directory, 'layer', 'usr', 'bin');
     await mkdir(bin, { recursive: true });
     await copyFile(node, join(bin, 'node'));
-    const inLibc = /\/(ld-linux-x86-64|lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s))\.so\.\d+$/;
-    for (const [, path] of (await run('ldd', [node])).matchAll(/=> (\/\S+)/g)) {
-      if (path === undefined || inLibc.test(path)) continue;
-      const libraries = join(directory, 'layer', LIBRARIES);
-      await mkdir(libraries, { recursive: true });
-      await copyFile(path, join(libraries, basename(path)));
-    }
+    await copyLibraries(node, join(directory, 'layer', LIBRARIES));
+    await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
+  });
+}
+
+/** This machine's curl, a client that is none of ours. Its libraries lie apart: of some of them the release has its own. */
+async function curlLayer(): Promise<string> {
+  const curl = (await run('sh', ['-c', 'command -v curl'])).trim();
+  const ingredients = { version: await run(curl, ['--version']), layout: 1 };
+  return cached('curl', ingredients, async (directory) => {
+    const folder = join(directory, 'layer', 'usr', 'lib', 'xen-domid-lab-curl');
+    await copyLibraries(curl, folder);
+    await copyFile(curl, join(folder, 'curl'));
     await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
   });
 }
@@ -209,11 +225,12 @@ async function toolsLayer(release: Release, debian: string): Promise<string> {
 export async function imageOf(release: Release): Promise<Image> {
   const kernel = await kernelLayer();
   const node = await nodeLayer();
+  const curl = await curlLayer();
   const debian = await debianLayer(release);
   const tools = await toolsLayer(release, debian);
   return {
     hypervisor: join(debian, 'xen'),
     kernel: join(kernel, 'vmlinuz'),
-    layers: [debian, kernel, node, tools].map((layer) => join(layer, 'layer.cpio')),
+    layers: [debian, kernel, node, curl, tools].map((layer) => join(layer, 'layer.cpio')),
   };
 }

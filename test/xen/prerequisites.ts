@@ -15,6 +15,7 @@ const PROGRAMS = {
   dpkg: 'dpkg',
   tar: 'tar',
   setpriv: 'util-linux',
+  curl: 'curl',
 } as const;
 
 const LIBC_HEADER = '/usr/include/x86_64-linux-gnu/sys/types.h';

@@ -79,7 +79,7 @@ export interface RunLayer {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Writes the archive of what belongs to one run alone: the build, the cell's name, the command. */
+/** Writes the archive of what belongs to one run alone: the build, the units, the cell's name, the command. */
 export async function writeRunLayer(layer: RunLayer, directory: string): Promise<string> {
   const project = join(directory, 'layer', 'project');
   const lab = join(directory, 'layer', 'lab');
@@ -90,6 +90,7 @@ export async function writeRunLayer(layer: RunLayer, directory: string): Promise
     recursive: true,
     filter: (from) => !/\.(d\.ts|map)$/.test(from),
   });
+  await cp('systemd', join(project, 'systemd'), { recursive: true });
   const env = {
     XEN_DOMID_LAB_RELEASE: layer.release,
     XEN_DOMID_LAB_DAEMON: layer.daemon,

@@ -6,6 +6,8 @@ import { WatchableXenstore } from '../../../src/xenstore/watches.ts';
 import { destroyAll, type DomainMaker, note, startDomainMaker, until, witness } from '../dom0.ts';
 
 const VMS = 1000;
+/** VMs that are looked up before it is counted. */
+const WARM_UP_VMS = 2;
 /** VMs that are built at the same time. */
 const SIDE_BY_SIDE = 20;
 /** After so long without an event, less what a timer may be early, the inventory lists: one of them may be yet to be answered. */
@@ -84,9 +86,14 @@ test(
   async () => {
     const changes = new Map<string, number>();
     inventory.changes$.subscribe(({ kind }) => changes.set(kind, (changes.get(kind) ?? 0) + 1));
-    // Where Xen's next domid is, nothing tells before the first new domain: that one takes a list.
-    const [first = ''] = await maker.ask('introduced');
-    await inventory.lookup(first.split(' ')[1] ?? '');
+    // Where Xen's next domid is, nothing tells before the first new domain: it takes a list, and lies far from the highest
+    // domid there was, which is evidence against guessing. The second one, where it is expected, is evidence for it.
+    for (let warmUp = 0; warmUp < WARM_UP_VMS; warmUp++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const [line = ''] = await maker.ask('introduced');
+      // oxlint-disable-next-line no-await-in-loop
+      await inventory.lookup(line.split(' ')[1] ?? '');
+    }
     const pauses = await quietTimes();
     const before = inventory.stats();
     const began = performance.now();
@@ -138,12 +145,12 @@ test(
         `all look-ups ${[...early, ...late].reduce((sum, { tookMs }) => sum + tookMs, 0).toFixed(0)} ms; ` +
         `their end: ${between(booted, gone)}`,
     );
-    expect(changes.get('created')).toBe(VMS + 1);
+    expect(changes.get('created')).toBe(VMS + WARM_UP_VMS);
     expect(single).toBeLessThan(3.5 * VMS);
     expect(entries).toBeLessThan((3 + quiet) * VMS);
     expect(booted.hypercalls.list - before.hypercalls.list).toBeLessThan(10 + quiet);
-    // A guess finds each of them, unless an earlier one, slow under emulation, was still on its way.
-    expect(booted.lists.miss - before.lists.miss).toBeLessThanOrEqual(3);
+    // A guess finds each of them.
+    expect(booted.lists.miss).toBe(before.lists.miss);
   },
   TIMEOUT_MS,
 );

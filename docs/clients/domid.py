@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Asks xen-domid from Python: 3.6 or newer, and nothing but its standard library.
+
+    domid.py lookup UUID    its domid; exit status 1: no domain has it, 3: several have it, 4: nobody could be asked
+    domid.py list           domid and UUID of every domain, a line each
+    domid.py watch          every change, a line each: kind, domid, UUID; over restarts of the service
+"""
+import json
+import os
+import socket
+import sys
+import time
+
+DEFAULT_SOCKET = "/run/xen-domid/xen-domid.sock"
+
+
+class Refused(Exception):
+    """The question is none: no UUID, or one that names no VM. To ask it again helps nobody."""
+
+
+class Unavailable(Exception):
+    """Neither yes nor no: nobody could be asked in time. Says nothing about the UUID."""
+
+
+class Connection:
+    """One connection, with one question on its way at a time."""
+
+    def __init__(self, path, timeout):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(timeout)
+        self._last_id = 0
+        try:
+            self._socket.connect(path)
+        except OSError:
+            self._socket.close()
+            raise
+        self._lines = self._socket.makefile("r", encoding="utf-8", newline="\n")
+
+    def call(self, method, params):
+        self._last_id += 1
+        request = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        while True:
+            reply = self.read()
+            if reply.get("id") == self._last_id:
+                break
+        if "error" not in reply:
+            return reply["result"]
+        error = Refused if reply["error"]["code"] == -32602 else Unavailable
+        raise error(reply["error"]["message"])
+
+    def read(self):
+        line = self._lines.readline()
+        if not line.endswith("\n"):
+            raise ConnectionError("the service ended the connection")
+        try:
+            return json.loads(line)
+        except ValueError:
+            raise ConnectionError("what answers on the socket is no xen-domid")
+
+    def wait_for_ever(self):
+        self._socket.settimeout(None)
+
+    def close(self):
+        self._lines.close()
+        self._socket.close()
+
+
+class Client:
+    """Connects when it is first asked, and again when the connection ends."""
+
+    def __init__(self, path=None, timeout=6):
+        self._path = path or os.environ.get("XEN_DOMID_SOCKET") or DEFAULT_SOCKET
+        self._timeout = timeout
+        self._connection = None
+
+    def lookup(self, uuid):
+        """The domids that have this UUID: none, one, or several that are all alive. Raises Refused, Unavailable."""
+        result = self._ask("domid", {"uuid": uuid})
+        if result["status"] == "found":
+            return [result["domid"]]
+        return result.get("domids", [])
+
+    def list(self):
+        """All domains, in ascending domid."""
+        return self._ask("list", {})["domains"]
+
+    def follow(self):
+        """Yields ("snapshot", domains), then ("changes", changes) for ever. A further snapshot means: forget what
+        you knew, and begin here. Goes on from its last token after a restart of the service or a cut."""
+        token = None
+        while True:
+            try:
+                connection = Connection(self._path, self._timeout)
+                try:
+                    begin = connection.call("subscribe", {} if token is None else {"token": token})
+                    if "domains" in begin:
+                        yield "snapshot", begin["domains"]
+                    token = begin["token"]
+                    connection.wait_for_ever()
+                    while True:
+                        message = connection.read()
+                        said = message.get("params")
+                        if said is None:
+                            raise ConnectionError(message["error"]["message"])
+                        if message["method"] == "resync":
+                            yield "snapshot", said["domains"]
+                        elif message["method"] == "changes":
+                            yield "changes", said["changes"]
+                        token = said["token"]
+                finally:
+                    connection.close()
+            except (OSError, Unavailable):
+                time.sleep(0.5)
+
+    def _ask(self, method, params):
+        """Asks again on a new connection as long as there is time: all questions only read."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = Connection(self._path, self._timeout)
+                return self._connection.call(method, params)
+            except OSError as error:
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+                if time.monotonic() > deadline:
+                    raise Unavailable(str(error))
+                time.sleep(0.2)
+
+
+def main(arguments):
+    client = Client()
+    command = arguments[0] if arguments else None
+    try:
+        if command == "lookup" and len(arguments) == 2:
+            domids = client.lookup(arguments[1])
+            for domid in domids:
+                print(domid)
+            return {0: 1, 1: 0}.get(len(domids), 3)
+        if command == "list":
+            for domain in client.list():
+                print(domain["domid"], domain["uuid"])
+            return 0
+        if command == "watch":
+            for kind, said in client.follow():
+                if kind == "snapshot":
+                    print("snapshot", len(said), flush=True)
+                else:
+                    for change in said:
+                        print(change["kind"], change["domid"], change["uuid"], flush=True)
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Unavailable as error:
+        print(error, file=sys.stderr)
+        return 4
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(0)

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Asks xen-domid from a shell. Wants bash 4, socat and jq.
+#
+#   domid.sh lookup UUID    its domid; exit status 1: no domain has it, 3: several have it, 4: nobody could be asked
+#   domid.sh list           domid and UUID of every domain, a line each
+#   domid.sh watch          every change, a line each: kind, domid, UUID; over restarts of the service
+set -uo pipefail
+
+socket=${XEN_DOMID_SOCKET:-/run/xen-domid/xen-domid.sock}
+
+# A line to the service and its answer back. The service answers a half-close by closing, so socat ends by itself.
+ask() {
+  local reply
+  reply=$(printf '%s\n' "$1" | socat -t 6 - "UNIX-CONNECT:$socket" 2>/dev/null)
+  [ -n "$reply" ] || reply='{"error":{"message":"nothing answers on the socket"}}'
+  printf '%s\n' "$reply"
+}
+
+# Asks again for 6 seconds: a service that is being restarted is back by then.
+ask_until_answered() {
+  local reply deadline=$((SECONDS + 6))
+  while :; do
+    reply=$(ask "$1")
+    # -32602 is a question that is none: to ask it again helps nobody.
+    if jq -e '.result != null or .error.code == -32602' >/dev/null <<<"$reply" || [ "$SECONDS" -ge "$deadline" ]; then
+      printf '%s\n' "$reply"
+      return
+    fi
+    sleep 0.2
+  done
+}
+
+lookup() {
+  local reply
+  reply=$(ask_until_answered "$(jq -nc --arg uuid "$1" '{jsonrpc: "2.0", id: 1, method: "domid", params: {uuid: $uuid}}')")
+  case $(jq -r '.result.status // .error.code' <<<"$reply") in
+    found) jq -r .result.domid <<<"$reply" ;;
+    notFound) return 1 ;;
+    ambiguous) jq -r '.result.domids[]' <<<"$reply" && return 3 ;;
+    -32602) jq -r .error.message <<<"$reply" >&2 && return 2 ;;
+    *) jq -r .error.message <<<"$reply" >&2 && return 4 ;;
+  esac
+}
+
+list() {
+  local reply
+  reply=$(ask_until_answered '{"jsonrpc":"2.0","id":1,"method":"list"}')
+  jq -er '.result.domains[] | "\(.domid) \(.uuid)"' <<<"$reply" || return 4
+}
+
+# Follows the feed from $token until the connection ends, which stays open in both directions meanwhile: a
+# half-close would end the subscription.
+follow() {
+  local line from to
+  coproc service { exec socat - "UNIX-CONNECT:$socket"; }
+  from=${service[0]} to=${service[1]}
+  jq -nc --arg token "$token" '{jsonrpc: "2.0", id: 1, method: "subscribe",
+    params: (if $token == "" then {} else {token: $token} end)}' >&"$to"
+  while read -r line <&"$from"; do
+    jq -r '(.result // .params) as $said
+      | if $said.domains then "snapshot \($said.domains | length)" else empty end,
+        ($said.changes // [] | .[] | "\(.kind) \(.domid) \(.uuid)")' <<<"$line"
+    token=$(jq -r --arg token "$token" '(.result // .params).token // $token' <<<"$line")
+  done
+}
+
+watch() {
+  token=''
+  while :; do
+    follow 2>/dev/null
+    wait
+    sleep 0.5
+  done
+}
+
+case ${1-} in
+  lookup) lookup "${2-}" ;;
+  list) list ;;
+  watch) watch ;;
+  *) sed -n '4,6s/^# //p' "$0" >&2 && exit 2 ;;
+esac

@@ -1,0 +1,47 @@
+/** The devices by which a process in dom0 reaches its Xen. Loads nothing: whether there is a Xen can be told before all else. */
+import { closeSync, constants, openSync } from 'node:fs';
+import { ErrorCode, XenError } from '../xen-error.ts';
+
+/** As libxencall tries them (`tools/libs/call/linux.c`). */
+const PRIVCMD_PATHS = ['/dev/xen/privcmd', '/proc/xen/privcmd'];
+const HYPERCALL_DEVICE = '/dev/xen/hypercall';
+
+/** Opens the device that libxencall is about to open: why it cannot is clearer from here. */
+function errnoOfOpen(path: string): string | undefined {
+  try {
+    closeSync(openSync(path, constants.O_RDWR));
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'EIO';
+  }
+}
+
+/** @throws XenError `ERR_NO_XEN`, `ERR_NOT_PERMITTED`. */
+export function checkDevices(): void {
+  const errnos = PRIVCMD_PATHS.map(errnoOfOpen);
+  const usable = errnos.indexOf(undefined);
+  const denied = errnos.findIndex((errno) => errno === 'EACCES' || errno === 'EPERM');
+  if (denied !== -1 && (usable === -1 || denied < usable)) {
+    throw new XenError(
+      ErrorCode.NOT_PERMITTED,
+      `not permitted to open ${PRIVCMD_PATHS[denied]}: run as root, or let this user read and write it`,
+      { errno: errnos[denied] ?? 'EACCES', syscall: 'open' },
+    );
+  }
+  if (usable === -1) {
+    throw new XenError(
+      ErrorCode.NO_XEN,
+      `no Xen to ask here: ${PRIVCMD_PATHS[0]} is missing (${errnos[0]}). ` +
+        'In a dom0, load its kernel module: modprobe xen-privcmd. Any other machine has no domains to look up',
+      { errno: errnos[0] ?? 'ENOENT', syscall: 'open' },
+    );
+  }
+  const errno = errnoOfOpen(HYPERCALL_DEVICE);
+  if (errno !== undefined && errno !== 'ENOENT') {
+    throw new XenError(
+      ErrorCode.NOT_PERMITTED,
+      `${HYPERCALL_DEVICE} exists and cannot be opened (${errno}), so libxencall refuses to work: run as root, or let this user read and write it`,
+      { errno, syscall: 'open' },
+    );
+  }
+}

@@ -1,0 +1,254 @@
+/** What the documentation says can be done can be done, gives what is shown, and no link leads nowhere. */
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, normalize } from 'node:path';
+import { HELP } from '../../src/cli/help.ts';
+import { ErrorCode } from '../../src/xen-error.ts';
+import { cannot } from '../xen/cannot.ts';
+import { ExampleService, NEW } from './example-service.ts';
+import {
+  anchorsOf,
+  type Block,
+  blocksOf,
+  codeOf,
+  pages,
+  read,
+  relativeLinksOf,
+  root,
+} from './markdown.ts';
+
+const DEFAULT_SOCKET = '/run/xen-domid/xen-domid.sock';
+const scratch = mkdtempSync(join(tmpdir(), 'documentation-'));
+/** Under the package, so that it can import itself by name. */
+const modules = join(root, 'dist/docs/blocks');
+
+symlinkSync(join(root, 'dist/src/cli/bin.cjs'), join(scratch, 'xen-domid'));
+mkdirSync(modules, { recursive: true });
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+interface Titled extends Block {
+  readonly title: string;
+}
+
+function blocksIn(language: string): Titled[] {
+  return pages.flatMap((page) =>
+    blocksOf(page)
+      .filter((block) => block.language === language)
+      .map((block) => ({ ...block, title: `${page}:${block.line}` })),
+  );
+}
+
+/** What differs from one run to the next is the same in both. */
+function comparable(text: string): string {
+  return text
+    .trimEnd()
+    .replaceAll(/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{3}/g, 'TIME')
+    .replaceAll(/(?<= )[r-][b-]----(?= )/g, 'STATE')
+    .replaceAll(/"(running|blocked)":(true|false)/g, '"$1":BOOLEAN')
+    .replaceAll(/"cpuTimeSeconds":[\d.e-]+/g, '"cpuTimeSeconds":SECONDS')
+    .replaceAll(/"token":"[\da-f]+:/g, '"token":"EPOCH:');
+}
+
+/** `...` stands for anything. */
+function patternOf(expected: string): RegExp {
+  const parts = comparable(expected).split('...');
+  const literal = parts.map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
+  return new RegExp(`^${literal.join('.*')}$`, 's');
+}
+
+interface Run {
+  readonly command: string;
+  readonly expected: string;
+}
+
+/** `$ ` begins a command, `> ` goes on with it, all else is what it prints. */
+function runsOf({ text }: Block): Run[] {
+  return text
+    .split(/^\$ /m)
+    .slice(1)
+    .map((part) => {
+      const lines = part.split('\n');
+      const count = lines.findIndex((line, at) => at > 0 && !line.startsWith('> '));
+      const command = lines.slice(0, count).map((line) => line.replace(/^> /, ''));
+      return { command: command.join('\n'), expected: lines.slice(count).join('\n') };
+    });
+}
+
+/** What there may be a command of that is not installed everywhere. */
+const TOOLS = {
+  socat: /\bsocat\b|\bdomid\.sh\b/,
+  jq: /\bjq\b|\bdomid\.sh\b/,
+  curl: /\bcurl\b/,
+  python3: /\bpython3\b/,
+  ocaml: /\bocaml\b/,
+};
+
+function missingTool({ text }: Block): string | undefined {
+  return Object.entries(TOOLS)
+    .filter(([, command]) => command.test(text))
+    .map(([tool]) => tool)
+    .find((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0);
+}
+
+let example: ExampleService;
+
+beforeEach(async () => {
+  example = await ExampleService.start();
+});
+afterEach(() => example.close());
+
+/** The output until the program ends by itself, or has said all that was `wanted`. */
+function outputOf(
+  program: string,
+  argv: readonly string[],
+  wanted: (output: string) => boolean,
+  heard: (output: string) => void = () => undefined,
+): Promise<string> {
+  const env = {
+    ...process.env,
+    PATH: `${scratch}:${process.env['PATH'] ?? ''}`,
+    XEN_DOMID_SOCKET: example.socketPath,
+    NO_COLOR: '1',
+  };
+  const child = spawn(program, argv, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const hear = (text: string): void => {
+    output += text.replaceAll(example.socketPath, DEFAULT_SOCKET);
+    heard(output);
+    if (wanted(output)) child.kill('SIGINT');
+  };
+  child.stdout.setEncoding('utf8').on('data', hear);
+  child.stderr.setEncoding('utf8').on('data', hear);
+  const tooLong = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  return new Promise((resolve) => {
+    child.on('close', () => {
+      clearTimeout(tooLong);
+      resolve(output);
+    });
+  });
+}
+
+/** Who watches is shown one life of a VM. */
+function liveAndDie(): void {
+  example.boot(8, NEW, 'web-2');
+  setTimeout(() => example.shutDown(8), 100);
+  setTimeout(() => example.destroy(8), 200);
+}
+
+async function runCommand({ command, expected }: Run): Promise<string> {
+  const here = command.replaceAll(DEFAULT_SOCKET, example.socketPath);
+  if (!command.endsWith(' watch')) return outputOf('bash', ['-c', here], () => false);
+  let begun = false;
+  const pattern = patternOf(expected);
+  return outputOf(
+    'bash',
+    ['-c', `exec ${here}`],
+    (output) => pattern.test(comparable(output)),
+    () => {
+      if (!begun) liveAndDie();
+      begun = true;
+    },
+  );
+}
+
+describe('what is typed gives what is shown', () => {
+  const consoles = blocksIn('console');
+  expect(consoles.length).toBeGreaterThan(0);
+
+  for (const block of consoles) {
+    const runs = runsOf(block);
+    const tool = missingTool(block);
+    const mayMiss = process.env['CI'] === undefined;
+    cannot(mayMiss && tool !== undefined && `${tool} is not installed`)(block.title, async () => {
+      expect(runs).not.toEqual([]);
+      for (const run of runs) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other, as they are typed
+        const output = await runCommand(run);
+        expect(comparable(output)).toMatch(patternOf(run.expected));
+      }
+    });
+  }
+});
+
+/** What a program prints is said behind the call that prints it. */
+function printedBy(text: string): string {
+  const comments = [...text.matchAll(/console\.log\(.*\);? \/\/ (.*)$/gm)];
+  return comments.map(([, comment]) => comment).join('\n');
+}
+
+describe('programs run, and print what they say', () => {
+  const programs = blocksIn('js');
+  expect(programs.length).toBeGreaterThan(0);
+
+  test.each(programs)('$title', async ({ title, text }) => {
+    // Where there is no Xen, the host is the simulated one that the other examples are shown on.
+    const file = join(modules, `${title.replaceAll(/[^\w]/g, '-')}.mjs`);
+    const service = JSON.stringify(join(root, 'dist/test/docs/example-service.js'));
+    const opened = text.replaceAll(
+      'Inventory.open()',
+      `(await (await import(${service})).ExampleService.start()).openInventory()`,
+    );
+    writeFileSync(file, `${opened}\nprocess.exit(0);\n`);
+    const expected = printedBy(text);
+    const pattern = patternOf(expected);
+    const output = await outputOf(process.execPath, [file], (said) => {
+      return expected !== '' && pattern.test(comparable(said));
+    });
+    expect(comparable(output)).toMatch(pattern);
+  });
+});
+
+test('every code of an error says what to do', () => {
+  const rows = read('docs/errors.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| '));
+  const named = rows.flatMap((row) => row.split('|')[1]?.match(/ERR_\w+/g) ?? []);
+  expect(named.toSorted()).toEqual(Object.values(ErrorCode).toSorted());
+});
+
+describe.each(pages)('%s', (page) => {
+  test('links to what is there', () => {
+    const dead = relativeLinksOf(page).filter(({ target }) => {
+      const [path = '', anchor] = target.split('#');
+      const file = path === '' ? page : normalize(join(dirname(page), path));
+      if (!existsSync(join(root, file))) return true;
+      return anchor !== undefined && file.endsWith('.md') && !anchorsOf(file).has(anchor);
+    });
+    expect(dead).toEqual([]);
+  });
+
+  test('names scripts, commands and flags that there are', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const commands = Object.keys(HELP);
+    const wrong = codeOf(page).filter((code) => {
+      const script = /npm run (?:--silent )?([\w:]+)/.exec(code)?.[1];
+      if (script !== undefined && scripts[script] === undefined) return true;
+      const [, command, rest = ''] = /\bxen-domid ([a-z]+)\b([^|;]*)/.exec(code) ?? [];
+      if (command === undefined) return false;
+      if (!commands.includes(command)) return true;
+      const help = HELP[command as keyof typeof HELP] + HELP[''];
+      return (rest.match(/--[\w-]+/g) ?? []).some((flag) => !help.includes(flag));
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test('says of each block of code what it is', () => {
+    const languages = new Set(
+      'console sh js ts json text mermaid python ocaml go rust ini'.split(' '),
+    );
+    const unknown = blocksOf(page).filter(({ language }) => !languages.has(language));
+    expect(unknown.map(({ line, language }) => ({ line, language }))).toEqual([]);
+  });
+});

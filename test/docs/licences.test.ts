@@ -1,0 +1,30 @@
+/** The licences that the documentation names are those of all that an installation comes to. */
+import { expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { closure } from '../xen/project-layer.ts';
+import { read, root } from './markdown.ts';
+
+interface Locked {
+  readonly license?: string;
+  readonly dependencies?: Record<string, string>;
+}
+
+/** koffi has one for each platform. */
+const PLATFORM = /^(@koromix\/koffi)-.*$/;
+
+test('every package that is installed has its row', () => {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, Locked>;
+  };
+  const installed = closure(packages, []).map((path) => {
+    const name = path.replace(/^.*node_modules\//, '').replace(PLATFORM, '$1-linux-x64');
+    return `${name} ${packages[path]?.license}`;
+  });
+  const rows = read('docs/licences.md').matchAll(/^\| (\S+) +\| (\S+) +\|/gm);
+  const named = [...rows].map(([, name, licence]) => `${name} ${licence}`);
+  const head = new Set(['package licence', '--- ---']);
+  expect(named.filter((row) => !head.has(row) && !row.startsWith('-')).toSorted()).toEqual(
+    [...new Set(installed)].toSorted(),
+  );
+});

@@ -1,0 +1,71 @@
+/** What clients ask, and who judges the answers. */
+import { namesNoVm } from '../../src/inventory/handle.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+import type { Asked, Judge, Reply } from './judge.ts';
+import type { ClientOptions } from './scene.ts';
+import { POOL } from './world.ts';
+
+export interface Question {
+  readonly method: string;
+  readonly params: object;
+  judge(judge: Judge, asked: Asked, reply: Reply): void;
+}
+
+/** No domain ever has it. */
+const UNKNOWN = uuidOf(0xffffff);
+const MANY = 12;
+
+/** Mostly of a domain that is there: what is nowhere costs a list, and lists may have a fifth of the time. */
+function anyUuid({ scene, random }: ClientOptions): Uuid {
+  if (random.chance(0.002)) return UNKNOWN;
+  if (random.chance(0.02)) return random.pick(POOL);
+  const { uuid } = scene.world.domain(random) ?? { uuid: UNKNOWN };
+  return namesNoVm(uuid) ? UNKNOWN : uuid;
+}
+
+export function anyQuestion(options: ClientOptions): Question {
+  const { random } = options;
+  const what = random.next();
+  if (what < 0.5) return lookupOf('domid', anyUuid(options));
+  if (what < 0.8) return lookupOf('lookup', anyUuid(options));
+  if (what < 0.9) return getOf(options);
+  if (what < 0.98) {
+    return manyOf(Array.from({ length: random.below(MANY) }, () => anyUuid(options)));
+  }
+  return listOf(random.chance(0.3));
+}
+
+export function lookupOf(method: 'lookup' | 'domid', uuid: string): Question {
+  return {
+    method,
+    params: { uuid },
+    judge: (judge, asked, reply) => judge.lookup(uuid, asked, reply),
+  };
+}
+
+export function listOf(names: boolean): Question {
+  return {
+    method: 'list',
+    params: names ? { names } : {},
+    judge: (judge, asked, reply) => judge.list(asked, reply),
+  };
+}
+
+function manyOf(uuids: readonly string[]): Question {
+  return {
+    method: 'lookupMany',
+    params: { uuids },
+    judge: (judge, asked, reply) => judge.lookupMany(uuids, asked, reply),
+  };
+}
+
+function getOf({ scene, random }: ClientOptions): Question {
+  const known = scene.world.domain(random)?.domid ?? 0;
+  const domid = known + (random.chance(0.3) ? 1 : 0);
+  return {
+    method: 'get',
+    params: { domid },
+    judge: (judge, asked, reply) => judge.get(domid, asked, reply),
+  };
+}

@@ -1,0 +1,68 @@
+/** The service under test, the real one, and its next lives. */
+import { join } from 'node:path';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import { type Daemon, serve } from '../../src/service/daemon.ts';
+import type { SimulatedHypervisor, SimulatedXenstored } from '../../src/simulator/index.ts';
+import { WatchableXenstore } from '../../src/xenstore/watches.ts';
+import { FeedRecord } from './feed-record.ts';
+
+/** Nothing is found by the slow timer that nothing else has found. */
+const NEVER_MS = 24 * 3_600_000;
+
+export interface ServiceOptions {
+  readonly hypervisor: SimulatedHypervisor;
+  readonly xenstored: SimulatedXenstored;
+  /** Where its socket is to be. */
+  readonly directory: string;
+  readonly onViolation: (error: unknown) => void;
+}
+
+export class Service {
+  readonly path: string;
+  readonly #options: ServiceOptions;
+  #daemon: Daemon | undefined;
+  #record: FeedRecord | undefined;
+  /** How often it was ended or begun again: odd while it does not answer. */
+  turns = 0;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.path = join(options.directory, 'run', 'socket');
+  }
+
+  get inventory(): Inventory {
+    if (this.#daemon === undefined) throw new Error('the service does not run');
+    return this.#daemon.inventory;
+  }
+
+  get record(): FeedRecord {
+    if (this.#record === undefined) throw new Error('the service does not run');
+    return this.#record;
+  }
+
+  async begin(): Promise<void> {
+    const { hypervisor, xenstored, onViolation } = this.#options;
+    const inventory = await Inventory.open({
+      hypervisor,
+      xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
+      listIntervalMs: NEVER_MS,
+    });
+    this.#record = await FeedRecord.of(inventory, onViolation);
+    this.#daemon = await serve({
+      inventory: () => Promise.resolve(inventory),
+      socketPath: this.path,
+      environment: {},
+      simulated: true,
+      log: (level, message) => {
+        if (level === 'error') onViolation(new Error(`the service says: ${message}`));
+      },
+    });
+    if (this.turns % 2 === 1) this.turns++;
+  }
+
+  async end(): Promise<void> {
+    this.turns++;
+    await this.#daemon?.close();
+    this.#daemon = undefined;
+  }
+}

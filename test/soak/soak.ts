@@ -1,0 +1,462 @@
+/** A host at full speed, faults, a hundred clients: for so long, and what came of it. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { namesNoVm } from '../../src/inventory/handle.ts';
+import {
+  type Release,
+  SimulatedHost,
+  SimulatedHypervisor,
+  SimulatedXenstored,
+} from '../../src/simulator/index.ts';
+import { follows, say } from '../inventory/oracle/published.ts';
+import { Random } from '../inventory/oracle/random.ts';
+import { Violation } from '../inventory/oracle/violation.ts';
+import { Faults } from './faults.ts';
+import { Judge } from './judge.ts';
+import { LineClient } from './line-client.ts';
+import { type Client, Gate, type Scene } from './scene.ts';
+import { Service } from './service.ts';
+import { Subscriber } from './subscriber.ts';
+import { TEMPERS } from './tempers.ts';
+import {
+  type Growth,
+  growthOf,
+  type Holdings,
+  holdings,
+  leaked,
+  mostListeners,
+  type Vitals,
+  vitalsAt,
+} from './vitals.ts';
+import { POOL, World } from './world.ts';
+
+const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
+/** Entries that a list copies in a turn of the event loop: the host goes on meanwhile. */
+const LIST_PACE = 40;
+/** Between two times at which all rest and what is known is compared with what is so. */
+const ROUND_MS = 8000;
+/** What was announced has to be known, and told, within so long. */
+const SETTLE_MS = 60_000;
+/** A question that is open for longer is held to have been forgotten. */
+const FORGOTTEN_MS = 120_000;
+/** The service is ended and begun anew in this share of the time; then one life of it is measured. */
+const WARM_UP = 0.3;
+/** More than it keeps. */
+const KEPT_CHANGES = 8500;
+const ACTS_A_TICK = 12;
+/** Ticks. */
+const FORGET_EVERY = 100;
+const ACT_IN_HYPERCALL = 0.01;
+
+export interface SoakOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly onProgress?: (text: string) => void;
+}
+
+export interface SoakReport {
+  readonly seed: number;
+  readonly release: Release;
+  readonly seconds: number;
+  /** Turns of all clients of a temper. */
+  readonly turns: Readonly<Record<string, number>>;
+  readonly answers: Judge['answers'];
+  readonly gets: number;
+  readonly lists: number;
+  readonly acts: number;
+  readonly changes: number;
+  readonly subscribers: {
+    readonly changes: number;
+    readonly resumed: number;
+    readonly resyncs: number;
+    readonly conflated: number;
+  };
+  readonly faults: ReadonlyMap<string, number>;
+  readonly hypercallsFailed: number;
+  readonly rests: number;
+  readonly growth: Growth;
+  readonly rss: readonly [firstBytes: number, lastBytes: number];
+  readonly mostListeners: readonly [first: number, last: number];
+  /** Handles, files and listeners that were left, in words. */
+  readonly leaks: readonly string[];
+  readonly violations: readonly string[];
+}
+
+export async function soak(options: SoakOptions): Promise<SoakReport> {
+  const directory = await mkdtemp(join(tmpdir(), 'soak-'));
+  await listenOnce(join(directory, 'once'));
+  const before = holdings();
+  const run = new Soak(options, directory);
+  try {
+    await run.run();
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+  return await run.report(before);
+}
+
+/** With the first server libuv opens a file that it keeps, to be able to refuse when there are no more. */
+async function listenOnce(path: string): Promise<void> {
+  const server = createServer().listen(path);
+  await once(server, 'listening');
+  server.close();
+  await once(server, 'close');
+}
+
+class Soak {
+  readonly #options: SoakOptions;
+  readonly #random: Random;
+  readonly #release: Release;
+  readonly #host: SimulatedHost;
+  readonly #hypervisor: SimulatedHypervisor;
+  readonly #directory: string;
+  readonly #gate = new Gate();
+  readonly #violations: string[] = [];
+  readonly #samples: Vitals[] = [];
+  readonly #listeners: number[] = [];
+  readonly #turns: Record<string, number> = {};
+  readonly #clients: Client[] = [];
+  readonly #began = performance.now();
+  #world: World | undefined;
+  #faults: Faults | undefined;
+  #judge: Judge | undefined;
+  #changes = 0;
+  #rests = 0;
+  #ticks = 0;
+  /** The service lives its last life, and keeps as much as it ever will. */
+  #filled = false;
+  /** Host and faults are at work. */
+  #busy = false;
+  #over = false;
+
+  constructor(options: SoakOptions, directory: string) {
+    this.#options = options;
+    this.#directory = directory;
+    this.#random = new Random(options.seed);
+    this.#release = this.#random.pick(RELEASES);
+    this.#host = new SimulatedHost({
+      release: this.#release,
+      rover: this.#random.below(32_000),
+      seed: options.seed,
+    });
+    this.#hypervisor = new SimulatedHypervisor(this.#host, { pacing: LIST_PACE });
+  }
+
+  get #elapsed(): number {
+    return (performance.now() - this.#began) / 1000;
+  }
+
+  async run(): Promise<void> {
+    const hypervisor = this.#hypervisor;
+    const seeds = this.#random;
+    const xenstored = await SimulatedXenstored.start(this.#host);
+    const world = new World(this.#host, xenstored, new Random(seeds.below(2 ** 31)));
+    const faults = new Faults(world, hypervisor);
+    const service = new Service({
+      hypervisor,
+      xenstored,
+      directory: this.#directory,
+      onViolation: (error) => this.#violate(error),
+    });
+    const judge = new Judge(this.#host, () => ({
+      failed: hypervisor.counters.failed,
+      serviceTurns: service.turns,
+    }));
+    this.#world = world;
+    this.#faults = faults;
+    this.#judge = judge;
+    const onError = (error: unknown): void => this.#violate(error);
+    const onWarning = (warning: Error): void => this.#violate(warning);
+    process.on('uncaughtException', onError).on('unhandledRejection', onError);
+    process.on('warning', onWarning);
+    for (let acts = 0; acts < 3000; acts++) world.act();
+    world.rest();
+    await service.begin();
+    const scene: Scene = {
+      path: service.path,
+      judge,
+      world,
+      gate: this.#gate,
+      feed: () => service.record,
+      onViolation: (error) => this.#violate(error),
+    };
+    const clients = this.#beginClients(scene, seeds);
+    hypervisor.beforeHypercall = () => {
+      if (this.#busy && world.random.chance(ACT_IN_HYPERCALL)) world.act();
+    };
+    const tick = setInterval(() => this.#tick(), 1);
+    const troubles = this.#trouble();
+    while (!this.#over) {
+      // oxlint-disable no-await-in-loop -- one round after the other
+      await this.#round(service);
+      if (this.#elapsed >= this.#options.seconds || this.#violations.length > 0) this.#over = true;
+      else if (this.#elapsed < WARM_UP * this.#options.seconds) await this.#restart(service);
+      else if (!this.#filled) await this.#fill(service);
+      // oxlint-enable no-await-in-loop
+    }
+    this.#gate.end();
+    await Promise.all([...clients, troubles]);
+    clearInterval(tick);
+    await Promise.all(this.#clients.map((client) => client.close()));
+    await this.#untilAlone(service);
+    this.#changes += service.record.revision;
+    await service.end();
+    await xenstored.close();
+    await hypervisor.close();
+    process.off('uncaughtException', onError).off('unhandledRejection', onError);
+    process.off('warning', onWarning);
+  }
+
+  async report(before: Holdings): Promise<SoakReport> {
+    const deadline = performance.now() + 2000;
+    let leaks = leaked(before, holdings());
+    while (leaks.length > 0 && performance.now() < deadline) {
+      // oxlint-disable-next-line no-await-in-loop -- sockets close in their own time
+      await sleep(20);
+      leaks = leaked(before, holdings());
+    }
+    const growth = growthOf(this.#samples);
+    const [first = 0] = this.#listeners;
+    const subscribers = this.#clients.filter((client) => client instanceof Subscriber);
+    const sum = (of: (subscriber: Subscriber) => number): number =>
+      subscribers.reduce((total, subscriber) => total + of(subscriber), 0);
+    const { answers, gets, lists } = this.#judge as Judge;
+    return {
+      seed: this.#options.seed,
+      release: this.#release,
+      seconds: this.#elapsed,
+      turns: this.#turns,
+      answers,
+      gets,
+      lists,
+      acts: this.#world?.acts ?? 0,
+      changes: this.#changes,
+      subscribers: {
+        changes: sum(({ changes }) => changes),
+        resumed: sum(({ resumed }) => resumed),
+        resyncs: sum(({ resyncs }) => resyncs),
+        conflated: sum(({ conflated }) => conflated),
+      },
+      faults: this.#faults?.injected ?? new Map(),
+      hypercallsFailed: this.#hypervisor.counters.failed,
+      rests: this.#rests,
+      growth,
+      rss: [this.#samples[0]?.rssBytes ?? 0, this.#samples.at(-1)?.rssBytes ?? 0],
+      mostListeners: [first, this.#listeners.at(-1) ?? 0],
+      leaks,
+      violations: this.#violations,
+    };
+  }
+
+  #violate(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? String(error)) : String(error);
+    const said = error instanceof Violation ? String(error) : text;
+    if (!this.#violations.includes(said)) this.#violations.push(said);
+  }
+
+  #beginClients(scene: Scene, seeds: Random): Promise<void>[] {
+    return TEMPERS.flatMap((temper) =>
+      Array.from({ length: temper.clients }, () => {
+        const client = temper.make({ scene, random: new Random(seeds.below(2 ** 31)) });
+        this.#clients.push(client);
+        return this.#live(temper.name, client);
+      }),
+    );
+  }
+
+  async #live(name: string, client: Client): Promise<void> {
+    const gate = this.#gate;
+    for (;;) {
+      // oxlint-disable no-await-in-loop -- one turn after the other
+      await gate.enter();
+      try {
+        if (gate.over) return;
+        await client.turn();
+        this.#turns[name] = (this.#turns[name] ?? 0) + 1;
+      } catch (error) {
+        this.#violate(error);
+        return;
+      } finally {
+        gate.leave();
+      }
+      // oxlint-enable no-await-in-loop
+    }
+  }
+
+  #tick(): void {
+    if (this.#busy) for (let act = 0; act < ACTS_A_TICK; act++) this.#world?.act();
+    if (++this.#ticks % FORGET_EVERY === 0) this.#judge?.forget();
+  }
+
+  /** Faults one after the other, while the host is busy. */
+  async #trouble(): Promise<void> {
+    const random = new Random(this.#random.below(2 ** 31));
+    while (!this.#over) {
+      // oxlint-disable no-await-in-loop -- one fault at a time
+      await sleep(20 + random.below(300));
+      if (!this.#busy) continue;
+      this.#troubled = (this.#faults as Faults).inject();
+      await this.#troubled;
+      // oxlint-enable no-await-in-loop
+    }
+  }
+  #troubled: Promise<void> = Promise.resolve();
+
+  /** Everything at once, then rest, and all that is known has to be so. */
+  async #round(service: Service): Promise<void> {
+    const world = this.#world as World;
+    const { seconds, onProgress } = this.#options;
+    world.announcedOnly = this.#random.chance(0.5);
+    this.#gate.open();
+    this.#busy = true;
+    await this.#until(ROUND_MS, () => this.#violations.length > 0 || this.#elapsed >= seconds);
+    this.#busy = false;
+    await this.#troubled;
+    this.#faults?.clear();
+    this.#gate.shut();
+    if (!(await this.#until(FORGOTTEN_MS, () => this.#gate.inside === 0)))
+      this.#violate(new Violation(`${this.#gate.inside} clients still wait for answers`));
+    world.rest();
+    await this.#rest(service);
+    this.#rests++;
+    this.#listeners.push(mostListeners());
+    const sample = vitalsAt(this.#elapsed);
+    if (this.#filled) this.#samples.push(sample);
+    const { answers } = this.#judge as Judge;
+    const total = Object.values(answers).reduce((sum, count) => sum + count, 0);
+    onProgress?.(
+      `${this.#elapsed.toFixed(0)} s: ${total} look-ups, ${service.record.revision} changes, ${(sample.usedBytes / 2 ** 20).toFixed(1)} MiB used, ${sample.files} files, ${this.#violations.length} violations`,
+    );
+  }
+
+  /** What the service keeps of changes is full before its memory is measured. */
+  async #fill(service: Service): Promise<void> {
+    const world = this.#world as World;
+    this.#filled = true;
+    while (service.record.revision < KEPT_CHANGES && this.#violations.length === 0) {
+      for (let acts = 0; acts < 200; acts++) world.act();
+      // oxlint-disable-next-line no-await-in-loop -- each shows what the acts before it did
+      await service.inventory.list();
+    }
+  }
+
+  async #rest(service: Service): Promise<void> {
+    const world = this.#world as World;
+    const { record } = service;
+    if (!world.announcedOnly) {
+      // Renames and lost events are announced by nobody: a list finds them.
+      await service.inventory.list();
+    }
+    await this.#untilOr(
+      () => `what is published is not what is so: ${this.#difference(record)}`,
+      () => this.#difference(record) === undefined,
+    );
+    const subscribers = this.#clients.filter((client) => client instanceof Subscriber);
+    // oxlint-disable-next-line no-await-in-loop -- a restart may have ended it
+    for (const subscriber of subscribers) if (!subscriber.subscribed) await subscriber.connect();
+    await this.#untilOr('subscribers have not been told of all changes', () =>
+      subscribers.every(({ token }) => token === service.inventory.token),
+    );
+    if (this.#violations.length > 0) return;
+    try {
+      for (const subscriber of subscribers) subscriber.check(record);
+      await this.#askAll(service.path);
+    } catch (error) {
+      this.#violate(error);
+    }
+  }
+
+  /** At rest there is one right answer to each look-up. */
+  async #askAll(path: string): Promise<void> {
+    const judge = this.#judge as Judge;
+    const client = await LineClient.connect(path);
+    const asked = judge.asks();
+    const ask = async (uuid: string): Promise<void> => {
+      const reply = await client.call('lookup', { uuid });
+      judge.lookup(uuid, asked, reply);
+      const holders = [...this.#host.domains()].filter(
+        (domain) => domain.uuid === uuid && domain.stage !== 'dead',
+      );
+      const expected = ['notFound', 'found'][holders.length] ?? 'ambiguous';
+      const { status } = reply.result as { status: string };
+      if (status !== expected)
+        throw new Violation(`at rest the look-up of ${uuid} is ${status}, not ${expected}`);
+    };
+    try {
+      await Promise.all(POOL.map(ask));
+    } finally {
+      judge.settle(asked);
+      await client.destroy();
+    }
+  }
+
+  #difference({ published }: Service['record']): string | undefined {
+    const host = this.#host;
+    for (const domid of published.domains.keys()) {
+      const state = host.history?.domainAt(domid, host.now);
+      const told = published.domains.get(domid);
+      if (!follows(told, state)) return `${say(told)} is published, so is ${state?.uuid}`;
+    }
+    for (const { domid, uuid, stage } of host.domains()) {
+      if (published.domains.has(domid) || stage === 'dead' || namesNoVm(uuid)) continue;
+      return `${domid} ${uuid} is not published`;
+    }
+    return undefined;
+  }
+
+  async #restart(service: Service): Promise<void> {
+    this.#faults?.count('service ended and begun again');
+    this.#changes += service.record.revision;
+    // In the middle of everything.
+    this.#gate.open();
+    await sleep(this.#random.below(50));
+    await service.end();
+    await service.begin();
+  }
+
+  /** Nobody is connected, and nobody subscribes. */
+  async #untilAlone(service: Service): Promise<void> {
+    const client = await LineClient.connect(service.path);
+    let held = '';
+    const alone = async (): Promise<boolean> => {
+      const { result } = await client.call('stats');
+      const { connections, subscribers } = result as {
+        connections: { open: number };
+        subscribers: number;
+      };
+      held = `${connections.open - 1} connections and ${subscribers} subscriptions`;
+      return connections.open === 1 && subscribers === 0;
+    };
+    const deadline = performance.now() + SETTLE_MS;
+    // oxlint-disable-next-line no-await-in-loop -- until it is so
+    while (!(await alone())) {
+      if (performance.now() > deadline) {
+        this.#violate(new Violation(`with all clients gone the service holds ${held}`));
+        break;
+      }
+      // oxlint-disable-next-line no-await-in-loop
+      await sleep(20);
+    }
+    await client.destroy();
+  }
+
+  /** @returns whether `holds` came to hold within so long. */
+  async #until(ms: number, holds: () => boolean): Promise<boolean> {
+    const deadline = performance.now() + ms;
+    while (!holds()) {
+      if (performance.now() > deadline) return false;
+      // oxlint-disable-next-line no-await-in-loop
+      await sleep(10);
+    }
+    return true;
+  }
+
+  async #untilOr(what: string | (() => string), holds: () => boolean): Promise<void> {
+    if (await this.#until(SETTLE_MS, holds)) return;
+    this.#violate(new Violation(typeof what === 'string' ? what : what()));
+  }
+}

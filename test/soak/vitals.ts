@@ -1,0 +1,122 @@
+/** What a process holds: memory that is still used after a collection, files, handles of the event loop, and listeners. */
+import type { EventEmitter } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
+
+/**
+ * Most that memory may grow over the time that is measured, bytes. Some of it is no leak: the service keeps the
+ * text of an answer for each domid that ever came up, 3 MiB for all of them.
+ */
+const MOST_GROWTH_BYTES = 8 * 2 ** 20;
+
+export interface Vitals {
+  /** s */
+  readonly at: number;
+  /** Bytes of objects and of buffers that were still used after a collection. */
+  readonly usedBytes: number;
+  readonly rssBytes: number;
+  readonly files: number;
+}
+
+export interface Holdings {
+  /** What each open file is, by its number. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Of the event loop, by name. */
+  readonly resources: Readonly<Record<string, number>>;
+  /** On `process`. */
+  readonly listeners: number;
+}
+
+export function vitalsAt(at: number): Vitals {
+  collect();
+  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
+  return { at, usedBytes: heapUsed + arrayBuffers, rssBytes: rss, files: openFiles().size };
+}
+
+export function holdings(): Holdings {
+  const resources: Record<string, number> = {};
+  for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
+  const listeners = process
+    .eventNames()
+    .reduce((sum, name) => sum + process.listenerCount(name), 0);
+  return { files: openFiles(), resources, listeners };
+}
+
+/** What is held beyond what was held before, in words. */
+export function leaked(before: Holdings, after: Holdings): string[] {
+  const more: string[] = [];
+  const compare = (what: string, was: number, is: number): void => {
+    if (is > was) more.push(`${is - was} ${what}`);
+  };
+  for (const [fd, file] of after.files)
+    if (!before.files.has(fd)) more.push(`the open file ${fd}, ${file}`);
+  compare('listeners on process', before.listeners, after.listeners);
+  for (const [name, count] of Object.entries(after.resources))
+    compare(name, before.resources[name] ?? 0, count);
+  return more;
+}
+
+interface ActiveHandles {
+  _getActiveHandles(): EventEmitter[];
+}
+
+/** The most listeners that one event of one socket, server or timer in use has. */
+export function mostListeners(): number {
+  // oxlint-disable-next-line no-underscore-dangle -- node has no other way to tell
+  const active = (process as unknown as ActiveHandles)._getActiveHandles();
+  let most = 0;
+  for (const handle of active) {
+    if (typeof handle.eventNames !== 'function') continue;
+    for (const name of handle.eventNames()) most = Math.max(most, handle.listenerCount(name));
+  }
+  return most;
+}
+
+export interface Growth {
+  /** Bytes an hour: the median of the slopes between all pairs of samples (Theil and Sen). */
+  readonly bytesAnHour: number;
+  /** That slope over the time that was measured, and the most that it may come to. */
+  readonly bytes: number;
+  readonly mostBytes: number;
+  readonly seconds: number;
+  readonly samples: number;
+}
+
+export function growthOf(samples: readonly Vitals[]): Growth {
+  const slopes: number[] = [];
+  samples.forEach((later, index) => {
+    for (const earlier of samples.slice(0, index))
+      slopes.push((later.usedBytes - earlier.usedBytes) / (later.at - earlier.at));
+  });
+  const slope = median(slopes);
+  const seconds = (samples.at(-1)?.at ?? 0) - (samples[0]?.at ?? 0);
+  return {
+    bytesAnHour: slope * 3600,
+    bytes: slope * seconds,
+    mostBytes: MOST_GROWTH_BYTES,
+    seconds,
+    samples: samples.length,
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  return sorted[sorted.length >> 1] ?? 0;
+}
+
+function openFiles(): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      files.set(fd, readlinkSync(`/proc/self/fd/${fd}`));
+    } catch {
+      // It was the directory itself.
+    }
+  }
+  return files;
+}
+
+function collect(): void {
+  const { gc } = globalThis;
+  if (gc === undefined) throw new Error('node --expose-gc is needed, to see what memory is used');
+  gc();
+}

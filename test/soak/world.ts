@@ -1,0 +1,197 @@
+/** A host that is never at rest: VMs boot, move, reboot and go, step by step and all at once, as chance decides. */
+import { namesNoVm } from '../../src/inventory/handle.ts';
+import {
+  bootSteps,
+  destroySteps,
+  type HandleWrite,
+  NIL_UUID,
+  type SimulatedDomain,
+  type SimulatedHost,
+  type SimulatedXenstored,
+  tombstoneOf,
+} from '../../src/simulator/index.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import { XenError } from '../../src/xen-error.ts';
+import { Lottery, type Random } from '../inventory/oracle/random.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+
+/** So many UUIDs there are, and no more VMs than that: most UUIDs have a VM, and few have two. */
+const UUIDS = 160;
+const VMS = 130;
+
+export const POOL: readonly Uuid[] = Array.from({ length: UUIDS }, (_, index) => uuidOf(index + 1));
+
+type Act = (world: World) => void;
+
+export class World {
+  readonly host: SimulatedHost;
+  readonly xenstored: SimulatedXenstored;
+  readonly random: Random;
+  /** Boots and ends of VMs that are under way. */
+  readonly #steps = new Set<Iterator<unknown>>();
+  readonly #writes = new Set<HandleWrite>();
+  /** Only what xenstored announces is done: whatever the inventory misses then, it misses by its own fault. */
+  announcedOnly = false;
+  acts = 0;
+  /** As of so many acts. */
+  #domains: readonly SimulatedDomain[] = [];
+  #domainsOf = -1;
+
+  constructor(host: SimulatedHost, xenstored: SimulatedXenstored, random: Random) {
+    this.host = host;
+    this.xenstored = xenstored;
+    this.random = random;
+  }
+
+  act(): void {
+    this.acts++;
+    const act = (this.announcedOnly ? ANNOUNCED : ANY).draw(this.random);
+    try {
+      act(this);
+    } catch (error) {
+      // Xen refuses what others made impossible meanwhile, as it refuses toolstacks.
+      if (!(error instanceof XenError)) throw error;
+    }
+  }
+
+  /** All that is under way ends, and every living domain is known to xenstored. */
+  rest(): void {
+    for (const steps of this.#steps) while (this.#advance(steps));
+    this.#finishWrites();
+    this.introduceAll();
+  }
+
+  /** As a toolstack does after xenstored was started again. */
+  introduceAll(): void {
+    const live = [...this.host.domains()].filter(({ stage }) => stage === 'live');
+    for (const { domid } of live) if (domid !== 0) this.host.introduce(domid);
+  }
+
+  anyUuid(): Uuid {
+    return this.random.pick(POOL);
+  }
+
+  /** Any but dom0, by the caller's own chance; it may have gone since the last act. */
+  domain(random: Random = this.random): SimulatedDomain | undefined {
+    if (this.#domainsOf !== this.acts) {
+      this.#domainsOf = this.acts;
+      this.#domains = [...this.host.domains()].slice(1);
+    }
+    return this.#domains.length === 0 ? undefined : random.pick(this.#domains);
+  }
+
+  boot(uuid: Uuid = this.#unusedUuid()): void {
+    if (this.host.size > VMS) return;
+    const flavour = this.random.chance(0.5) ? 'libxl' : 'xapi';
+    const steps = bootSteps(this.host, this.xenstored, { uuid, flavour });
+    // At once, so that the UUID is in use.
+    if (this.#advance(steps)) this.#steps.add(steps);
+  }
+
+  /** Less is destroyed where there are few. */
+  destroy(): void {
+    if (!this.random.chance(this.host.size / VMS)) return;
+    const domain = this.domain();
+    if (domain === undefined) return;
+    const flavour = this.random.chance(0.5) ? 'libxl' : 'xapi';
+    this.#steps.add(destroySteps(this.host, this.xenstored, domain.domid, flavour));
+  }
+
+  reboot(): void {
+    const domain = this.domain();
+    if (domain === undefined || domain.stage !== 'live') return;
+    const { domid, uuid } = domain;
+    if (namesNoVm(uuid)) return;
+    for (const _ of destroySteps(this.host, this.xenstored, domid));
+    this.boot(uuid);
+  }
+
+  step(): void {
+    if (this.#steps.size === 0) return;
+    this.#advance(this.random.pick([...this.#steps]));
+  }
+
+  /** A domain that is in the list before its handle is whole. */
+  createSlowly(): void {
+    if (this.host.size > VMS) return;
+    this.#writes.add(this.host.beginCreate({ uuid: this.#unusedUuid() }));
+  }
+
+  rename(uuid: Uuid = this.#unusedUuid()): void {
+    const domain = this.domain();
+    if (domain === undefined) return;
+    this.#writes.add(this.host.beginSetHandle(domain.domid, uuid));
+  }
+
+  /** The UUID goes from one domain to another, as at the end of a migration on one host. */
+  move(): void {
+    const [from, to] = [this.domain(), this.domain()];
+    if (from === undefined || to === undefined || from === to || namesNoVm(from.uuid)) return;
+    const { uuid } = from;
+    this.host.setHandle(from.domid, this.#unusedUuid());
+    this.host.setHandle(to.domid, uuid);
+  }
+
+  stepWrite(): void {
+    if (this.#writes.size === 0) return;
+    const write = this.random.pick([...this.#writes]);
+    if (write.done || write.step()) this.#writes.delete(write);
+  }
+
+  on(act: (domain: SimulatedDomain) => void): void {
+    const domain = this.domain();
+    if (domain !== undefined) act(domain);
+  }
+
+  #unusedUuid(): Uuid {
+    if (this.random.chance(0.03)) return this.anyUuid();
+    const used = new Set([...this.host.domains()].map(({ uuid }) => uuid));
+    const unused = POOL.filter((uuid) => !used.has(uuid));
+    return unused.length === 0 ? this.anyUuid() : this.random.pick(unused);
+  }
+
+  /** @returns whether there is more to come. */
+  #advance(steps: Iterator<unknown>): boolean {
+    try {
+      if (steps.next().done !== true) return true;
+    } catch (error) {
+      if (!(error instanceof XenError)) throw error;
+    }
+    this.#steps.delete(steps);
+    return false;
+  }
+
+  #finishWrites(): void {
+    for (const write of this.#writes) {
+      if (this.host.get(write.domid) !== undefined) write.finish();
+    }
+    this.#writes.clear();
+  }
+}
+
+const announced: readonly (readonly [number, Act])[] = [
+  [10, (world) => world.boot()],
+  [10, (world) => world.destroy()],
+  [4, (world) => world.reboot()],
+  // A boot and an end take six steps each: there have to be more than are begun.
+  [160, (world) => world.step()],
+  [2, (world) => world.on(({ domid }) => world.host.shutdown(domid, world.random.below(6)))],
+  [2, (world) => world.on(({ domid }) => world.host.pause(domid))],
+  [2, (world) => world.on(({ domid }) => world.host.unpause(domid))],
+];
+
+const ANNOUNCED = new Lottery<Act>(announced);
+
+const ANY = new Lottery<Act>([
+  ...announced,
+  [4, (world) => world.createSlowly()],
+  [8, (world) => world.stepWrite()],
+  [3, (world) => world.rename()],
+  [0.5, (world) => world.rename(NIL_UUID)],
+  [1, (world) => world.on(({ domid }) => world.host.setHandle(domid, tombstoneOf(domid)))],
+  [2, (world) => world.move()],
+  [1, (world) => world.on(({ domid }) => world.host.suspend(domid, { silent: true }))],
+  [2, (world) => world.on(({ domid }) => world.host.resume(domid))],
+  [2, (world) => world.on(({ domid }) => world.host.hold(domid))],
+  [4, (world) => world.on(({ domid, holds }) => void (holds > 0 && world.host.release(domid)))],
+]);
