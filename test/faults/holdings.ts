@@ -107,10 +107,7 @@ export class Holdings {
    * Why a list of all domains is wrong, a line each.
    * @param who gave it. Domains that this record has nothing of are not its business.
    */
-  async judgeList(
-    who: string,
-    list: () => Promise<readonly Listed[]>,
-  ): Promise<string[]> {
+  async judgeList(who: string, list: () => Promise<readonly Listed[]>): Promise<string[]> {
     const asked = performance.now();
     const listed = (await list()).filter(({ dying }) => !dying);
     const answered = performance.now();

@@ -17,7 +17,11 @@ const BESIDE_MS = 300_000;
 const USAGE = `usage: npm run test:churn -- RELEASE DAEMON [MINUTES]
 RELEASE: ${RELEASES.join(', ')}; DAEMON: ${DAEMONS.join(', ')}; MINUTES: ${DEFAULT_MINUTES} by default`;
 
-async function main([release, daemon, time = String(DEFAULT_MINUTES)]: readonly string[]): Promise<number> {
+async function main([
+  release,
+  daemon,
+  time = String(DEFAULT_MINUTES),
+]: readonly string[]): Promise<number> {
   const minutes = Number(time);
   const cells = daemon === undefined ? undefined : chooseCells(release, daemon);
   const [cell] = cells ?? [];
