@@ -9,6 +9,9 @@ type Result = LookupResult | DomidResult;
 
 const MANY_AT_ONCE = 20;
 
+const oneOf = (from: readonly { readonly uuid: Uuid }[]): Uuid | undefined =>
+  from[Math.floor(Math.random() * from.length)]?.uuid;
+
 export interface Tally {
   found: number;
   notFound: number;
@@ -135,13 +138,11 @@ export class Askers {
   /** UUIDs of the living, the newest of them, the dead, and nobody. */
   #some(count: number): Uuid[] {
     const { living, past } = this.#holdings;
-    const one = (from: readonly { readonly uuid: Uuid }[]): Uuid | undefined =>
-      from[Math.floor(Math.random() * from.length)]?.uuid;
     return Array.from({ length: count }, () => {
       const dice = Math.random();
-      if (dice < 0.55) return one(living) ?? newUuid();
+      if (dice < 0.55) return oneOf(living) ?? newUuid();
       if (dice < 0.75) return living.at(-1)?.uuid ?? newUuid();
-      return (dice < 0.95 ? one(past) : undefined) ?? newUuid();
+      return (dice < 0.95 ? oneOf(past) : undefined) ?? newUuid();
     });
   }
 }

@@ -77,7 +77,7 @@ export class SimulatedFaultHost implements FaultHost {
   async destroy(...domids: readonly number[]): Promise<void> {
     for (const domid of domids) {
       this.#boots.delete(domid);
-      destroyVm(this.host, this.xenstored, domid as never, 'libxl');
+      destroyVm(this.host, this.xenstored, domid, 'libxl');
     }
   }
 

@@ -13,6 +13,9 @@ const HOUR_S = 3600;
 const DEVICES = ['/dev/xen/privcmd', '/dev/xen/hypercall', '/proc/xen/privcmd'];
 const SMALL_DISK = '/tmp/small-disk';
 
+/** What the clock shall show, for `date`. */
+const clockBy = (seconds: number): string => `@${Math.round(Date.now() / 1000) + seconds}`;
+
 let host: XenFaultHost;
 beforeEach(() => {
   host = new XenFaultHost();
@@ -98,11 +101,10 @@ test(
   async () => {
     await host.serve();
     const { unavailable } = await trial('clock set back an hour', host, async (storm) => {
-      const seconds = (by: number): string => `@${Math.round(Date.now() / 1000) + by}`;
-      await command('date', '-s', seconds(-HOUR_S));
+      await command('date', '-s', clockBy(-HOUR_S));
       storm.faultIsOver();
       await storm.goesOn();
-      await command('date', '-s', seconds(HOUR_S));
+      await command('date', '-s', clockBy(HOUR_S));
     });
     expect(unavailable).toEqual({});
   },
