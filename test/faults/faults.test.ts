@@ -2,6 +2,7 @@
 import { renameSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { SimulatedFaultHost } from './simulated-fault-host.ts';
+import { until } from '../xen/until.ts';
 import { trial as tried } from './expect-trial.ts';
 import type { Trial } from './trial.ts';
 
@@ -75,6 +76,42 @@ describe.each(['C', 'oxenstored'] as const)('with xenstored of the kind %s', (fl
         storm.faultIsOver();
       });
       expect(row.resyncs).toBe(1);
+    },
+    SLOW_MS,
+  );
+});
+
+describe('a host', () => {
+  test(
+    'of 20,000 domains more',
+    async () => {
+      const host = await SimulatedFaultHost.open({ domains: 20_000 });
+      const row = await tried('20,000 domains', host, async (storm) => storm.goesOn(), SIMULATED);
+      expect(row.unavailable).toEqual({});
+      await host.close();
+    },
+    SLOW_MS,
+  );
+
+  test(
+    'whose domids come to their end and begin again',
+    async () => {
+      const host = await SimulatedFaultHost.open({ rover: 32_700 });
+      const row = await tried(
+        'domids wrap: 32,751, then 1',
+        host,
+        async (storm) => {
+          const { holdings } = storm.storm;
+          const newest = (): number => holdings.all.at(-1)?.domid ?? 0;
+          await until(() => newest() < 32_000, { what: 'domids begin again' });
+          expect(Math.max(...holdings.all.map(({ domid }) => domid))).toBe(32_751);
+          expect(Math.min(...holdings.all.map(({ domid }) => domid))).toBe(1);
+          await storm.goesOn();
+        },
+        SIMULATED,
+      );
+      expect(row.unavailable).toEqual({});
+      await host.close();
     },
     SLOW_MS,
   );

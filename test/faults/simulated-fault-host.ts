@@ -14,11 +14,14 @@ import {
 } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
+import { uuidOf } from '../simulator/helpers.ts';
 import { temporaryDirectory } from '../service/room.ts';
 import type { FaultHost, WitnessedDomain } from './fault-host.ts';
 
 export interface SimulatedFaultOptions extends HostOptions {
   readonly flavour?: XenstoredFlavour;
+  /** That are there before. */
+  readonly domains?: number;
 }
 
 export class SimulatedFaultHost implements FaultHost {
@@ -44,9 +47,11 @@ export class SimulatedFaultHost implements FaultHost {
 
   static async open({
     flavour = 'C',
+    domains = 0,
     ...options
   }: SimulatedFaultOptions = {}): Promise<SimulatedFaultHost> {
     const host = new SimulatedHost({ history: false, ...options });
+    for (let index = 1; index <= domains; index++) host.createDomain({ uuid: uuidOf(index) });
     const opened = new SimulatedFaultHost(host, await SimulatedXenstored.start(host, { flavour }));
     await opened.serve();
     return opened;

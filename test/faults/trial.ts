@@ -1,6 +1,7 @@
 /** One row of the table of faults: something goes wrong while domains come and go and clients ask. */
 import { appendFileSync } from 'node:fs';
 import { InventoryClient } from '../../src/service/client.ts';
+import { NOTE_LINE } from '../xen/progress-line.ts';
 import { until } from '../xen/until.ts';
 import { Askers } from './askers.ts';
 import type { FaultHost } from './fault-host.ts';
@@ -201,5 +202,8 @@ export class Trial {
 const rounded = (value: number): number => Math.round(value * 10) / 10;
 
 function report(row: Row): void {
-  if (ROWS !== undefined) appendFileSync(ROWS, `${JSON.stringify(row)}\n`);
+  if (ROWS === undefined) return;
+  const line = JSON.stringify(row);
+  appendFileSync(ROWS, `${line}\n`);
+  process.stdout.write(`\n${NOTE_LINE}${line}\n`);
 }

@@ -23,7 +23,6 @@ async function rowsOf({ outputDir }: Outcome): Promise<Row[]> {
 
 async function showTable(outcomes: readonly Outcome[]): Promise<void> {
   const rows = (await Promise.all(outcomes.map(rowsOf))).flat();
-  for (const row of rows) console.log(JSON.stringify(row));
   console.log(`\n${tableOf(rows)}`);
 }
 
