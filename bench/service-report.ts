@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Comparison, measureService, type ServiceFigures } from './service.ts';
 import type { Summary } from './statistics.ts';
-import { machine, printTable } from './table.ts';
+import { machine } from './machine.ts';
+import { printTable } from './table.ts';
 
 const REPORT = join('bench', 'results', 'service.json');
 
@@ -25,6 +26,7 @@ function printComparisons({ comparisons, vms, pinned }: ServiceFigures): void {
     ours: ({ ours, unit }) => `${amount(ours.median, unit)} ${unit}`,
     theirs: ({ theirs, unit }) => `${amount(theirs.median, unit)} ${unit}`,
     'ours / theirs': ({ ratio }) => spread(ratio),
+    'processor time': ({ processor }) => (processor === undefined ? '' : spread(processor)),
     wanted: ({ bar }) => ('atMost' in bar ? `at most ${bar.atMost}` : `at least ${bar.atLeast}`),
     reached: (row) => (isReached(row) ? 'yes' : 'no'),
   });

@@ -1,51 +1,118 @@
-/** How long a process that asks the service one question lives, beside one of Node that does nothing: in pairs. */
+/** How long a process that asks the service one question lives, beside one of Node that does nothing: in turns. */
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { ratios, summarise } from './statistics.ts';
+import { printTable } from './table.ts';
 
-const PAIRS = 40;
-const UUID = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
+const TURNS = 40;
 const BIN = join(import.meta.dirname, '../src/cli/bin.cjs');
+const FOUND = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
+const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c02';
+const SHARED = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c03';
 
-/** In a thread of its own: this one waits for processes. Answers as a service that has found it. */
+const domain = {
+  domid: 7,
+  uuid: FOUND,
+  dying: false,
+  shutdown: false,
+  paused: false,
+  blocked: true,
+  running: false,
+  hvm: true,
+  vcpus: 1,
+  memoryBytes: 2 ** 30,
+  maxMemoryBytes: 2 ** 30,
+  cpuTimeSeconds: 1.5,
+  ssidref: 0,
+  cpupool: 0,
+};
+
+/** What the service says to `method` about a UUID. */
+const RESULTS: Readonly<Record<string, object>> = {
+  [`domid ${FOUND}`]: { status: 'found', domid: 7 },
+  [`domid ${UNKNOWN}`]: { status: 'notFound' },
+  [`domid ${SHARED}`]: { status: 'ambiguous', domids: [7, 8] },
+  [`lookup ${FOUND}`]: { status: 'found', domain, source: 'cache' },
+};
+
+/** In a thread of its own: this one waits for processes. */
 const SERVER = `
   const { parentPort, workerData } = require('node:worker_threads');
   require('node:net').createServer((socket) => {
-    socket.on('error', () => undefined).on('data', () => socket.write(workerData.answer));
+    socket.on('error', () => undefined).on('data', (lines) => {
+      for (const line of lines.toString().trimEnd().split('\\n')) {
+        const { id, method, params } = JSON.parse(line);
+        const result = method === 'version' ? {} : workerData.results[method + ' ' + params.uuid];
+        socket.write(JSON.stringify({ jsonrpc: '2.0', id, result }) + '\\n');
+      }
+    });
   }).listen(workerData.path, () => parentPort.postMessage('listening'));
 `;
-const ANSWER = `{"jsonrpc":"2.0","id":0,"result":{"protocol":1}}\n{"jsonrpc":"2.0","id":1,"result":{"status":"found","domid":7}}\n`;
 
-function timeMs(argv: readonly string[], expected: string): number {
-  const beganMs = performance.now();
-  const { stdout } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
-  const tookMs = performance.now() - beganMs;
-  if (stdout !== expected) throw new Error(`${argv.join(' ')} said ${JSON.stringify(stdout)}`);
-  return tookMs;
+interface Case {
+  readonly what: string;
+  readonly argv: readonly string[];
+  readonly status: number;
+  readonly out: string;
+  readonly input?: string;
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((one, other) => one - other)[values.length >> 1] ?? NaN;
+function timeMs({ what, argv, status, out, input = '' }: Case): number {
+  const beganMs = performance.now();
+  const ended = spawnSync(process.execPath, argv, { encoding: 'utf8', input });
+  const tookMs = performance.now() - beganMs;
+  if (ended.status !== status || ended.stdout !== out)
+    throw new Error(`${what}: status ${ended.status}, ${JSON.stringify(ended.stdout)}`);
+  return tookMs;
 }
 
 const directory = await mkdtemp(join(tmpdir(), 'startup-'));
 const path = join(directory, 'socket');
-const server = new Worker(SERVER, { eval: true, workerData: { path, answer: ANSWER } });
+const lookup = (...words: readonly string[]): readonly string[] => [
+  BIN,
+  'lookup',
+  ...words,
+  '--socket',
+  path,
+];
+const json = `${JSON.stringify({ uuid: FOUND, status: 'found', domain, source: 'cache' })}\n`;
+const bare: Case = { what: 'node -e 0', argv: ['-e', '0'], status: 0, out: '' };
+const cases: readonly Case[] = [
+  { what: 'found', argv: lookup(FOUND), status: 0, out: '7\n' },
+  { what: 'not found', argv: lookup(UNKNOWN), status: 1, out: '' },
+  { what: 'several holders', argv: lookup(SHARED), status: 3, out: '' },
+  { what: 'found, --json', argv: lookup('--json', FOUND), status: 0, out: json },
+  {
+    what: 'two UUIDs',
+    argv: lookup(FOUND, FOUND),
+    status: 0,
+    out: `${FOUND} 7\n`.repeat(2),
+  },
+  {
+    what: 'one from standard input',
+    argv: lookup('-'),
+    status: 0,
+    out: `${FOUND} 7\n`,
+    input: `${FOUND}\n`,
+  },
+];
+
+const server = new Worker(SERVER, { eval: true, workerData: { path, results: RESULTS } });
 await new Promise((resolve) => server.once('message', resolve));
 try {
-  const bare: number[] = [];
-  const asking: number[] = [];
-  for (let pair = 0; pair < PAIRS; pair++) {
-    bare.push(timeMs(['-e', '0'], ''));
-    asking.push(timeMs([BIN, 'lookup', UUID, '--socket', path], '7\n'));
-  }
-  const ratio = median(asking.map((ms, pair) => ms / (bare[pair] ?? NaN)));
-  const least = Math.min(...asking) / Math.min(...bare);
-  process.stdout.write(
-    `node -e 0              ${median(bare).toFixed(1)} ms\nxen-domid lookup UUID  ${median(asking).toFixed(1)} ms\nratio                  ${ratio.toFixed(3)} (median of ${PAIRS} pairs), ${least.toFixed(3)} (least of each)\n`,
-  );
+  const columns = new Map([bare, ...cases].map((each) => [each, [] as number[]]));
+  for (let turn = 0; turn < TURNS; turn++)
+    for (const [each, took] of columns) took.push(timeMs(each));
+  const beside = columns.get(bare) ?? [];
+  printTable(`A process that asks one question, ${TURNS} turns`, [...columns], {
+    'xen-domid lookup': ([{ what }]) => what,
+    'ms, median': ([, took]) => summarise(took).median.toFixed(1),
+    'of node -e 0': ([, took]) => summarise(ratios(took, beside)).median.toFixed(2),
+    'of their least': ([, took]) => (Math.min(...took) / Math.min(...beside)).toFixed(2),
+  });
 } finally {
   await server.terminate();
   await rm(directory, { recursive: true, force: true });

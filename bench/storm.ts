@@ -1,100 +1,195 @@
-/** A boot storm on a simulated host, in counts alone: what each look-up and each boot costs the hypervisor. */
-import { Inventory } from '../src/inventory/inventory.ts';
-import { SimulatedHost, SimulatedHypervisor, SimulatedXenstored } from '../src/simulator/index.ts';
-import { parseUuid, type Uuid } from '../src/uuid.ts';
-import { WatchableXenstore } from '../src/xenstore/watches.ts';
+/** `npm run bench:storm`: boots, shutdowns, churn and moves on a simulated host, in counts, of all ways to look up. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { openProgressBar } from '../src/cli/progress-bar.ts';
+import { agentOf, stormOfInventory } from '../src/cli/storm/inventory-storm.ts';
+import { ENTRANTS, stormOfLists } from '../src/cli/storm/list-storm.ts';
+import { LOOKUPS_A_BOOT, type Phase } from '../src/cli/storm/work.ts';
+import { machine } from './machine.ts';
+import type { Quantiles } from './quantiles.ts';
+import { openSocketAgent, type SocketAgent } from './storm-agent.ts';
+import { type MoveFigures, movesOfEntrant, movesOfInventory } from './storm-moves.ts';
+import {
+  OURS,
+  OURS_OVER_SOCKET,
+  type Storm,
+  STORM_RESULT,
+  type StormReport,
+} from './storm-result.ts';
+import { steadyOfEntrant, steadyOfInventory, type SteadyFigures } from './storm-steady.ts';
+import { printTable } from './table.ts';
 
-const LOOKUPS_BEFORE_INTRODUCTION = 10;
-const LOOKUPS_AFTER = 20;
+const VMS = [100, 1000, 10_000, 30_000];
+const VMS_STEADY = [1000, 30_000];
+const VMS_MOVING = [1000, 10_000];
+const DOMIDS = ['sequential', 'random'] as const;
+const SIDE_BY_SIDE = 16;
+/** More take minutes where each of them takes a list, which may use no more than a fifth of the time. */
+const MOST_RANDOM_ONE_BY_ONE = 1000;
+/** Look-ups from another process take a hundred times as long, and cost as much. */
+const MOST_OVER_SOCKET = 1000;
 
-export interface StormOptions {
-  readonly vms: number;
-  readonly domids: 'sequential' | 'random';
-  /** VMs that boot at once, each with one look-up outstanding. */
-  readonly atOnce: number;
+const storms: Storm[] = [];
+const steady: SteadyFigures[] = [];
+const moves: MoveFigures[] = [];
+
+interface Job {
+  readonly name: string;
+  readonly run: (progress: (share: number) => void) => Promise<void>;
 }
 
-export interface StormFigures extends StormOptions {
-  readonly lookups: number;
-  readonly hypercallsALookup: number;
-  /** Entries that lists copied, the first of all and the slow timer's left out. */
-  readonly entriesAVm: number;
-  readonly lists: Readonly<Record<string, number>>;
-  /** Boots that shared one list for their misses. */
-  readonly bootsAMissList: number;
-  readonly wrong: number;
-  readonly seconds: number;
-}
-
-const uuidOf = (n: number): Uuid =>
-  parseUuid(`6d4f1a5e-0b7c-4c4e-9d2a-${n.toString(16).padStart(12, '0')}`);
-
-export async function simulateStorm(options: StormOptions): Promise<StormFigures> {
-  const { vms, domids, atOnce } = options;
-  const host = new SimulatedHost({ history: false, domids });
-  const xenstored = await SimulatedXenstored.start(host);
-  const hypervisor = new SimulatedHypervisor(host);
-  const inventory = await Inventory.open({
-    hypervisor,
-    xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
-  });
-  await until(() => inventory.stats().lists.connect > 0);
-  const first = inventory.stats();
-  const began = performance.now();
-  let wrong = 0;
-
-  const lookUp = async (uuid: Uuid, domid: number, times: number): Promise<void> => {
-    for (let time = 0; time < times; time++) {
-      // oxlint-disable-next-line no-await-in-loop -- an agent waits for one answer before it asks again
-      const result = await inventory.lookup(uuid);
-      if (result.status !== 'found' || result.domain.domid !== domid) wrong++;
+const jobs: Job[] = [];
+for (const domids of DOMIDS) {
+  for (const vms of VMS) {
+    for (const entrant of ENTRANTS) {
+      jobs.push({
+        name: `${entrant.name}, ${vms} VMs`,
+        run: async (progress) => {
+          const options = { vms, domids, progress: (done: number) => progress(done / (2 * vms)) };
+          storms.push({ vms, domids, atOnce: 1, ...(await stormOfLists(entrant, options)) });
+        },
+      });
     }
-  };
-  let next = 1;
-  let introduced = 0;
-  const bootOneAfterTheOther = async (): Promise<void> => {
-    while (next <= vms) {
-      const uuid = uuidOf(next++);
-      const domid = host.createDomain({ uuid });
-      // oxlint-disable-next-line no-await-in-loop
-      await lookUp(uuid, domid, LOOKUPS_BEFORE_INTRODUCTION);
-      introduced++;
-      host.introduce(domid);
-      // A toolstack has devices to set up before it lets the VM run: by then its event has arrived.
-      // oxlint-disable-next-line no-await-in-loop
-      await until(() => inventory.stats().events >= introduced);
-      host.unpause(domid);
-      // oxlint-disable-next-line no-await-in-loop
-      await lookUp(uuid, domid, LOOKUPS_AFTER);
+    if (domids === 'sequential' || vms <= MOST_RANDOM_ONE_BY_ONE) {
+      jobs.push(stormOfOurs(vms, domids, 1));
     }
-  };
-  await Promise.all(Array.from({ length: atOnce }, bootOneAfterTheOther));
-  await until(() => inventory.stats().events >= vms);
-
-  const { hypercalls, entriesCopied, lists } = inventory.stats();
-  const lookups = vms * (LOOKUPS_BEFORE_INTRODUCTION + LOOKUPS_AFTER);
-  const made =
-    hypercalls.single + hypercalls.list - first.hypercalls.single - first.hypercalls.list;
-  const seconds = (performance.now() - began) / 1000;
-  await inventory.close();
-  await xenstored.close();
-  return {
-    ...options,
-    lookups,
-    hypercallsALookup: made / lookups,
-    entriesAVm: (entriesCopied - first.entriesCopied) / vms,
-    lists,
-    bootsAMissList: vms / lists.miss,
-    wrong,
-    seconds,
-  };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    // oxlint-disable-next-line no-await-in-loop
-    await new Promise((resolve) => {
-      setImmediate(resolve);
+    if (domids === 'random' || vms <= 1000) jobs.push(stormOfOurs(vms, domids, SIDE_BY_SIDE));
+    if (vms <= MOST_OVER_SOCKET) jobs.push(stormOverSocket(vms, domids, 1));
+  }
+  for (const vms of VMS_STEADY) {
+    for (const entrant of ENTRANTS) {
+      jobs.push({
+        name: `${entrant.name}, churn among ${vms} VMs`,
+        run: async () => void steady.push(await steadyOfEntrant(entrant, { vms, domids })),
+      });
+    }
+    jobs.push({
+      name: `${OURS}, churn among ${vms} VMs`,
+      run: async () => void steady.push(await steadyOfInventory(OURS, { vms, domids })),
+    });
+  }
+  for (const vms of VMS_MOVING) {
+    for (const entrant of ENTRANTS) {
+      jobs.push({
+        name: `${entrant.name}, moves among ${vms} VMs`,
+        run: async () => void moves.push(await movesOfEntrant(entrant, { vms, domids })),
+      });
+    }
+    jobs.push({
+      name: `${OURS}, moves among ${vms} VMs`,
+      run: async () => void moves.push(await movesOfInventory(OURS, { vms, domids })),
     });
   }
 }
+
+function stormOfOurs(vms: number, domids: Storm['domids'], atOnce: number): Job {
+  return {
+    name: `${OURS}, ${vms} VMs, ${atOnce} at once`,
+    run: async (progress) => {
+      const figures = await stormOfInventory({
+        name: OURS,
+        vms,
+        domids,
+        atOnce,
+        openAgent: agentOf,
+        progress: (done) => progress(done / (2 * vms)),
+      });
+      storms.push({ vms, domids, atOnce, ...figures });
+    },
+  };
+}
+
+function stormOverSocket(vms: number, domids: Storm['domids'], atOnce: number): Job {
+  return {
+    name: `${OURS_OVER_SOCKET}, ${vms} VMs`,
+    run: async (progress) => {
+      let tookUs: Quantiles = [];
+      const figures = await stormOfInventory({
+        name: OURS_OVER_SOCKET,
+        vms,
+        domids,
+        atOnce,
+        openAgent: async (inventory) => {
+          const agent: SocketAgent = await openSocketAgent(inventory);
+          const close = async (): Promise<void> => {
+            tookUs = await agent.tookUs();
+            await agent.close();
+          };
+          return { ...agent, close };
+        },
+        progress: (done) => progress(done / (2 * vms)),
+      });
+      storms.push({ vms, domids, atOnce, ...figures, tookUs });
+    },
+  };
+}
+
+const SHARES_A_JOB = 100;
+const bar = await openProgressBar(process.stdout.isTTY, jobs.length * SHARES_A_JOB);
+try {
+  for (const [done, { name, run }] of jobs.entries()) {
+    bar.name(name);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await run((share) => bar.update((done + share) * SHARES_A_JOB));
+  }
+} finally {
+  bar.stop();
+}
+
+const report: StormReport = {
+  machine: machine(),
+  lookupsABoot: LOOKUPS_A_BOOT,
+  storms,
+  steady,
+  moves,
+};
+await mkdir(dirname(STORM_RESULT), { recursive: true });
+await writeFile(STORM_RESULT, `${JSON.stringify(report, undefined, 1)}\n`);
+
+const count = (value: number): string =>
+  value.toLocaleString('en-US', { maximumFractionDigits: 2 });
+const aVm = (value: number, vms: number): string =>
+  (value / vms).toLocaleString('en-US', { maximumSignificantDigits: 4 });
+
+for (const [phase, title] of [
+  [
+    'boot',
+    `VMs boot: ${LOOKUPS_A_BOOT} look-ups each, 10 of them before the introduction, and an event`,
+  ],
+  ['shutdown', 'VMs go: one look-up each, and two events'],
+] as const) {
+  const of = (storm: Storm): Phase => storm[phase];
+  printTable(`${title}; per VM`, storms, {
+    way: ({ name }) => name,
+    VMs: ({ vms }) => count(vms),
+    domids: ({ domids }) => domids,
+    'at once': ({ atOnce }) => count(atOnce),
+    hypercalls: (storm) => aVm(of(storm).hypercalls, storm.vms),
+    lists: (storm) => aVm(of(storm).lists, storm.vms),
+    'domains copied': (storm) => aVm(of(storm).domainsCopied, storm.vms),
+    'xenstore requests': (storm) => aVm(of(storm).xenstoreRequests, storm.vms),
+    'wrong answers': (storm) => `${count(of(storm).wrong)} of ${count(of(storm).answers)}`,
+    measured: (storm) =>
+      of(storm).vmsMeasured === storm.vms ? 'all' : `${count(of(storm).vmsMeasured)} VMs`,
+  });
+}
+printTable('Each second one VM comes, one goes, and one UUID is asked for that no VM has', steady, {
+  way: ({ name }) => name,
+  VMs: ({ vms }) => count(vms),
+  domids: ({ domids }) => domids,
+  'hypercalls a second': ({ hypercalls }) => count(hypercalls),
+  lists: ({ lists }) => count(lists),
+  'domains copied': ({ domainsCopied }) => count(domainsCopied),
+  'xenstore requests': ({ xenstoreRequests }) => count(xenstoreRequests),
+  'wrong answers': ({ wrong, answers }) => `${count(wrong)} of ${count(answers)}`,
+  seconds: ({ seconds }) => count(seconds),
+});
+printTable('The VM asked for moves to another domid while it is looked up', moves, {
+  way: ({ name }) => name,
+  VMs: ({ vms }) => count(vms),
+  domids: ({ domids }) => domids,
+  'said not to be there': ({ missed }) => count(missed),
+  'named a domain that was gone': ({ gone }) => count(gone),
+  'of look-ups': ({ lookups }) => count(lookups),
+});
+process.stdout.write(`\nwritten: ${STORM_RESULT}\n`);

@@ -1,5 +1,5 @@
 /** A table as Markdown has it, which reads well on a terminal too. */
-import { arch, cpus, release } from 'node:os';
+import { machine } from './machine.ts';
 
 /** @param columns how each column is made of a row. */
 export function printTable<Row>(
@@ -17,9 +17,4 @@ export function printTable<Row>(
   process.stdout.write(
     `\n${title}\n${machine()}\n\n${[lines[0], rule, ...lines.slice(1)].join('\n')}\n`,
   );
-}
-
-export function machine(): string {
-  const [cpu] = cpus();
-  return `${cpus().length} x ${cpu?.model ?? arch()}, Linux ${release()}, Node ${process.version}`;
 }

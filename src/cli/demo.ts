@@ -24,7 +24,7 @@ async function demo(): Promise<void> {
   );
   const client = new InventoryClient({ socket, acceptSimulated: true });
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(name, () => controller.abort());
   }
   daemon.once('exit', () => controller.abort());
@@ -76,7 +76,8 @@ async function end(daemon: ChildProcess): Promise<void> {
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  // EIO is a terminal that was closed.
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
   process.kill(process.pid, 'SIGTERM');
 });
 

@@ -3,15 +3,11 @@ import { type OptionValues, parseCount } from './arguments.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import { openProgressBar } from './progress-bar.ts';
-import {
-  LOOKUPS_A_VM,
-  stormOfLists,
-  stormOfOurs,
-  type Progress,
-  type StormResult,
-} from './storm-contestants.ts';
-import { PAGINGS } from './storm-paging.ts';
+import { agentOf, stormOfInventory } from './storm/inventory-storm.ts';
+import { ENTRANTS, stormOfLists } from './storm/list-storm.ts';
+import { LOOKUPS_A_BOOT, type Phase, type StormFigures } from './storm/work.ts';
 
+const OURS = 'xen-domid';
 const DEFAULT_VMS = 1000;
 const MOST_VMS = 30_000;
 
@@ -20,63 +16,77 @@ export async function storm(
   { vms: text, json }: Pick<OptionValues, 'vms' | 'json'>,
 ): Promise<ExitStatus> {
   const vms = text === undefined ? DEFAULT_VMS : parseCount('--vms', text, 1, MOST_VMS);
-  const bar = await openProgressBar(io.outputIsTerminal(), (1 + PAGINGS.length) * vms);
-  const results: StormResult[] = [];
-  const progress: Progress = (booted) => bar.update(results.length * vms + booted);
+  const bar = await openProgressBar(io.outputIsTerminal(), (1 + ENTRANTS.length) * 2 * vms);
+  const results: StormFigures[] = [];
+  const options = {
+    vms,
+    domids: 'sequential',
+    progress: (done: number) => bar.update(results.length * 2 * vms + done),
+  } as const;
   try {
-    bar.name('xen-domid');
-    results.push(await stormOfOurs(vms, progress));
-    for (const paging of PAGINGS) {
-      bar.name(paging.name);
+    bar.name(OURS);
+    results.push(await stormOfInventory({ ...options, name: OURS, atOnce: 1, openAgent: agentOf }));
+    for (const entrant of ENTRANTS) {
+      bar.name(entrant.name);
       // oxlint-disable-next-line no-await-in-loop -- one contestant after the other
-      results.push(await stormOfLists(vms, paging, progress));
+      results.push(await stormOfLists(entrant, options));
     }
   } finally {
     bar.stop();
   }
   io.out(
     json
-      ? `${JSON.stringify({ vms, lookupsPerVm: LOOKUPS_A_VM, results })}\n`
+      ? `${JSON.stringify({ vms, lookupsPerBoot: LOOKUPS_A_BOOT, results })}\n`
       : report(vms, results),
   );
   return ExitStatus.done;
 }
 
-function report(vms: number, results: readonly StormResult[]): string {
-  const lookups = vms * LOOKUPS_A_VM;
-  const [ours] = results;
-  const rows = results.map(({ name, hypercalls, entriesCopied, wrong }) => [
+function report(vms: number, results: readonly StormFigures[]): string {
+  const notes = results
+    .filter(({ boot }) => boot.vmsMeasured < vms)
+    .map(
+      ({ name, boot }) =>
+        `${name}: measured at ${boot.vmsMeasured} of the ${vms} VMs, spread evenly, and scaled up.\n`,
+    );
+  return `${vms} VMs boot on a simulated host, each with ${LOOKUPS_A_BOOT} look-ups and an event that calls for a look:
+
+${table(results.map(({ name, boot }) => ({ name, ...boot })))}
+
+and go, each with a look-up and two events:
+
+${table(results.map(({ name, shutdown }) => ({ name, ...shutdown })))}
+
+Counted, not timed: hypercalls, the domains that they copied, requests to xenstore,
+answers that named no or another domain. "list by N" lists all domains for each
+look-up and each event, N a hypercall, until a page is empty ("to short page":
+until one is not full). xen-domid confirms each answer by a hypercall.
+${notes.join('')}`;
+}
+
+function table(rows: readonly (Phase & { readonly name: string })[]): string {
+  const [ours] = rows;
+  const head = ['', 'hypercalls', 'of ours', 'copied', 'of ours', 'xenstore', 'wrong'];
+  const cells = rows.map(({ name, hypercalls, domainsCopied, xenstoreRequests, wrong }) => [
     name,
     grouped(hypercalls),
-    (hypercalls / lookups).toFixed(2),
     times(hypercalls, ours?.hypercalls),
-    grouped(entriesCopied),
-    times(entriesCopied, ours?.entriesCopied),
-    String(wrong),
+    grouped(domainsCopied),
+    times(domainsCopied, ours?.domainsCopied),
+    grouped(xenstoreRequests),
+    grouped(wrong),
   ]);
-  const head = ['', 'hypercalls', 'a look-up', 'of ours', 'entries copied', 'of ours', 'wrong'];
-  const widths = head.map((title, column) =>
-    Math.max(title.length, ...rows.map((cells) => cells[column]?.length ?? 0)),
+  const lines = [head, ...cells];
+  const widths = head.map((_, column) =>
+    Math.max(...lines.map((line) => line[column]?.length ?? 0)),
   );
-  const lines = [head, ...rows].map((cells) =>
-    cells
-      .map((cell, column) => {
-        const width = widths[column] ?? 0;
-        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
-      })
-      .join('  '),
+  const padded = lines.map((line) =>
+    line.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+    }),
   );
-  const sampled = results.filter(({ bootsMeasured }) => bootsMeasured < vms);
-  const notes = sampled.map(
-    ({ name, bootsMeasured }) =>
-      `${name}: look-ups made at ${bootsMeasured} of the ${vms} boots, spread evenly, and scaled up.\n`,
-  );
-  return `${vms} VMs boot on a simulated host, with ${LOOKUPS_A_VM} look-ups each and an event that calls for a look:
-
-${lines.join('\n')}
-
-Counted, not timed: a hypercall for one domain or for all, and the domains that lists copied.
-${notes.join('')}`;
+  return padded.map((line) => line.join('  ')).join('\n');
 }
 
 function grouped(count: number): string {
@@ -84,7 +94,7 @@ function grouped(count: number): string {
 }
 
 function times(count: number, ours: number | undefined): string {
-  return ours === undefined || ours === 0
+  return ours === undefined || ours === 0 || count === 0
     ? '-'
     : `${(count / ours).toLocaleString('en-US', { maximumSignificantDigits: 3 })}x`;
 }

@@ -1,7 +1,7 @@
 /** What a connection has yet to send: one write for all that is answered in a turn, and no more ahead of its reader than a bound. */
 import type { Socket } from 'node:net';
 import { LongText, type Text } from './reply.ts';
-import { untakenBytes } from './socket-handle.ts';
+import { takenBytes, untakenBytes } from './socket-handle.ts';
 
 /** Characters that are written at once though more may follow in this turn. */
 const WRITE_OVER = 65_536;
@@ -23,9 +23,9 @@ export class Output {
   #flushing = false;
   #pumping = false;
   #wasPressed = false;
-  /** Bytes that the peer had yet to take when they were last counted, and when that number last changed. */
-  #untaken = 0;
-  #untakenSince = 0;
+  /** Bytes that the peer had taken when they were last counted, and when it last owed none or took some. */
+  #taken = 0;
+  #takenAt = 0;
 
   constructor(socket: Socket, { onRelief }: OutputOptions) {
     this.#socket = socket;
@@ -52,12 +52,13 @@ export class Output {
 
   /** How long the peer has taken nothing of what there is for it, ms. */
   stalledMs(now: number): number {
-    const untaken = untakenBytes(this.#socket);
-    if (untaken === 0 || untaken !== this.#untaken) {
-      this.#untaken = untaken;
-      this.#untakenSince = now;
+    // Not by what is left: that is the same again when as much was written as was taken.
+    const taken = takenBytes(this.#socket);
+    if (taken !== this.#taken || untakenBytes(this.#socket) === 0) {
+      this.#taken = taken;
+      this.#takenAt = now;
     }
-    return now - this.#untakenSince;
+    return now - this.#takenAt;
   }
 
   /** One line of ASCII, with its newline. */

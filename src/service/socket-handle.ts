@@ -2,7 +2,11 @@
 import type { Socket } from 'node:net';
 
 interface WithHandle {
-  readonly _handle?: { readonly fd?: number; readonly writeQueueSize?: number } | null;
+  readonly _handle?: {
+    readonly fd?: number;
+    readonly writeQueueSize?: number;
+    readonly bytesWritten?: number;
+  } | null;
 }
 
 /** The file descriptor, while the socket has one. */
@@ -16,4 +20,11 @@ export function fdOf(socket: Socket): number | undefined {
 export function untakenBytes(socket: Socket): number {
   // oxlint-disable-next-line no-underscore-dangle
   return (socket as unknown as WithHandle)._handle?.writeQueueSize ?? socket.writableLength;
+}
+
+/** Bytes that the kernel has taken since the connection began. */
+export function takenBytes(socket: Socket): number {
+  // oxlint-disable-next-line no-underscore-dangle
+  const handle = (socket as unknown as WithHandle)._handle;
+  return (handle?.bytesWritten ?? socket.bytesWritten) - untakenBytes(socket);
 }

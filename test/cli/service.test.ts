@@ -237,33 +237,3 @@ describe('stats', () => {
     expect(JSON.parse(world.output.out)).toMatchObject({ lookups: { found: 1 } });
   });
 });
-
-// At boot v there are v VMs and dom0: 30 look-ups and one for the event.
-const sum = (calls: (domains: number) => number): number =>
-  Array.from({ length: 60 }, (_, n) => 31 * calls(n + 2)).reduce((a, b) => a + b, 0);
-
-describe('storm', () => {
-  it('answers every look-up rightly, at about one hypercall each', async () => {
-    const { main } = await import('../../src/cli/main.ts');
-    let out = '';
-    const io = {
-      out: (text: string) => (out += text),
-      outputIsTerminal: () => false,
-    } as unknown as Parameters<typeof main>[1];
-    expect(await main(['storm', '--vms', '60', '--json'], io)).toBe(0);
-    const { results } = JSON.parse(out) as {
-      results: { name: string; hypercalls: number; entriesCopied: number; wrong: number }[];
-    };
-    const [ours, chunk2, chunk1024, oneCall] = results;
-    expect(results.map(({ wrong }) => wrong)).toEqual([0, 0, 0, 0]);
-    expect(ours?.hypercalls).toBeLessThan(60 * 30 * 1.2);
-    expect(chunk2?.hypercalls).toBe(sum((domains) => Math.ceil(domains / 2) + 1));
-    expect(chunk1024?.hypercalls).toBe(sum(() => 2));
-    expect(oneCall?.hypercalls).toBe(sum(() => 1));
-    for (const { entriesCopied } of [chunk2, chunk1024, oneCall].flatMap((one) => one ?? [])) {
-      expect(entriesCopied).toBe(sum((domains) => domains));
-    }
-    expect(await main(['storm', '--vms', '5'], io)).toBe(0);
-    expect(out).toContain('entries copied');
-  });
-});

@@ -1,20 +1,12 @@
 /** The oracle sees: with any one guard taken out of a copy of the build, it finds what that leads to. */
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { copyBuild, type Patch } from '../mutants/patched-build.ts';
 import { type ChildVerdict, runOracleIn } from './oracle/child.ts';
 
-/** What stands in a built file exactly once, and what the guard's absence makes of it. */
-interface Guard {
-  readonly name: string;
-  readonly file: string;
-  readonly text: string;
-  readonly without: string;
-}
-
-const GUARDS: readonly Guard[] = [
+const GUARDS: readonly Patch[] = [
   {
     name: 'the echoed domid is compared',
     file: 'hypervisor/xen-hypervisor.js',
@@ -100,30 +92,14 @@ const GUARDS: readonly Guard[] = [
 
 /** Each is found within a few; this is for a machine that has much else to do. */
 const MOST_SECONDS = 90;
-const dist = fileURLToPath(new URL('../..', import.meta.url));
 const seed = Number(process.env['ORACLE_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 
 let directory: string;
 const verdicts = new Map<string, ChildVerdict>();
 
-async function judge(name: string, guard: Guard | undefined, seconds: number): Promise<void> {
+async function judge(name: string, guard: Patch | undefined, seconds: number): Promise<void> {
   const copy = join(directory, name.replaceAll(/\W+/g, '-'));
-  await cp(join(dist, 'src'), join(copy, 'dist/src'), { recursive: true });
-  await cp(join(dist, 'test/inventory/oracle'), join(copy, 'dist/test/inventory/oracle'), {
-    recursive: true,
-  });
-  await cp(join(dist, '../package.json'), join(copy, 'package.json'));
-  await symlink(join(dist, '../node_modules'), join(copy, 'node_modules'));
-  if (guard !== undefined) {
-    const file = join(copy, 'dist/src', guard.file);
-    const source = await readFile(file, 'utf8');
-    const found = source.split(guard.text).length - 1;
-    if (found !== 1) throw new Error(`${guard.file} has ${found} times: ${guard.text}`);
-    await writeFile(
-      file,
-      source.replace(guard.text, () => guard.without),
-    );
-  }
+  await copyBuild(copy, 'inventory/oracle', guard);
   const main = join(copy, 'dist/test/inventory/oracle/main.js');
   verdicts.set(name, await runOracleIn(main, ['--seconds', `${seconds}`, '--seed', `${seed}`]));
 }

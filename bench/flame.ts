@@ -1,0 +1,105 @@
+/** `npm run bench:flame`: where the daemon's time goes while many ask it, by Node's profiler. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { openProgressBar } from '../src/cli/progress-bar.ts';
+import { InventoryClient } from '../src/service/client.ts';
+import { type CpuProfile, FLAME_RESULT, type FlameReport, flameOf } from './flame-tree.ts';
+import { machine } from './machine.ts';
+
+const VMS = 1000;
+const CLIENTS = 8;
+/** Of each client. */
+const LOOKUPS_AT_ONCE = 8;
+const SECONDS = 15;
+
+const directory = await mkdtemp(join(tmpdir(), 'xen-domid-flame-'));
+const socket = join(directory, 'socket');
+const bar = await openProgressBar(process.stdout.isTTY, SECONDS);
+const daemon = spawn(
+  process.execPath,
+  [
+    '--cpu-prof',
+    `--cpu-prof-dir=${directory}`,
+    join(import.meta.dirname, '../src/cli/bin.cjs'),
+    'serve',
+    '--simulate',
+    String(VMS),
+    '--socket',
+    socket,
+  ],
+  { stdio: ['ignore', 'ignore', 'ignore'] },
+);
+const clients = Array.from(
+  { length: CLIENTS },
+  () => new InventoryClient({ socket, acceptSimulated: true }),
+);
+try {
+  const uuids = (await first(clients).list()).domains.slice(1).map(({ uuid }) => uuid as string);
+  const began = performance.now();
+  const seconds = (): number => (performance.now() - began) / 1000;
+  const timer = setInterval(() => bar.update(Math.floor(seconds())), 1000);
+  let lookups = 0;
+  const askOn = async (client: InventoryClient, slot: number): Promise<void> => {
+    for (let at = slot; seconds() < SECONDS; at += 7919) {
+      const index = at % uuids.length;
+      // oxlint-disable-next-line no-await-in-loop -- an agent waits for one answer before it asks again
+      const result = await client.lookup(uuids[index] ?? '');
+      if (result.status === 'unavailable') throw new Error(result.cause);
+      // Each second one VM makes way for another.
+      if (result.status === 'notFound') uuids.splice(index, 1);
+      lookups++;
+    }
+  };
+  await Promise.all(
+    clients.flatMap((client, index) =>
+      Array.from({ length: LOOKUPS_AT_ONCE }, (_, slot) => askOn(client, 97 * index + slot)),
+    ),
+  );
+  clearInterval(timer);
+  await Promise.all(clients.map((client) => client.close()));
+  const ended = once(daemon, 'exit');
+  daemon.kill('SIGTERM');
+  await ended;
+
+  const [file] = (await readdir(directory)).filter((name) => name.endsWith('.cpuprofile'));
+  if (file === undefined) throw new Error('the daemon left no profile');
+  const profile = JSON.parse(await readFile(join(directory, file), 'utf8')) as CpuProfile;
+  const report: FlameReport = {
+    machine: machine(),
+    vms: VMS,
+    clients: CLIENTS,
+    seconds: SECONDS,
+    lookups,
+    ...flameOf(profile),
+  };
+  await mkdir(dirname(FLAME_RESULT), { recursive: true });
+  await writeFile(FLAME_RESULT, `${JSON.stringify(report)}\n`);
+  bar.stop();
+  const { busyShare, lookupShare, shares } = report;
+  process.stdout.write(`${report.machine}
+${lookups} look-ups in ${SECONDS} s by ${CLIENTS} clients, ${VMS} simulated VMs
+the daemon was busy in ${percent(busyShare)} of the samples; of those
+${percent(lookupShare).padStart(8)}  in look-ups, with what they call; or, each sample counted as what it was for at the end:
+${Object.entries(shares)
+  .map(([name, share]) => `  ${percent(share).padStart(6)}  ${name}`)
+  .join('\n')}
+written: ${FLAME_RESULT}
+`);
+} finally {
+  bar.stop();
+  daemon.kill('SIGKILL');
+  await rm(directory, { recursive: true, force: true });
+}
+
+function first<T>(all: readonly T[]): T {
+  const [one] = all;
+  if (one === undefined) throw new Error('there is none');
+  return one;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}

@@ -1,0 +1,25 @@
+/** Inputs that were once answered wrongly, or nearly: a file each, in the folder of its target. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Beside the sources: what is found is to be committed. */
+const CORPUS = fileURLToPath(new URL('../../../test/fuzz/corpus', import.meta.url));
+
+export function corpusOf(target: string): readonly { name: string; input: Uint8Array }[] {
+  const folder = join(CORPUS, target);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .toSorted()
+    .map((name) => ({ name, input: readFileSync(join(folder, name)) }));
+}
+
+/** @returns where it is kept. */
+export function keep(target: string, input: Uint8Array): string {
+  const folder = join(CORPUS, target);
+  mkdirSync(folder, { recursive: true });
+  const name = createHash('sha256').update(input).digest('hex').slice(0, 16);
+  writeFileSync(join(folder, name), input);
+  return join(folder, name);
+}

@@ -1,0 +1,197 @@
+/**
+ * What the first bytes of a connection lead to: HTTP is answered as HTTP, all else as JSON-RPC, and whichever it is,
+ * a connection that has been ended by its client is ended by the service.
+ */
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import * as fc from 'fast-check';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import { Dispatcher } from '../../src/service/dispatcher.ts';
+import { SocketHttp } from '../../src/service/http.ts';
+import { LineServer } from '../../src/service/line-server.ts';
+import { methodsOf } from '../../src/service/methods.ts';
+import { RequestCounts } from '../../src/service/request-counts.ts';
+import { Subscribers } from '../../src/service/subscribers.ts';
+import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+import { demand, pieces, type Target } from './target.ts';
+
+const ENDS_WITHIN_MS = 20_000;
+
+/** The service's end of a connection, without a kernel between. */
+class FakeSocket extends Duplex {
+  output = '';
+  timeout = 0;
+
+  constructor() {
+    super({ allowHalfOpen: true });
+  }
+
+  override _read(): void {
+    // What the client sends is pushed.
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.output += chunk.toString('utf8');
+    done();
+  }
+
+  // What a server of HTTP wants of a socket.
+  setTimeout(): this {
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => this.destroy());
+  }
+}
+
+const json = fc
+  .tuple(
+    fc.nat(9),
+    fc.constantFrom('version', 'domid', 'lookup', 'get', 'list', 'subscribe', 'x'),
+    fc.constantFrom(
+      '',
+      `,"params":{"uuid":"${uuidOf(1)}"}`,
+      ',"params":{"domid":1}',
+      ',"params":1',
+    ),
+    fc.constantFrom('', '\n', '\r\n', '\n\n', ' '),
+  )
+  .map(
+    ([id, method, params, end]) =>
+      `{"jsonrpc":"2.0","id":${id},"method":"${method}"${params}}${end}`,
+  );
+
+const http = fc
+  .tuple(
+    fc.constantFrom('GET', 'POST', 'HEAD', 'PUT', 'OPTIONS', 'CONNECT', 'G', 'XYZ', 'GET GET'),
+    fc.constantFrom('/', '/healthz', '/metrics', '/x', '*', '', 'http://x/', '/%', '/?a'),
+    fc.constantFrom(' HTTP/1.1', ' HTTP/1.0', ' HTTP/2.0', '', ' HTTP/1.1 '),
+    fc.array(
+      fc.constantFrom(
+        'Host: x',
+        'Content-Type: application/json',
+        'Content-Length: 5',
+        'Content-Length: 70',
+        'Content-Length: -1',
+        'Transfer-Encoding: chunked',
+        'Expect: 100-continue',
+        'Connection: close',
+        'Connection: Upgrade',
+        'Upgrade: x',
+        'a:b',
+        ': ',
+        '\u0001',
+      ),
+      { maxLength: 5 },
+    ),
+    fc.constantFrom('\r\n', '\n', '\r'),
+    fc.oneof(json, fc.constantFrom('', '5\r\nhello\r\n0\r\n\r\n', 'zz\r\n')),
+  )
+  .map(([method, path, version, headers, newline, body]) =>
+    [`${method} ${path}${version}`, ...headers, '', body].join(newline),
+  );
+
+/** A byte in a thousand is another. */
+const text = fc
+  .tuple(
+    fc.oneof(
+      http,
+      json,
+      fc.array(json, { maxLength: 3 }).map((lines) => lines.join('\n')),
+    ),
+    fc.option(fc.tuple(fc.nat(300), fc.nat(255)), { freq: 2 }),
+  )
+  .map(([chars, other]) => {
+    const bytes = Buffer.from(chars);
+    if (other !== null && other[0] < bytes.length) [, bytes[other[0]]] = other;
+    return bytes;
+  });
+
+const isCapital = (byte: number | undefined): boolean =>
+  byte !== undefined && byte >= 0x41 && byte <= 0x5a;
+
+export async function httpSniffing(): Promise<Target> {
+  const host = new SimulatedHost({ history: false });
+  host.createDomain({ uuid: uuidOf(1) });
+  const hypervisor = new SimulatedHypervisor(host);
+  const inventory = await Inventory.open({ hypervisor, xenstore: false });
+  const counts = new RequestCounts();
+  const mistakes: unknown[] = [];
+  const methods = methodsOf({ inventory, counts, stats: () => ({}), version: () => ({}) });
+  const onMistake = (error: unknown): void => void mistakes.push(error);
+  const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
+  const subscribers = new Subscribers(inventory);
+  const pages = {
+    metrics: () => Promise.resolve({ contentType: 'text/plain', text: 'metrics\n' }),
+    health: () => Promise.resolve({ healthy: true, body: {} }),
+  };
+  const socketHttp = new SocketHttp(dispatcher, pages, onMistake);
+  const server = new LineServer({
+    dispatcher,
+    subscribers,
+    counts,
+    log: () => undefined,
+    libc: undefined,
+    bounds: undefined,
+    onHttp: (socket) => socketHttp.take(socket),
+  });
+  await new Promise<void>((resolve) => server.server.listen(0, '127.0.0.1', resolve));
+
+  const say = async (chunks: readonly Uint8Array[]): Promise<string> => {
+    const socket = new FakeSocket();
+    const closed = new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error('it does not end')), ENDS_WITHIN_MS);
+      socket.once('close', () => {
+        clearTimeout(late);
+        resolve();
+      });
+    });
+    server.server.emit('connection', socket as unknown as Socket);
+    for (const chunk of chunks) socket.push(chunk);
+    socket.push(null);
+    await closed;
+    return socket.output;
+  };
+
+  return {
+    name: 'http-sniffing',
+    inputs: fc.oneof(
+      { weight: 4, arbitrary: text },
+      { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60 }) },
+    ),
+    async check(input) {
+      const cuts = [...pieces(input)];
+      const output = await say(cuts[input.length % cuts.length] ?? []);
+      demand(mistakes.length === 0, `a mistake: ${String(mistakes[0])}`);
+      if (isCapital(input[0])) {
+        demand(output === '' || output.startsWith('HTTP/1.1 '), `HTTP was answered: ${output}`);
+        return;
+      }
+      for (const line of output.split('\n')) {
+        if (line === '') continue;
+        const reply = JSON.parse(line) as unknown;
+        const [first] = [reply].flat() as { jsonrpc?: string }[];
+        demand(first?.jsonrpc === '2.0', `a line was answered: ${line}`);
+      }
+    },
+    async close() {
+      socketHttp.close();
+      await server.close();
+      subscribers.close();
+      await inventory.close();
+      await hypervisor.close();
+    },
+  };
+}

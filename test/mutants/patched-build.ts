@@ -1,0 +1,45 @@
+/** A copy of the build in which one place is another: for tests that are to notice. */
+import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The build that this is part of. */
+export const DIST: string = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What stands in a built file exactly once, and what is to stand there. */
+export interface Patch {
+  readonly name: string;
+  /** Below `dist/src`. */
+  readonly file: string;
+  readonly text: string;
+  readonly without: string;
+}
+
+/** @throws Error where the text is not there, or more than once: the patch is to be made anew. */
+export async function patched({ file, text, without }: Patch): Promise<string> {
+  const source = await readFile(join(DIST, 'src', file), 'utf8');
+  const found = source.split(text).length - 1;
+  if (found !== 1) throw new Error(`${file} has ${found} times: ${text}`);
+  return source.replace(text, () => without);
+}
+
+/**
+ * @param directory that is to be: it gets a package of its own, whose `dist` is this one but for the patch.
+ * @param tests what is needed of `dist/test`, `''` for all.
+ */
+export async function copyBuild(
+  directory: string,
+  tests: string,
+  patch: Patch | undefined,
+): Promise<void> {
+  const recursive = { recursive: true } as const;
+  await cp(join(DIST, 'src'), join(directory, 'dist/src'), recursive);
+  await cp(join(DIST, 'test', tests), join(directory, 'dist/test', tests), recursive);
+  await cp(join(DIST, '../package.json'), join(directory, 'package.json'));
+  await symlink(join(DIST, '../node_modules'), join(directory, 'node_modules'));
+  if (patch === undefined) return;
+  const file = join(directory, 'dist/src', patch.file);
+  const source = await patched(patch);
+  await rm(file);
+  await writeFile(file, source);
+}
