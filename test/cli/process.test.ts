@@ -1,12 +1,14 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Peer } from '../service/client-peer.ts';
+import { Client } from '../service/room.ts';
+import { until } from '../xen/until.ts';
 import { A, B, LONELY, UNKNOWN, World } from './world.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
@@ -344,5 +346,32 @@ describe('serve', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
     expect(performance.now() - beganMs).toBeLessThan(2000);
     expect(existsSync(world.socket)).toBe(false);
+  });
+
+  it('goes on where its log can be written no more', async () => {
+    for (const script of ['exec "$@" 2>/dev/full', '"$@" 2>&1 >/dev/null | true']) {
+      // oxlint-disable-next-line no-await-in-loop
+      await world.stopService();
+      const serve = [process.execPath, BIN, 'serve', '--simulate', '2', '--socket', world.socket];
+      child = spawn('sh', ['-c', script, 'sh', ...serve], { detached: true, stdio: 'ignore' });
+      const group = -(child.pid ?? 0);
+      try {
+        // oxlint-disable-next-line no-await-in-loop
+        await until(() => existsSync(world.socket), { what: 'the service listens' });
+        // oxlint-disable-next-line no-await-in-loop
+        const peer = await Client.connect(world.socket);
+        // A line without end: it is hung up on, of which the log is to tell.
+        peer.send('{'.repeat(70_000));
+        // oxlint-disable-next-line no-await-in-loop
+        await peer.untilEnd();
+        // oxlint-disable-next-line no-await-in-loop
+        expect(await run(['list', '--simulated'])).toMatchObject({ status: 0 });
+      } finally {
+        process.kill(group, 'SIGKILL');
+        // oxlint-disable-next-line no-await-in-loop
+        await once(child, 'exit');
+        rmSync(world.socket, { force: true });
+      }
+    }
   });
 });

@@ -193,6 +193,8 @@ export class Companion {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#process = child;
+    // That it has ended shows where its answer is read.
+    child.stdin.on('error', () => undefined);
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
 
