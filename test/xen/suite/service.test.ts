@@ -41,7 +41,7 @@ import type { UntilOptions } from '../until.ts';
 const BIN = join(import.meta.dirname, '../../../src/cli/bin.cjs');
 const CONFINE = '/usr/lib/xen-domid-lab/confine';
 const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
-/** An emulator on a machine that has others to serve; alone no test takes a tenth of it. */
+/** Under emulation, on a machine that may have others to serve. */
 const SLOW_MS = 600_000;
 const CRASH = 3;
 /** Rounds of domains that come, change and go. */
@@ -213,6 +213,12 @@ async function terminate(service: Service): Promise<number> {
 /** What a shell prints that is confined as the service is. */
 async function confined(script: string): Promise<string> {
   return command(CONFINE, ...(await confinement()), 'sh', '-c', `${script} 2>&1 || true`);
+}
+
+/** How many look-ups the service has answered with a domain, as its metrics tell. */
+async function foundSoFar(): Promise<number> {
+  const metrics = await curl('http://localhost/metrics');
+  return Number(/^xen_domid_lookups_total\{result="found"\} (\d+)$/m.exec(metrics)?.[1]);
 }
 
 async function one(make: typeof makeBare, options = {}): Promise<Made> {
@@ -426,12 +432,6 @@ describe('a client that is none of ours', () => {
     async () => {
       const made = await one(makeIntroduced);
       await plainService();
-      const foundSoFar = async (): Promise<number> =>
-        Number(
-          /^xen_domid_lookups_total\{result="found"\} (\d+)$/m.exec(
-            await curl('http://localhost/metrics'),
-          )?.[1],
-        );
       const found = await foundSoFar();
       const request = { jsonrpc: '2.0', id: 1, method: 'domid', params: { uuid: made.uuid } };
       const json = ['-H', 'Content-Type: application/json', '-d'];
