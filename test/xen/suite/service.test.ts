@@ -172,8 +172,12 @@ class Watcher {
   }
 
   async told(made: Made, kind: string): Promise<void> {
-    await until(() => this.of(made).includes(`${kind} ${made.domid}`), {
-      what: `watch prints ${kind} ${made.domid}`,
+    await until(() => this.of(made).includes(`${kind} ${made.domid}`)).catch((cause: unknown) => {
+      const printed = this.of(made).join(', ') || 'nothing';
+      throw new Error(
+        `watch did not print ${kind} ${made.domid}, but ${printed} of it; beside changes: ${this.said}`,
+        { cause },
+      );
     });
   }
 
@@ -381,7 +385,9 @@ describe('while domains come and go', () => {
         ...made.filter((each) => !gone.includes(each)).map(({ domid }) => domid),
       );
       // A bare domain's end may be announced by nothing but a look.
-      await until(async () => (await client.list()).domains.length === 2);
+      await until(async () => (await client.list()).domains.length === 2, {
+        what: 'only dom0 and the resident are listed',
+      });
       for (const each of made) {
         // oxlint-disable-next-line no-await-in-loop
         await watcher.told(each, 'destroyed');
