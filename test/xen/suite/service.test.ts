@@ -55,9 +55,13 @@ const PAUSED = 8;
 let maker: DomainMaker | undefined;
 let clients: InventoryClient[] = [];
 let watchers: Watcher[] = [];
+let testOver = new AbortController();
 let xenstoredRuns = true;
 
 afterEach(async () => {
+  // Who asks on and on would never let a client be closed.
+  testOver.abort();
+  testOver = new AbortController();
   for (const watcher of watchers) watcher.kill();
   await Promise.all(clients.map((client) => client.close()));
   await maker?.close();
@@ -190,8 +194,9 @@ class Watcher {
 function askOnAndOn(client: InventoryClient, { uuid }: Made): () => Promise<Map<string, number>> {
   const answers = new Map<string, number>();
   const over = new AbortController();
+  const signal = AbortSignal.any([over.signal, testOver.signal]);
   const asking = (async () => {
-    while (!over.signal.aborted) {
+    while (!signal.aborted) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other is the point
       const answer = JSON.stringify(await client.domid(uuid));
       answers.set(answer, (answers.get(answer) ?? 0) + 1);
