@@ -191,6 +191,7 @@ const ROOMS: readonly Room[] = [
   {
     file: 'inventory/census.js',
     tests: [
+      'inventory/awaiting',
       'inventory/look-under-way',
       'inventory/looks',
       'inventory/subscription',
