@@ -1,12 +1,11 @@
-/** `npm run bench:xen [-- RELEASE...]`: our looks and lists beside libxenctrl's, in dom0 of each release in the lab. */
+/** `npm run bench:xen -- calls [RELEASE...]`: our looks and lists beside libxenctrl's, in dom0 of each release in the lab. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 import { runCell } from '../test/xen/cell.ts';
-import { checkPrerequisites } from '../test/xen/prerequisites.ts';
 import { Progress } from '../test/xen/progress.ts';
-import { RELEASES, type Release } from '../test/xen/release.ts';
+import type { Release } from '../test/xen/release.ts';
 import { ratios, summarise, type Summary } from './statistics.ts';
 import { RESULT_FILE, type XenBenchResult } from './xen-result.ts';
 
@@ -115,16 +114,7 @@ function table(reports: readonly ReleaseReport[]): string {
   return [line(HEAD), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }
 
-function chosen(args: readonly string[]): Release[] {
-  const unknown = args.find((arg) => !RELEASES.some((release) => release === arg));
-  if (unknown !== undefined)
-    throw new Error(`usage: npm run bench:xen [-- RELEASE...]; RELEASE: ${RELEASES.join(', ')}`);
-  return RELEASES.filter((release) => args.length === 0 || args.includes(release));
-}
-
-async function main(args: readonly string[]): Promise<void> {
-  const releases = chosen(args);
-  await checkPrerequisites();
+export async function compareCalls(releases: readonly Release[]): Promise<void> {
   const progress = new Progress(process.stdout);
   const reports: ReleaseReport[] = [];
   for (const release of releases) {
@@ -145,10 +135,3 @@ async function main(args: readonly string[]): Promise<void> {
   }
   console.log(`\nAlso in ${REPORT}.`);
 }
-
-// Leaving by exit() is what sweeps up.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
-await main(process.argv.slice(2)).catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-});

@@ -1,5 +1,6 @@
 /** What may stand on the command line, and with which command. */
 import { parseArgs } from 'node:util';
+import { printableJson } from './printable.ts';
 
 export class UsageError extends Error {}
 
@@ -56,7 +57,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const { values, positionals } = parse(argv);
   const [command = '', ...operands] = positionals;
   if (command !== '' && !isCommand(command)) {
-    throw new UsageError(`there is no command ${JSON.stringify(command)}`);
+    throw new UsageError(`there is no command ${printableJson(command)}`);
   }
   const options = values as OptionValues;
   if (command !== '' && !options.help && !options.version) checkOptions(command, options);

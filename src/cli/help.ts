@@ -102,8 +102,9 @@ ${EXIT_STATUS}`,
 
   storm: `xen-domid storm [--vms N] [--json]
 
-Boots VMs on a simulated host as fast as it goes, with 30 look-ups each, and counts what that costs: xen-domid's way,
-and by a list of all domains for each look-up and event, in pages of 2, of 1024, or in one call. Needs no Xen.
+Boots VMs on a simulated host as fast as it goes, with 30 look-ups each, then lets them go, and counts what that costs:
+xen-domid's way; by a list of all domains for each look-up and event, in pages of 2, of 1024, or in one call; by
+xenstore alone; and as \`xl list -v\` does. Needs no Xen.
 A bar shows how far it is, on a terminal.
 
   --vms N        how many, up to 30000; default 1000

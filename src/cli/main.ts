@@ -3,6 +3,7 @@ import { ErrorCode, XenError } from '../xen-error.ts';
 import { type Arguments, parseArguments, UsageError } from './arguments.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
+import { printable, printableJson } from './printable.ts';
 
 export async function main(argv: readonly string[], io: Io): Promise<ExitStatus> {
   let json = argv.includes('--json');
@@ -56,12 +57,12 @@ function isInvalidInput(error: unknown): boolean {
 }
 
 function asText(error: unknown): string {
-  if (error instanceof XenError || error instanceof UsageError) return error.message;
+  if (error instanceof XenError || error instanceof UsageError) return printable(error.message);
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 function asJson(error: unknown): string {
   const { message } = error as Error;
   const code = error instanceof XenError ? error.code : undefined;
-  return `${JSON.stringify({ error: { ...(code !== undefined && { code }), message } })}\n`;
+  return `${printableJson({ error: { ...(code !== undefined && { code }), message } })}\n`;
 }

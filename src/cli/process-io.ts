@@ -1,9 +1,11 @@
 /** The world as a process sees it. What is slow to load is loaded by who asks for it. */
+import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Io } from './io.ts';
 
 const STDIN = 0;
 const STDOUT = 1;
+const STDERR = 2;
 /** For what is written and what is removed at the end. */
 const END_MS = 100;
 
@@ -14,9 +16,25 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
+// A log that cannot be written, its disk full or its reader gone, is no reason to end.
+process.stderr.on('error', () => undefined);
+
+/** The stream takes nothing more once it has failed, though there may be room again. */
+function writeError(text: string): void {
+  if (process.stderr.writable) {
+    process.stderr.write(text);
+    return;
+  }
+  try {
+    writeSync(STDERR, text);
+  } catch {
+    // There is nowhere to say it.
+  }
+}
+
 export const processIo: Io = {
   out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
+  err: writeError,
   openHypervisor: async () => (await import('../hypervisor/open.ts')).openHypervisor(),
   openXenstore: async () => (await import('../xenstore/xenstore.ts')).Xenstore.open(),
   connect: async (options) => new (await import('../service/client.ts')).InventoryClient(options),

@@ -1,6 +1,7 @@
 /** The orders that a list of domains can be put in. */
 import type { ListedDomain } from '../service/client-results.ts';
 import { UsageError } from './arguments.ts';
+import { printableJson } from './printable.ts';
 
 type Comparison = (one: ListedDomain, other: ListedDomain) => number;
 
@@ -21,6 +22,6 @@ export function comparison(key: string): Comparison {
   const found = Object.hasOwn(COMPARISONS, key) ? COMPARISONS[key] : undefined;
   if (found !== undefined) return found;
   throw new UsageError(
-    `--sort takes ${Object.keys(COMPARISONS).join(', ')}, not ${JSON.stringify(key)}`,
+    `--sort takes ${Object.keys(COMPARISONS).join(', ')}, not ${printableJson(key)}`,
   );
 }

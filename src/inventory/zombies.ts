@@ -3,16 +3,19 @@ import type { Domid } from '../domain.ts';
 import type { Census } from './census.ts';
 import type { Looks, LookSteps } from './looks.ts';
 
-const FIRST_MS = 50;
+const SHORTEST_MS = 50;
+
+/** Of the time that a domain has been dying, the longest part that its end may be old when it is found. */
+const LATE_PART = 1 / 8;
 
 /** So many looks cost about as much as a list of so many domains. */
 const LOOKS_OF_A_LIST = 8;
 const DOMAINS_A_LOOK = 16;
 
 interface Zombie {
-  /** When to look next, `performance.now()`, and how long it waits for that. */
+  /** Since when it has been dying, and when to look next: `performance.now()`. */
+  readonly since: number;
   due: number;
-  waitMs: number;
 }
 
 export interface ZombiesOptions {
@@ -41,7 +44,8 @@ export class Zombies {
   }
 
   add(domid: Domid): void {
-    this.#zombies.set(domid, { due: performance.now() + FIRST_MS, waitMs: FIRST_MS });
+    const since = performance.now();
+    this.#zombies.set(domid, { since, due: since + SHORTEST_MS });
     this.#schedule();
   }
 
@@ -65,8 +69,8 @@ export class Zombies {
     for (const [domid, zombie] of this.#zombies) {
       if (census.known(domid)?.dying !== true) this.#zombies.delete(domid);
       else if (zombie.due <= now) {
-        zombie.waitMs = Math.min(2 * zombie.waitMs, longestMs);
-        zombie.due = now + zombie.waitMs;
+        const waitMs = Math.max(SHORTEST_MS, LATE_PART * (now - zombie.since));
+        zombie.due = now + Math.min(waitMs, longestMs);
         due.push(domid);
       }
     }

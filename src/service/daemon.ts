@@ -88,13 +88,20 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
       'error',
       `a mistake of this program: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
+  // Read once: later there may be no descriptor left to read it with, or another version in its place.
+  const version = packageVersion();
   const counts = new RequestCounts();
   const subscribers = new Subscribers(inventory);
   const methods = methodsOf({
     inventory,
     counts,
     stats: () => ({ ...inventory.stats(), ...server.stats() }),
-    version: () => versionOf(inventory, simulated),
+    version: () => ({
+      package: version,
+      protocol: PROTOCOL_VERSION,
+      ...inventory.hypervisorVersion,
+      ...(simulated && { simulated }),
+    }),
   });
   const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
   const pages: Pages = {
@@ -111,7 +118,6 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
     bounds: options.bounds,
     onHttp: (socket) => http.take(socket),
   });
-  const version = packageVersion();
   const metrics = new Metrics({ inventory, server, subscribers, counts, version, simulated });
   undo.push(async () => {
     http.close();
@@ -150,15 +156,6 @@ async function openInventory(inventory: ServeOptions['inventory'], undo: Undo): 
   const opened = await inventory();
   undo.push(() => opened.close());
   return opened;
-}
-
-function versionOf({ hypervisorVersion }: Inventory, simulated: boolean): object {
-  return {
-    package: packageVersion(),
-    protocol: PROTOCOL_VERSION,
-    ...hypervisorVersion,
-    ...(simulated && { simulated }),
-  };
 }
 
 /** A simulated host must not answer where this machine's real look-ups go, however that is spelt. */

@@ -84,6 +84,8 @@ export class LineServer {
     this.server = createServer({ allowHalfOpen: true, highWaterMark: HIGH_WATER_BYTES }, (socket) =>
       this.#accept(socket),
     );
+    // A connection that could not be accepted, for want of descriptors: the others go on. Who listens hears of its own.
+    this.server.on('error', () => undefined);
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
     this.#timer.unref();
   }

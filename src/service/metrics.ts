@@ -2,6 +2,7 @@
  * What monitoring reads. Everything is counted in plain fields where it happens and put into metrics only when
  * scraped; no label holds a UUID or a name. prom-client is loaded by the first scrape: it takes 57 ms.
  */
+import { createRequire } from 'node:module';
 import type { Registry } from 'prom-client';
 import { Durations } from '../inventory/durations.ts';
 import type { Inventory } from '../inventory/inventory.ts';
@@ -28,7 +29,7 @@ interface Scrape {
 
 export class Metrics {
   readonly #options: MetricsOptions;
-  #registry: Promise<Registry> | undefined;
+  #registry: Registry | undefined;
   #scraping: Promise<Scrape> | undefined;
 
   constructor(options: MetricsOptions) {
@@ -44,17 +45,21 @@ export class Metrics {
   async #scrape(): Promise<Scrape> {
     this.#registry ??= registryOf(this.#options);
     ofProcess ??= registryOfProcess();
-    const [own, shared] = await Promise.all([this.#registry, ofProcess]);
-    const [text, more] = await Promise.all([own.metrics(), shared.metrics()]);
+    const own = this.#registry;
+    const [text, more] = await Promise.all([own.metrics(), ofProcess.metrics()]);
     return { contentType: own.contentType, text: text + more };
   }
 }
 
 /** Observes the event loop and the collector until the process ends, and no service that has ended beside them. */
-let ofProcess: Promise<Registry> | undefined;
+let ofProcess: Registry | undefined;
 
-async function registryOfProcess(): Promise<Registry> {
-  const { Registry: PromRegistry, collectDefaultMetrics } = await import('prom-client');
+/** By require, which tries again where import never would: there may be no descriptor left to read a file with. */
+const promClient = (): typeof import('prom-client') =>
+  createRequire(import.meta.url)('prom-client') as typeof import('prom-client');
+
+function registryOfProcess(): Registry {
+  const { Registry: PromRegistry, collectDefaultMetrics } = promClient();
   const register = new PromRegistry();
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
   return register;
@@ -64,8 +69,8 @@ type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];
 type Type = 'counter' | 'gauge';
 
-async function registryOf(options: MetricsOptions): Promise<Registry> {
-  const { Registry: PromRegistry } = await import('prom-client');
+function registryOf(options: MetricsOptions): Registry {
+  const { Registry: PromRegistry } = promClient();
   const registry = new PromRegistry();
   for (const [type, name, help, samples] of metricsOf(options)) {
     publish(registry, name, { help, type, get: () => valuesOf(name, samples()) });

@@ -28,3 +28,21 @@ test('every package that is installed has its row', () => {
     [...new Set(installed)].toSorted(),
   );
 });
+
+test('every dependency is pinned to one version, and what is installed to one hash', () => {
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+    devDependencies: Record<string, string>;
+  };
+  const loose = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(
+    ([, version]) => !/^\d+\.\d+\.\d+$/.test(version),
+  );
+  expect(loose).toEqual([]);
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { integrity?: string }>;
+  };
+  const unhashed = closure(packages as never, []).filter(
+    (path) => !/^sha512-/.test(packages[path]?.integrity ?? ''),
+  );
+  expect(unhashed).toEqual([]);
+});

@@ -18,7 +18,7 @@ import {
 } from './room.ts';
 
 /** Others share this machine: what is held against it is a stall, not a scheduler. */
-const LONGEST_P99_MS = 250;
+const LONGEST_P99_MS = 1000;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;

@@ -29,8 +29,12 @@ export interface CellRun {
   readonly payload: readonly string[];
   /** Added to the payload's environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Memory of dom0, MiB; as much again is left for other domains. */
+  /** Memory of dom0, MiB. */
   readonly memory?: number;
+  /** Memory for Xen and other domains, MiB; as much as dom0 has by default. */
+  readonly guestMemory?: number;
+  /** One by default. */
+  readonly processors?: number;
   /** Where the payload's files and the console log are put; a new folder below the system's temporary one by default. */
   readonly outputDir?: string;
   readonly bootTimeoutMs?: number;
@@ -114,8 +118,9 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
       image,
       initramfs,
       resultDisk,
-      machineMemory: 2 * memory,
+      machineMemory: memory + (cell.guestMemory ?? memory),
       dom0Memory: memory,
+      processors: cell.processors ?? 1,
       consoleLog,
       bootTimeoutMs: cell.bootTimeoutMs ?? BOOT_TIMEOUT_MS,
       timeoutMs: cell.timeoutMs ?? TIMEOUT_MS,

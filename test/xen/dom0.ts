@@ -2,12 +2,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
+import path, { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
-import { NOTE_LINE } from './progress-line.ts';
+import { DOING_LINE, NOTE_LINE } from './progress-line.ts';
 import { until } from './until.ts';
 
 export { until } from './until.ts';
@@ -60,6 +60,11 @@ export async function xenVersion(): Promise<string> {
 /** Shows a figure on the host. */
 export function note(text: string): void {
   process.stdout.write(`\n${NOTE_LINE}${text}\n`);
+}
+
+/** Shows on the host's terminal what this is busy with, until the next time. */
+export function doing(text: string): void {
+  process.stdout.write(`\n${DOING_LINE}${text}\n`);
 }
 
 /** A domain as libxenctrl sees it. */
@@ -178,15 +183,23 @@ export async function destroyAll(): Promise<void> {
   await domains('destroy-all');
 }
 
-/** A program of the lab that answers on stdout to what it is told on stdin. */
-class Companion {
+/** A program of the lab, or any by its path, that answers on stdout to what it is told on stdin. */
+export class Companion {
   readonly #process: ReturnType<typeof spawn>;
   readonly #lines: AsyncIterator<string>;
 
-  constructor(program: string, args: readonly string[]) {
-    const child = spawn(`${PROGRAMS}/${program}`, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  constructor(program: string, args: readonly string[] = []) {
+    const child = spawn(path.resolve(PROGRAMS, program), args, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     this.#process = child;
+    // That it has ended shows where its answer is read.
+    child.stdin.on('error', () => undefined);
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? Number.NaN;
   }
 
   async line(): Promise<string> {
@@ -197,6 +210,12 @@ class Companion {
 
   tell(line: string): void {
     this.#process.stdin?.write(`${line}\n`);
+  }
+
+  /** One line for another. */
+  async ask(...words: readonly (string | number)[]): Promise<string> {
+    this.tell(words.join(' '));
+    return this.line();
   }
 
   async close(): Promise<void> {
@@ -280,13 +299,18 @@ export async function xl(...args: readonly string[]): Promise<string> {
   return command('xl', ...args);
 }
 
+/** Path of a file that `xl create` takes. */
+export async function writeGuestConfig(guest: Guest): Promise<string> {
+  const file = join(await mkdtemp('/tmp/guest-'), 'guest.cfg');
+  await writeFile(file, guestConfig(guest, PROGRAMS));
+  return file;
+}
+
 /** A guest made by the real toolstack; `startToolstack` first. */
 export async function xlCreate(guest: Guest): Promise<Made> {
-  const folder = await mkdtemp('/tmp/guest-');
-  const file = join(folder, 'guest.cfg');
-  await writeFile(file, guestConfig(guest, PROGRAMS));
+  const file = await writeGuestConfig(guest);
   await xl('create', '-q', file);
-  await rm(folder, { recursive: true });
+  await rm(dirname(file), { recursive: true });
   const domid = Number(await xl('domid', guest.name));
   const made = await witnessOne(domid);
   if (made === undefined) throw new Error(`${guest.name} was gone before it could be looked at`);

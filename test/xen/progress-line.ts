@@ -2,3 +2,5 @@
 export const RESULT_LINE = 'lab: test ';
 /** How a suite tells the host what it measured. */
 export const NOTE_LINE = 'lab: note ';
+/** How a payload tells the host what it is busy with. */
+export const DOING_LINE = 'lab: doing ';

@@ -1,6 +1,6 @@
 /** Shows how far each cell is: one live line on a terminal, a line a step elsewhere. */
 import type { Phase } from './cell.ts';
-import { NOTE_LINE, RESULT_LINE } from './progress-line.ts';
+import { DOING_LINE, NOTE_LINE, RESULT_LINE } from './progress-line.ts';
 
 const PHASES: Record<Phase, string> = {
   image: 'making the image',
@@ -40,6 +40,9 @@ export class Progress {
   /** Takes what a cell writes to its console; the tests in it are counted, and what they measured is shown. */
   consoleLine(cell: string, line: string): void {
     const state = this.#cells.get(cell);
+    // It passes by: in a pipe nobody would read it.
+    if (line.startsWith(DOING_LINE) && state !== undefined && this.#out.isTTY)
+      state.what = line.slice(DOING_LINE.length);
     if (line.startsWith(NOTE_LINE)) this.print(`${cell}  ${line.slice(NOTE_LINE.length)}`);
     if (state === undefined || !line.startsWith(RESULT_LINE)) return;
     const [status = '', ...rest] = line.slice(RESULT_LINE.length).split(' ');

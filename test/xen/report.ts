@@ -40,8 +40,13 @@ function withoutJest(message: string): string {
   return message.replaceAll(/^\s+at .*\/node_modules\/jest-.*\n?/gm, '').trimEnd();
 }
 
-/** Judges jest's report; `status` is the exit status that jest gave. */
-export function judge(report: JestReport, status: number): Report {
+/**
+ * Judges jest's report; `status` is the exit status that jest gave.
+ * @param chosen the pattern of the names of those that were to run, where not all were.
+ */
+export function judge(report: JestReport, status: number, chosen?: string): Report {
+  // As jest takes it.
+  const wanted = new RegExp(chosen ?? '', 'i');
   let passed = 0;
   const failures: Failure[] = [];
   const skips: Skip[] = [];
@@ -50,6 +55,7 @@ export function judge(report: JestReport, status: number): Report {
       failures.push({ name: file.name, message: file.message || 'no test in this file' });
     }
     for (const { status: result, title, fullName, failureMessages } of file.assertionResults) {
+      if (!wanted.test(fullName)) continue;
       const listed = reasonOf(title);
       if (result === 'passed') passed += 1;
       else if (result === 'failed')
@@ -73,11 +79,11 @@ export function judge(report: JestReport, status: number): Report {
 }
 
 /** Judges the report in `file`. Where jest left none, that is the failure. */
-export async function readReport(file: string, status: number): Promise<Report> {
+export async function readReport(file: string, status: number, chosen?: string): Promise<Report> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) {
     const message = `jest ended with ${status} and left no report`;
     return { passed: 0, failures: [{ name: 'jest', message }], skips: [] };
   }
-  return judge(JSON.parse(text) as JestReport, status);
+  return judge(JSON.parse(text) as JestReport, status, chosen);
 }

@@ -4,6 +4,7 @@ interface TestCaseResult {
   readonly status: string;
   readonly duration?: number | null;
   readonly fullName: string;
+  readonly failureMessages?: readonly string[];
 }
 
 import { RESULT_LINE } from './progress-line.ts';
@@ -11,13 +12,15 @@ import { RESULT_LINE } from './progress-line.ts';
 export default class ConsoleReporter {
   onTestFileStart(test: { path: string }): void {
     // Jest leaves its own line open.
-    process.stdout.write(`\n${RESULT_LINE}file ${test.path.replace(/^.*\/suite\//, '')}\n`);
+    process.stdout.write(`\n${RESULT_LINE}file ${test.path.replace(/^.*\/xen\//, '')}\n`);
   }
 
   onTestCaseResult(_test: unknown, result: TestCaseResult): void {
     process.stdout.write(
       `${RESULT_LINE}${result.status} ${result.duration ?? 0} ms ${result.fullName}\n`,
     );
+    // In full in the report; here for who looks at a cell that has not ended.
+    for (const message of result.failureMessages ?? []) process.stdout.write(`${message}\n`);
   }
 
   onTestFileResult(_test: unknown, result: { console?: readonly { message: string }[] }): void {

@@ -1,12 +1,12 @@
-/** Runs the suites of `dist/test/xen/suite` in the dom0 of one cell. */
+/** Runs the suites of a folder of `dist/test/xen` in the dom0 of one cell. */
 import { join } from 'node:path';
 
 import { runCell, type CellRun } from './cell.ts';
+import { FAULT_ROWS_FILE } from './fault-table.ts';
 import { readReport, type Report } from './report.ts';
 
 const JEST_CONFIG = {
   rootDir: '/project',
-  roots: ['<rootDir>/dist/test/xen/suite'],
   testMatch: ['**/*.test.js'],
   testEnvironment: 'node',
   transform: {},
@@ -18,21 +18,33 @@ const JEST_CONFIG = {
 
 export interface SuitesRun extends Omit<CellRun, 'payload'> {
   readonly outputDir: string;
+  /** Of `test/xen`, where they are. */
+  readonly folder: string;
   /** Name of the one suite to run; all by default. */
   readonly suite?: string;
+  /** A pattern of the names of the tests to run; all by default. */
+  readonly test?: string;
 }
 
 /** Boots the cell and runs all suites, one after the other; the judged report. */
-export async function runSuites({ suite, ...cell }: SuitesRun): Promise<Report> {
+export async function runSuites({ folder, suite, test, ...cell }: SuitesRun): Promise<Report> {
+  const config = { ...JEST_CONFIG, roots: [`<rootDir>/dist/test/xen/${folder}`] };
   const payload = [
     ['node', 'node_modules/jest/bin/jest.js', '--runInBand', '--ci', '--no-cache', '--json'],
-    ['--outputFile', '/result/output/jest.json', '--config', JSON.stringify(JEST_CONFIG)],
+    // What a test that failed has left open must not cost the report.
+    ['--forceExit'],
+    ['--outputFile', '/result/output/jest.json', '--config', JSON.stringify(config)],
     suite === undefined ? [] : [`/${suite}\\.test\\.js$`],
+    test === undefined ? [] : ['--testNamePattern', test],
   ];
   const { status } = await runCell({
     ...cell,
-    env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings', FORCE_COLOR: '0' },
+    env: {
+      NODE_OPTIONS: '--experimental-vm-modules --no-warnings',
+      FORCE_COLOR: '0',
+      XEN_DOMID_FAULT_ROWS: `/result/output/${FAULT_ROWS_FILE}`,
+    },
     payload: payload.flat(),
   });
-  return readReport(join(cell.outputDir, 'jest.json'), status);
+  return readReport(join(cell.outputDir, 'jest.json'), status, test);
 }

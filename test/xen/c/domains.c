@@ -4,6 +4,7 @@
  *   introduced [N] [--uuid UUID] [--domid DOMID]   the same, with two pages and introduced to xenstore
  *   is-introduced DOMID   prints what xenstored says: true or false
  *   sethandle DOMID UUID
+ *   grow DOMID MIB   gives a bare domain so much memory
  *   pause DOMID...   unpause DOMID...   resume DOMID...   destroy DOMID...   destroy-all
  *   shutdown DOMID CODE
  *   hold DOMID   gives the domain one page more, maps it, prints "held", keeps it until stdin ends:
@@ -196,6 +197,20 @@ static void introduce_each(int argc, char **argv)
     xs_close(xs);
 }
 
+static void grow(uint32_t domid, unsigned long mib)
+{
+    const unsigned int order = 9;
+
+    if (xc_domain_setmaxmem(xch, domid, (mib + 1) * 1024))
+        fail("xc_domain_setmaxmem");
+    for (xen_pfn_t page = 0; page < mib << 8; page += 1 << order) {
+        xen_pfn_t extent = page;
+
+        if (xc_domain_populate_physmap_exact(xch, domid, 1, order, 0, &extent))
+            fail("xc_domain_populate_physmap_exact");
+    }
+}
+
 static void is_introduced(uint32_t domid)
 {
     struct xs_handle *xs = xs_open(0);
@@ -284,6 +299,8 @@ static void run(int argc, char **argv)
         introduce_each(left, rest);
     else if (!strcmp(command, "is-introduced") && left == 1)
         is_introduced(parse_domid(rest[0]));
+    else if (!strcmp(command, "grow") && left == 2)
+        grow(parse_domid(rest[0]), strtoul(rest[1], NULL, 10));
     else if (!strcmp(command, "sethandle") && left == 2) {
         xen_domain_handle_t handle;
 

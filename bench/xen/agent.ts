@@ -1,0 +1,186 @@
+/**
+ * Runs in dom0: a process with the inventory in it (`inventory`), or with a client of the service (`client`). Reads a
+ * request a line, answers each with a line of JSON. DOMID as in `contestants.c`.
+ *   lookup UUID DOMID TIMES               one after the other -> {@link Timed}
+ *   paged ROOM STOP UUID DOMID TIMES      the lists of others, through our binding -> {@link Timed}
+ *   nothing                               what the way here and back costs -> {@link Timed}
+ *   events COUNT                          waits until so many of xenstore's events have been answered -> {@link Timed}
+ *   stats                                 the inventory's or the service's counters
+ *   changes                               {@link SeenChange}s since the last time
+ *   stall MS UUID...                      look-ups for so long, of one after the other -> {@link StallResult}
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createInterface } from 'node:readline';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+
+import { openHypervisor } from '../../src/hypervisor/open.ts';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import { InventoryClient } from '../../src/service/client.ts';
+import { parseUuid, uuidWords } from '../../src/uuid.ts';
+import { openPagedLists, type Stop } from './paged-lists.ts';
+import type { SeenChange, StallResult, Timed } from './agent-results.ts';
+
+const ANYBODY = -2;
+const NOBODY = -1;
+/** The safety net has its own price, and under emulation a storm lasts longer than a minute. */
+const LIST_INTERVAL_MS = 3_600_000;
+
+interface Contestant {
+  /** -1 where none was found. */
+  find(uuid: string): number | Promise<number>;
+  stats(): Promise<object>;
+}
+
+const seen: SeenChange[] = [];
+
+function saw(kind: string, domid: number): void {
+  seen.push({ kind, domid, atNs: Number(process.hrtime.bigint()) });
+}
+
+function domidOf(result: Awaited<ReturnType<Inventory['lookup']>>): number {
+  if (result.status === 'found') return result.domain.domid;
+  if (result.status === 'ambiguous') return result.domains[0]?.domid ?? NOBODY;
+  if (result.status === 'notFound') return NOBODY;
+  throw new Error(`a look-up ended with ${JSON.stringify(result)}`);
+}
+
+async function inProcess(): Promise<Contestant> {
+  const inventory = await Inventory.open({ listIntervalMs: LIST_INTERVAL_MS });
+  inventory.changes$.subscribe(({ kind, domid }) => saw(kind, domid));
+  while (inventory.stats().lists.connect === 0) {
+    // oxlint-disable-next-line no-await-in-loop
+    await pause(10);
+  }
+  return {
+    find: (uuid) => inventory.resolveKnownDomid(uuid) ?? inventory.lookup(uuid).then(domidOf),
+    stats: async () => ({ ...inventory.stats(), listMs: inventory.durations.list.sumMs }),
+  };
+}
+
+async function bySocket(): Promise<Contestant> {
+  const client = new InventoryClient();
+  void (async () => {
+    for await (const batch of client.subscribe()) {
+      if (batch.kind !== 'changes') continue;
+      for (const { kind, domid } of batch.changes) saw(kind, domid);
+    }
+  })();
+  return {
+    find: (uuid) =>
+      client.domid(uuid).then((result) => {
+        if (result.status === 'found') return result.domid;
+        if (result.status === 'ambiguous') return result.domids[0] ?? NOBODY;
+        if (result.status === 'notFound') return NOBODY;
+        throw new Error(`a look-up ended with ${JSON.stringify(result)}`);
+      }),
+    stats: () => client.stats(),
+  };
+}
+
+const contestant = process.argv[2] === 'inventory' ? await inProcess() : await bySocket();
+let lists: ReturnType<typeof openPagedLists> | undefined;
+
+async function paged(room: number, stop: Stop, uuid: string): Promise<number> {
+  if (lists === undefined) {
+    const hypervisor = openHypervisor();
+    lists = openPagedLists(hypervisor.version.sysctlInterface);
+    await hypervisor.close();
+  }
+  return lists.find(room, stop, uuidWords(parseUuid(uuid)));
+}
+
+function cpuNs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) * 1000;
+}
+
+let idleFromNs = cpuNs();
+
+async function timed(
+  times: number,
+  domid: number,
+  find: () => number | Promise<number>,
+): Promise<Timed> {
+  const cpu = cpuNs();
+  const idleNs = cpu - idleFromNs;
+  let wrong = 0;
+  const began = process.hrtime.bigint();
+  for (let time = 0; time < times; time++) {
+    const finding = find();
+    // oxlint-disable-next-line no-await-in-loop -- as an agent waits for one answer before it asks again
+    const found = typeof finding === 'number' ? finding : await finding;
+    if (domid === ANYBODY ? found === NOBODY : found !== domid) wrong++;
+  }
+  const wallNs = Number(process.hrtime.bigint() - began);
+  return { wallNs, cpuNs: cpuNs() - cpu, idleNs, wrong };
+}
+
+async function awaitEvents(count: number): Promise<Timed> {
+  const idleNs = cpuNs() - idleFromNs;
+  for (;;) {
+    // oxlint-disable-next-line no-await-in-loop
+    const { events } = (await contestant.stats()) as { events: number };
+    if (events >= count) return { wallNs: 0, cpuNs: 0, idleNs, wrong: 0 };
+    // oxlint-disable-next-line no-await-in-loop
+    await pause(1);
+  }
+}
+
+/** Look-ups one after the other for so long, with the event loop free to turn between them. */
+async function stall(durationMs: number, uuids: readonly string[]): Promise<StallResult> {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const looksNs: number[] = [];
+  let wrong = 0;
+  delay.enable();
+  const end = performance.now() + durationMs;
+  for (let turn = 0; performance.now() < end; turn++) {
+    const began = performance.now();
+    // oxlint-disable-next-line no-await-in-loop
+    if ((await contestant.find(uuids[turn % uuids.length] ?? '')) === NOBODY) wrong++;
+    looksNs.push((performance.now() - began) * 1e6);
+    // oxlint-disable-next-line no-await-in-loop
+    await nextTurn();
+  }
+  delay.disable();
+  const sorted = looksNs.toSorted((one, other) => one - other);
+  const at = (part: number): number => sorted[Math.floor(part * (sorted.length - 1))] ?? Number.NaN;
+  return {
+    lookups: sorted.length,
+    wrong,
+    loopNs: { p50: delay.percentile(50), p99: delay.percentile(99), max: delay.max },
+    lookupNs: { p50: at(0.5), p99: at(0.99), max: at(1) },
+  };
+}
+
+async function answer(words: readonly string[]): Promise<object> {
+  const [what, ...rest] = words;
+  switch (what) {
+    case 'lookup': {
+      const [uuid = '', domid, times] = rest;
+      return timed(Number(times), Number(domid), () => contestant.find(uuid));
+    }
+    case 'paged': {
+      const [room, stop, uuid = '', domid, times] = rest;
+      return timed(Number(times), Number(domid), () => paged(Number(room), stop as Stop, uuid));
+    }
+    case 'nothing':
+      return timed(0, 0, () => 0);
+    case 'events':
+      return awaitEvents(Number(rest[0]));
+    case 'stats':
+      return contestant.stats();
+    case 'changes':
+      return seen.splice(0);
+    case 'stall':
+      return stall(Number(rest[0]), rest.slice(1));
+    default:
+      throw new Error(`not understood: ${words.join(' ')}`);
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const result = await answer(line.split(' '));
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  idleFromNs = cpuNs();
+}
+process.exit();

@@ -1,0 +1,143 @@
+/** What is to be reached, beside what was measured: ratios in one boot of one release. */
+import type { Release } from '../../test/xen/release.ts';
+import type { BootStorm, OtherWay, OurWay, StormResult, Work } from './results.ts';
+
+export interface Bar {
+  readonly what: string;
+  readonly wanted: string;
+  readonly measured: string;
+  readonly reached: boolean;
+}
+
+const IN_PROCESS = '6';
+const BY_SOCKET = '7';
+
+function startsWith<T extends { readonly name: string }>(ways: readonly T[], number: string): T {
+  const way = ways.find(({ name }) => name.startsWith(`${number}:`) && !name.includes('binding'));
+  if (way === undefined) throw new Error(`way ${number} was not measured`);
+  return way;
+}
+
+export function ourWay(storm: BootStorm, number: '6' | '7' = IN_PROCESS): OurWay {
+  return startsWith(storm.ours, number);
+}
+
+export function otherWay(storm: BootStorm, number: string): OtherWay {
+  return startsWith(storm.others, number);
+}
+
+export function each(work: Work, what: 'wallNs' | 'cpuNs' | 'calls' | 'entries'): number {
+  return work[what] / work.count;
+}
+
+/** Nanoseconds a boot: its look-ups, and its event. */
+export function ourBootNs(storm: BootStorm, way: OurWay): number {
+  return each(way.lookups, 'wallNs') * storm.lookupsAVm + way.eventsCpuNs / storm.vms;
+}
+
+export function otherBootNs(storm: BootStorm, way: OtherWay): number {
+  const eventNs = way.events === undefined ? 0 : each(way.events, 'wallNs');
+  return each(way.lookups, 'wallNs') * storm.lookupsAVm + eventNs + (way.readEventCpuNs ?? 0);
+}
+
+interface Wanted {
+  /** Times less than chunk 2, chunk 1024, one call. */
+  readonly times: readonly [number, number, number];
+  /** Chunk-1024 lists. */
+  readonly event: number;
+  readonly hypercalls: number;
+  readonly growth: number;
+}
+
+const WANTED: Partial<Record<Release, Wanted>> = {
+  '4.17': { times: [400, 20, 150], event: 1, hypercalls: 1.15, growth: 1.3 },
+  '4.20': { times: [600, 28, 250], event: 0.5, hypercalls: 1.1, growth: 1.1 },
+};
+
+const MS = 1e6;
+const SECOND = 1e9;
+
+/** Undefined for a release that nothing was set for. */
+export function barsOf(release: Release, result: StormResult): Bar[] | undefined {
+  const wanted = WANTED[release];
+  const [first, last] = [result.boots[0], result.boots.at(-1)];
+  if (wanted === undefined || first === undefined || last === undefined) return undefined;
+  const ours = ourWay(last);
+  const shutdown = result.shutdowns.at(-1);
+  const bars: Bar[] = [];
+  const most = (what: string, value: number, limit: number, show: (of: number) => string): void => {
+    bars.push({
+      what,
+      wanted: `<= ${show(limit)}`,
+      measured: show(value),
+      reached: Number.isFinite(value) && value <= limit,
+    });
+  };
+
+  for (const [index, number] of ['1', '2', '3'].entries()) {
+    const other = otherWay(last, number);
+    const times = wanted.times[index] ?? Number.NaN;
+    const inLookups = each(other.lookups, 'wallNs') / each(ours.lookups, 'wallNs');
+    const inAll = otherBootNs(last, other) / ourBootNs(last, ours);
+    bars.push({
+      what: `time beside ${other.name}, look-ups and events (look-ups alone)`,
+      wanted: `${times}x less`,
+      measured: `${inAll.toFixed(1)}x (${inLookups.toFixed(1)}x)`,
+      reached: inAll >= times,
+    });
+  }
+  const listNs = each(otherWay(last, '2').lookups, 'cpuNs');
+  for (const number of [IN_PROCESS, BY_SOCKET] as const) {
+    const way = ourWay(last, number);
+    most(
+      `CPU of an event in chunk-1024 lists in C, ${way.name}`,
+      way.eventsCpuNs / last.vms / listNs,
+      wanted.event,
+      (value) => value.toFixed(2),
+    );
+  }
+  const { single, list, entries } = ours.counts;
+  const lookups = ours.lookups.count;
+  most('hypercalls a look-up', (single + list) / lookups, wanted.hypercalls, (v) => v.toFixed(3));
+  most('entries a VM beyond one a look-up', (single + entries - lookups) / last.vms, 3, (v) =>
+    v.toFixed(2),
+  );
+  most(
+    `a boot among ${last.vms} over one among ${first.vms}`,
+    ourBootNs(last, ours) / ourBootNs(first, ourWay(first)),
+    wanted.growth,
+    (v) => v.toFixed(2),
+  );
+  most('wrong answers', wrongAnswers(result), 0, String);
+  if (shutdown !== undefined) {
+    most(
+      'shutdown storm: share of time in lists',
+      shutdown.listNs / shutdown.tookNs,
+      0.02,
+      (v) => `${(100 * v).toFixed(1)} %`,
+    );
+    most('shutdown storm: `destroyed` after the end', shutdown.destroyedAfter.max, SECOND, inMs);
+  }
+  most('held zombies: `destroyed` after the end', result.zombies.max, SECOND, inMs);
+  const { created, destroyed } = result.quiet;
+  most('quiet host: created, after the event', created.max, 50 * MS, inMs);
+  most('quiet host: destroyed, after the event', destroyed.max, 50 * MS, inMs);
+  return bars;
+}
+
+function inMs(ns: number): string {
+  return `${(ns / MS).toFixed(0)} ms`;
+}
+
+function isOurs({ name }: { readonly name: string }): boolean {
+  return name.includes('ours');
+}
+
+/** Of ours, everywhere. */
+function wrongAnswers({ boots, moving, steady }: StormResult): number {
+  const works = [
+    ...boots.flatMap(({ ours }) => ours.map(({ lookups }) => lookups)),
+    ...[...moving.ways, ...steady.unknown].filter(isOurs).map(({ work }) => work),
+  ];
+  return works.reduce((sum, { wrong }) => sum + wrong, 0);
+}

@@ -1,0 +1,221 @@
+/** In dom0: the processes that are measured, and how each is asked. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+
+import { DEFAULT_SERVICE_SOCKET } from '../../src/service/client.ts';
+import { Companion, until } from '../../test/xen/dom0.ts';
+import type { SeenChange, Timed } from './agent-results.ts';
+import type { Counts, Work } from './results.ts';
+
+/** A UUID's domid that any answer but "nobody" is right for, and one that nobody has. */
+export const ANYBODY = -2;
+export const NOBODY = -1;
+
+/** How the others list: entries a call, and what ends a list. */
+export interface ListWay {
+  readonly name: string;
+  readonly how: `${number} ${'append' | 'empty' | 'short' | 'once'}`;
+  /** Look-ups and events are measured at one VM in so many. */
+  readonly every: number;
+}
+
+export const LIST_WAYS: Readonly<Record<'chunk2' | 'chunk1024' | 'short' | 'once', ListWay>> = {
+  chunk2: { name: '1: chunk 2', how: '2 append', every: 16 },
+  chunk1024: { name: '2: chunk 1024', how: '1024 empty', every: 1 },
+  short: { name: '2b: chunk 1024, stop at the short page', how: '1024 short', every: 4 },
+  once: { name: '3: one call of 32768', how: '32768 once', every: 8 },
+};
+
+/** `contestants.c`. */
+export class OthersInC {
+  readonly #process = new Companion('contestants');
+
+  async lookup(how: string, uuid: string, domid: number, times = 1): Promise<Measured> {
+    return this.#timed(times, 'lookup', how, uuid, domid, times);
+  }
+
+  async event(how: string): Promise<Measured> {
+    return this.#timed(1, 'event', how);
+  }
+
+  async nothing(): Promise<Measured> {
+    return this.#timed(1, 'nothing');
+  }
+
+  /** `store` or `xl`. */
+  async byXenstore(
+    what: 'store' | 'xl',
+    uuid: string,
+    domid: number,
+    times: number,
+  ): Promise<Measured> {
+    return this.#timed(times, what, uuid, domid, times);
+  }
+
+  async tell(...words: readonly (string | number)[]): Promise<void> {
+    const answer = await this.#process.ask(...words);
+    if (answer !== 'done') throw new Error(`contestants: ${words.join(' ')}: ${answer}`);
+  }
+
+  /** Nanoseconds. */
+  async number(...words: readonly (string | number)[]): Promise<number> {
+    return Number(await this.#process.ask(...words));
+  }
+
+  /** Of each domain that went since `gone`: domid, when it was last there, when it was first missed. */
+  async seen(): Promise<{ domid: number; thereNs: number; missedNs: number }[]> {
+    const rows = await this.#rows('seen');
+    return rows.map(([domid = NaN, thereNs = NaN, missedNs = NaN]) => ({
+      domid,
+      thereNs,
+      missedNs,
+    }));
+  }
+
+  /** When each new domain since `newcomers` was first listed, by domid. */
+  async came(): Promise<Map<number, number>> {
+    const rows = await this.#rows('came');
+    return new Map(rows.map(([domid = NaN, listedNs = NaN]) => [domid, listedNs]));
+  }
+
+  async close(): Promise<void> {
+    await this.#process.close();
+  }
+
+  async #rows(request: string): Promise<number[][]> {
+    this.#process.tell(request);
+    const rows: number[][] = [];
+    for (let line = await this.#process.line(); line !== 'done'; line = await this.#process.line())
+      rows.push(line.split(' ').map(Number));
+    return rows;
+  }
+
+  async #timed(count: number, ...words: readonly (string | number)[]): Promise<Measured> {
+    const answer = await this.#process.ask(...words);
+    const numbers = answer.split(' ').map(Number);
+    const [wallNs = 0, cpuNs = 0, idleNs = 0, wrong = 0, calls = 0, entries = 0] = numbers;
+    if (numbers.length !== 6) throw new Error(`contestants: ${words.join(' ')}: ${answer}`);
+    return { work: { count, wallNs, cpuNs, wrong, calls, entries }, idleNs };
+  }
+}
+
+export interface Measured {
+  readonly work: Work;
+  /** CPU of the process since the answer before. */
+  readonly idleNs: number;
+}
+
+interface Stats {
+  readonly hypercalls: { readonly single: number; readonly list: number };
+  readonly entriesCopied: number;
+  readonly events: number;
+  readonly lists: Readonly<Record<string, number>>;
+  /** The service does not tell. */
+  readonly listMs?: number;
+}
+
+/** `agent.ts`: ours in process, or a client of the service. */
+export class Agent {
+  /** CPU between requests, and how many there were: what the process did when nobody asked. */
+  idle: { readonly ns: number; readonly requests: number } = { ns: 0, requests: 0 };
+  readonly #process: Companion;
+
+  constructor(role: 'inventory' | 'client') {
+    const script = new URL('./agent.js', import.meta.url).pathname;
+    this.#process = new Companion(process.execPath, [script, role]);
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  async lookup(uuid: string, domid: number, times: number): Promise<Measured> {
+    return this.#timed(times, 'lookup', uuid, domid, times);
+  }
+
+  async paged(how: string, uuid: string, domid: number, times = 1): Promise<Measured> {
+    return this.#timed(times, 'paged', how, uuid, domid, times);
+  }
+
+  async nothing(): Promise<Measured> {
+    return this.#timed(1, 'nothing');
+  }
+
+  async events(count: number): Promise<void> {
+    await this.#timed(0, 'events', count);
+  }
+
+  async counts(): Promise<Counts> {
+    return countsOf(await this.ask<object>('stats'));
+  }
+
+  async changes(): Promise<SeenChange[]> {
+    return this.ask('changes');
+  }
+
+  async ask<T>(...words: readonly (string | number)[]): Promise<T> {
+    return JSON.parse(await this.#process.ask(...words)) as T;
+  }
+
+  async close(): Promise<void> {
+    await this.#process.close();
+  }
+
+  async #timed(count: number, ...words: readonly (string | number)[]): Promise<Measured> {
+    const { wallNs, cpuNs, idleNs, wrong } = await this.ask<Timed>(...words);
+    this.idle = { ns: this.idle.ns + idleNs, requests: this.idle.requests + 1 };
+    return { work: { count, wallNs, cpuNs, wrong, calls: 0, entries: 0 }, idleNs };
+  }
+}
+
+/** @param stats the inventory's, or the service's. */
+export function countsOf(stats: object): Counts {
+  const { hypercalls, entriesCopied, events, lists, listMs } = stats as Stats;
+  const { single, list } = hypercalls;
+  return { single, list, entries: entriesCopied, events, lists, listMs: listMs ?? Number.NaN };
+}
+
+export function countsBetween(before: Counts, after: Counts): Counts {
+  const lists = Object.entries(after.lists).map(([reason, count]) => [
+    reason,
+    count - (before.lists[reason] ?? 0),
+  ]);
+  return {
+    single: after.single - before.single,
+    list: after.list - before.list,
+    entries: after.entries - before.entries,
+    events: after.events - before.events,
+    lists: Object.fromEntries(lists) as Record<string, number>,
+    listMs: after.listMs - before.listMs,
+  };
+}
+
+export interface Daemon {
+  readonly pid: number;
+  close(): Promise<void>;
+}
+
+/** An emulator on a busy machine takes its time. */
+const START_TIMEOUT_MS = 180_000;
+
+/** The service, as a person starts it; returns once it answers. */
+export async function startDaemon(): Promise<Daemon> {
+  const script = new URL('../../src/cli/bin.cjs', import.meta.url).pathname;
+  const child = spawn(process.execPath, [script, 'serve'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const socket = DEFAULT_SERVICE_SOCKET;
+  await until(() => existsSync(socket), {
+    what: 'the service listens',
+    timeoutMs: START_TIMEOUT_MS,
+  });
+  return {
+    pid: child.pid ?? Number.NaN,
+    close: async () => {
+      const closed = once(child, 'close');
+      child.kill('SIGTERM');
+      await closed;
+    },
+  };
+}

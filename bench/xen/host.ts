@@ -1,0 +1,79 @@
+/** In dom0: VMs that are made as a toolstack makes them, and who is measured while they are. */
+import { randomUUID } from 'node:crypto';
+
+import { type DomainMaker, startDomainMaker } from '../../test/xen/dom0.ts';
+import { Agent, type Daemon, NOBODY, OthersInC, startDaemon } from './contestants.ts';
+
+export interface Vm {
+  readonly domid: number;
+  readonly uuid: string;
+}
+
+export interface Bench {
+  readonly maker: DomainMaker;
+  readonly c: OthersInC;
+  readonly inProcess: Agent;
+  /** CPU that our process takes from an answer to the next request where nothing happens, nanoseconds. */
+  readonly restNs: number;
+  close(): Promise<void>;
+}
+
+/** The service, and who asks it. */
+export interface Service {
+  readonly daemon: Daemon;
+  readonly client: Agent;
+  close(): Promise<void>;
+}
+
+/** So often each of ours is asked before anything is timed: a service has been running when a storm begins. */
+const WARM_UP = 5000;
+const REQUESTS = 200;
+/** For a UUID that nobody has. */
+const WARM_UP_LISTS = 20;
+
+export async function makeVm(maker: DomainMaker): Promise<Vm> {
+  const uuid = randomUUID();
+  const [line = ''] = await maker.ask('bare', 1, '--uuid', uuid);
+  return { domid: Number(line.split(' ')[0]), uuid };
+}
+
+export async function openBench(): Promise<Bench> {
+  const maker = startDomainMaker();
+  const c = new OthersInC();
+  const inProcess = new Agent('inventory');
+  const { domid, uuid } = await makeVm(maker);
+  await inProcess.lookup(uuid, domid, WARM_UP);
+  await inProcess.lookup(randomUUID(), NOBODY, WARM_UP_LISTS);
+  await inProcess.paged('1024 empty', uuid, domid, 200);
+  let idleNs = 0;
+  for (let request = 0; request < REQUESTS; request++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other is what is measured
+    idleNs += (await inProcess.nothing()).idleNs;
+  }
+  await maker.ask('destroy', domid);
+  return {
+    maker,
+    c,
+    inProcess,
+    restNs: idleNs / REQUESTS,
+    close: async () => {
+      await Promise.all([inProcess.close(), c.close(), maker.close()]);
+    },
+  };
+}
+
+/** @param warmUp a VM that is looked up until both are warm. */
+export async function openService(warmUp: Vm): Promise<Service> {
+  const daemon = await startDaemon();
+  const client = new Agent('client');
+  await client.lookup(warmUp.uuid, warmUp.domid, WARM_UP / 5);
+  await client.lookup(randomUUID(), NOBODY, WARM_UP_LISTS);
+  return {
+    daemon,
+    client,
+    close: async () => {
+      await client.close();
+      await daemon.close();
+    },
+  };
+}

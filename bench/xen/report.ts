@@ -1,0 +1,193 @@
+/** Tables of what was measured. */
+import type { Release } from '../../test/xen/release.ts';
+import { printTable } from '../table.ts';
+import { barsOf, each, otherBootNs, ourBootNs } from './bars.ts';
+import { pointsOf } from './points.ts';
+import type {
+  BootStorm,
+  StallsResult,
+  StorePoint,
+  StormResult,
+  ToolstackResult,
+  Work,
+} from './results.ts';
+import { add, NO_WORK } from './work.ts';
+
+const US = 1e3;
+const MS = 1e6;
+const SECOND = 1e9;
+
+function inMs(...times: readonly number[]): string {
+  return times.map((ns) => (ns / MS).toFixed(1)).join(', ');
+}
+
+interface WayRow {
+  readonly name: string;
+  readonly lookups: Work;
+  readonly eventNs: number | undefined;
+  /** Look-ups and event of a boot. */
+  readonly bootNs: number;
+  readonly bootCpuNs: number;
+  readonly callsALookup: number;
+  readonly entriesALookup: number;
+}
+
+function rowsOf(storm: BootStorm, points: readonly StorePoint[]): WayRow[] {
+  const others = storm.others.map((way): WayRow => {
+    const { name, lookups, events, readEventCpuNs = 0 } = way;
+    return {
+      name,
+      lookups,
+      eventNs: events && each(events, 'cpuNs') + readEventCpuNs,
+      bootNs: otherBootNs(storm, way),
+      bootCpuNs:
+        each(lookups, 'cpuNs') * storm.lookupsAVm +
+        (events === undefined ? 0 : each(events, 'cpuNs') + readEventCpuNs),
+      callsALookup: each(lookups, 'calls'),
+      entriesALookup: each(lookups, 'entries'),
+    };
+  });
+  const at = new Set(pointsOf(storm.vms));
+  const ofStorm = points.filter(({ domains }) => at.has(domains));
+  const byStore = (['store', 'xl'] as const).map((what): WayRow => {
+    const lookups = ofStorm.reduce((sum, point) => add(sum, point[what]), NO_WORK);
+    return {
+      name: what === 'store' ? '4: xenstore alone' : '5: list, then a name a domain, as xl',
+      lookups,
+      eventNs: undefined,
+      bootNs: each(lookups, 'wallNs') * storm.lookupsAVm,
+      bootCpuNs: each(lookups, 'cpuNs') * storm.lookupsAVm,
+      callsALookup: each(lookups, 'calls'),
+      entriesALookup: each(lookups, 'entries'),
+    };
+  });
+  const ours = storm.ours.map((way): WayRow => {
+    const { single, list, entries } = way.counts;
+    const made = way.lookups.count;
+    return {
+      name: way.name,
+      lookups: way.lookups,
+      eventNs: way.eventsCpuNs / storm.vms,
+      bootNs: ourBootNs(storm, way),
+      bootCpuNs:
+        ((way.lookups.cpuNs + (way.lookupsDaemonCpuNs ?? 0)) / made) * storm.lookupsAVm +
+        way.eventsCpuNs / storm.vms,
+      callsALookup: (single + list) / made,
+      entriesALookup: (single + entries) / made,
+    };
+  });
+  return [...others, ...byStore, ...ours].toSorted((one, other) =>
+    one.name.localeCompare(other.name),
+  );
+}
+
+export function printStorm(release: Release, result: StormResult): void {
+  for (const storm of result.boots) {
+    const rows = rowsOf(storm, result.byXenstore);
+    const ours = rows.find(({ name }) => name.startsWith('6:'))?.bootNs ?? Number.NaN;
+    const bootNs = storm.bootsNs / storm.vms;
+    printTable(
+      `Xen ${result.xen}: boot storm of ${storm.vms} VMs, ${storm.lookupsAVm} look-ups each; making a VM takes ${(bootNs / MS).toFixed(0)} ms`,
+      rows,
+      {
+        way: ({ name }) => name,
+        measured: ({ lookups }) => String(lookups.count),
+        'a look-up, us': ({ lookups }) => (each(lookups, 'wallNs') / US).toFixed(0),
+        'an event, CPU us': ({ eventNs }) =>
+          eventNs === undefined ? '' : (eventNs / US).toFixed(0),
+        'a boot, ms': (row) => (row.bootNs / MS).toFixed(1),
+        'beside ours': (row) => `${(row.bootNs / ours).toFixed(1)}x`,
+        'share of a CPU': (row) =>
+          `${((100 * row.bootCpuNs) / (row.bootCpuNs + bootNs)).toFixed(1)} %`,
+        'calls a look-up': (row) => (row.callsALookup === 0 ? '' : row.callsALookup.toFixed(2)),
+        'entries a look-up': (row) =>
+          row.entriesALookup === 0 ? '' : row.entriesALookup.toFixed(1),
+        wrong: ({ lookups }) => String(lookups.wrong),
+      },
+    );
+  }
+  printTable(`Xen ${result.xen}: shutdown storms`, result.shutdowns, {
+    VMs: ({ vms }) => String(vms),
+    'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(2),
+    events: ({ events }) => String(events),
+    'our lists': ({ lists }) => String(lists),
+    'share of time in lists': ({ listNs, tookNs }) => `${((100 * listNs) / tookNs).toFixed(1)} %`,
+    'our CPU': ({ cpuNs, tookNs }) => `${((100 * cpuNs) / tookNs).toFixed(1)} %`,
+    'CPU of a list an event in C, s': ({ eventList, events }) =>
+      ((each(eventList, 'cpuNs') * events) / SECOND).toFixed(2),
+    '`destroyed` after the end, ms: median, p99, most': ({ destroyedAfter }) =>
+      inMs(destroyedAfter.median, destroyedAfter.p99, destroyedAfter.max),
+  });
+  const { steady, moving } = result;
+  printTable(
+    `Xen ${result.xen}: a UUID that nobody has, ${steady.domains} domains, one VM coming and one going a second; the service takes ${((100 * steady.daemonCpuNs) / (steady.seconds * SECOND)).toFixed(1)} % of a CPU for all of it`,
+    steady.unknown,
+    {
+      way: ({ name }) => name,
+      'a look-up, ms': ({ work }) => (each(work, 'wallNs') / MS).toFixed(1),
+      'its CPU, ms': ({ work }) => (each(work, 'cpuNs') / MS).toFixed(1),
+      wrong: ({ work }) => String(work.wrong),
+    },
+  );
+  printTable(
+    `Xen ${result.xen}: a VM that moved ${moving.moves} times to a random domid, among ${moving.domains} domains, and had one at every moment`,
+    moving.ways,
+    {
+      way: ({ name }) => name,
+      'look-ups': ({ work }) => String(work.count),
+      '"no such VM", which is wrong': ({ work }) => String(work.wrong),
+    },
+  );
+  const bars = barsOf(release, result);
+  if (bars === undefined) return;
+  printTable(`Xen ${result.xen}: what was to be reached`, bars, {
+    what: ({ what }) => what,
+    wanted: ({ wanted }) => wanted,
+    measured: ({ measured }) => measured,
+    '': ({ reached }) => (reached ? 'reached' : 'missed'),
+  });
+}
+
+export function printStalls(results: readonly StallsResult[]): void {
+  const rows = results.flatMap(({ xen, before, during, teardownNs, guests, guestMiB }) => [
+    { xen, when: 'before', ...before },
+    {
+      xen,
+      when: `${guests} guests of ${guestMiB} MB torn down in ${(teardownNs / SECOND).toFixed(1)} s`,
+      ...during,
+    },
+  ]);
+  printTable('Look-ups in process while guests are torn down', rows, {
+    Xen: ({ xen }) => xen,
+    when: ({ when }) => when,
+    'event loop late, ms: p50, p99, most': ({ loopNs }) => inMs(loopNs.p50, loopNs.p99, loopNs.max),
+    'a look-up, ms: p50, p99, most': ({ lookupNs }) =>
+      inMs(lookupNs.p50, lookupNs.p99, lookupNs.max),
+    'look-ups': ({ lookups }) => String(lookups),
+    wrong: ({ wrong }) => String(wrong),
+  });
+}
+
+export function printToolstack(results: readonly ToolstackResult[]): void {
+  printTable(
+    'Unikernels by xl create, asked for from before their creation until they run',
+    results,
+    {
+      Xen: ({ xen }) => xen,
+      'PV, PVH': ({ pv, pvh }) => `${pv}, ${pvh}`,
+      'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(1),
+      'found after listed, ms: median, p99, most': ({ foundAfter }) =>
+        inMs(foundAfter.median, foundAfter.p99, foundAfter.max),
+      'look-ups': ({ lookups }) => String(lookups),
+      'single looks': ({ counts }) => String(counts.single),
+      lists: ({ counts }) =>
+        Object.entries(counts.lists)
+          .filter(([, count]) => count > 0)
+          .map(([reason, count]) => `${count} ${reason}`)
+          .join(', '),
+      wrong: ({ wrong }) => String(wrong),
+      'CPU of the service, of dom0, s': ({ daemonCpuNs, dom0CpuNs }) =>
+        `${(daemonCpuNs / SECOND).toFixed(2)}, ${(dom0CpuNs / SECOND).toFixed(1)}`,
+    },
+  );
+}

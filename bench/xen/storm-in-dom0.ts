@@ -1,0 +1,57 @@
+/** Runs in dom0 of the lab: storms, one size after the other, and what comes after them, in one boot. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { cell, destroyAll, doing, until, witness, xenVersion } from '../../test/xen/dom0.ts';
+import { bootStorm, serviceStorm } from './boot-storm.ts';
+import { byXenstore } from './by-xenstore.ts';
+import { makeVm, openBench, openService } from './host.ts';
+import { movingVm } from './moving.ts';
+import { type BootStorm, type ShutdownStorm, STORM_FILE, type StormResult } from './results.ts';
+import { shutdownStorm } from './shutdown-storm.ts';
+import { steadyState } from './steady-state.ts';
+import { heldZombies } from './zombies.ts';
+
+const sizes = process.argv.slice(2).map(Number);
+
+async function empty(): Promise<void> {
+  await destroyAll();
+  await until(async () => (await witness()).length === 1, { what: 'all domains are gone' });
+}
+
+const result: { -readonly [Key in keyof StormResult]?: StormResult[Key] } = {
+  xen: await xenVersion(),
+  node: process.version,
+};
+
+/** After each step: where a later one fails, what was measured is not lost. */
+async function keep(measured: Partial<StormResult>): Promise<void> {
+  Object.assign(result, measured);
+  await writeFile(join(cell.output, STORM_FILE), JSON.stringify(result));
+}
+
+const bench = await openBench();
+const boots: BootStorm[] = [];
+const shutdowns: ShutdownStorm[] = [];
+for (const size of sizes) {
+  // oxlint-disable no-await-in-loop -- storms come one after the other
+  const { storm, vms } = await bootStorm(bench, size, doing);
+  await keep({ boots: [...boots, storm] });
+  if (size === sizes.at(-1)) {
+    const service = await openService(vms[0] ?? (await makeVm(bench.maker)));
+    await keep(await steadyState(bench, service, size));
+    await service.close();
+  }
+  shutdowns.push(await shutdownStorm(bench, vms, doing));
+  const service = await openService(await makeVm(bench.maker));
+  const { way } = await serviceStorm(bench, service, size, doing);
+  await service.close();
+  boots.push({ ...storm, ours: [...storm.ours, way] });
+  await keep({ boots, shutdowns });
+  await empty();
+  // oxlint-enable no-await-in-loop
+}
+await keep({ zombies: await heldZombies(bench) });
+await keep({ moving: await movingVm(bench) });
+await keep({ byXenstore: await byXenstore(bench, sizes, doing) });
+await bench.close();

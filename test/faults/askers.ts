@@ -1,0 +1,148 @@
+/** Clients that ask the daemon without end, and whether what they are told is right. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type DomidResult, InventoryClient, type LookupResult } from '../../src/service/client.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import type { Holdings } from './holdings.ts';
+import { newUuid } from './storm.ts';
+
+type Result = LookupResult | DomidResult;
+
+const MANY_AT_ONCE = 20;
+
+const oneOf = (from: readonly { readonly uuid: Uuid }[]): Uuid | undefined =>
+  from[Math.floor(Math.random() * from.length)]?.uuid;
+
+export interface Tally {
+  found: number;
+  notFound: number;
+  /** By cause. */
+  readonly unavailable: Record<string, number>;
+  /** Why each of them was. */
+  readonly wrong: string[];
+  slowestMs: number;
+  /** The longest time without an answer that was right. */
+  silenceMs: number;
+}
+
+export class Askers {
+  readonly tally: Tally = {
+    found: 0,
+    notFound: 0,
+    unavailable: {},
+    wrong: [],
+    slowestMs: 0,
+    silenceMs: 0,
+  };
+  readonly #holdings: Holdings;
+  readonly #clients: InventoryClient[];
+  #over = false;
+  #asking: Promise<unknown> = Promise.resolve();
+  #failed: unknown;
+  #rightAt = performance.now();
+  /** Since when the first right answer is waited for; it has to be one to a question asked later. */
+  #waitingSince = Infinity;
+  #firstRightMs: number | undefined;
+
+  /** @param simulated whether the daemon's host is. */
+  constructor(holdings: Holdings, socket: string, simulated: boolean) {
+    this.#holdings = holdings;
+    const options = { socket, acceptSimulated: simulated };
+    this.#clients = [
+      new InventoryClient(options),
+      new InventoryClient(options),
+      // Takes the first failure for the answer.
+      new InventoryClient({ ...options, retry: false }),
+    ];
+  }
+
+  /** Answers that were right. */
+  get right(): number {
+    return this.tally.found + this.tally.notFound;
+  }
+
+  /** Milliseconds from {@link waitForRight} to the first right answer. */
+  get firstRightMs(): number | undefined {
+    return this.#firstRightMs;
+  }
+
+  waitForRight(): void {
+    this.#waitingSince = performance.now();
+    this.#firstRightMs = undefined;
+  }
+
+  begin(): void {
+    this.#over = false;
+    this.#rightAt = performance.now();
+    const asking = this.#clients.map((client, index) => this.#askWithoutEnd(client, index));
+    this.#asking = Promise.all(asking).catch((error: unknown) => {
+      this.#failed = error;
+    });
+  }
+
+  check(): void {
+    if (this.#failed !== undefined) throw this.#failed;
+  }
+
+  async end(): Promise<void> {
+    this.#over = true;
+    await this.#asking;
+    await Promise.all(this.#clients.map((client) => client.close()));
+    this.check();
+  }
+
+  async #askWithoutEnd(client: InventoryClient, index: number): Promise<void> {
+    for (let question = index; !this.#over; question++) {
+      // oxlint-disable-next-line no-await-in-loop -- one question after the other
+      await this.#ask(client, question);
+      // What cannot be reached answers at once: the host shall have its turn.
+      // oxlint-disable-next-line no-await-in-loop
+      await nextTurn();
+    }
+  }
+
+  async #ask(client: InventoryClient, question: number): Promise<void> {
+    const uuids = question % 10 === 0 ? this.#some(MANY_AT_ONCE) : this.#some(1);
+    const [first = newUuid()] = uuids;
+    const asked = performance.now();
+    let results: readonly Result[];
+    if (uuids.length > 1) results = await client.lookupMany(uuids);
+    else if (question % 2 === 0) results = [await client.domid(first)];
+    else results = [await client.lookup(first)];
+    const answered = performance.now();
+    for (const [at, result] of results.entries()) {
+      this.#count(uuids[at] ?? first, result, { asked, answered });
+    }
+  }
+
+  #count(uuid: Uuid, result: Result, span: { asked: number; answered: number }): void {
+    const { tally } = this;
+    const wrong = this.#holdings.judge(uuid, result, span);
+    tally.slowestMs = Math.max(tally.slowestMs, span.answered - span.asked);
+    if (wrong !== undefined) {
+      tally.wrong.push(wrong);
+      return;
+    }
+    if (result.status === 'unavailable') {
+      tally.unavailable[result.cause] = (tally.unavailable[result.cause] ?? 0) + 1;
+      return;
+    }
+    if (result.status === 'found') tally.found++;
+    else tally.notFound++;
+    tally.silenceMs = Math.max(tally.silenceMs, span.answered - this.#rightAt);
+    this.#rightAt = span.answered;
+    if (span.asked >= this.#waitingSince) {
+      this.#firstRightMs ??= span.answered - this.#waitingSince;
+    }
+  }
+
+  /** UUIDs of the living, the newest of them, the dead, and nobody. */
+  #some(count: number): Uuid[] {
+    const { living, past } = this.#holdings;
+    return Array.from({ length: count }, () => {
+      const dice = Math.random();
+      if (dice < 0.55) return oneOf(living) ?? newUuid();
+      if (dice < 0.75) return living.at(-1)?.uuid ?? newUuid();
+      return (dice < 0.95 ? oneOf(past) : undefined) ?? newUuid();
+    });
+  }
+}

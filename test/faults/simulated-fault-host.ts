@@ -1,0 +1,133 @@
+/** A simulated host on which things go wrong, with a daemon within the test's own process. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import { type Daemon, serve } from '../../src/service/daemon.ts';
+import {
+  bootSteps,
+  destroyVm,
+  type HostOptions,
+  SimulatedHost,
+  SimulatedHypervisor,
+  SimulatedXenstored,
+  type XenstoredFlavour,
+} from '../../src/simulator/index.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import { WatchableXenstore } from '../../src/xenstore/watches.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+import { temporaryDirectory } from '../service/room.ts';
+import type { FaultHost, WitnessedDomain } from './fault-host.ts';
+
+export interface SimulatedFaultOptions extends HostOptions {
+  readonly flavour?: XenstoredFlavour;
+  /** That are there before. */
+  readonly domains?: number;
+}
+
+export class SimulatedFaultHost implements FaultHost {
+  readonly name: string;
+  readonly host: SimulatedHost;
+  readonly hypervisor: SimulatedHypervisor;
+  readonly xenstored: SimulatedXenstored;
+  readonly socketPath: string;
+  readonly #directory: string;
+  /** How domains are to be introduced that have not been. */
+  readonly #boots = new Map<number, () => void>();
+  #inventory: Inventory | undefined;
+  #daemon: Daemon | undefined;
+
+  private constructor(host: SimulatedHost, xenstored: SimulatedXenstored) {
+    this.host = host;
+    this.xenstored = xenstored;
+    this.hypervisor = new SimulatedHypervisor(host);
+    this.name = `simulated ${host.profile.release}, ${xenstored.flavour === 'C' ? 'xenstored' : 'oxenstored'}`;
+    this.#directory = temporaryDirectory();
+    this.socketPath = join(this.#directory, 'd', 'socket');
+  }
+
+  static async open({
+    flavour = 'C',
+    domains = 0,
+    ...options
+  }: SimulatedFaultOptions = {}): Promise<SimulatedFaultHost> {
+    const host = new SimulatedHost({ history: false, ...options });
+    for (let index = 1; index <= domains; index++) host.createDomain({ uuid: uuidOf(index) });
+    const opened = new SimulatedFaultHost(host, await SimulatedXenstored.start(host, { flavour }));
+    await opened.serve();
+    return opened;
+  }
+
+  get inventory(): Inventory {
+    if (this.#inventory === undefined) throw new Error('no daemon runs');
+    return this.#inventory;
+  }
+
+  async create(uuid: Uuid): Promise<number> {
+    const steps = bootSteps(this.host, this.xenstored, { uuid, flavour: 'libxl' });
+    steps.next();
+    const made = [...this.host.domains()].find((domain) => domain.uuid === uuid)?.domid;
+    if (made === undefined) throw new Error('no domain was made');
+    this.#boots.set(made, () => {
+      for (let step = steps.next(); step.done !== true; step = steps.next()) {
+        if (step.value === 'introduced') return;
+      }
+    });
+    return made;
+  }
+
+  async rename(domid: number, uuid: Uuid): Promise<void> {
+    this.host.setHandle(domid, uuid);
+  }
+
+  async destroy(...domids: readonly number[]): Promise<void> {
+    for (const domid of domids) {
+      this.#boots.delete(domid);
+      destroyVm(this.host, this.xenstored, domid, 'libxl');
+    }
+  }
+
+  introduce(domid: number): void {
+    this.#boots.get(domid)?.();
+    this.#boots.delete(domid);
+  }
+
+  isBeingIntroduced(): boolean {
+    return false;
+  }
+
+  async witness(): Promise<WitnessedDomain[]> {
+    return [...this.host.domains()].map(({ domid, uuid, stage }) => {
+      return { domid, uuid, dying: stage === 'dead' };
+    });
+  }
+
+  memoryMiB(): undefined {
+    return undefined;
+  }
+
+  async serve(): Promise<void> {
+    const { hypervisor, xenstored } = this;
+    this.#inventory = await Inventory.open({
+      hypervisor,
+      xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
+    });
+    this.#daemon = await serve({
+      inventory: this.#inventory,
+      socketPath: this.socketPath,
+      simulated: true,
+      environment: {},
+    });
+  }
+
+  async endDaemon(): Promise<void> {
+    await this.#daemon?.close();
+    await this.#inventory?.close();
+  }
+
+  async close(): Promise<void> {
+    await this.endDaemon();
+    await this.xenstored.close();
+    await this.hypervisor.close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,34 @@
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { Client, openRoom, request, type Room } from './room.ts';
+import { until } from '../xen/until.ts';
+
+let room: Room;
+beforeEach(async () => {
+  room = await openRoom({ bounds: { connections: 2, idleMs: 0 } });
+});
+afterEach(() => room.close());
+
+const US = `the client with pid ${process.pid}, uid ${process.getuid?.()}`;
+const logged = (): Promise<string> =>
+  until(() => room.log.find((line) => line.startsWith('warning')), { what: 'a line in the log' });
+
+it('a client that sends a line without end is hung up on, and named by pid and uid', async () => {
+  const client = await Client.connect(room.path);
+  client.send('{'.repeat(70_000));
+  await client.untilEnd();
+  expect(await logged()).toContain(US);
+});
+
+it('a client that makes room for others is named by pid and uid', async () => {
+  const clients: Client[] = [];
+  for (let count = 0; count < 3; count++) {
+    // oxlint-disable-next-line no-await-in-loop -- the first is idle by then
+    const client = await Client.connect(room.path);
+    client.send(request(count, 'version'));
+    // oxlint-disable-next-line no-await-in-loop
+    await client.next();
+    clients.push(client);
+  }
+  expect(await logged()).toContain(US);
+  for (const client of clients) client.close();
+});

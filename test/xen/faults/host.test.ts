@@ -1,0 +1,201 @@
+/** What becomes of the host: what the daemon lives on is taken away. */
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { otherThanLate, trial } from '../../faults/expect-trial.ts';
+import { Client } from '../../service/room.ts';
+import { command, killXenstored, startXenstored, until } from '../dom0.ts';
+import { openXenFaultHost, XenFaultHost } from './xen-fault-host.ts';
+
+const SLOW_MS = 900_000;
+const NOBODY = 65_534;
+const FEW_FILES = 64;
+const HOUR_S = 3600;
+const DEVICES = ['/dev/xen/privcmd', '/dev/xen/hypercall', '/proc/xen/privcmd'];
+const SMALL_DISK = '/tmp/small-disk';
+
+/** What the clock shall show, for `date`. */
+const clockBy = (seconds: number): string => `@${Math.round(Date.now() / 1000) + seconds}`;
+
+let host: XenFaultHost;
+beforeEach(() => {
+  host = new XenFaultHost();
+}, SLOW_MS);
+afterEach(() => host.close(), SLOW_MS);
+
+/** A client that is hung up on, of which the log is to tell. */
+async function beRude(): Promise<void> {
+  const client = await Client.connect(host.socketPath);
+  client.send('{'.repeat(70_000));
+  await client.untilEnd();
+}
+
+/** Connects until the daemon has no descriptor left. */
+async function crowd(): Promise<Client[]> {
+  const clients: Client[] = [];
+  for (let hungUp = 0; hungUp < 3;) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const client = await Client.connect(host.socketPath);
+    // oxlint-disable-next-line no-await-in-loop
+    const answered = await client.call('version').catch(() => undefined);
+    if (answered === undefined) hungUp++;
+    else clients.push(client);
+  }
+  return clients;
+}
+
+test(
+  'the daemon has no descriptor left, and xenstored is killed meanwhile',
+  async () => {
+    await host.serve({ files: FEW_FILES });
+    const { unavailable } = await trial('daemon out of descriptors', host, async (storm) => {
+      const clients = await crowd();
+      storm.remarks.push(`${clients.length} clients beside`);
+      await storm.goesOn();
+      await killXenstored();
+      await storm.goesOn();
+      await startXenstored();
+      await storm.goesOn();
+      for (const client of clients) client.close();
+      storm.faultIsOver();
+    });
+    expect(otherThanLate(unavailable)).toEqual([]);
+  },
+  SLOW_MS,
+);
+
+test(
+  'the disk that the log is on is full, and has room again',
+  async () => {
+    mkdirSync(SMALL_DISK, { recursive: true });
+    await command('mount', '-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', SMALL_DISK);
+    try {
+      const log = `${SMALL_DISK}/log`;
+      const filler = `${SMALL_DISK}/filler`;
+      await host.serve({ log });
+      const { unavailable } = await trial('disk full for the log', host, async (storm) => {
+        await command('dd', 'if=/dev/zero', `of=${filler}`, 'bs=4096').catch(() => undefined);
+        // What fits into the page that the log has been given.
+        for (let lines = 0; lines < 3; lines++) {
+          // oxlint-disable-next-line no-await-in-loop
+          await beRude();
+        }
+        writeFileSync(log, 'x'.repeat(4096));
+        await beRude();
+        await storm.goesOn();
+        rmSync(filler);
+        await beRude();
+        storm.faultIsOver();
+      });
+      expect(readFileSync(log, 'utf8')).toMatch(/the client with pid \d+, uid 0/);
+      expect(otherThanLate(unavailable)).toEqual([]);
+    } finally {
+      await host.killDaemon();
+      await command('umount', SMALL_DISK);
+    }
+  },
+  SLOW_MS,
+);
+
+test(
+  'the clock is set back by an hour',
+  async () => {
+    await host.serve();
+    const { unavailable } = await trial('clock set back an hour', host, async (storm) => {
+      await command('date', '-s', clockBy(-HOUR_S));
+      storm.faultIsOver();
+      await storm.goesOn();
+      await command('date', '-s', clockBy(HOUR_S));
+    });
+    expect(otherThanLate(unavailable)).toEqual([]);
+  },
+  SLOW_MS,
+);
+
+test(
+  'the devices to ask Xen by are taken away: a daemon that runs goes on, another one says why it cannot',
+  async () => {
+    await host.serve();
+    await trial('privcmd missing, daemon killed', host, async (storm) => {
+      const hidden = ['/dev/xen', '/proc/xen'];
+      for (const folder of hidden) {
+        // oxlint-disable-next-line no-await-in-loop
+        await command('mount', '-t', 'tmpfs', 'tmpfs', folder);
+      }
+      try {
+        await storm.goesOn();
+        expect(otherThanLate(storm.unavailable)).toEqual([]);
+        await host.killDaemon();
+        const { status, said } = await host.serveInVain();
+        expect(said).toContain('modprobe xen-privcmd');
+        expect(status).toBe(4);
+      } finally {
+        for (const folder of hidden) await command('umount', folder);
+      }
+      await host.serve();
+      storm.faultIsOver();
+    });
+  },
+  SLOW_MS,
+);
+
+test(
+  'permission is taken away: a daemon that runs goes on, one that is not root says why it cannot',
+  async () => {
+    await host.serve();
+    await trial('permission taken away, daemon killed', host, async (storm) => {
+      const devices = DEVICES.filter((device) => existsSync(device));
+      for (const device of devices) chmodSync(device, 0);
+      try {
+        await storm.goesOn();
+        expect(otherThanLate(storm.unavailable)).toEqual([]);
+        await host.killDaemon();
+        const { status, said } = await host.serveInVain({ uid: NOBODY });
+        expect(said).toContain('not permitted');
+        expect(status).toBe(4);
+      } finally {
+        for (const device of devices) chmodSync(device, 0o600);
+      }
+      await host.serve();
+      storm.faultIsOver();
+    });
+  },
+  SLOW_MS,
+);
+
+test(
+  'there are 20,000 domains more',
+  async () => {
+    await host.makeMany(20_000);
+    await host.serve();
+    const { unavailable } = await trial('20,000 domains', host, async (storm) => {
+      storm.faultIsOver();
+      await storm.goesOn();
+    });
+    expect(otherThanLate(unavailable)).toEqual([]);
+  },
+  SLOW_MS,
+);
+
+test(
+  'domids come to their end and begin again',
+  async () => {
+    host = await reopen();
+    await host.spendDomidsUntil(32_700);
+    const { unavailable } = await trial('domids wrap: 32,751, then 1', host, async (storm) => {
+      const { holdings } = storm.storm;
+      const newest = (): number => holdings.all.at(-1)?.domid ?? 0;
+      await until(() => newest() > 32_700, { what: 'domids near their end' });
+      await until(() => newest() < 32_000, { what: 'domids begin again' });
+      const domids = holdings.all.map(({ domid }) => domid);
+      storm.remarks.push(`domids ${Math.max(...domids)}, then ${Math.min(...domids)}`);
+      storm.faultIsOver();
+    });
+    expect(otherThanLate(unavailable)).toEqual([]);
+  },
+  SLOW_MS,
+);
+
+async function reopen(): Promise<XenFaultHost> {
+  await host.close();
+  return openXenFaultHost();
+}

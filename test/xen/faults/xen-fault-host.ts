@@ -1,0 +1,210 @@
+/** The Xen that this dom0 runs on, with the daemon as a process of its own. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { DominfFlag } from '../../../src/domain.ts';
+import type { Uuid } from '../../../src/uuid.ts';
+import type { FaultHost, WitnessedDomain } from '../../faults/fault-host.ts';
+import {
+  cell,
+  destroyAll,
+  type DomainMaker,
+  startDomainMaker,
+  startXenstored,
+  until,
+  witness,
+} from '../dom0.ts';
+
+const BIN = join(import.meta.dirname, '../../../src/cli/bin.cjs');
+const FOLDER = '/run/xen-domid';
+/** Where an emulated machine shares its processor. */
+const STARTS_MS = 180_000;
+const XENSTORED_PID = '/run/xenstored.pid';
+
+export interface ServeOptions {
+  /** Where its log goes. */
+  readonly log?: string;
+  /** Most open files. */
+  readonly files?: number;
+  readonly uid?: number;
+}
+
+export class XenFaultHost implements FaultHost {
+  readonly name: string = `Xen ${cell.release}, ${cell.daemon}`;
+  readonly socketPath: string = `${FOLDER}/xen-domid.sock`;
+  readonly #maker: DomainMaker = startDomainMaker();
+  #introducer: DomainMaker | undefined;
+  #toIntroduce: number[] = [];
+  #introducing: number | undefined;
+  #daemon: ChildProcess | undefined;
+  /** What the daemon wrote to standard error, all of them. */
+  log = '';
+
+  // --- domains ---
+
+  async create(uuid: Uuid): Promise<number> {
+    const [line = ''] = await this.#maker.ask('bare', 1, '--uuid', uuid);
+    return Number(line.split(' ')[0]);
+  }
+
+  async rename(domid: number, uuid: Uuid): Promise<void> {
+    await this.#maker.ask('sethandle', domid, uuid);
+  }
+
+  async destroy(...domids: readonly number[]): Promise<void> {
+    this.#toIntroduce = this.#toIntroduce.filter((domid) => !domids.includes(domid));
+    await this.#maker.ask('destroy', ...domids);
+  }
+
+  introduce(domid: number): void {
+    this.#toIntroduce.push(domid);
+    if (this.#introducing === undefined) void this.#introduceAll();
+  }
+
+  isBeingIntroduced(domid: number): boolean {
+    return this.#introducing === domid;
+  }
+
+  async witness(): Promise<WitnessedDomain[]> {
+    return (await witness()).map(({ domid, uuid, flags }) => {
+      return { domid, uuid, dying: (flags & DominfFlag.DYING) !== 0 };
+    });
+  }
+
+  /** Makes and destroys domains until Xen has handed out `last`. */
+  async spendDomidsUntil(last: number): Promise<void> {
+    for (let spent = 0; spent < last;) {
+      // oxlint-disable-next-line no-await-in-loop -- a thousand after the other
+      const lines = await this.#maker.ask('bare', Math.max(1, Math.min(1000, last - spent)));
+      const domids = lines.map((line) => Number(line.split(' ')[0]));
+      spent = domids.at(-1) ?? last;
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#maker.ask('destroy', ...domids);
+    }
+  }
+
+  async makeMany(count: number): Promise<void> {
+    await this.#maker.ask('bare', count);
+  }
+
+  // --- xenstored ---
+
+  /** Sends a signal to the xenstore daemon. */
+  signalXenstored(signal: NodeJS.Signals): void {
+    process.kill(Number(readFileSync(XENSTORED_PID, 'utf8')), signal);
+  }
+
+  // --- the daemon ---
+
+  get pid(): number {
+    const pid = this.#daemon?.pid;
+    if (pid === undefined) throw new Error('no daemon runs');
+    return pid;
+  }
+
+  /** @returns once it answers. */
+  async serve(options: ServeOptions = {}): Promise<void> {
+    const before = this.log.length;
+    const child = this.#spawn(options);
+    this.#daemon = child;
+    const what = `the daemon listens; it said ${this.log.slice(before)}`;
+    await until(
+      () => {
+        if (child.exitCode !== null) throw new Error(`the daemon ended: ${this.log}`);
+        return options.log === undefined
+          ? this.log.slice(before).includes('info: listening on')
+          : existsSync(this.socketPath);
+      },
+      { what, timeoutMs: STARTS_MS },
+    );
+  }
+
+  /** Starts it where it cannot run. @returns its status and what it said. */
+  async serveInVain(options: ServeOptions = {}): Promise<{ status: number | null; said: string }> {
+    const before = this.log.length;
+    const child = this.#spawn(options);
+    const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
+    return { status, said: this.log.slice(before) };
+  }
+
+  signalDaemon(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal);
+  }
+
+  get daemonRuns(): boolean {
+    return this.#daemon?.exitCode === null && this.#daemon.signalCode === null;
+  }
+
+  /** @returns once it is gone, and nothing of it but its socket is left. */
+  async killDaemon(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const daemon = this.#daemon;
+    if (daemon === undefined || !this.daemonRuns) return;
+    const gone = new Promise((resolve) => daemon.once('close', resolve));
+    daemon.kill(signal);
+    await gone;
+  }
+
+  memoryMiB(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    return Math.round(Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 102.4) / 10;
+  }
+
+  // ---
+
+  async close(): Promise<void> {
+    await this.killDaemon();
+    rmSync(FOLDER, { recursive: true, force: true });
+    await until(() => this.#introducing === undefined, {
+      what: 'the last is introduced',
+      timeoutMs: STARTS_MS,
+    });
+    await this.#introducer?.close();
+    await this.#maker.close();
+    await destroyAll();
+    await until(async () => (await witness()).length === 1, {
+      what: 'all domains are gone',
+      timeoutMs: STARTS_MS,
+    });
+  }
+
+  #spawn({ log, files, uid }: ServeOptions): ChildProcess {
+    const limit = files === undefined ? '' : `ulimit -n ${files}; `;
+    const script = `${limit}exec "$0" "$@"`;
+    const args = ['-c', script, process.execPath, BIN, 'serve', '--socket', this.socketPath];
+    const fd = log === undefined ? undefined : openSync(log, 'a');
+    const child = spawn('sh', args, {
+      stdio: ['ignore', 'ignore', fd ?? 'pipe'],
+      env: { PATH: process.env['PATH'] },
+      ...(uid !== undefined && { uid, gid: uid }),
+    });
+    if (fd !== undefined) closeSync(fd);
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.log += text));
+    return child;
+  }
+
+  async #introduceAll(): Promise<void> {
+    for (
+      let domid = this.#toIntroduce.shift();
+      domid !== undefined;
+      domid = this.#toIntroduce.shift()
+    ) {
+      this.#introducing = domid;
+      const introducer = (this.#introducer ??= startDomainMaker());
+      // Where xenstored is away, the program that tells it ends.
+      // oxlint-disable-next-line no-await-in-loop
+      await introducer.ask('introduce', domid).catch(() => (this.#introducer = undefined));
+    }
+    this.#introducing = undefined;
+  }
+}
+
+/** A host with a daemon that answers, as each row begins with. */
+export async function openXenFaultHost(options: ServeOptions = {}): Promise<XenFaultHost> {
+  if (!existsSync('/run/xenstored/socket')) await startXenstored();
+  const host = new XenFaultHost();
+  await host.serve(options).catch(async (error: unknown) => {
+    await host.close();
+    throw error;
+  });
+  return host;
+}
