@@ -124,6 +124,7 @@ const ROOMS: readonly Room[] = [
   {
     file: 'inventory/lookups.js',
     tests: [
+      'inventory/look-under-way',
       'inventory/lookup',
       'inventory/hints',
       'inventory/field-failures',
@@ -190,6 +191,8 @@ const ROOMS: readonly Room[] = [
   {
     file: 'inventory/census.js',
     tests: [
+      'inventory/awaiting',
+      'inventory/look-under-way',
       'inventory/looks',
       'inventory/subscription',
       'inventory/scenarios',
