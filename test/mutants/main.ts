@@ -1,4 +1,4 @@
-/** `npm run test:mutants [-- WORDS]`: every mutant, or those whose file or name has the words, and which test noticed. */
+/** `npm run test:mutants [-- WORD...]`: every mutant, or those whose file or name has one of the words, and which test noticed. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
@@ -29,6 +29,17 @@ function jestIn(directory: string, tests: readonly string[]): Promise<Verdict> {
   return new Promise((resolve) => child.on('close', (exitCode) => resolve({ exitCode, output })));
 }
 
+/** One after the other, as they are named: what is quick and near comes first. */
+async function firstFailure(directory: string, tests: readonly string[]): Promise<Verdict> {
+  let verdict: Verdict = { exitCode: 0, output: '' };
+  for (const test of tests) {
+    // oxlint-disable-next-line no-await-in-loop
+    verdict = await jestIn(directory, [test]);
+    if (verdict.exitCode !== 0) break;
+  }
+  return verdict;
+}
+
 /** The first test that failed; where none did, how it ended. */
 function noticedBy({ exitCode, output }: Verdict): string {
   const failed = /● (?!Console)(.+)/.exec(output)?.[1];
@@ -39,7 +50,7 @@ async function judge(directory: string, index: number, mutant: Mutant): Promise<
   const copy = join(directory, `${index}`);
   await copyBuild(copy, '', mutant);
   const began = performance.now();
-  const verdict = await jestIn(copy, mutant.tests);
+  const verdict = await firstFailure(copy, mutant.tests);
   const seconds = ((performance.now() - began) / 1000).toFixed(0);
   const survived = verdict.exitCode === 0;
   const what = survived ? 'SURVIVED' : `noticed by: ${noticedBy(verdict)}`;
@@ -48,8 +59,10 @@ async function judge(directory: string, index: number, mutant: Mutant): Promise<
   return survived;
 }
 
-const words = process.argv.slice(2).join(' ');
-const wanted = MUTANTS.filter(({ file, name }) => `${file}: ${name}`.includes(words));
+const words = process.argv.slice(2);
+const wanted = MUTANTS.filter(
+  ({ file, name }) => words.length === 0 || words.some((each) => `${file}: ${name}`.includes(each)),
+);
 // Before anything is run: is there a place for each?
 await Promise.all(wanted.map(patched));
 const directory = await mkdtemp(join(tmpdir(), 'mutants-'));

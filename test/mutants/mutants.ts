@@ -329,8 +329,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a zombie is looked at ever as often',
-        'zombie.waitMs = Math.min(2 * zombie.waitMs, longestMs);',
-        '',
+        'const waitMs = Math.max(SHORTEST_MS, LATE_PART * (now - zombie.since));',
+        'const waitMs = SHORTEST_MS;',
       ],
     ],
   },
