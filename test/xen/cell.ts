@@ -29,6 +29,8 @@ export interface CellRun {
   readonly payload: readonly string[];
   /** Added to the payload's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Archives that are unpacked over the image, before the project's own. */
+  readonly layers?: readonly string[];
   /** Memory of dom0, MiB. */
   readonly memory?: number;
   /** Memory for Xen and other domains, MiB; as much as dom0 has by default. */
@@ -109,7 +111,7 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
     const packages = await packagesLayer();
     const own = await writeRunLayer({ ...cell, env: cell.env ?? {} }, scratch);
     const initramfs = join(scratch, 'initramfs');
-    await concatenate([...image.layers, packages, own], initramfs);
+    await concatenate([...image.layers, ...(cell.layers ?? []), packages, own], initramfs);
     const resultDisk = join(scratch, 'result.disk');
     await makeDisk(resultDisk);
     phase('boot');
