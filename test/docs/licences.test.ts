@@ -46,3 +46,13 @@ test('every dependency is pinned to one version, and what is installed to one ha
   );
   expect(unhashed).toEqual([]);
 });
+
+test('what the bundle takes from elsewhere is named with its licence', () => {
+  const make = readFileSync(join(root, 'bundle/make'), 'utf8');
+  const packages = /^PACKAGES=\((.*)\)$/m.exec(make)?.[1]?.split(' ') ?? [];
+  const node = /^NODE=(.*)$/m.exec(make)?.[1] ?? '';
+  const page = read('docs/licences.md').replace(/^.*\n## The bundle\n/s, '');
+  expect(packages).toContain('libc6');
+  for (const name of packages) expect(page).toContain(`\`licences/${name}\``);
+  expect(page).toContain(`Node.js ${node}:`);
+});

@@ -1,13 +1,13 @@
 /** `npm run test:bundle`: installs the bundle in a dom0 whose own glibc is too old for Node, and tries it there. */
-import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { writeCpio } from './cpio.ts';
 import { withApt } from './debian.ts';
 import { oldUserlandLayer } from './old-userland.ts';
-import { checkPrerequisites } from './prerequisites.ts';
-import { runSuites } from './suites.ts';
+import { runCells } from './run-cells.ts';
 
 /** That of XCP-ng 8.3, with the daemon that it has. */
 const CELL = { release: '4.17', daemon: 'oxenstored' } as const;
@@ -26,31 +26,7 @@ async function archiveLayer(scratch: string): Promise<string> {
   return join(scratch, 'layer.cpio');
 }
 
-async function main(): Promise<number> {
-  await checkPrerequisites();
-  const scratch = await mkdtemp(join(tmpdir(), 'xen-domid-bundle-'));
-  const sweep = async (): Promise<void> => rm(scratch, { recursive: true, force: true });
-  const layers = [await withApt(oldUserlandLayer), await archiveLayer(scratch)];
-  const outputDir = join(scratch, 'output');
-  const report = await runSuites({
-    ...CELL,
-    folder: 'bundle',
-    layers,
-    memory: MEMORY,
-    outputDir,
-  }).catch(async (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    return undefined;
-  });
-  if (report === undefined) return 1;
-  for (const { name, message } of report.failures) console.log(`  ● ${name}\n\n${message}\n`);
-  const { passed, failures, skips } = report;
-  if (failures.length === 0) await sweep();
-  else console.log(`console: ${join(outputDir, 'console.log')}`);
-  console.log(`${passed} passed, ${failures.length} failed, ${skips.length} skipped`);
-  return failures.length === 0 ? 0 : 1;
-}
-
-// Leaving by exit() is what sweeps up.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
-process.exitCode = await main();
+const scratch = await mkdtemp(join(tmpdir(), 'xen-domid-bundle-'));
+process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
+const layers = [await withApt(oldUserlandLayer), await archiveLayer(scratch)];
+process.exitCode = await runCells([CELL], { folder: 'bundle', layers, memory: MEMORY });

@@ -9,7 +9,15 @@ import { mkdir, readdir, readFile, readlink, rm, symlink } from 'node:fs/promise
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-import { command, destroyAll, makeBare, makeIntroduced, until, witness } from '../dom0.ts';
+import {
+  command,
+  destroyAll,
+  type Made,
+  makeBare,
+  makeIntroduced,
+  until,
+  witness,
+} from '../dom0.ts';
 import { endServices, startService } from '../service.ts';
 
 const OLD = '/old';
@@ -25,6 +33,8 @@ interface Ran {
 }
 
 const children = new Set<ChildProcess>();
+/** What they have written, until they are ended. */
+let lines: string[] = [];
 
 /** Runs a program in the old userland. */
 async function inOld(...words: readonly string[]): Promise<Ran> {
@@ -41,8 +51,10 @@ function start(...args: readonly string[]): ChildProcess {
   const child = spawn('chroot', words, {
     cwd: '/',
     env: { PATH },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  for (const stream of [child.stdout, child.stderr])
+    createInterface(stream).on('line', (line) => lines.push(line));
   children.add(child);
   return child;
 }
@@ -84,6 +96,7 @@ afterEach(async () => {
   });
   await Promise.all(ended);
   children.clear();
+  lines = [];
   await endServices();
   await destroyAll();
 }, 60_000);
@@ -133,19 +146,12 @@ test(
     for (const { uuid, domid } of made)
       expect(await xenDomid('lookup', uuid)).toMatchObject({ status: 0, out: `${domid}\n` });
     expect((await xenDomid('lookup', UNKNOWN)).status).toBe(1);
-    const listed = JSON.parse(
-      `[${(await xenDomid('list', '--json')).out.trim().replaceAll('\n', ',')}]`,
-    );
-    const seen = (await witness()).map(({ domid, uuid }) => ({ domid, uuid }));
-    expect(
-      (listed as { domid: number; uuid: string }[]).map(({ domid, uuid }) => ({ domid, uuid })),
-    ).toEqual(seen);
+    const listed = JSON.parse((await xenDomid('list', '--json')).out) as { domains: Made[] };
+    const named = ({ domid, uuid }: Made): string => `${domid} ${uuid}`;
+    expect(listed.domains.map(named)).toEqual((await witness()).map(named));
 
-    const watcher = start('watch', '--json');
-    const lines: string[] = [];
-    if (watcher.stdout === null) throw new Error('no pipe');
-    createInterface(watcher.stdout).on('line', (line) => lines.push(line));
-    await until(() => lines.length > 0, { what: 'the watcher is told', timeoutMs: 90_000 });
+    start('watch');
+    await until(() => lines.some((line) => line.includes('watching')), { what: 'the watcher is told', timeoutMs: 90_000 });
     const [one] = await makeIntroduced(1);
     await until(() => lines.some((line) => line.includes(one?.uuid ?? 'none')), {
       what: 'the watcher hears of a new domain',
@@ -180,23 +186,27 @@ test(
   SLOW_MS,
 );
 
-test(
-  'it starts as its unit says, confined, without a capability',
-  async () => {
+test.each([
+  ['the bundle', 'bin/xen-domid', 'ld-linux-x86-64.so.2'],
+  ["the packed package, on the cell's own Node", 'package/dist/src/cli/bin.cjs', 'node'],
+])(
+  '%s starts as the unit says, confined, without a capability',
+  async (_, program, executable) => {
     await mkdir('/opt', { recursive: true });
     await command('mount', '-o', 'bind', join(OLD, 'opt'), '/opt');
     await mkdir('/usr/local/bin', { recursive: true });
-    await symlink('/opt/xen-domid/bin/xen-domid', '/usr/local/bin/xen-domid');
+    await symlink(join('/opt/xen-domid', program), '/usr/local/bin/xen-domid');
     try {
       const unit = await readFile('/opt/xen-domid/systemd/xen-domid.service', 'utf8');
       expect(unit).toContain('\nExecStart=/opt/xen-domid/bin/xen-domid serve\n');
       const [made] = await makeBare(1);
       const service = await startService();
-      expect(basename(await readlink(`/proc/${service.pid}/exe`))).toBe('ld-linux-x86-64.so.2');
+      expect(basename(await readlink(`/proc/${service.pid}/exe`))).toBe(executable);
       const { out } = await xenDomid('lookup', made?.uuid ?? '');
       expect(out).toBe(`${made?.domid}\n`);
     } finally {
       await rm('/usr/local/bin/xen-domid');
+      await command('umount', '-l', '/opt');
     }
   },
   SLOW_MS,
