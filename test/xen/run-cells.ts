@@ -25,7 +25,10 @@ export interface Outcome {
 }
 
 /** What to run in each cell. */
-export type CellSuites = Pick<SuitesRun, 'folder' | 'suite' | 'test' | 'timeoutMs' | 'layers' | 'memory'>;
+export type CellSuites = Pick<
+  SuitesRun,
+  'folder' | 'suite' | 'test' | 'timeoutMs' | 'layers' | 'memory'
+>;
 
 /** The cells that are named; undefined where there is none such. */
 export function chooseCells(

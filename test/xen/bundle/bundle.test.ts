@@ -71,6 +71,8 @@ async function startServiceInOld(): Promise<ChildProcess> {
 const xenDomid = async (...args: readonly string[]): Promise<Ran> =>
   inOld('/usr/local/bin/xen-domid', ...args);
 
+const named = ({ domid, uuid }: Made): string => `${domid} ${uuid}`;
+
 /** The files that a process has mapped, as it names them. */
 async function mappedBy(pid: number | undefined): Promise<string[]> {
   const maps = await readFile(`/proc/${pid}/maps`, 'utf8');
@@ -147,11 +149,13 @@ test(
       expect(await xenDomid('lookup', uuid)).toMatchObject({ status: 0, out: `${domid}\n` });
     expect((await xenDomid('lookup', UNKNOWN)).status).toBe(1);
     const listed = JSON.parse((await xenDomid('list', '--json')).out) as { domains: Made[] };
-    const named = ({ domid, uuid }: Made): string => `${domid} ${uuid}`;
     expect(listed.domains.map(named)).toEqual((await witness()).map(named));
 
     start('watch');
-    await until(() => lines.some((line) => line.includes('watching')), { what: 'the watcher is told', timeoutMs: 90_000 });
+    await until(() => lines.some((line) => line.includes('watching')), {
+      what: 'the watcher is told',
+      timeoutMs: 90_000,
+    });
     const [one] = await makeIntroduced(1);
     await until(() => lines.some((line) => line.includes(one?.uuid ?? 'none')), {
       what: 'the watcher hears of a new domain',
