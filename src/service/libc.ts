@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer';
 /** `linux/socket.h`, `asm-generic/socket.h`, `sys/file.h`; these are the numbers of x86_64 and arm64 alike. */
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 0x80002;
+const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
@@ -19,7 +20,7 @@ export interface PeerCredentials {
 export interface Libc {
   /** @returns false where somebody else has it. @throws Error where it cannot be had at all. */
   tryLock(fd: number): boolean;
-  /** Sends one datagram to a socket by the address that systemd gave. @returns whether it was sent. */
+  /** Sends one datagram to a socket by the address that systemd gave, unless it would have to wait for room there. @returns whether it was sent. */
   sendDatagram(address: string, text: string): boolean;
   /** Who was at the other end of a Unix socket when it was connected. */
   peerCredentials(fd: number): PeerCredentials | undefined;
@@ -59,7 +60,8 @@ async function load(): Promise<Libc> {
       const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0) as number;
       if (fd < 0) return false;
       const data = Buffer.from(text);
-      const sent = sendto(fd, data, data.length, MSG_NOSIGNAL, sockaddr, sockaddr.length) as number;
+      const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+      const sent = sendto(fd, data, data.length, flags, sockaddr, sockaddr.length) as number;
       close(fd);
       return sent === data.length;
     },

@@ -22,10 +22,14 @@ export function isJournal(
   return environment['JOURNAL_STREAM'] === `${dev}:${ino}`;
 }
 
+/** Until the manager is told once more what it had no room for. */
+const AGAIN_MS = 100;
+
 export class ServiceManager {
   readonly #libc: Libc | undefined;
   readonly #address: string | undefined;
   #watchdog: NodeJS.Timeout | undefined;
+  #again: NodeJS.Timeout | undefined;
 
   constructor(environment: NodeJS.ProcessEnv, libc: Libc | undefined) {
     this.#libc = libc;
@@ -34,12 +38,16 @@ export class ServiceManager {
     this.#watch(environment);
   }
 
+  /** Told until it is heard: a service that is not known to be ready is ended. */
   ready(status: string): void {
-    this.#notify(`READY=1\nSTATUS=${status}`);
+    if (this.#notify(`READY=1\nSTATUS=${status}`)) return;
+    this.#again = setTimeout(() => this.ready(status), AGAIN_MS);
+    this.#again.unref();
   }
 
   stopping(): void {
     clearInterval(this.#watchdog);
+    clearTimeout(this.#again);
     this.#notify('STOPPING=1');
   }
 
@@ -52,7 +60,9 @@ export class ServiceManager {
     this.#watchdog.unref();
   }
 
-  #notify(state: string): void {
-    if (this.#address !== undefined) this.#libc?.sendDatagram(this.#address, state);
+  /** @returns whether there is nobody to tell, or it was told. A manager that reads nothing holds nobody up. */
+  #notify(state: string): boolean {
+    if (this.#address === undefined || this.#libc === undefined) return true;
+    return this.#libc.sendDatagram(this.#address, state);
   }
 }

@@ -18,6 +18,7 @@ import {
 import { createServer } from 'node:net';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { libc } from '../../src/service/libc.ts';
 import { listenAt } from '../../src/service/socket-claim.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { uuidOf } from '../simulator/helpers.ts';
@@ -316,5 +317,21 @@ describe('a daemon', () => {
     expect(said[0]).toMatch(/^READY=1\n/);
     expect(said.filter((text) => text === 'WATCHDOG=1').length).toBeGreaterThanOrEqual(2);
     expect(said.at(-1)).toBe('STOPPING=1');
+  });
+
+  it('waits for no service manager that reads nothing, and tells it later that it is ready', async () => {
+    const path = place();
+    const address = join(directory, 'notify');
+    const receive = datagrams(address);
+    const { sendDatagram } = await libc();
+    while (sendDatagram(address, 'of another service'));
+    await startProcess(path, { NOTIFY_SOCKET: address, WATCHDOG_USEC: '4000' });
+    expect(await ask(path)).toBeDefined();
+    const said: string[] = [];
+    while (!said.some((text) => text.startsWith('READY=1')) || !said.includes('WATCHDOG=1')) {
+      said.push(...receive());
+      // oxlint-disable-next-line no-await-in-loop -- until it was told
+      await ask(path);
+    }
   });
 });
