@@ -130,7 +130,7 @@ let twin: Made | undefined;
 for (const name of TWINS) twin = await named(name, twin?.uuid);
 
 const daemon = spawn(process.execPath, [BIN, 'serve'], { stdio: ['ignore', 'ignore', 'inherit'] });
-const client = new InventoryClient({ timeoutMs: 60_000 });
+const client = new InventoryClient({ timeoutMs: 300_000 });
 await client.version();
 const version = await xenVersion();
 await showLive(client, {
