@@ -323,8 +323,8 @@ describe('a daemon', () => {
     const path = place();
     const address = join(directory, 'notify');
     const receive = datagrams(address);
-    const { sendDatagram } = await libc();
-    while (sendDatagram(address, 'of another service'));
+    const system = await libc();
+    while (system.sendDatagram(address, 'of another service'));
     await startProcess(path, { NOTIFY_SOCKET: address, WATCHDOG_USEC: '4000' });
     expect(await ask(path)).toBeDefined();
     const said: string[] = [];
