@@ -55,6 +55,13 @@ export function xenStormPictures({ reports }: XenStormReport): Picture[] {
 }
 
 function bootTime(reports: XenStormReport['reports']): Picture {
+  const panels = reports.map((report) => ({ xen: report.xen, lines: linesOf(report) }));
+  // One scale for all, so that panels can be compared.
+  const values = panels.flatMap(({ lines }) =>
+    lines.flatMap(({ points }) => points.map(([, y]) => y)),
+  );
+  const from = 10 ** Math.floor(Math.log10(Math.min(...values)));
+  const to = 10 ** Math.ceil(Math.log10(Math.max(...values)));
   return {
     name: 'xen-boot-time',
     width: WIDTH,
@@ -62,17 +69,13 @@ function bootTime(reports: XenStormReport['reports']): Picture {
     option: (theme) =>
       logLogPanels(
         theme,
-        reports.map((report) => {
-          const lines = linesOf(report);
-          const values = lines.flatMap(({ points }) => points.map(([, y]) => y));
-          return {
-            title: `Xen ${report.xen}: milliseconds in look-ups and events, a boot`,
-            x: 'VMs that boot',
-            lines,
-            from: 10 ** Math.floor(Math.log10(Math.min(...values))),
-            to: 10 ** Math.ceil(Math.log10(Math.max(...values))),
-          };
-        }),
+        panels.map(({ xen, lines }) => ({
+          title: `Xen ${xen}: ms in look-ups and events, a boot`,
+          x: 'VMs that boot',
+          lines,
+          from,
+          to,
+        })),
         { width: WIDTH, height: HEIGHT },
       ),
   };
