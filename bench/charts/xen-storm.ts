@@ -1,48 +1,20 @@
 /** Boot storms on a real Xen: time a boot takes of each way, and its share of the CPU beside what makes the VMs. */
 import type { BarSeriesOption, EChartsOption } from 'echarts';
+import type { BootStorm, StormResult } from '../xen/results.ts';
+import { waysOf } from '../xen/ways.ts';
 import { type Line, logLogPanels } from './axes.ts';
 import type { Picture, Theme } from './picture.ts';
 
 export const XEN_STORM_RESULT = 'bench/results/xen-storm.json';
 
-/** Sums over what was measured. */
-interface Work {
-  readonly count: number;
-  readonly wallNs: number;
-  readonly cpuNs: number;
-}
-
 /** What of bench/results/xen-storm.json is drawn. */
 export interface XenStormReport {
-  readonly reports: readonly {
-    readonly xen: string;
-    readonly boots: readonly BootStorm[];
-  }[];
-}
-
-interface BootStorm {
-  readonly vms: number;
-  readonly lookupsAVm: number;
-  /** What it takes to make the VMs, without anybody who asks. */
-  readonly bootsNs: number;
-  readonly ours: readonly {
-    readonly name: string;
-    readonly lookups: Work;
-    readonly eventsCpuNs: number;
-    readonly cpuNs: number;
-  }[];
-  readonly others: readonly {
-    readonly name: string;
-    readonly lookups: Work;
-    readonly events?: Work;
-    readonly readEventCpuNs?: number;
-  }[];
+  readonly reports: readonly StormResult[];
 }
 
 const WIDTH = 940;
 const HEIGHT = 380;
-/** Those in C; the same through our own binding are in the table. */
-const IN_C = /^\d/;
+/** Those through our own binding are in the table. */
 const OWN_BINDING = /, our binding$/;
 
 interface Cost {
@@ -53,29 +25,15 @@ interface Cost {
   readonly cpuMs: number;
 }
 
-/** Of each way, for all look-ups of a boot and its event. */
-function costs({ vms, lookupsAVm, ours, others }: BootStorm): Cost[] {
-  return [
-    ...others
-      .filter(({ name }) => IN_C.test(name) && !OWN_BINDING.test(name))
-      .map(({ name, lookups, events, readEventCpuNs = 0 }) => {
-        const of = (key: 'wallNs' | 'cpuNs'): number =>
-          (lookupsAVm * lookups[key]) / lookups.count +
-          (events === undefined ? 0 : events[key] / events.count + readEventCpuNs);
-        return {
-          name: plainName(name),
-          isOurs: false,
-          wallMs: of('wallNs') / 1e6,
-          cpuMs: of('cpuNs') / 1e6,
-        };
-      }),
-    ...ours.map(({ name, lookups, eventsCpuNs, cpuNs }) => ({
+function costs(storm: BootStorm, { byXenstore }: StormResult): Cost[] {
+  return waysOf(storm, byXenstore)
+    .filter(({ name }) => !OWN_BINDING.test(name))
+    .map(({ name, isOurs, bootNs, bootCpuNs }) => ({
       name: plainName(name),
-      isOurs: true,
-      wallMs: (lookups.wallNs + eventsCpuNs) / vms / 1e6,
-      cpuMs: cpuNs / vms / 1e6,
-    })),
-  ];
+      isOurs,
+      wallMs: bootNs / 1e6,
+      cpuMs: bootCpuNs / 1e6,
+    }));
 }
 
 function plainName(name: string): string {
@@ -84,7 +42,8 @@ function plainName(name: string): string {
     .replace('ours, in process', 'xen-domid')
     .replace('ours, over the socket', 'xen-domid, socket')
     .replace('chunk 1024, stop at the short page', 'to short page')
-    .replace('one call of 32768', 'one call');
+    .replace('one call of 32768', 'one call')
+    .replace('list, then a name a domain, as xl', 'as xl');
 }
 
 export function xenStormPictures({ reports }: XenStormReport): Picture[] {
@@ -96,6 +55,13 @@ export function xenStormPictures({ reports }: XenStormReport): Picture[] {
 }
 
 function bootTime(reports: XenStormReport['reports']): Picture {
+  const panels = reports.map((report) => ({ xen: report.xen, lines: linesOf(report) }));
+  // One scale for all, so that panels can be compared.
+  const values = panels.flatMap(({ lines }) =>
+    lines.flatMap(({ points }) => points.map(([, y]) => y)),
+  );
+  const from = 10 ** Math.floor(Math.log10(Math.min(...values)));
+  const to = 10 ** Math.ceil(Math.log10(Math.max(...values)));
   return {
     name: 'xen-boot-time',
     width: WIDTH,
@@ -103,26 +69,22 @@ function bootTime(reports: XenStormReport['reports']): Picture {
     option: (theme) =>
       logLogPanels(
         theme,
-        reports.map(({ xen, boots }) => {
-          const lines = linesOf(boots);
-          const values = lines.flatMap(({ points }) => points.map(([, y]) => y));
-          return {
-            title: `Xen ${xen}: milliseconds in look-ups and events, a boot`,
-            x: 'VMs that boot',
-            lines,
-            from: 10 ** Math.floor(Math.log10(Math.min(...values))),
-            to: 10 ** Math.ceil(Math.log10(Math.max(...values))),
-          };
-        }),
+        panels.map(({ xen, lines }) => ({
+          title: `Xen ${xen}: ms in look-ups and events, a boot`,
+          x: 'VMs that boot',
+          lines,
+          from,
+          to,
+        })),
         { width: WIDTH, height: HEIGHT },
       ),
   };
 }
 
-function linesOf(boots: readonly BootStorm[]): Line[] {
+function linesOf(report: StormResult): Line[] {
   const lines = new Map<string, Line & { points: [number, number][] }>();
-  for (const boot of boots) {
-    for (const { name, isOurs, wallMs } of costs(boot)) {
+  for (const boot of report.boots) {
+    for (const { name, isOurs, wallMs } of costs(boot, report)) {
       const line = lines.get(name) ?? { name, isOurs, colour: lines.size, points: [] };
       line.points.push([boot.vms, wallMs]);
       lines.set(name, line);
@@ -133,12 +95,12 @@ function linesOf(boots: readonly BootStorm[]): Line[] {
 
 /** As a profile of dom0 would have it that makes VMs and does nothing else but look them up. */
 function cpuShare(reports: XenStormReport['reports']): Picture {
-  const rows = reports.map(({ xen, boots }) => {
-    const most = boots.toSorted((one, other) => other.vms - one.vms)[0] as BootStorm;
+  const rows = reports.map((report) => {
+    const most = report.boots.toSorted((one, other) => other.vms - one.vms)[0] as BootStorm;
     const makingMs = most.bootsNs / most.vms / 1e6;
     return {
-      title: `Xen ${xen}, ${most.vms} VMs`,
-      shares: costs(most)
+      title: `Xen ${report.xen}, ${most.vms} VMs`,
+      shares: costs(most, report)
         .map(({ name, isOurs, cpuMs }) => ({ name, isOurs, share: cpuMs / (cpuMs + makingMs) }))
         .toSorted((one, other) => one.share - other.share),
     };

@@ -36,7 +36,7 @@ export function ourBootNs(storm: BootStorm, way: OurWay): number {
 }
 
 export function otherBootNs(storm: BootStorm, way: OtherWay): number {
-  const eventNs = way.events === undefined ? 0 : each(way.events, 'wallNs');
+  const eventNs = way.events === undefined ? 0 : each(way.events, 'cpuNs');
   return each(way.lookups, 'wallNs') * storm.lookupsAVm + eventNs + (way.readEventCpuNs ?? 0);
 }
 

@@ -13,8 +13,6 @@ export interface Bench {
   readonly maker: DomainMaker;
   readonly c: OthersInC;
   readonly inProcess: Agent;
-  /** CPU that our process takes from an answer to the next request where nothing happens, nanoseconds. */
-  readonly restNs: number;
   close(): Promise<void>;
 }
 
@@ -27,7 +25,6 @@ export interface Service {
 
 /** So often each of ours is asked before anything is timed: a service has been running when a storm begins. */
 const WARM_UP = 5000;
-const REQUESTS = 200;
 /** For a UUID that nobody has. */
 const WARM_UP_LISTS = 20;
 
@@ -45,17 +42,11 @@ export async function openBench(): Promise<Bench> {
   await inProcess.lookup(uuid, domid, WARM_UP);
   await inProcess.lookup(randomUUID(), NOBODY, WARM_UP_LISTS);
   await inProcess.paged('1024 empty', uuid, domid, 200);
-  let idleNs = 0;
-  for (let request = 0; request < REQUESTS; request++) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other is what is measured
-    idleNs += (await inProcess.nothing()).idleNs;
-  }
   await maker.ask('destroy', domid);
   return {
     maker,
     c,
     inProcess,
-    restNs: idleNs / REQUESTS,
     close: async () => {
       await Promise.all([inProcess.close(), c.close(), maker.close()]);
     },

@@ -1,17 +1,9 @@
 /** Tables of what was measured. */
 import type { Release } from '../../test/xen/release.ts';
 import { printTable } from '../table.ts';
-import { barsOf, each, otherBootNs, ourBootNs } from './bars.ts';
-import { pointsOf } from './points.ts';
-import type {
-  BootStorm,
-  StallsResult,
-  StorePoint,
-  StormResult,
-  ToolstackResult,
-  Work,
-} from './results.ts';
-import { add, NO_WORK } from './work.ts';
+import { barsOf, each } from './bars.ts';
+import type { StallsResult, StormResult, ToolstackResult } from './results.ts';
+import { waysOf } from './ways.ts';
 
 const US = 1e3;
 const MS = 1e6;
@@ -21,69 +13,9 @@ function inMs(...times: readonly number[]): string {
   return times.map((ns) => (ns / MS).toFixed(1)).join(', ');
 }
 
-interface WayRow {
-  readonly name: string;
-  readonly lookups: Work;
-  readonly eventNs: number | undefined;
-  /** Look-ups and event of a boot. */
-  readonly bootNs: number;
-  readonly bootCpuNs: number;
-  readonly callsALookup: number;
-  readonly entriesALookup: number;
-}
-
-function rowsOf(storm: BootStorm, points: readonly StorePoint[]): WayRow[] {
-  const others = storm.others.map((way): WayRow => {
-    const { name, lookups, events, readEventCpuNs = 0 } = way;
-    return {
-      name,
-      lookups,
-      eventNs: events && each(events, 'cpuNs') + readEventCpuNs,
-      bootNs: otherBootNs(storm, way),
-      bootCpuNs:
-        each(lookups, 'cpuNs') * storm.lookupsAVm +
-        (events === undefined ? 0 : each(events, 'cpuNs') + readEventCpuNs),
-      callsALookup: each(lookups, 'calls'),
-      entriesALookup: each(lookups, 'entries'),
-    };
-  });
-  const at = new Set(pointsOf(storm.vms));
-  const ofStorm = points.filter(({ domains }) => at.has(domains));
-  const byStore = (['store', 'xl'] as const).map((what): WayRow => {
-    const lookups = ofStorm.reduce((sum, point) => add(sum, point[what]), NO_WORK);
-    return {
-      name: what === 'store' ? '4: xenstore alone' : '5: list, then a name a domain, as xl',
-      lookups,
-      eventNs: undefined,
-      bootNs: each(lookups, 'wallNs') * storm.lookupsAVm,
-      bootCpuNs: each(lookups, 'cpuNs') * storm.lookupsAVm,
-      callsALookup: each(lookups, 'calls'),
-      entriesALookup: each(lookups, 'entries'),
-    };
-  });
-  const ours = storm.ours.map((way): WayRow => {
-    const { single, list, entries } = way.counts;
-    const made = way.lookups.count;
-    return {
-      name: way.name,
-      lookups: way.lookups,
-      eventNs: way.eventsCpuNs / storm.vms,
-      bootNs: ourBootNs(storm, way),
-      bootCpuNs:
-        ((way.lookups.cpuNs + (way.lookupsDaemonCpuNs ?? 0)) / made) * storm.lookupsAVm +
-        way.eventsCpuNs / storm.vms,
-      callsALookup: (single + list) / made,
-      entriesALookup: (single + entries) / made,
-    };
-  });
-  return [...others, ...byStore, ...ours].toSorted((one, other) =>
-    one.name.localeCompare(other.name),
-  );
-}
-
 export function printStorm(release: Release, result: StormResult): void {
   for (const storm of result.boots) {
-    const rows = rowsOf(storm, result.byXenstore);
+    const rows = waysOf(storm, result.byXenstore);
     const ours = rows.find(({ name }) => name.startsWith('6:'))?.bootNs ?? Number.NaN;
     const bootNs = storm.bootsNs / storm.vms;
     printTable(

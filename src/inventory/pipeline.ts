@@ -1,8 +1,5 @@
 /** From xenstore's events to looks: connect, watch, answer each event, and begin again when the connection ends. */
 import {
-  asapScheduler,
-  auditTime,
-  buffer,
   combineLatest,
   ignoreElements,
   map,
@@ -63,13 +60,22 @@ function session(xenstore: XenstoreReader, options: PipelineOptions): Observable
 
 /** Events are a level, not a queue: those that are read together are answered together. */
 function countPerTurn(): OperatorFunction<unknown, number> {
-  return (events$) => {
-    const shared$ = events$.pipe(share());
-    return shared$.pipe(
-      buffer(shared$.pipe(auditTime(0, asapScheduler))),
-      map((events) => events.length),
-    );
-  };
+  return (events$) =>
+    new Observable((subscriber) => {
+      let count = 0;
+      const emit = (): void => {
+        const events = count;
+        count = 0;
+        subscriber.next(events);
+      };
+      return events$.subscribe({
+        next: () => {
+          if (count++ === 0) queueMicrotask(emit);
+        },
+        error: (error: unknown) => subscriber.error(error),
+        complete: () => subscriber.complete(),
+      });
+    });
 }
 
 /** One connection, closed when nobody follows it any more; fails with the reason when it cannot be made. */
