@@ -1,4 +1,5 @@
 /** What clients ask, and who judges the answers. */
+import { DOMID_FIRST_RESERVED } from '../../src/domain.ts';
 import { namesNoVm } from '../../src/inventory/handle.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { uuidOf } from '../simulator/helpers.ts';
@@ -62,7 +63,8 @@ function manyOf(uuids: readonly string[]): Question {
 
 function getOf({ scene, random }: ClientOptions): Question {
   const known = scene.world.domain(random)?.domid ?? 0;
-  const domid = known + (random.chance(0.3) ? 1 : 0);
+  // One past the last is no domid.
+  const domid = (known + (random.chance(0.3) ? 1 : 0)) % DOMID_FIRST_RESERVED;
   return {
     method: 'get',
     params: { domid },
