@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { domainOf } from '../test/service/client-peer.ts';
 import { ratios, summarise } from './statistics.ts';
 import { printTable } from './table.ts';
 
@@ -13,22 +14,7 @@ const FOUND = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
 const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c02';
 const SHARED = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c03';
 
-const domain = {
-  domid: 7,
-  uuid: FOUND,
-  dying: false,
-  shutdown: false,
-  paused: false,
-  blocked: true,
-  running: false,
-  hvm: true,
-  vcpus: 1,
-  memoryBytes: 2 ** 30,
-  maxMemoryBytes: 2 ** 30,
-  cpuTimeSeconds: 1.5,
-  ssidref: 0,
-  cpupool: 0,
-};
+const domain = domainOf(7, FOUND);
 
 /** What the service says to `method` about a UUID. */
 const RESULTS: Readonly<Record<string, object>> = {

@@ -1,5 +1,5 @@
 /** `xen-domid lookup --direct`: the hypervisor itself is asked, once for all UUIDs. */
-import { parseUuid, type Uuid } from '../uuid.ts';
+import type { Uuid } from '../uuid.ts';
 import { type DirectResult, lookupDirect } from './direct.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
@@ -20,7 +20,10 @@ export async function lookupDirectly(
   const several = operands.length > 1 || uuids.length === 0;
   if (uuids.length < operands.length) {
     const { readUuids } = await import('./lookup-input.ts');
-    for await (const { uuid, text } of readUuids(io.input())) uuids.push(uuid ?? parseUuid(text));
+    for await (const { uuid, problem } of readUuids(io.input())) {
+      if (problem !== undefined) throw problem;
+      uuids.push(uuid);
+    }
   }
   const hypervisor = await io.openHypervisor();
   try {

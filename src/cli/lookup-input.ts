@@ -1,16 +1,16 @@
 /** UUIDs from standard input, a line each, asked for as they come. */
 import type { Readable } from 'node:stream';
-import { parseUuid, type Uuid } from '../uuid.ts';
+import type { Uuid } from '../uuid.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import type { Asker } from './lookup.ts';
+import { parseVmUuid } from './vm-uuid.ts';
 
-/** A line that is no UUID has none. */
-export interface InputLine {
-  readonly number: number;
-  readonly text: string;
-  readonly uuid?: Uuid;
-}
+/** The UUID of a VM, or why it is none. */
+export type InputLine = { readonly number: number } & (
+  | { readonly uuid: Uuid; readonly problem?: never }
+  | { readonly uuid?: never; readonly problem: Error }
+);
 
 /** No line that is a UUID is nearly as long; what follows up to its end is not kept. */
 const MOST_LINE = 1024;
@@ -46,9 +46,9 @@ export async function askInput(io: Io, asker: Asker): Promise<void> {
 }
 
 async function askLines(io: Io, asker: Asker, input: Readable): Promise<void> {
-  for await (const { number, text, uuid } of readUuids(input)) {
+  for await (const { number, uuid, problem } of readUuids(input)) {
     if (uuid === undefined) {
-      io.err(`xen-domid: line ${number}: ${problemOf(text)}\n`);
+      io.err(`xen-domid: line ${number}: ${problem.message}\n`);
       asker.raise(ExitStatus.usage);
     } else {
       asker.ask(uuid);
@@ -59,16 +59,8 @@ async function askLines(io: Io, asker: Asker, input: Readable): Promise<void> {
 
 function inputLine(number: number, text: string): InputLine {
   try {
-    return { number, text, uuid: parseUuid(text) };
-  } catch {
-    return { number, text };
-  }
-}
-
-function problemOf(text: string): string {
-  try {
-    return parseUuid(text);
+    return { number, uuid: parseVmUuid(text) };
   } catch (error) {
-    return (error as Error).message;
+    return { number, problem: error as Error };
   }
 }

@@ -1,10 +1,11 @@
 /** `xen-domid lookup`: the domid of each UUID. */
 import type { InventoryClient } from '../service/client.ts';
 import type { DomidResult, LookupResult, Unavailable } from '../service/client-results.ts';
-import { parseUuid, type Uuid } from '../uuid.ts';
+import type { Uuid } from '../uuid.ts';
 import { connect, type ConnectOptions, orDirect } from './connect.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
+import { parseVmUuid } from './vm-uuid.ts';
 
 export interface LookupCommand extends ConnectOptions {
   readonly json: boolean;
@@ -31,7 +32,7 @@ export async function lookup(
     return (await import('./prefix.ts')).lookupPrefix(io, texts[0] as string, options);
   }
   // One that is none shall be told of before anything is asked.
-  const uuids = texts.map((text) => (text === '-' ? '-' : parseUuid(text)));
+  const uuids = texts.map((text) => (text === '-' ? '-' : parseVmUuid(text)));
   if (options.direct) {
     return (await import('./lookup-direct.ts')).lookupDirectly(io, uuids, options.json);
   }

@@ -1,6 +1,7 @@
 /** Handles that name no VM, and handles that may have been read while Xen was writing them. */
 import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Uuid } from '../uuid.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
 
 /** The bytes de ad be ef as a word. */
 const DEADBEEF = 0xefbeadde | 0;
@@ -13,6 +14,15 @@ const TOMBSTONE = /^deadbeef-dead-beef-dead-beef0000[0-9a-f]{4}$/;
 /** Whether no domain can be asked for by this UUID. */
 export function namesNoVm(uuid: Uuid): boolean {
   return uuid === NIL || TOMBSTONE.test(uuid);
+}
+
+/** @throws XenError `ERR_INVALID_UUID` for a UUID that no domain can be asked for by. */
+export function checkNamesVm(uuid: Uuid): void {
+  if (!namesNoVm(uuid)) return;
+  throw new XenError(
+    ErrorCode.INVALID_UUID,
+    `${uuid} names no VM: it is what Xen has for a domain without a UUID, or a toolstack for one that it is destroying`,
+  );
 }
 
 export function isNil(info: Dominfo): boolean {

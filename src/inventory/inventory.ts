@@ -10,7 +10,7 @@ import type { Change } from './change.ts';
 import type { Durations } from './durations.ts';
 import { EventLists } from './event-lists.ts';
 import { Feed, type Token } from './feed.ts';
-import { namesNoVm } from './handle.ts';
+import { checkNamesVm } from './handle.ts';
 import { Hints } from './hints.ts';
 import { type ListReason, Lists, type ListSnapshot, type MadeList } from './lists.ts';
 import { Looks } from './looks.ts';
@@ -363,14 +363,6 @@ export class Inventory {
     if (result.status === 'found') this.#sources[result.source]++;
     return result;
   }
-}
-
-function checkNamesVm(uuid: Uuid): void {
-  if (!namesNoVm(uuid)) return;
-  throw new XenError(
-    ErrorCode.INVALID_UUID,
-    `${uuid} names no VM: it is what Xen has for a domain without a UUID, or a toolstack for one that it is destroying`,
-  );
 }
 
 function closedError(): XenError {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Peer } from '../service/client-peer.ts';
+import { domainOf, Peer } from '../service/client-peer.ts';
 import { Client } from '../service/room.ts';
 import { until } from '../xen/until.ts';
 import { A, B, LONELY, UNKNOWN, World } from './world.ts';
@@ -151,22 +151,12 @@ describe('a process', () => {
 
   it('that asks one question says what the command line says', async () => {
     const domain = {
-      domid: 7,
-      uuid: A,
-      dying: false,
-      shutdown: false,
-      paused: false,
-      blocked: true,
-      running: false,
-      hvm: true,
-      vcpus: 2,
+      ...domainOf(7, A),
       memoryBytes: 4096,
       maxMemoryBytes: 2 ** 60,
       cpuTimeSeconds: 0.123456789,
-      ssidref: 0,
-      cpupool: 0,
     };
-    const { vcpus: _, ...lacking } = domain;
+    const { memoryBytes: _, ...lacking } = domain;
     const shut = { ...domain, shutdown: true, shutdownReason: 'crash', uniqueId: '5', more: 1 };
     const results: readonly (readonly [question: string, result: unknown, status: number])[] = [
       ['', { status: 'found', domid: 7 }, 0],

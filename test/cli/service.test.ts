@@ -43,9 +43,15 @@ describe('lookup', () => {
     ]);
   });
 
-  it('exits 2 for the nil UUID, which names no VM', async () => {
-    expect(await world.run('lookup', '00000000-0000-0000-0000-000000000000')).toBe(2);
-  });
+  it.each(['00000000-0000-0000-0000-000000000000', 'deadbeef-dead-beef-dead-beef00000001'])(
+    'exits 2 for %s, which names no VM, whether there is a service or not',
+    async (uuid) => {
+      expect(await world.run('lookup', uuid)).toBe(2);
+      await world.stopService();
+      expect(await world.run('lookup', uuid)).toBe(2);
+      expect(world.output.err).toContain('names no VM');
+    },
+  );
 
   it('exits 4 without a service, and says how to get an answer', async () => {
     await world.stopService();

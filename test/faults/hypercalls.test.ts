@@ -10,22 +10,12 @@ import {
   SimulatedHypervisor,
 } from '../../src/simulator/index.ts';
 import { FeedRecord } from '../inventory/feed-record.ts';
+import { EFAULT_TIMES, FAILURES } from '../simulator/failures.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import { until } from '../xen/until.ts';
 
 /** Those by which Xen says that there is no domain, or none for us to see, are answers where one domain is looked at. */
 const ABSENT: readonly HypercallErrno[] = ['ESRCH', 'EACCES'];
-const FAILURES: readonly HypercallErrno[] = [
-  'EPERM',
-  'EFAULT',
-  'EINVAL',
-  'ENOSYS',
-  'EAGAIN',
-  'ENOMEM',
-  'EIO',
-];
-/** After EFAULT the binding asks again so many times: pages may be on their way. */
-const TRIES = 16;
 
 interface Fault {
   /** Which of all hypercalls, from 1; 0: none. */
@@ -55,7 +45,7 @@ async function play(release: Release, { at, errno }: Fault): Promise<Outcome> {
     calls++;
     if (calls !== at) return;
     failed = kind;
-    hypervisor.failNext(kind, errno, errno === 'EFAULT' ? TRIES : 1);
+    hypervisor.failNext(kind, errno, errno === 'EFAULT' ? EFAULT_TIMES : 1);
   };
   const wrong: string[] = [];
   const unavailable: string[] = [];

@@ -1,24 +1,9 @@
 /** What goes wrong around the service, one thing at a time, each put right again. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HypercallErrno, SimulatedHypervisor } from '../../src/simulator/index.ts';
+import type { SimulatedHypervisor } from '../../src/simulator/index.ts';
+import { EFAULT_TIMES, FAILURES } from '../simulator/failures.ts';
 import { Lottery } from '../inventory/oracle/random.ts';
 import { MOST_LOST, type World } from './world.ts';
-
-/**
- * No ESRCH: that is no failure, but the answer "there is no such domain". Nor EACCES, by which Xen's security
- * module hides one domain from a single look.
- */
-const ERRNOS: readonly HypercallErrno[] = [
-  'EPERM',
-  'EFAULT',
-  'EINVAL',
-  'ENOSYS',
-  'EAGAIN',
-  'ENOMEM',
-  'EIO',
-];
-/** The binding repeats what ended with EFAULT, so many times that fewer do not show. */
-const EFAULT_TIMES = 16;
 
 interface Fault {
   readonly name: string;
@@ -57,7 +42,7 @@ export class Faults {
 
   failing(kind: 'domctl' | 'sysctl' | 'state', most: number): void {
     const { random } = this.world;
-    const errno = random.pick(ERRNOS);
+    const errno = random.pick(FAILURES);
     const times = 1 + random.below(most);
     this.hypervisor.failNext(kind, errno, errno === 'EFAULT' ? times * EFAULT_TIMES : times);
   }
