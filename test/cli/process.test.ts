@@ -227,7 +227,8 @@ describe('the demonstration', () => {
     const directory = await mkdtemp(join(tmpdir(), 'demo-'));
     child = spawn(
       'script',
-      ['-qec', `stty cols 80 rows 24; '${process.execPath}' '${DEMO}'`, '/dev/null'],
+      // Without exec a shell may end by the interrupt itself, and say so with a status of its own.
+      ['-qec', `stty cols 80 rows 24; exec '${process.execPath}' '${DEMO}'`, '/dev/null'],
       { env: { ...process.env, NODE_OPTIONS: '', TERM: 'xterm', TMPDIR: directory } },
     );
     let out = '';
