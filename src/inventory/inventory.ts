@@ -270,7 +270,7 @@ export class Inventory {
     return this.#hints.xenstore;
   }
 
-  /** How long hypercalls took, those that failed included. */
+  /** How long hypercalls took, those that failed included: each list, and of single looks one in eight, unless they are slow. */
   get durations(): { readonly single: Durations; readonly list: Durations } {
     return { single: this.#looks.durations, list: this.#lists.durations };
   }

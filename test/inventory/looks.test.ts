@@ -66,9 +66,25 @@ describe('single looks', () => {
     it.takesMs = 0;
     it.looks.look(1 as Domid);
     it.takesMs = 3;
+    for (let untimed = 0; untimed < 7; untimed++) it.looks.look(1 as Domid);
     it.looks.look(1 as Domid);
     expect(it.looks.run(lookAt())).toBe(0);
     expect(it.looks.stalled).toBe(false);
+  });
+
+  test('are timed one in eight, and each from one that was slow until one was not', () => {
+    const it = setup();
+    const timed = (): number => it.looks.durations.counts.reduce((sum, count) => sum + count, 0);
+    for (let look = 0; look < 16; look++) it.looks.look(1 as Domid);
+    expect(timed()).toBe(2);
+    it.takesMs = 3;
+    it.looks.look(1 as Domid);
+    expect(timed()).toBe(3);
+    expect(it.looks.stalled).toBe(false);
+    it.looks.look(1 as Domid);
+    expect(timed()).toBe(4);
+    expect(it.looks.stalled).toBe(true);
+    expect(it.looks.count).toBe(18);
   });
 
   test('are made at once, one after the other, and counted', () => {
