@@ -118,7 +118,10 @@ export function printToolstack(results: readonly ToolstackResult[]): void {
       'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(1),
       'found after listed, ms: median, p99, most': ({ foundAfter }) =>
         inMs(foundAfter.median, foundAfter.p99, foundAfter.max),
+      'slowest look-up, longest standstill of who asks, ms': ({ slowestNs, standstillNs }) =>
+        inMs(slowestNs, standstillNs),
       'look-ups': ({ lookups }) => String(lookups),
+      unanswered: ({ unavailable }) => String(unavailable),
       'single looks': ({ counts }) => String(counts.single),
       lists: ({ counts }) =>
         Object.entries(counts.lists)

@@ -150,7 +150,12 @@ export interface ToolstackResult {
   /** Found by us after Xen was seen to list it: as exactly as Xen is looked at, every 2 ms. */
   readonly foundAfter: Spread;
   readonly lookups: number;
+  /** Look-ups that had no answer in time. */
+  readonly unavailable: number;
   readonly wrong: number;
+  /** The slowest look-up, and for how long whoever asked has stood still at most. */
+  readonly slowestNs: number;
+  readonly standstillNs: number;
   readonly counts: Counts;
   readonly daemonCpuNs: number;
   /** All that dom0's processors were busy, the daemon and the asking among it. */
