@@ -3,12 +3,14 @@ import { fstatSync } from 'node:fs';
 import { checkDevices } from '../hypervisor/devices.ts';
 import { serviceSocketPath } from '../service/client-socket-path.ts';
 import { lineLog } from '../service/log.ts';
+import { METRICS_ADDRESS_FORM, parseMetricsAddress } from '../service/metrics-address.ts';
 import { isJournal } from '../service/service-manager.ts';
 import { runUntilSignal } from '../service/signals.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { type OptionValues, parseCount } from './arguments.ts';
+import { type OptionValues, parseCount, UsageError } from './arguments.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
+import { printableJson } from './printable.ts';
 import type { Simulation } from './simulation.ts';
 
 export type ServeCommand = Pick<OptionValues, 'socket' | 'group' | 'simulate' | 'metrics'>;
@@ -21,6 +23,9 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
   // Before all that is slow to load: who forgot something hears of it at once.
   const vms =
     simulate === undefined ? undefined : parseCount('--simulate', simulate, 0, MOST_SIMULATED_VMS);
+  if (metrics !== undefined && parseMetricsAddress(metrics) === undefined) {
+    throw new UsageError(`--metrics ${printableJson(metrics)}: ${METRICS_ADDRESS_FORM}`);
+  }
   if (vms === undefined) checkXen();
   let simulation: Simulation | undefined;
   try {
