@@ -167,7 +167,7 @@ describe('lookup --direct', () => {
   it('exits 4 where the hypervisor refuses, with what to do', async () => {
     xen.sysctl = () => -constants.errno.EPERM;
     expect(await run('lookup', '--direct', A)).toBe(4);
-    expect(output.err).toMatch(/EPERM.*dom0/);
+    expect(output.err).toMatch(/EPERM.*dom0.* \[ERR_NOT_PERMITTED\]\n$/);
   });
 
   it('exits 4 where there is no Xen, in JSON too', async () => {

@@ -79,7 +79,9 @@ describe('lookup', () => {
       world.input = [`${A}\r\n\n  ${B} \nnonsense\u001b[2J\n${'x'.repeat(100_000)}\n`, A];
       expect(await world.run('lookup', '-', LONELY)).toBe(2);
       expect(world.output.out).toBe(`${LONELY} 3\n${A} 1\n${B} 2\n${A} 1\n`);
-      expect(world.output.err).toMatch(/line 4: "nonsense\?\[2J" is not a UUID/);
+      expect(world.output.err).toMatch(
+        /line 4: "nonsense\?\[2J" is not a UUID.* \[ERR_INVALID_UUID\]\n/,
+      );
       expect(world.output.err).toContain('line 5');
       expect(world.output.err.length).toBeLessThan(1000);
     });
@@ -195,7 +197,7 @@ describe('watch', () => {
     await world.stopService();
     world.host.createDomain({ uuid: parseUuid(A), domid: 20 });
     world.host.shutdown(2, 3);
-    await until(() => world.output.err.includes('Trying again'));
+    await until(() => /Trying again\.\.\. \[ERR_SERVICE_\w+\]\n/.test(world.output.err));
     await world.startService();
     await until(() => world.output.err.includes('connected again'));
     await until(() => lines().length >= 3);
