@@ -11,7 +11,6 @@ import { type OptionValues, parseCount, UsageError } from './arguments.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import { printableJson } from './printable.ts';
-import type { Simulation } from './simulation.ts';
 
 export type ServeCommand = Pick<OptionValues, 'socket' | 'group' | 'simulate' | 'metrics'>;
 
@@ -27,21 +26,19 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
     throw new UsageError(`--metrics ${printableJson(metrics)}: ${METRICS_ADDRESS_FORM}`);
   }
   if (vms === undefined) checkXen();
-  let simulation: Simulation | undefined;
-  try {
-    await runUntilSignal(async () => {
-      const [{ serve: startDaemon }, { Inventory }] = await Promise.all([
-        import('../service/daemon.ts'),
-        import('../inventory/inventory.ts'),
-      ]);
-      if (vms !== undefined) {
-        simulation = await (await import('./simulation.ts')).Simulation.start(vms);
-      }
-      const host = simulation && {
-        hypervisor: simulation.hypervisor,
-        xenstore: simulation.openXenstore,
-      };
-      return startDaemon({
+  await runUntilSignal(async () => {
+    const [{ serve: startDaemon }, { Inventory }] = await Promise.all([
+      import('../service/daemon.ts'),
+      import('../inventory/inventory.ts'),
+    ]);
+    const simulation =
+      vms === undefined ? undefined : await (await import('./simulation.ts')).Simulation.start(vms);
+    const host = simulation && {
+      hypervisor: simulation.hypervisor,
+      xenstore: simulation.openXenstore,
+    };
+    try {
+      const daemon = await startDaemon({
         inventory: () => Inventory.open(host),
         socketPath: serviceSocketPath(socket),
         group,
@@ -50,12 +47,15 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
         log: lineLog(io.err, isJournal(io.environment, fstatSync(STDERR))),
         environment: io.environment,
       });
-    });
-    io.endSoon();
-    return ExitStatus.done;
-  } finally {
-    await simulation?.close();
-  }
+      // With the daemon, while a second signal does nothing: it would leave the simulated xenstored's directory behind.
+      return { ...daemon, close: () => daemon.close().finally(() => simulation?.close()) };
+    } catch (error) {
+      await simulation?.close();
+      throw error;
+    }
+  });
+  io.endSoon();
+  return ExitStatus.done;
 }
 
 function checkXen(): void {

@@ -342,6 +342,21 @@ describe('serve', () => {
     expect(existsSync(world.socket)).toBe(false);
   });
 
+  it('leaves nothing of a simulated host behind, however often it is told to end', async () => {
+    await world.stopService();
+    const directory = await mkdtemp(join(tmpdir(), 'serve-'));
+    child = spawn(process.execPath, [BIN, 'serve', '--simulate', '5', '--socket', world.socket], {
+      env: { ...process.env, NODE_OPTIONS: '', TMPDIR: directory },
+    });
+    await once(child.stderr as NodeJS.ReadableStream, 'data');
+    expect(await readdir(directory)).toHaveLength(1);
+    const again = setInterval(() => child?.kill('SIGTERM'), 1);
+    await once(child, 'exit');
+    clearInterval(again);
+    expect(await readdir(directory)).toEqual([]);
+    await rm(directory, { recursive: true });
+  });
+
   it('goes on where its log can be written no more', async () => {
     for (const script of ['exec "$@" 2>/dev/full', '"$@" 2>&1 >/dev/null | true']) {
       // oxlint-disable-next-line no-await-in-loop
