@@ -9,8 +9,9 @@ import {
   cell,
   destroyAll,
   type DomainMaker,
+  introduce,
+  reviveXenstored,
   startDomainMaker,
-  startXenstored,
   until,
   witness,
 } from '../dom0.ts';
@@ -61,6 +62,11 @@ export class XenFaultHost implements FaultHost {
     if (this.#introducing === undefined) void this.#introduceAll();
   }
 
+  /** By a program of its own, that whatever was done to xenstored has done nothing to. */
+  async introduceNow(domid: number): Promise<void> {
+    await introduce(domid);
+  }
+
   isBeingIntroduced(domid: number): boolean {
     return this.#introducing === domid;
   }
@@ -100,6 +106,10 @@ export class XenFaultHost implements FaultHost {
     const pid = this.#daemon?.pid;
     if (pid === undefined) throw new Error('no daemon runs');
     return pid;
+  }
+
+  get daemon(): number {
+    return this.pid;
   }
 
   /** @returns once it answers. */
@@ -200,7 +210,7 @@ export class XenFaultHost implements FaultHost {
 
 /** A host with a daemon that answers, as each row begins with. */
 export async function openXenFaultHost(options: ServeOptions = {}): Promise<XenFaultHost> {
-  if (!existsSync('/run/xenstored/socket')) await startXenstored();
+  await reviveXenstored();
   const host = new XenFaultHost();
   await host.serve(options).catch(async (error: unknown) => {
     await host.close();
