@@ -259,6 +259,8 @@ export class Trial {
       const domid = await this.host.create(uuid);
       await this.host.introduceNow(domid);
       await this.#toldInTime(() => this.#follower.uuidAt(domid) === uuid, `${domid} is there`);
+      // In the place of the one that the introduction may still lead to, which would show the end as well.
+      await this.#lister.list();
       await this.host.destroy(domid);
       await this.#toldInTime(() => this.#follower.uuidAt(domid) === undefined, `${domid} is gone`);
       if (foundByTimer === (await this.#daemon()).foundByTimer) return;
