@@ -108,7 +108,7 @@ describe.each(HOSTS)('$name:', (options) => {
   );
 
   test(
-    'permission taken away',
+    'permission taken away for a while',
     async () => {
       const row = await trial(async (storm) => {
         host.refusesHypercalls = true;
