@@ -85,7 +85,10 @@ export interface Growth {
   readonly samples: number;
 }
 
-export function growthOf(samples: readonly Vitals[]): Growth {
+/** What memory was used, and when. */
+export type Sample = Pick<Vitals, 'at' | 'usedBytes'>;
+
+export function growthOf(samples: readonly Sample[]): Growth {
   const slopes: number[] = [];
   samples.forEach((later, index) => {
     for (const earlier of samples.slice(0, index))
