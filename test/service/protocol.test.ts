@@ -89,6 +89,16 @@ describe('the methods', () => {
     destroyVm(room.host, room.xenstored, domid);
   });
 
+  it('take no name for a UUID', async () => {
+    const domid = bootVm(room.host, room.xenstored, { uuid: uuidOf(51), name: uuidOf(1) });
+    expect((await client.call('domid', { uuid: uuidOf(1) })).result.domid).toBe(1);
+    room.xenstored?.write(`/local/domain/${domid}/name`, uuidOf(52));
+    expect((await client.call('domid', { uuid: uuidOf(52) })).result).toEqual({
+      status: 'notFound',
+    });
+    destroyVm(room.host, room.xenstored, domid);
+  });
+
   it('tell of themselves', async () => {
     expect((await client.call('version')).result).toMatchObject({ protocol: 1, xen: '4.17' });
     expect((await client.call('version')).result.simulated).toBeUndefined();
