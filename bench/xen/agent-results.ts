@@ -3,10 +3,10 @@
 export interface Timed {
   /** Nanoseconds. */
   readonly wallNs: number;
+  /** Of that, the first time. */
+  readonly firstNs: number;
   /** Of the whole process's CPU, its threads included. */
   readonly cpuNs: number;
-  /** CPU that the process took between its last answer and this request. */
-  readonly idleNs: number;
   /** Answers that named no or another domain. */
   readonly wrong: number;
 }

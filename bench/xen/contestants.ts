@@ -106,6 +106,12 @@ export interface Measured {
   readonly idleNs: number;
 }
 
+export interface MeasuredOurs {
+  readonly work: Work;
+  /** Of its time, what the first of the look-ups took. */
+  readonly firstNs: number;
+}
+
 interface Stats {
   readonly hypercalls: { readonly single: number; readonly list: number };
   readonly entriesCopied: number;
@@ -117,8 +123,6 @@ interface Stats {
 
 /** `agent.ts`: ours in process, or a client of the service. */
 export class Agent {
-  /** CPU between requests, and how many there were: what the process did when nobody asked. */
-  idle: { readonly ns: number; readonly requests: number } = { ns: 0, requests: 0 };
   readonly #process: Companion;
 
   constructor(role: 'inventory' | 'client') {
@@ -130,20 +134,17 @@ export class Agent {
     return this.#process.pid;
   }
 
-  async lookup(uuid: string, domid: number, times: number): Promise<Measured> {
+  async lookup(uuid: string, domid: number, times: number): Promise<MeasuredOurs> {
     return this.#timed(times, 'lookup', uuid, domid, times);
   }
 
-  async paged(how: string, uuid: string, domid: number, times = 1): Promise<Measured> {
+  async paged(how: string, uuid: string, domid: number, times = 1): Promise<MeasuredOurs> {
     return this.#timed(times, 'paged', how, uuid, domid, times);
   }
 
-  async nothing(): Promise<Measured> {
-    return this.#timed(1, 'nothing');
-  }
-
-  async events(count: number): Promise<void> {
-    await this.#timed(0, 'events', count);
+  /** Once so many events have been answered. @returns whether that had to be waited for. */
+  async events(count: number): Promise<boolean> {
+    return this.ask('events', count);
   }
 
   async counts(): Promise<Counts> {
@@ -162,10 +163,9 @@ export class Agent {
     await this.#process.close();
   }
 
-  async #timed(count: number, ...words: readonly (string | number)[]): Promise<Measured> {
-    const { wallNs, cpuNs, idleNs, wrong } = await this.ask<Timed>(...words);
-    this.idle = { ns: this.idle.ns + idleNs, requests: this.idle.requests + 1 };
-    return { work: { count, wallNs, cpuNs, wrong, calls: 0, entries: 0 }, idleNs };
+  async #timed(count: number, ...words: readonly (string | number)[]): Promise<MeasuredOurs> {
+    const { wallNs, firstNs, cpuNs, wrong } = await this.ask<Timed>(...words);
+    return { work: { count, wallNs, cpuNs, wrong, calls: 0, entries: 0 }, firstNs };
   }
 }
 

@@ -25,7 +25,7 @@ const PARTS = ['calls', 'storm', 'stalls', 'toolstack'] as const;
 type Part = (typeof PARTS)[number];
 
 const RESULTS = join('bench', 'results');
-const STORM_SIZES = ['100', '1000'];
+const STORM_SIZES = ['100', '300', '1000'];
 const STORM_RELEASES: readonly Release[] = ['4.17', '4.20'];
 const STALL_GUESTS = 4;
 const STALL_GUEST_MIB = 512;

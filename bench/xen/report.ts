@@ -37,6 +37,14 @@ export function printStorm(release: Release, result: StormResult): void {
         wrong: ({ lookups }) => String(lookups.wrong),
       },
     );
+    for (const { name, lookups, firstNs } of storm.ours) {
+      if (firstNs === undefined) continue;
+      const first = firstNs / storm.vms;
+      const others = (lookups.wallNs - firstNs) / (lookups.count - storm.vms);
+      console.log(
+        `${name}: the first look-up of a VM ${(first / US).toFixed(0)} us, each of the others ${(others / US).toFixed(0)} us`,
+      );
+    }
   }
   printTable(`Xen ${result.xen}: shutdown storms`, result.shutdowns, {
     VMs: ({ vms }) => String(vms),
@@ -110,7 +118,10 @@ export function printToolstack(results: readonly ToolstackResult[]): void {
       'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(1),
       'found after listed, ms: median, p99, most': ({ foundAfter }) =>
         inMs(foundAfter.median, foundAfter.p99, foundAfter.max),
+      'slowest look-up, longest standstill of who asks, ms': ({ slowestNs, standstillNs }) =>
+        inMs(slowestNs, standstillNs),
       'look-ups': ({ lookups }) => String(lookups),
+      unanswered: ({ unavailable }) => String(unavailable),
       'single looks': ({ counts }) => String(counts.single),
       lists: ({ counts }) =>
         Object.entries(counts.lists)

@@ -42,9 +42,11 @@ export interface Counts {
 export interface OurWay {
   readonly name: string;
   readonly lookups: Work;
+  /** Of their time, what each VM's first one took, which finds out where it is; told of in process alone. */
+  readonly firstNs?: number;
   /** Where look-ups are made by a client: CPU of the daemon while they were. */
   readonly lookupsDaemonCpuNs?: number;
-  /** CPU of the process beyond its look-ups: events, lists for them, timers, garbage. */
+  /** CPU of the process for its events: while they are answered, and the lists that follow; of the service, all beyond its look-ups. */
   readonly eventsCpuNs: number;
   /** All CPU, of the client as well where there is one. */
   readonly cpuNs: number;
@@ -148,7 +150,12 @@ export interface ToolstackResult {
   /** Found by us after Xen was seen to list it: as exactly as Xen is looked at, every 2 ms. */
   readonly foundAfter: Spread;
   readonly lookups: number;
+  /** Look-ups that had no answer in time. */
+  readonly unavailable: number;
   readonly wrong: number;
+  /** The slowest look-up, and for how long whoever asked has stood still at most. */
+  readonly slowestNs: number;
+  readonly standstillNs: number;
   readonly counts: Counts;
   readonly daemonCpuNs: number;
   /** All that dom0's processors were busy, the daemon and the asking among it. */

@@ -150,7 +150,7 @@ export class Census {
     while (this.#isOvertaken(domid, info)) info = yield domid;
     // Made before anybody is told: who is told may look as well, in the same memory.
     const domain = info?.toDomain();
-    this.noteSingle(domid, info, source);
+    this.noteSingle(domid, info, source, domain);
     return domain;
   }
 
@@ -160,8 +160,11 @@ export class Census {
     return info === undefined ? this.#mirror.has(domid) : !this.#mirror.matches(info);
   }
 
-  /** What a single look showed, after a second one where that was due. */
-  noteSingle(domid: Domid, info: Dominfo | undefined, source: Source): void {
+  /**
+   * What a single look showed, after a second one where that was due.
+   * @param domain what is made of the look, where that has been made already.
+   */
+  noteSingle(domid: Domid, info: Dominfo | undefined, source: Source, domain?: Domain): void {
     const began = this.#moments.lookBegan;
     this.#notedAt[domid] = this.#moments.next();
     if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
@@ -180,7 +183,7 @@ export class Census {
       if (!this.#listedInDoubt.has(domid)) this.next.sawSingly(domid);
       if (this.#begun) this.awaiting.add(info);
     }
-    const holder = this.#apply(domid, info);
+    const holder = this.#apply(domid, info, domain);
     if (holder !== undefined) this.#onHolder(holder, source, began);
   }
 
@@ -247,11 +250,11 @@ export class Census {
   }
 
   /** @returns the domain where the look shows it as a holder of its UUID. */
-  #apply(domid: Domid, info: Dominfo | undefined): Domain | undefined {
+  #apply(domid: Domid, info: Dominfo | undefined, seen?: Domain): Domain | undefined {
     const known = this.#known.get(domid);
     // Until it has been taken in, which takes a hypercall that can fail.
     this.#inDoubt.add(domid);
-    const sight = info === undefined ? undefined : this.#sight(info, known);
+    const sight = info === undefined ? undefined : this.#sight(info, known, seen);
     this.#inDoubt.delete(domid);
     const changes = changesBetween(known, sight);
 
@@ -267,8 +270,7 @@ export class Census {
     return told !== undefined && !told.dying && told.uuid === domain?.uuid ? domain : undefined;
   }
 
-  #sight(info: Dominfo, known: Domain | undefined): Sight {
-    const seen = info.toDomain();
+  #sight(info: Dominfo, known: Domain | undefined, seen: Domain = info.toDomain()): Sight {
     const mayBeOther =
       known === undefined ||
       known.dying ||

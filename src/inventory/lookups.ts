@@ -127,7 +127,7 @@ export class Lookups {
     // Made before anybody is told of what else has changed: who is told may look as well, in the same memory. With
     // the UUID as it is kept here, which the caller's is perhaps a piece of a text with many others.
     const domain = info.toDomain(holder.uuid);
-    this.#census.noteSingle(domain.domid, info, 'cache');
+    this.#census.noteSingle(domain.domid, info, 'cache', domain);
     return { status: 'found', domain, source: 'cache' };
   }
 

@@ -1,10 +1,29 @@
 /** Opens the socket to xenstored: path after path, and once more while the daemon's short queue is full. */
-import { createConnection, type Socket } from 'node:net';
+import { createConnection, type OnReadOpts, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FailedConnect, unreachable } from './socket-path.ts';
 
 const BACKOFF_FIRST_MS = 1;
 const BACKOFF_MOST_MS = 100;
+
+const READ_BYTES = 64 * 1024;
+
+/**
+ * Reads a socket into one buffer that is used again and again. An event of xenstore comes alone, and what Node's
+ * streams do around a few bytes costs more than all that is done about it.
+ */
+export class SocketReader {
+  /** For whoever connects the socket. */
+  readonly onread: OnReadOpts = {
+    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    callback: (byteLength, buffer) => {
+      this.take(buffer.subarray(0, byteLength));
+      return true;
+    },
+  };
+  /** Is given what was read, which holds until it returns. Nothing is read before it has been set, for nothing was asked. */
+  take: (chunk: Uint8Array) => void = () => undefined;
+}
 
 /**
  * A socket connected to the first of `paths` that takes us.
@@ -16,6 +35,7 @@ export async function connectSocket(
   paths: readonly string[],
   timeoutMs: number,
   signal: AbortSignal | undefined,
+  reader: SocketReader,
 ): Promise<Socket> {
   const deadline = performance.now() + timeoutMs;
   for (let delayMs = BACKOFF_FIRST_MS; ; delayMs = Math.min(2 * delayMs, BACKOFF_MOST_MS)) {
@@ -25,7 +45,7 @@ export async function connectSocket(
     for (const path of paths) {
       try {
         // The next path is tried only where this one fails
-        return await connectOnce(path);
+        return await connectOnce(path, reader);
       } catch (error) {
         failed.push({ path, errno: errnoOf(error) });
         last = error;
@@ -41,9 +61,9 @@ export async function connectSocket(
   }
 }
 
-function connectOnce(path: string): Promise<Socket> {
+function connectOnce(path: string, { onread }: SocketReader): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = createConnection({ path });
+    const socket = createConnection({ path, onread });
     socket.once('error', reject);
     socket.once('connect', () => {
       socket.off('error', reject);

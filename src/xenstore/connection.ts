@@ -1,7 +1,7 @@
 /** One pipelined connection to xenstored: requests matched with replies, events with watches, and one end to all of it. */
 import type { Socket } from 'node:net';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { connectSocket, errnoOf } from './connect.ts';
+import { connectSocket, errnoOf, SocketReader } from './connect.ts';
 import { typeName, XsdType } from './messages.ts';
 import { checkPayload } from './paths.ts';
 import { socketPaths, type XenstoreEnvironment } from './socket-path.ts';
@@ -68,10 +68,11 @@ export class XenstoreConnection {
   #ended: XenError | undefined = undefined;
 
   /**
-   * Takes over a connected socket.
+   * Takes over a socket.
+   * @param reader what the socket was connected with.
    * @param reqIdMax after which req_ids begin anew. A u32; a test has no time to wait for its end.
    */
-  constructor(socket: Socket, reqIdMax: number = REQ_ID_MAX) {
+  constructor(socket: Socket, reader: SocketReader, reqIdMax: number = REQ_ID_MAX) {
     this.#reqIdMax = reqIdMax;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -81,7 +82,7 @@ export class XenstoreConnection {
     this.#decoder = new MessageDecoder((type, reqId, _txId, payload) =>
       this.#receive(type, reqId, payload),
     );
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    reader.take = (chunk) => this.#read(chunk);
     socket.on('error', (error) => this.#end(disconnected(errnoOf(error), error)));
     socket.on('end', () => this.#end(disconnected(this.#cutShort())));
     socket.on('close', () => this.#end(disconnected(this.#cutShort())));
@@ -93,9 +94,9 @@ export class XenstoreConnection {
       options.socketPath === undefined
         ? socketPaths(options.environment ?? process.env)
         : [options.socketPath];
-    return new XenstoreConnection(
-      await connectSocket(paths, options.timeoutMs ?? CONNECT_TIMEOUT_MS, options.signal),
-    );
+    const reader = new SocketReader();
+    const { timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
+    return new XenstoreConnection(await connectSocket(paths, timeoutMs, signal, reader), reader);
   }
 
   /** How long the oldest unanswered request has waited, ms; 0 where none waits. */
@@ -198,7 +199,7 @@ export class XenstoreConnection {
     return this.#reqId;
   }
 
-  #read(chunk: Buffer): void {
+  #read(chunk: Uint8Array): void {
     try {
       this.#decoder.push(chunk);
     } catch (error) {

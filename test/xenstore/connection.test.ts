@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { SocketReader } from '../../src/xenstore/connect.ts';
 import { XenstoreConnection } from '../../src/xenstore/connection.ts';
 import { XsdType } from '../../src/xenstore/messages.ts';
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
@@ -44,9 +45,10 @@ describe('requests', () => {
   test('those of one turn go out in one write', async () => {
     const peer = await Peer.listen((request, to) => to.reply(request, 'v'));
     open.push(() => peer.close());
-    const socket = createConnection(peer.path);
+    const reader = new SocketReader();
+    const socket = createConnection({ path: peer.path, onread: reader.onread });
     const write = jest.spyOn(socket, 'write');
-    const connection = new XenstoreConnection(socket);
+    const connection = new XenstoreConnection(socket, reader);
     open.push(() => connection.close());
     const paths = Array.from({ length: 1000 }, (_, index) => `/local/domain/${index}`);
     await Promise.all(paths.map((path) => read(connection, path)));
@@ -109,7 +111,9 @@ describe('requests', () => {
       if (request.payload !== '/first\0') to.reply(request, request.payload);
     });
     open.push(() => peer.close());
-    const connection = new XenstoreConnection(createConnection(peer.path), 3);
+    const reader = new SocketReader();
+    const socket = createConnection({ path: peer.path, onread: reader.onread });
+    const connection = new XenstoreConnection(socket, reader, 3);
     open.push(() => connection.close());
     const first = read(connection, '/first');
     for (const path of ['/a', '/b', '/c', '/d', '/e'])

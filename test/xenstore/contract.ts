@@ -1,7 +1,7 @@
 /** What every xenstored has to do for us: one suite for both real daemons and the simulated one. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { firstValueFrom, type Subscription, take, toArray } from 'rxjs';
-import { connectSocket } from '../../src/xenstore/connect.ts';
+import { connectSocket, SocketReader } from '../../src/xenstore/connect.ts';
 import { XenstoreConnection } from '../../src/xenstore/connection.ts';
 import { XsdType } from '../../src/xenstore/messages.ts';
 import { socketPaths } from '../../src/xenstore/socket-path.ts';
@@ -318,12 +318,13 @@ export function describeXenstore(name: string, start: () => Promise<XenstoreUnde
 
       test('a request in two halves is one request', async () => {
         const paths = daemon.socketPath ? [daemon.socketPath] : socketPaths(process.env);
-        const socket = await connectSocket(paths, 5000, undefined);
+        const reader = new SocketReader();
+        const socket = await connectSocket(paths, 5000, undefined, reader);
         const replies: string[] = [];
         const decoder = new MessageDecoder((type, reqId, _txId, payload) => {
           replies.push(`${type} ${reqId} ${text(payload)}`);
         });
-        socket.on('data', (chunk: Buffer) => decoder.push(chunk));
+        reader.take = (chunk) => decoder.push(chunk);
         const request = encodeMessage(XsdType.GET_DOMAIN_PATH, 0xffff_ffff, 0, '7\0');
         for (const half of [request.subarray(0, 9), request.subarray(9)]) {
           socket.write(half);
