@@ -47,7 +47,8 @@ async function jestIn(directory: string, tests: readonly string[]): Promise<Verd
   const jest = join(DIST, '../node_modules/jest/bin/jest.js');
   const file = join(directory, 'jest.json');
   await rm(file, { force: true });
-  const options = ['--bail', '--ci', '-w', '1', '--json', '--outputFile', file];
+  // Not --bail, with which jest leaves no report.
+  const options = ['--ci', '-w', '1', '--json', '--outputFile', file];
   const child = spawn(
     process.execPath,
     ['--experimental-vm-modules', '--no-warnings', jest, ...options, ...patterns],
