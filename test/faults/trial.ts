@@ -223,7 +223,7 @@ export class Trial {
       comparisons: this.#comparisons,
       ...comparisonOf(before, after),
       remarks: [...this.remarks, ...wrong.slice(0, 5), ...missed.slice(0, 5)],
-      ...(failure !== undefined && { failed: String(failure) }),
+      ...(failure !== undefined && { failed: (failure as Error).message }),
     };
     report(row);
     if (failure !== undefined) throw failure;

@@ -26,27 +26,28 @@ const ASK = `
 
 const onlyRoot = cannot(process.getuid?.() !== 0 && 'only root can be another user');
 
-describe('a user who is not root', () => {
-  const answer = async (
-    group: number | undefined,
-    { gid, groups = '' }: { gid: number; groups?: number | '' },
-  ): Promise<string> => {
-    const room = await openRoom(group === undefined ? {} : { group: `${group}` });
-    // The directories above are open to all: the socket's own mode is to refuse.
-    chmodSync(dirname(dirname(room.path)), 0o755);
-    try {
-      const child = spawn(
-        process.execPath,
-        ['-e', ASK, `${USER}`, `${gid}`, `${groups}`, room.path],
-        { stdio: ['ignore', 'pipe', 'inherit'], env: {} },
-      );
-      const [said] = (await once(child.stdout, 'data')) as [Buffer];
-      return said.toString().trim();
-    } finally {
-      await room.close();
-    }
-  };
+/** What a user of these groups is told at a socket that is for `group`. */
+async function answer(
+  group: number | undefined,
+  { gid, groups = '' }: { gid: number; groups?: number | '' },
+): Promise<string> {
+  const room = await openRoom(group === undefined ? {} : { group: `${group}` });
+  // The directories above are open to all: the socket's own mode is to refuse.
+  chmodSync(dirname(dirname(room.path)), 0o755);
+  try {
+    const child = spawn(
+      process.execPath,
+      ['-e', ASK, `${USER}`, `${gid}`, `${groups}`, room.path],
+      { stdio: ['ignore', 'pipe', 'inherit'], env: {} },
+    );
+    const [said] = (await once(child.stdout, 'data')) as [Buffer];
+    return said.toString().trim();
+  } finally {
+    await room.close();
+  }
+}
 
+describe('a user who is not root', () => {
   onlyRoot('cannot connect', async () => {
     expect(await answer(undefined, { gid: GROUP })).toBe('EACCES');
     expect(await answer(GROUP, { gid: OTHER_GROUP })).toBe('EACCES');
@@ -95,9 +96,9 @@ describe('of two daemons that are started at the same moment', () => {
       for (let n = 0; n < times; n++) {
         // oxlint-disable no-await-in-loop -- again and again
         const both = await Promise.all([start(path), start(path)]);
-        const became = both.map(({ child }) => child.exitCode ?? 'serves');
-        expect(became.toSorted()).toEqual([4, 'serves']);
-        const refused = both[became.indexOf(4)];
+        const became = both.map(({ child }) => `${child.exitCode ?? 'serves'}`);
+        expect(became.toSorted()).toEqual(['4', 'serves']);
+        const refused = both[became.indexOf('4')];
         expect(refused?.said).toMatch(/a daemon is listening on .* already|holds .*\.lock/);
         const client = await Client.connect(path);
         expect((await client.call('version')).result).toMatchObject({ simulated: true });
