@@ -1,6 +1,6 @@
 // Asks xen-domid from Go, with nothing but its standard library.
 //
-//	go run domid.go lookup UUID    its domid; exit status 1: no domain has it, 3: several have it, 4: nobody could be asked
+//	go run domid.go lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
 //	go run domid.go list           domid and UUID of every domain, a line each
 //	go run domid.go watch          every change, a line each: kind, domid, UUID; over restarts of the service
 package main
@@ -44,7 +44,7 @@ type message struct {
 	Error  *refusal        `json:"error"`
 }
 
-// refusal is an error that the service answers with. With invalidParams the question is none: to ask again helps nobody.
+// refusal is an error that the service answers with. With invalidParams it is an invalid request: asking again is no use.
 type refusal struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`

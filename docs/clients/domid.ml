@@ -1,6 +1,6 @@
 (* Asks xen-domid from OCaml: 4.08 or newer, with its own library and Unix.
 
-     ocaml -I +unix unix.cma domid.ml lookup UUID    its domid; exit status 1: no domain has it, 3: several, 4: nobody could be asked
+     ocaml -I +unix unix.cma domid.ml lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several, 4: no answer
      ocaml -I +unix unix.cma domid.ml list           domid and UUID of every domain, a line each
      ocaml -I +unix unix.cma domid.ml watch          every change, a line each: kind, domid, UUID; over restarts of the service *)
 
@@ -107,10 +107,10 @@ module Json = struct
   let list = function Array items -> items | _ -> raise Malformed
 end
 
-(* The question is none: to ask it again helps nobody. *)
+(* An invalid request: asking again is no use. *)
 exception Refused of string
 
-(* Neither yes nor no: nobody could be asked in time. Says nothing about the UUID. *)
+(* Neither yes nor no: neither service nor hypervisor answered in time. Says nothing about the UUID. *)
 exception Unavailable of string
 
 type connection = { input : in_channel; output : out_channel; socket : Unix.file_descr }
@@ -169,7 +169,7 @@ type answer = Found of int | Absent | Ambiguous of int list
 (* So that what is typed cannot be more than a string in the request; the service checks the rest. *)
 let check_uuid text =
   String.iter
-    (function '0' .. '9' | 'a' .. 'f' | 'A' .. 'F' | '-' -> () | _ -> raise (Refused "this is no UUID"))
+    (function '0' .. '9' | 'a' .. 'f' | 'A' .. 'F' | '-' -> () | _ -> raise (Refused "this is not a UUID"))
     text
 
 let lookup uuid =

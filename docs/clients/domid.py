@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks xen-domid from Python: 3.6 or newer, and nothing but its standard library.
 
-    domid.py lookup UUID    its domid; exit status 1: no domain has it, 3: several have it, 4: nobody could be asked
+    domid.py lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
     domid.py list           domid and UUID of every domain, a line each
     domid.py watch          every change, a line each: kind, domid, UUID; over restarts of the service
 """
@@ -15,11 +15,11 @@ DEFAULT_SOCKET = "/run/xen-domid/xen-domid.sock"
 
 
 class Refused(Exception):
-    """The question is none: no UUID, or one that names no VM. To ask it again helps nobody."""
+    """An invalid request: not a UUID, or one that names no VM. Asking again is no use."""
 
 
 class Unavailable(Exception):
-    """Neither yes nor no: nobody could be asked in time. Says nothing about the UUID."""
+    """Neither yes nor no: neither service nor hypervisor answered in time. Says nothing about the UUID."""
 
 
 class Connection:

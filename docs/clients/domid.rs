@@ -1,6 +1,6 @@
 //! Asks xen-domid from Rust, with nothing but its standard library.
 //!
-//!     domid lookup UUID    its domid; exit status 1: no domain has it, 3: several have it, 4: nobody could be asked
+//!     domid lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
 //!     domid list           domid and UUID of every domain, a line each
 //!     domid watch          every change, a line each: kind, domid, UUID; over restarts of the service
 use std::io::{self, BufRead, BufReader, Write};
@@ -177,9 +177,9 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 const INVALID_PARAMS: i64 = -32602;
 
 enum Failure {
-    /// The question is none: to ask it again helps nobody.
+    /// An invalid request: asking again is no use.
     Refused(String),
-    /// Neither yes nor no: nobody could be asked in time. Says nothing about the UUID.
+    /// Neither yes nor no: neither service nor hypervisor answered in time. Says nothing about the UUID.
     Unavailable(String),
     /// It may be better on another connection.
     Passing(io::Error),
@@ -254,7 +254,7 @@ fn ask(method: &str, params: &str) -> Result<Json, Failure> {
 /// The domids that have this UUID: none, one, or several that are all alive.
 fn lookup(uuid: &str) -> Result<Vec<i64>, Failure> {
     if !uuid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
-        return Err(Failure::Refused("this is no UUID".into()));
+        return Err(Failure::Refused("this is not a UUID".into()));
     }
     let answer = ask("domid", &format!("{{\"uuid\":\"{uuid}\"}}"))?;
     let one = answer.get("domid").into_iter();

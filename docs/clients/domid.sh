@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Asks xen-domid from a shell. Wants bash 4, socat and jq.
 #
-#   domid.sh lookup UUID    its domid; exit status 1: no domain has it, 3: several have it, 4: nobody could be asked
+#   domid.sh lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
 #   domid.sh list           domid and UUID of every domain, a line each
 #   domid.sh watch          every change, a line each: kind, domid, UUID; over restarts of the service
 set -uo pipefail
@@ -21,7 +21,7 @@ ask_until_answered() {
   local reply deadline=$((SECONDS + 6))
   while :; do
     reply=$(ask "$1")
-    # -32602 is a question that is none: to ask it again helps nobody.
+    # -32602 is an invalid request: asking again is no use.
     if jq -e '.result != null or .error.code == -32602' >/dev/null <<<"$reply" || [ "$SECONDS" -ge "$deadline" ]; then
       printf '%s\n' "$reply"
       return

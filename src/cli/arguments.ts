@@ -71,13 +71,43 @@ export function parseCount(option: string, text: string, least: number, most: nu
   throw new UsageError(`${option} wants a whole number of ${least} to ${most}`);
 }
 
+/** Not strict: what Node then says of a mistake is for programmers, and differs from one Node to the next. */
 function parse(argv: readonly string[]): { values: object; positionals: string[] } {
-  try {
-    return parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    // Node's own message goes on about how to pass such a text as a positional argument.
-    throw new UsageError((error as Error).message.split('. ')[0]);
+  const parsed = parseArgs({
+    args: [...argv],
+    options: OPTIONS,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  for (const token of parsed.tokens) if (token.kind === 'option') checkOption(token);
+  return parsed;
+}
+
+interface OptionToken {
+  readonly name: string;
+  /** As it was typed. */
+  readonly rawName: string;
+  readonly value?: string | undefined;
+  readonly inlineValue?: boolean | undefined;
+}
+
+function checkOption({ name, rawName, value, inlineValue }: OptionToken): void {
+  if (!isOption(name)) throw new UsageError(`there is no option ${rawName}`);
+  if (OPTIONS[name].type === 'boolean') {
+    if (value !== undefined) throw new UsageError(`${rawName} takes no value`);
+  } else if (value === undefined) {
+    throw new UsageError(`${rawName} wants a value`);
+  } else if (/^-./.test(value) && inlineValue !== true) {
+    // As likely the next option, and the value was forgotten.
+    throw new UsageError(
+      `${rawName} wants a value; if ${value} is meant, write ${rawName}=${value}`,
+    );
   }
+}
+
+function isOption(name: string): name is OptionName {
+  return Object.hasOwn(OPTIONS, name);
 }
 
 function isCommand(text: string): text is CommandName {

@@ -3,6 +3,7 @@ import type { Domain } from '../domain.ts';
 import type { ListedDomain } from '../service/client-results.ts';
 import { isColourWanted } from './colour.ts';
 import { connect, type ConnectOptions, orDirect } from './connect.ts';
+import { errorText } from './error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import { printableJson } from './printable.ts';
@@ -67,7 +68,7 @@ async function readNames(io: Io, domains: readonly Domain[]): Promise<Map<number
     });
     await Promise.race([Promise.all(all), silence]).finally(() => xenstore.close());
   } catch (error) {
-    io.err(`xen-domid: names are missing: ${(error as Error).message}\n`);
+    io.err(`xen-domid: names are missing: ${errorText(error as Error)}\n`);
   }
   return names;
 }

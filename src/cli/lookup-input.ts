@@ -1,6 +1,7 @@
 /** UUIDs from standard input, a line each, asked for as they come. */
 import type { Readable } from 'node:stream';
 import type { Uuid } from '../uuid.ts';
+import { errorText } from './error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import type { Asker } from './lookup.ts';
@@ -48,7 +49,7 @@ export async function askInput(io: Io, asker: Asker): Promise<void> {
 async function askLines(io: Io, asker: Asker, input: Readable): Promise<void> {
   for await (const { number, uuid, problem } of readUuids(input)) {
     if (uuid === undefined) {
-      io.err(`xen-domid: line ${number}: ${problem.message}\n`);
+      io.err(`xen-domid: line ${number}: ${errorText(problem)}\n`);
       asker.raise(ExitStatus.usage);
     } else {
       asker.ask(uuid);

@@ -3,6 +3,7 @@ import type { InventoryClient } from '../service/client.ts';
 import type { DomidResult, LookupResult, Unavailable } from '../service/client-results.ts';
 import type { Uuid } from '../uuid.ts';
 import { connect, type ConnectOptions, orDirect } from './connect.ts';
+import { errorText } from './error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import { parseVmUuid } from './vm-uuid.ts';
@@ -127,9 +128,13 @@ export class Asker {
         break;
       }
       case 'unavailable':
-        this.#io.err(`xen-domid: ${uuid}: ${result.error?.message ?? result.cause}\n`);
+        this.#io.err(`xen-domid: ${uuid}: ${whyOf(result)}\n`);
     }
   }
+}
+
+function whyOf({ cause, error }: Unavailable): string {
+  return error === undefined ? cause : errorText(error);
 }
 
 /** Without a service there is no use in going on; with one, another UUID may well be answered. */

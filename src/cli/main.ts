@@ -1,9 +1,10 @@
 /** The command line: reads the arguments, runs one command, turns what went wrong into words and a status. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { type Arguments, parseArguments, UsageError } from './arguments.ts';
+import { errorText } from './error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
-import { printable, printableJson } from './printable.ts';
+import { printableJson } from './printable.ts';
 
 export async function main(argv: readonly string[], io: Io): Promise<ExitStatus> {
   let json = argv.includes('--json');
@@ -57,7 +58,7 @@ function isInvalidInput(error: unknown): boolean {
 }
 
 function asText(error: unknown): string {
-  if (error instanceof XenError || error instanceof UsageError) return printable(error.message);
+  if (error instanceof XenError || error instanceof UsageError) return errorText(error);
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 

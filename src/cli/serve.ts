@@ -3,13 +3,14 @@ import { fstatSync } from 'node:fs';
 import { checkDevices } from '../hypervisor/devices.ts';
 import { serviceSocketPath } from '../service/client-socket-path.ts';
 import { lineLog } from '../service/log.ts';
+import { METRICS_ADDRESS_FORM, parseMetricsAddress } from '../service/metrics-address.ts';
 import { isJournal } from '../service/service-manager.ts';
 import { runUntilSignal } from '../service/signals.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { type OptionValues, parseCount } from './arguments.ts';
+import { type OptionValues, parseCount, UsageError } from './arguments.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
-import type { Simulation } from './simulation.ts';
+import { printableJson } from './printable.ts';
 
 export type ServeCommand = Pick<OptionValues, 'socket' | 'group' | 'simulate' | 'metrics'>;
 
@@ -21,22 +22,23 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
   // Before all that is slow to load: who forgot something hears of it at once.
   const vms =
     simulate === undefined ? undefined : parseCount('--simulate', simulate, 0, MOST_SIMULATED_VMS);
+  if (metrics !== undefined && parseMetricsAddress(metrics) === undefined) {
+    throw new UsageError(`--metrics ${printableJson(metrics)}: ${METRICS_ADDRESS_FORM}`);
+  }
   if (vms === undefined) checkXen();
-  let simulation: Simulation | undefined;
-  try {
-    await runUntilSignal(async () => {
-      const [{ serve: startDaemon }, { Inventory }] = await Promise.all([
-        import('../service/daemon.ts'),
-        import('../inventory/inventory.ts'),
-      ]);
-      if (vms !== undefined) {
-        simulation = await (await import('./simulation.ts')).Simulation.start(vms);
-      }
-      const host = simulation && {
-        hypervisor: simulation.hypervisor,
-        xenstore: simulation.openXenstore,
-      };
-      return startDaemon({
+  await runUntilSignal(async () => {
+    const [{ serve: startDaemon }, { Inventory }] = await Promise.all([
+      import('../service/daemon.ts'),
+      import('../inventory/inventory.ts'),
+    ]);
+    const simulation =
+      vms === undefined ? undefined : await (await import('./simulation.ts')).Simulation.start(vms);
+    const host = simulation && {
+      hypervisor: simulation.hypervisor,
+      xenstore: simulation.openXenstore,
+    };
+    try {
+      const daemon = await startDaemon({
         inventory: () => Inventory.open(host),
         socketPath: serviceSocketPath(socket),
         group,
@@ -45,12 +47,15 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
         log: lineLog(io.err, isJournal(io.environment, fstatSync(STDERR))),
         environment: io.environment,
       });
-    });
-    io.endSoon();
-    return ExitStatus.done;
-  } finally {
-    await simulation?.close();
-  }
+      // With the daemon, while a second signal does nothing: it would leave the simulated xenstored's directory behind.
+      return { ...daemon, close: () => daemon.close().finally(() => simulation?.close()) };
+    } catch (error) {
+      await simulation?.close();
+      throw error;
+    }
+  });
+  io.endSoon();
+  return ExitStatus.done;
 }
 
 function checkXen(): void {
@@ -61,7 +66,7 @@ function checkXen(): void {
     const { message, cause } = error;
     throw new XenError(
       error.code,
-      `${message}. To try xen-domid without a Xen: xen-domid serve --simulate 20`,
+      `${message}. To try xen-domid without a Xen: xen-domid serve --simulate 20 --socket /tmp/xen-domid.sock`,
       { cause },
     );
   }

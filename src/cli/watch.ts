@@ -2,8 +2,10 @@
 import type { Domain } from '../domain.ts';
 import type { Change } from '../service/client-results.ts';
 import { connect, type ConnectOptions } from './connect.ts';
+import { withCode } from './error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
+import { printable } from './printable.ts';
 import { changesSince } from './resync.ts';
 
 export interface WatchCommand extends ConnectOptions {
@@ -16,7 +18,8 @@ export async function watch(io: Io, options: WatchCommand): Promise<ExitStatus> 
   const known = new Map<number, Domain>();
   const batches = client.subscribe({
     signal: io.interrupted(),
-    onDisconnected: ({ message }) => io.err(`xen-domid: ${message}. Trying again...\n`),
+    onDisconnected: (error) =>
+      io.err(`xen-domid: ${withCode(`${printable(error.message)}. Trying again...`, error)}\n`),
     onConnected: () => io.err('xen-domid: connected again\n'),
   });
   try {

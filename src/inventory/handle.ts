@@ -6,7 +6,7 @@ import { ErrorCode, XenError } from '../xen-error.ts';
 /** The bytes de ad be ef as a word. */
 const DEADBEEF = 0xefbeadde | 0;
 
-export const NIL = '00000000-0000-0000-0000-000000000000';
+const NIL = '00000000-0000-0000-0000-000000000000';
 
 /** What xenopsd sets before it destroys a domain: `deadbeef-dead-beef-dead-beef0000` and four hex digits. */
 const TOMBSTONE = /^deadbeef-dead-beef-dead-beef0000[0-9a-f]{4}$/;
@@ -19,10 +19,11 @@ export function namesNoVm(uuid: Uuid): boolean {
 /** @throws XenError `ERR_INVALID_UUID` for a UUID that no domain can be asked for by. */
 export function checkNamesVm(uuid: Uuid): void {
   if (!namesNoVm(uuid)) return;
-  throw new XenError(
-    ErrorCode.INVALID_UUID,
-    `${uuid} names no VM: it is what Xen has for a domain without a UUID, or a toolstack for one that it is destroying`,
-  );
+  const what =
+    uuid === NIL
+      ? 'the nil UUID is what Xen has for a domain that was given none, as dom0'
+      : 'it is a tombstone, which a toolstack gives to a domain that it is about to destroy';
+  throw new XenError(ErrorCode.INVALID_UUID, `${uuid} names no VM: ${what}`);
 }
 
 export function isNil(info: Dominfo): boolean {

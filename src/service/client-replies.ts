@@ -16,7 +16,6 @@ import type {
   ServiceVersion,
 } from './client-results.ts';
 
-const SOURCES: ReadonlySet<string> = new Set<Source>(['cache', 'next', 'xenstore', 'list']);
 const KINDS: ReadonlySet<string> = new Set<ChangeKind>([
   'created',
   'renamed',
@@ -27,6 +26,8 @@ const KINDS: ReadonlySet<string> = new Set<ChangeKind>([
 ]);
 const SHUTDOWN_REASON = /^(poweroff|reboot|suspend|crash|watchdog|soft_reset|unknown-\d{1,3})$/;
 const CAUSE = /^[\w-]{1,64}$/;
+/** A later service may have found out by a way that this client does not know. */
+const SOURCE = /^[a-z]\w{0,31}$/;
 
 const MOST_TOKEN = 256;
 const MOST_NAME = 4096;
@@ -66,8 +67,7 @@ export function readLookup(value: unknown, uuid: Uuid): LookupResult {
   switch (fields['status']) {
     case 'found': {
       const { source } = fields;
-      if (typeof source !== 'string' || !SOURCES.has(source))
-        throw protocolError('no known source');
+      if (!matches(source, SOURCE)) throw protocolError('no source');
       return {
         status: 'found',
         domain: holderOf(fields['domain'], uuid),
@@ -144,11 +144,11 @@ export function readList(value: unknown): ListResult {
   return { domains: readDomains(domains), token: readToken(token) };
 }
 
-export function readChange(value: unknown): Change {
+function readChange(value: unknown): Change | undefined {
   const fields = fieldsOf(value, 'change');
   const { kind } = fields;
-  if (typeof kind !== 'string' || !KINDS.has(kind))
-    throw protocolError('a change of no known kind');
+  if (typeof kind !== 'string') throw protocolError('a change without its kind');
+  if (!KINDS.has(kind)) return undefined;
   return {
     kind: kind as ChangeKind,
     domid: readDomid(fields['domid']),
@@ -158,8 +158,9 @@ export function readChange(value: unknown): Change {
   };
 }
 
+/** The changes of a batch; those of a kind that a later service tells of and this client does not know are left out. */
 export function readChanges(value: unknown): Change[] {
-  return arrayOf(value, readChange);
+  return arrayOf(value, readChange).filter((change) => change !== undefined);
 }
 
 export function readToken(value: unknown): string {

@@ -219,7 +219,7 @@ export class InventoryClient {
   }
 }
 
-/** Only what keeps an answer away is an answer; a question that is none, or is given up, is not. */
+/** Only what keeps an answer away is an answer; an invalid request, or one that was cancelled, is not. */
 function unavailable(error: unknown): Unavailable {
   if (!(error instanceof XenError) || error.code === ErrorCode.INVALID_UUID) throw error;
   if (error.code === ErrorCode.INVALID_DOMID) throw error;

@@ -3,6 +3,11 @@ import type { IncomingMessage, Server } from 'node:http';
 import { isIP, isIPv6, type AddressInfo } from 'node:net';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { type Pages, pagesServer } from './http.ts';
+import {
+  METRICS_ADDRESS_FORM,
+  type MetricsAddress,
+  parseMetricsAddress,
+} from './metrics-address.ts';
 
 export interface MetricsListener {
   /** As `127.0.0.1:9876`. */
@@ -12,7 +17,7 @@ export interface MetricsListener {
 }
 
 /**
- * @param address `HOST:PORT`, `:PORT` or `PORT`; an IPv6 address in brackets. Port 0 takes any that is free.
+ * @param address as {@link parseMetricsAddress} takes it. Port 0 takes any that is free.
  * @throws XenError `ERR_METRICS_ADDRESS`.
  */
 export async function listenForMetrics(
@@ -20,7 +25,7 @@ export async function listenForMetrics(
   pages: Pages,
   onMistake: (error: unknown) => void,
 ): Promise<MetricsListener> {
-  const { host, port } = parseAddress(address);
+  const { host, port } = checked(address);
   const server = pagesServer(pages, (request) => namesUs(request, host), onMistake);
   const bound = await listen(server, host, port, address);
   return {
@@ -34,17 +39,13 @@ export async function listenForMetrics(
   };
 }
 
-function parseAddress(address: string): { host: string; port: number } {
-  const match = /^(?:(?:\[(?<v6>[^\]]*)\]|(?<name>[^:]*)):)?(?<port>\d{1,5})$/.exec(address);
-  const { v6, name, port = '' } = match?.groups ?? {};
-  if (match === null || Number(port) > 65_535 || (v6 !== undefined && !isIPv6(v6))) {
-    throw new XenError(
-      ErrorCode.METRICS_ADDRESS,
-      `${JSON.stringify(address)} is no address for metrics: HOST:PORT is wanted, as 127.0.0.1:9790`,
-    );
-  }
-  const host = v6 ?? name ?? '';
-  return { host: host === '' ? '127.0.0.1' : host, port: Number(port) };
+function checked(address: string): MetricsAddress {
+  const parsed = parseMetricsAddress(address);
+  if (parsed !== undefined) return parsed;
+  throw new XenError(
+    ErrorCode.METRICS_ADDRESS,
+    `${JSON.stringify(address)} is no address for metrics: ${METRICS_ADDRESS_FORM}`,
+  );
 }
 
 function listen(server: Server, host: string, port: number, address: string): Promise<AddressInfo> {

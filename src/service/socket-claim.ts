@@ -57,7 +57,7 @@ export async function listenAt(
   checkLength(target);
   checkLength(temporary);
   const gid = group === undefined ? undefined : groupId(group);
-  makeDirectory(dirname(target));
+  makeDirectoryFor(target);
   return await underLock(target, async () => {
     const replaces = await mayReplace(target);
     unlinkIfThere(temporary);
@@ -93,12 +93,21 @@ function checkLength(path: string): void {
     throw refused(path, `${length} bytes are too long for a socket, ${PATH_BYTES_MAX} are allowed`);
 }
 
-function makeDirectory(path: string): void {
+/** The system's refusal, and what helps where it is for want of permission, as in /run for all but root. */
+function refusedBySystem(path: string, what: string, cause: unknown): XenError {
+  const errno = errnoOf(cause);
+  const denied = errno === 'EACCES' || errno === 'EPERM';
+  const hint = denied ? ': run as root, or name another socket by --socket PATH' : '';
+  return refused(path, `${what} (${errno})${hint}`, cause);
+}
+
+function makeDirectoryFor(target: string): void {
+  const directory = dirname(target);
   const before = process.umask(0o022);
   try {
-    mkdirSync(path, { recursive: true, mode: DIRECTORY_MODE });
+    mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
   } catch (cause) {
-    throw refused(path, `its directory cannot be made (${errnoOf(cause)})`, cause);
+    throw refusedBySystem(target, `its directory ${directory} cannot be made`, cause);
   } finally {
     process.umask(before);
   }
@@ -110,7 +119,7 @@ async function underLock<T>(target: string, run: () => Promise<T>): Promise<T> {
   try {
     fd = openSync(lock, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   } catch (cause) {
-    throw refused(target, `its lock ${lock} cannot be opened (${errnoOf(cause)})`, cause);
+    throw refusedBySystem(target, `its lock ${lock} cannot be opened`, cause);
   }
   try {
     const system = await libc();

@@ -167,7 +167,7 @@ describe('lookup --direct', () => {
   it('exits 4 where the hypervisor refuses, with what to do', async () => {
     xen.sysctl = () => -constants.errno.EPERM;
     expect(await run('lookup', '--direct', A)).toBe(4);
-    expect(output.err).toMatch(/EPERM.*dom0/);
+    expect(output.err).toMatch(/EPERM.*dom0.* \[ERR_NOT_PERMITTED\]\n$/);
   });
 
   it('exits 4 where there is no Xen, in JSON too', async () => {
@@ -284,7 +284,20 @@ describe('usage', () => {
     [['list', '--direct', 'more'], 'takes no argument'],
     [['frobnicate'], 'no command "frobnicate"'],
     [[], 'a command is wanted'],
-    [['list', '--frobnicate'], "Unknown option '--frobnicate'"],
+    [['list', '--frobnicate'], 'there is no option --frobnicate\nTry: xen-domid --help'],
+    [['list', '--frob\u001b[2J=3'], 'there is no option --frob?[2J\n'],
+    [['list', '-x'], 'there is no option -x\n'],
+    [['list', '--__proto__'], 'there is no option --__proto__\n'],
+    [['list', '--json=yes'], '--json takes no value\n'],
+    [['serve', '--simulate'], '--simulate wants a value\n'],
+    [
+      ['serve', '--simulate', '-1'],
+      '--simulate wants a value; if -1 is meant, write --simulate=-1\n',
+    ],
+    [['list', '--socket', '--sort'], '--socket wants a value; if --sort is meant'],
+    [['serve', '--simulate=-1'], '--simulate wants a whole number of 0 to 30000'],
+    [['serve', '--metrics', 'foo'], '--metrics "foo": HOST:PORT is wanted'],
+    [['serve', '--simulate', '2', '--metrics', '[::1]:99999'], 'HOST:PORT is wanted'],
     [['list', '--vms', '3'], 'list has no option --vms'],
     [['list', '--direct', '--sort', 'size'], '--sort takes domid, name'],
     [['storm', '--vms', '0'], '--vms wants a whole number'],

@@ -295,7 +295,10 @@ describe('serve', () => {
     await world.stopService();
     const { status, err } = await run(['serve']);
     expect(status).toBe(4);
-    expect(err).toMatch(/privcmd is missing.*--simulate/);
+    // As it stands there it can be typed by anybody.
+    expect(err).toMatch(
+      /privcmd is missing.*serve --simulate 20 --socket \/tmp\/.* \[ERR_NO_XEN\]/,
+    );
   });
 
   it.each(['', '-1', '1.5', '99999', 'x'])('takes no %p for a number of VMs', async (count) => {
@@ -337,6 +340,21 @@ describe('serve', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
     expect(performance.now() - beganMs).toBeLessThan(2000);
     expect(existsSync(world.socket)).toBe(false);
+  });
+
+  it('leaves nothing of a simulated host behind, however often it is told to end', async () => {
+    await world.stopService();
+    const directory = await mkdtemp(join(tmpdir(), 'serve-'));
+    child = spawn(process.execPath, [BIN, 'serve', '--simulate', '5', '--socket', world.socket], {
+      env: { ...process.env, NODE_OPTIONS: '', TMPDIR: directory },
+    });
+    await once(child.stderr as NodeJS.ReadableStream, 'data');
+    expect(await readdir(directory)).toHaveLength(1);
+    const again = setInterval(() => child?.kill('SIGTERM'), 1);
+    await once(child, 'exit');
+    clearInterval(again);
+    expect(await readdir(directory)).toEqual([]);
+    await rm(directory, { recursive: true });
   });
 
   it('goes on where its log can be written no more', async () => {

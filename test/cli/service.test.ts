@@ -43,15 +43,26 @@ describe('lookup', () => {
     ]);
   });
 
-  it.each(['00000000-0000-0000-0000-000000000000', 'deadbeef-dead-beef-dead-beef00000001'])(
-    'exits 2 for %s, which names no VM, whether there is a service or not',
-    async (uuid) => {
+  it.each([
+    ['00000000-0000-0000-0000-000000000000', 'nil UUID'],
+    ['deadbeef-dead-beef-dead-beef00000001', 'tombstone'],
+  ])(
+    'exits 2 for %s, which names no VM, and says why, whether there is a service or not',
+    async (uuid, what) => {
       expect(await world.run('lookup', uuid)).toBe(2);
       await world.stopService();
       expect(await world.run('lookup', uuid)).toBe(2);
-      expect(world.output.err).toContain('names no VM');
+      expect(world.output.err).toMatch(new RegExp(`^xen-domid: ${uuid} names no VM: .*${what}`));
     },
   );
+
+  it('ends an error with its code, by which it is searched for', async () => {
+    expect(await world.run('lookup', 'abc')).toBe(2);
+    expect(world.output.err).toMatch(/^xen-domid: "abc" is not .* \[ERR_INVALID_UUID\]\nTry: /);
+    await world.stopService();
+    expect(await world.run('stats')).toBe(4);
+    expect(world.output.err).toMatch(/ \[ERR_SERVICE_UNREACHABLE\]\n$/);
+  });
 
   it('exits 4 without a service, and says how to get an answer', async () => {
     await world.stopService();
@@ -79,7 +90,9 @@ describe('lookup', () => {
       world.input = [`${A}\r\n\n  ${B} \nnonsense\u001b[2J\n${'x'.repeat(100_000)}\n`, A];
       expect(await world.run('lookup', '-', LONELY)).toBe(2);
       expect(world.output.out).toBe(`${LONELY} 3\n${A} 1\n${B} 2\n${A} 1\n`);
-      expect(world.output.err).toMatch(/line 4: "nonsense\?\[2J" is not a UUID/);
+      expect(world.output.err).toMatch(
+        /line 4: "nonsense\?\[2J" is not a UUID.* \[ERR_INVALID_UUID\]\n/,
+      );
       expect(world.output.err).toContain('line 5');
       expect(world.output.err.length).toBeLessThan(1000);
     });
@@ -195,7 +208,7 @@ describe('watch', () => {
     await world.stopService();
     world.host.createDomain({ uuid: parseUuid(A), domid: 20 });
     world.host.shutdown(2, 3);
-    await until(() => world.output.err.includes('Trying again'));
+    await until(() => /Trying again\.\.\. \[ERR_SERVICE_\w+\]\n/.test(world.output.err));
     await world.startService();
     await until(() => world.output.err.includes('connected again'));
     await until(() => lines().length >= 3);

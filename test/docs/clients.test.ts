@@ -189,26 +189,24 @@ test('the client in Python is written for the Python of an older dom0', () => {
   expect(parsed).toMatchObject({ status: 0, stderr: '' });
 });
 
-test.each(present.slice(0, 2))(
-  'the client in $language asks `serve --simulate`',
-  async ({ run }) => {
-    const directory = mkdtempSync(join(scratch, 'simulated-'));
-    const socket = join(directory, 'socket');
-    const bin = join(root, 'dist/src/cli/bin.cjs');
-    const service = spawn(process.execPath, [bin, 'serve', '--simulate', '5', '--socket', socket], {
-      stdio: 'ignore',
-    });
-    const watching = new Watching(run, socket);
-    try {
-      await until(() => watching.lines.length >= 4, { what: 'changes of the simulated host' });
-      expect(watching.lines[0]).toBe('snapshot 5');
-      for (const line of watching.lines.slice(1)) {
-        expect(line).toMatch(/^(created|dying|destroyed) \d+ [\da-f-]{36}$/);
-      }
-    } finally {
-      await watching.end();
-      service.kill();
-      await once(service, 'close');
+test.each(present)('the client in $language asks `serve --simulate`', async ({ run }) => {
+  const directory = mkdtempSync(join(scratch, 'simulated-'));
+  const socket = join(directory, 'socket');
+  const bin = join(root, 'dist/src/cli/bin.cjs');
+  const service = spawn(process.execPath, [bin, 'serve', '--simulate', '5', '--socket', socket], {
+    stdio: 'ignore',
+  });
+  const watching = new Watching(run, socket);
+  try {
+    await until(() => watching.lines.length >= 4, { what: 'changes of the simulated host' });
+    // One may be on its way in or out.
+    expect(watching.lines[0]).toMatch(/^snapshot [4-6]$/);
+    for (const line of watching.lines.slice(1)) {
+      expect(line).toMatch(/^(created|dying|destroyed) \d+ [\da-f-]{36}$/);
     }
-  },
-);
+  } finally {
+    await watching.end();
+    service.kill();
+    await once(service, 'close');
+  }
+});

@@ -28,6 +28,7 @@ import { Client, openRoom, temporaryDirectory } from './room.ts';
 // A process takes its time to start on a machine that has other things to do.
 jest.setTimeout(60_000);
 
+const NOBODY = 65_534;
 const SCRIPT = fileURLToPath(new URL('daemon-process.js', import.meta.url));
 const children: ChildProcess[] = [];
 let directory = '';
@@ -141,6 +142,21 @@ describe('the socket', () => {
     await expect(listenAt(createServer(), path, undefined)).rejects.toMatchObject({
       code: ErrorCode.SOCKET_REFUSED,
     });
+  });
+
+  it('that may not be made is named with its directory, and with what to do', async () => {
+    const path = place();
+    chmodSync(directory, 0o500);
+    const isRoot = process.geteuid?.() === 0;
+    // Root may write where it likes. All up to the refusal is done before the first wait.
+    if (isRoot) process.seteuid?.(NOBODY);
+    const claim = listenAt(createServer(), path, undefined);
+    if (isRoot) process.seteuid?.(0);
+    await expect(claim).rejects.toMatchObject({
+      code: ErrorCode.SOCKET_REFUSED,
+      message: `${path} cannot be the socket: its directory ${join(directory, 'run')} cannot be made (EACCES): run as root, or name another socket by --socket PATH`,
+    });
+    chmodSync(directory, 0o700);
   });
 
   it('refuses a path that is too long, and a group that is not there', async () => {

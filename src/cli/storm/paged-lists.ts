@@ -14,7 +14,7 @@ export interface Paging {
 
 /** `xenctrl.ml` up to Xen 4.15. */
 export const BY_2: Paging = { name: 'list by 2', chunk: 2, until: 'empty page' };
-/** `xenctrl.ml` since, and with it xenopsd; libxl's `libxl_list_domain()`. */
+/** `xenctrl.ml` in Xen 4.18 and in updates of 4.16 and 4.17, and with it xenopsd; libxl's `libxl_list_domain()`. */
 export const BY_1024: Paging = { name: 'list by 1024', chunk: 1024, until: 'empty page' };
 /** One hypercall less. */
 export const TO_SHORT_PAGE: Paging = {
