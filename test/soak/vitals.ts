@@ -4,8 +4,8 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Most that memory may grow over the time that is measured, bytes. Some of it is no leak: the service keeps the
- * text of an answer for each domid that ever came up, 3 MiB for all of them.
+ * Most that memory may grow over the time that is measured, bytes. Some of it is no leak: the service keeps a few
+ * bytes for each domid that ever came up.
  */
 const MOST_GROWTH_BYTES = 8 * 2 ** 20;
 
