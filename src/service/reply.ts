@@ -1,5 +1,5 @@
 /** The text of what is answered. The replies asked for most are put together by hand: a tenth of JSON.stringify's time. */
-import { DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
+import type { Domain, Domid } from '../domain.ts';
 import type { Found, GetResult, LookupResult, Source, Unavailable } from '../inventory/results.ts';
 import { RpcCode } from './protocol.ts';
 
@@ -58,6 +58,7 @@ function flagsOf(domain: Domain): string {
 
 /** What hardly changes of a domain, and its text: each piece in one, because to put together costs more than to compare. */
 interface Steady {
+  readonly domid: Domid;
   readonly uuid: string;
   readonly vcpus: number;
   readonly memoryBytes: number;
@@ -69,14 +70,18 @@ interface Steady {
   readonly last: string;
 }
 
-/** By domid. */
-const steadies: (Steady | undefined)[] = Array.from({ length: DOMID_FIRST_RESERVED });
+/** More than a host runs. One for each domid that ever came up was 16 MiB. */
+const STEADIES = 4096;
+/** By domid; those so far apart take each other's place. */
+const steadies: (Steady | undefined)[] = Array.from({ length: STEADIES });
 
 function steadyOf(domain: Domain): Steady {
   const { domid, uuid, vcpus, memoryBytes, maxMemoryBytes, ssidref, cpupool } = domain;
-  const kept = steadies[domid];
+  const at = domid % STEADIES;
+  const kept = steadies[at];
   if (
     kept !== undefined &&
+    kept.domid === domid &&
     kept.uuid === uuid &&
     kept.vcpus === vcpus &&
     kept.memoryBytes === memoryBytes &&
@@ -85,7 +90,8 @@ function steadyOf(domain: Domain): Steady {
     kept.cpupool === cpupool
   )
     return kept;
-  return (steadies[domid] = {
+  return (steadies[at] = {
+    domid,
     uuid,
     vcpus,
     memoryBytes,

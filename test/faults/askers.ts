@@ -39,7 +39,7 @@ export class Askers {
   #asking: Promise<unknown> = Promise.resolve();
   #failed: unknown;
   #rightAt = performance.now();
-  /** Since when the first right answer is waited for; it has to be one to a question asked later. */
+  /** Since when the first right answer is waited for, while it is; it has to be one to a question asked later. */
   #waitingSince = Infinity;
   #firstRightMs: number | undefined;
 
@@ -60,14 +60,13 @@ export class Askers {
     return this.tally.found + this.tally.notFound;
   }
 
-  /** Milliseconds from {@link waitForRight} to the first right answer. */
+  /** Milliseconds from {@link waitForRight} to the first right answer; of several times the longest. */
   get firstRightMs(): number | undefined {
     return this.#firstRightMs;
   }
 
   waitForRight(): void {
     this.#waitingSince = performance.now();
-    this.#firstRightMs = undefined;
   }
 
   begin(): void {
@@ -130,9 +129,9 @@ export class Askers {
     else tally.notFound++;
     tally.silenceMs = Math.max(tally.silenceMs, span.answered - this.#rightAt);
     this.#rightAt = span.answered;
-    if (span.asked >= this.#waitingSince) {
-      this.#firstRightMs ??= span.answered - this.#waitingSince;
-    }
+    if (span.asked < this.#waitingSince) return;
+    this.#firstRightMs = Math.max(this.#firstRightMs ?? 0, span.answered - this.#waitingSince);
+    this.#waitingSince = Infinity;
   }
 
   /** UUIDs of the living, the newest of them, the dead, and nobody. */

@@ -13,12 +13,16 @@ export interface FaultHost {
   readonly name: string;
   /** Of the daemon, which may be another one than before. */
   readonly socketPath: string;
+  /** Tells the daemon of now from those before. */
+  readonly daemon: number;
   /** A domain that xenstore is not told of. */
   create(uuid: Uuid): Promise<number>;
   rename(domid: number, uuid: Uuid): Promise<void>;
   destroy(...domids: readonly number[]): Promise<void>;
   /** Tells xenstore of it, some time from now; where xenstore cannot be told, never. */
   introduce(domid: number): void;
+  /** @returns once xenstore has been told of it. */
+  introduceNow(domid: number): Promise<void>;
   /** Whether it is being introduced just now, and should be let alone. */
   isBeingIntroduced(domid: number): boolean;
   /** Every domain, dom0 included. */

@@ -55,6 +55,11 @@ export class Follower {
     this.check();
   }
 
+  /** By all that was told. */
+  uuidAt(domid: number): string | undefined {
+    return this.#alive.get(domid);
+  }
+
   /** What the feed knows otherwise than the witness, a line each. */
   async differences(host: FaultHost): Promise<string[]> {
     const before = new Map(this.#alive);

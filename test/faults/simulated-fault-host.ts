@@ -1,6 +1,7 @@
 /** A simulated host on which things go wrong, with a daemon within the test's own process. */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { Server, Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { type Daemon, serve } from '../../src/service/daemon.ts';
 import {
@@ -35,6 +36,9 @@ export class SimulatedFaultHost implements FaultHost {
   readonly #boots = new Map<number, () => void>();
   #inventory: Inventory | undefined;
   #daemon: Daemon | undefined;
+  /** What was killed: in this process, nobody else ends its timers. */
+  readonly #dead: Daemon[] = [];
+  daemon = 0;
 
   private constructor(host: SimulatedHost, xenstored: SimulatedXenstored) {
     this.host = host;
@@ -91,6 +95,10 @@ export class SimulatedFaultHost implements FaultHost {
     this.#boots.delete(domid);
   }
 
+  async introduceNow(domid: number): Promise<void> {
+    this.introduce(domid);
+  }
+
   isBeingIntroduced(): boolean {
     return false;
   }
@@ -117,17 +125,59 @@ export class SimulatedFaultHost implements FaultHost {
       simulated: true,
       environment: {},
     });
+    this.daemon++;
   }
 
   async endDaemon(): Promise<void> {
     await this.#daemon?.close();
     await this.#inventory?.close();
+    this.#daemon = undefined;
+  }
+
+  /** As SIGKILL leaves it: nobody is answered or told of the end, and its socket stays where it is. */
+  async killDaemon(): Promise<void> {
+    if (this.#daemon === undefined) return;
+    const handles = activeHandles();
+    const server = handles.find((handle) => this.#isOurs(handle)) as Server;
+    for (const handle of handles) {
+      if (handle instanceof Socket && (handle as ServerSocket).server === server) handle.destroy();
+    }
+    server.close();
+    await this.#inventory?.close();
+    this.#dead.push(this.#daemon);
+    this.#daemon = undefined;
+  }
+
+  /** From here on all hypercalls are refused, or none. */
+  set refusesHypercalls(refuses: boolean) {
+    const { hypervisor } = this;
+    hypervisor.beforeHypercall = refuses ? (kind) => hypervisor.failNext(kind, 'EPERM') : undefined;
   }
 
   async close(): Promise<void> {
     await this.endDaemon();
+    await Promise.all(this.#dead.map((daemon) => daemon.close()));
     await this.xenstored.close();
     await this.hypervisor.close();
     rmSync(this.#directory, { recursive: true, force: true });
   }
+
+  /** It was bound under another name beside its path. */
+  #isOurs(handle: unknown): boolean {
+    const address = handle instanceof Server ? handle.address() : null;
+    return typeof address === 'string' && dirname(address) === dirname(this.socketPath);
+  }
+}
+
+interface ServerSocket extends Socket {
+  readonly server?: Server | null;
+}
+
+interface ActiveHandles {
+  _getActiveHandles(): unknown[];
+}
+
+function activeHandles(): unknown[] {
+  // oxlint-disable-next-line no-underscore-dangle -- node has no other way to tell
+  return (process as unknown as ActiveHandles)._getActiveHandles();
 }

@@ -102,6 +102,7 @@ describe('single looks', () => {
     it.takesMs = 1;
     await advance(10);
     expect(await waiting).toBe(3);
+    expect(it.looks.count).toBe(3);
     expect(it.looks.stalled).toBe(false);
     expect(it.looks.run(lookAt(1))).toBe(1);
   });
@@ -135,6 +136,8 @@ describe('single looks', () => {
     await advance(20);
     await many;
     expect(it.looks.stalled).toBe(false);
+    // Two that stalled, and twenty of 1 ms each.
+    expect(it.looks.durations.sumMs).toBeLessThan(2 * 3 + 20 * 1 + 1);
   });
 
   test('at a domain that is hidden from us show none; other errors are thrown', async () => {

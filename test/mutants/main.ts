@@ -1,62 +1,134 @@
 /** `npm run test:mutants [-- WORD...]`: every mutant, or those whose file or name has one of the words, and which test noticed. */
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Mutant, MUTANTS } from './mutants.ts';
 import { copyBuild, DIST, patched } from './patched-build.ts';
 
 /** No mutant may take longer: one that hangs has been noticed. */
 const MOST_MS = 400_000;
-const AT_ONCE = Math.min(2, cpus().length);
+const AT_ONCE = Math.min(2, availableParallelism());
+/** What came of each when it was last run. */
+const REPORT = join(DIST, '../test/mutants/report.json');
+
+/** What jest leaves, as far as it is read. */
+interface JestReport {
+  readonly testResults: readonly {
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
+}
 
 interface Verdict {
-  readonly exitCode: number | null;
+  readonly failed: boolean;
+  /** The test that did; where none is named, how jest ended. */
+  readonly by: string;
+  /** That test expected something else: no busy machine is the cause of that. */
+  readonly isAssertion: boolean;
   readonly output: string;
 }
 
-function jestIn(directory: string, tests: readonly string[]): Promise<Verdict> {
+interface Line {
+  readonly file: string;
+  readonly name: string;
+  /** Null: it lived. */
+  readonly noticedBy: string | null;
+  readonly seconds: number;
+}
+
+async function jestIn(directory: string, tests: readonly string[]): Promise<Verdict> {
   const patterns = tests.map((test) => `dist/test/${test}`);
   const jest = join(DIST, '../node_modules/jest/bin/jest.js');
+  const file = join(directory, 'jest.json');
+  await rm(file, { force: true });
+  // Not --bail, with which jest leaves no report.
+  const options = ['--ci', '-w', '1', '--json', '--outputFile', file];
   const child = spawn(
     process.execPath,
-    ['--experimental-vm-modules', '--no-warnings', jest, '--bail', '--ci', '-w', '1', ...patterns],
-    { cwd: directory, timeout: MOST_MS, killSignal: 'SIGKILL' },
+    ['--experimental-vm-modules', '--no-warnings', jest, ...options, ...patterns],
+    {
+      cwd: directory,
+      timeout: MOST_MS,
+      killSignal: 'SIGKILL',
+      env: { ...process.env, FORCE_COLOR: '0' },
+    },
   );
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
-  return new Promise((resolve) => child.on('close', (exitCode) => resolve({ exitCode, output })));
+  const exitCode = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  const report = await readFile(file, 'utf8').catch(() => '{"testResults":[]}');
+  return { ...verdictOf(exitCode, JSON.parse(report) as JestReport), output };
+}
+
+function verdictOf(exitCode: number | null, { testResults }: JestReport): Omit<Verdict, 'output'> {
+  const failures = testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status }) => status === 'failed');
+  const asserted = failures.find(({ failureMessages }) =>
+    failureMessages.some((message) => /^\w*(Error)?:? ?expect\(/.test(message)),
+  );
+  const first = asserted ?? failures[0];
+  const ended = exitCode === null ? 'it hung' : `exit status ${exitCode}`;
+  return {
+    failed: exitCode !== 0,
+    by: first?.fullName ?? ended,
+    isAssertion: asserted !== undefined,
+  };
 }
 
 /** One after the other, as they are named: what is quick and near comes first. */
-async function firstFailure(directory: string, tests: readonly string[]): Promise<Verdict> {
-  let verdict: Verdict = { exitCode: 0, output: '' };
+async function firstFailure(
+  directory: string,
+  tests: readonly string[],
+): Promise<Verdict | undefined> {
   for (const test of tests) {
     // oxlint-disable-next-line no-await-in-loop
-    verdict = await jestIn(directory, [test]);
-    if (verdict.exitCode !== 0) break;
+    const verdict = await failureOf(directory, [test]);
+    if (verdict !== undefined) return verdict;
   }
-  return verdict;
+  return undefined;
 }
 
-/** The first test that failed; where none did, how it ended. */
-function noticedBy({ exitCode, output }: Verdict): string {
-  const failed = /● (?!Console)(.+)/.exec(output)?.[1];
-  return failed ?? (exitCode === null ? 'it hung' : `exit status ${exitCode}`);
+/** A busy machine can make a test fail that waits for something; what is wrong fails twice. */
+async function failureOf(
+  directory: string,
+  tests: readonly string[],
+): Promise<Verdict | undefined> {
+  const first = await jestIn(directory, tests);
+  if (!first.failed) return undefined;
+  if (first.isAssertion) return first;
+  const second = await jestIn(directory, tests);
+  return second.failed ? second : undefined;
 }
 
-async function judge(directory: string, index: number, mutant: Mutant): Promise<boolean> {
+async function judge(directory: string, index: number, mutant: Mutant): Promise<Line> {
+  const { file, name } = mutant;
   const copy = join(directory, `${index}`);
   await copyBuild(copy, '', mutant);
   const began = performance.now();
-  const verdict = await firstFailure(copy, mutant.tests);
-  const seconds = ((performance.now() - began) / 1000).toFixed(0);
-  const survived = verdict.exitCode === 0;
-  const what = survived ? 'SURVIVED' : `noticed by: ${noticedBy(verdict)}`;
-  process.stdout.write(`${mutant.file}: ${mutant.name}: ${what} (${seconds} s)\n`);
+  const noticedBy = (await firstFailure(copy, mutant.tests))?.by ?? null;
+  const seconds = Math.round((performance.now() - began) / 1000);
+  const what = noticedBy === null ? 'LIVED' : `noticed by: ${noticedBy}`;
+  process.stdout.write(`${file}: ${name}: ${what} (${seconds} s)\n`);
   await rm(copy, { recursive: true, force: true });
-  return survived;
+  return { file, name, noticedBy, seconds };
+}
+
+/** In the order of the list, without those that are not in it any more. */
+function keep(lines: readonly Line[]): void {
+  const before = JSON.parse(readFileSync(REPORT, 'utf8')) as Line[];
+  const all = MUTANTS.flatMap((mutant) => {
+    const isOf = (line: Line): boolean => line.file === mutant.file && line.name === mutant.name;
+    return lines.find(isOf) ?? before.find(isOf) ?? [];
+  });
+  writeFileSync(REPORT, `[\n${all.map((line) => JSON.stringify(line)).join(',\n')}\n]\n`);
 }
 
 const words = process.argv.slice(2);
@@ -70,21 +142,24 @@ try {
   const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))];
   const sound = join(directory, 'sound');
   await copyBuild(sound, '', undefined);
-  // A busy machine can fail a test; what is wrong fails twice.
-  const first = await jestIn(sound, tests);
-  const verdict = first.exitCode === 0 ? first : await jestIn(sound, tests);
-  if (verdict.exitCode !== 0) throw new Error(`without a mutant: ${verdict.output}`);
+  const failure = await failureOf(sound, tests);
+  if (failure !== undefined) throw new Error(`without a mutant: ${failure.output}`);
   const jobs = [...wanted.entries()];
-  let survivors = 0;
+  const lines: Line[] = [];
   const work = async (): Promise<void> => {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
       // oxlint-disable-next-line no-await-in-loop -- as many at once as there are cores
-      if (await judge(directory, ...job)) survivors++;
+      lines.push(await judge(directory, ...job));
+      // At once: half an hour's work is not to be lost.
+      keep(lines);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  process.stdout.write(`${wanted.length} mutants, ${survivors} survived\n`);
-  process.exitCode = survivors === 0 ? 0 : 1;
+  const lived = lines.filter(({ noticedBy }) => noticedBy === null).length;
+  process.stdout.write(
+    `${lines.length} mutants: ${lines.length - lived} noticed, ${lived} lived; test/mutants/report.json has them\n`,
+  );
+  process.exitCode = lived === 0 ? 0 : 1;
 } finally {
   await rm(directory, { recursive: true, force: true });
 }

@@ -170,6 +170,45 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    file: 'inventory/looks.js',
+    tests: ['inventory/looks'],
+    mutants: [
+      ['every look is timed', 'this.#untimed = TIMED_EVERY - 1;', ''],
+      ['no look after the first is timed', 'this.#untimed--;\n            return', 'return'],
+      ['one slow look is a stall', 'if (this.#slow >= SLOW_LOOKS)', 'if (this.#slow >= 1)'],
+      [
+        'slow looks need not be in a row',
+        'this.#slow = 0;\n        this.#stalledUntil = 0;',
+        'this.#stalledUntil = 0;',
+      ],
+      [
+        'a stall never ends by itself',
+        'this.#stalledUntil > 0 && performance.now() < this.#stalledUntil',
+        'this.#stalledUntil > 0',
+      ],
+      [
+        'a look off the event loop that was quick ends no stall',
+        'this.durations.record(durationMs);\n            if (durationMs <= SLOW_MS)\n                this.#endStall();',
+        'this.durations.record(durationMs);',
+      ],
+      [
+        'looks off the event loop are not counted',
+        'this.count++;\n        const asked',
+        'const asked',
+      ],
+      [
+        'what a look off the event loop waited for its turn is its own',
+        'Math.max(asked, this.#asyncEnded)',
+        'asked',
+      ],
+      [
+        'a domain that is hidden is an error',
+        'error instanceof XenError && error.code === ErrorCode.XSM_DENIED',
+        'false',
+      ],
+    ],
+  },
+  {
     file: 'inventory/lists.js',
     tests: ['inventory/lists', 'inventory/event-lists', 'inventory/oracle.test'],
     mutants: [

@@ -32,3 +32,14 @@ it('a client that makes room for others is named by pid and uid', async () => {
   expect(await logged()).toContain(US);
   for (const client of clients) client.close();
 });
+
+it('of many clients that are hung up on at once ten are named', async () => {
+  for (let count = 0; count < 15; count++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const client = await Client.connect(room.path);
+    client.send('{'.repeat(70_000));
+    // oxlint-disable-next-line no-await-in-loop
+    await client.untilEnd();
+  }
+  expect(room.log.filter((line) => line.includes(US))).toHaveLength(10);
+});

@@ -52,6 +52,18 @@ describe('the methods', () => {
     });
   });
 
+  it('tell domains apart that are alike but for a domid far away', async () => {
+    const uuid = uuidOf(60);
+    const domids = [700, 700 + 4096, 700 + 2 * 4096];
+    for (const domid of domids) room.host.createDomain({ uuid, domid });
+    for (let times = 0; times < 2; times++) {
+      // oxlint-disable-next-line no-await-in-loop -- what was said before is kept
+      const { result } = await client.call('lookup', { uuid });
+      expect(result.domains.map(({ domid }: { domid: number }) => domid)).toEqual(domids);
+    }
+    for (const domid of domids) room.host.destroy(domid);
+  });
+
   it('look many up, in order', async () => {
     const { result } = await client.call('lookupMany', {
       uuids: [uuidOf(3), uuidOf(99), uuidOf(1)],
@@ -70,8 +82,13 @@ describe('the methods', () => {
     const { domains } = (await client.call('list')).result;
     const { domains: expected } = await room.inventory.list();
     expect(domains).toEqual(
-      // The time that domain 0 has used goes on.
-      expected.map((domain) => ({ ...domain, cpuTimeSeconds: expect.any(Number) })),
+      // Domain 0 goes on.
+      expected.map((domain) => ({
+        ...domain,
+        cpuTimeSeconds: expect.any(Number),
+        blocked: expect.any(Boolean),
+        running: expect.any(Boolean),
+      })),
     );
   });
 
@@ -86,6 +103,16 @@ describe('the methods', () => {
     const { result } = await client.call('list', { names: true });
     const shown = result.domains.find((domain: { domid: number }) => domain.domid === domid);
     expect(shown.name).toBe(hostile.toString('utf8'));
+    destroyVm(room.host, room.xenstored, domid);
+  });
+
+  it('take no name for a UUID', async () => {
+    const domid = bootVm(room.host, room.xenstored, { uuid: uuidOf(51), name: uuidOf(1) });
+    expect((await client.call('domid', { uuid: uuidOf(1) })).result.domid).toBe(1);
+    room.xenstored?.write(`/local/domain/${domid}/name`, uuidOf(52));
+    expect((await client.call('domid', { uuid: uuidOf(52) })).result).toEqual({
+      status: 'notFound',
+    });
     destroyVm(room.host, room.xenstored, domid);
   });
 

@@ -4,8 +4,8 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Most that memory may grow over the time that is measured, bytes. Some of it is no leak: the service keeps the
- * text of an answer for each domid that ever came up, 3 MiB for all of them.
+ * Most that memory may grow over the time that is measured, bytes. Some of it is no leak: the service keeps a few
+ * bytes for each domid that ever came up.
  */
 const MOST_GROWTH_BYTES = 8 * 2 ** 20;
 
@@ -85,7 +85,10 @@ export interface Growth {
   readonly samples: number;
 }
 
-export function growthOf(samples: readonly Vitals[]): Growth {
+/** What memory was used, and when. */
+export type Sample = Pick<Vitals, 'at' | 'usedBytes'>;
+
+export function growthOf(samples: readonly Sample[]): Growth {
   const slopes: number[] = [];
   samples.forEach((later, index) => {
     for (const earlier of samples.slice(0, index))

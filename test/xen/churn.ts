@@ -1,10 +1,9 @@
 /** `npm run test:churn -- RELEASE DAEMON [MINUTES]`: domains come and go in one cell, with the witness beside. */
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Row } from '../faults/trial.ts';
 import { runCell } from './cell.ts';
-import { FAULT_ROWS_FILE, tableOf } from './fault-table.ts';
+import { FAULT_ROWS_FILE } from './fault-table.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { NOTE_LINE } from './progress-line.ts';
 import { DAEMONS, RELEASES } from './release.ts';
@@ -42,9 +41,6 @@ async function main([
       if (line.startsWith(NOTE_LINE)) console.log(line.slice(NOTE_LINE.length));
     },
   });
-  const rows = await readFile(join(outputDir, FAULT_ROWS_FILE), 'utf8').catch(() => '');
-  const lines = rows.split('\n').filter((line) => line !== '');
-  console.log(tableOf(lines.map((line) => JSON.parse(line) as Row)));
   if (status !== 0) console.error(`the churn ended with ${status}; its console: ${consoleLog}`);
   return status === 0 ? 0 : 1;
 }

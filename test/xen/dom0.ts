@@ -3,8 +3,10 @@ import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import path, { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
+import { Xenstore } from '../../src/xenstore/xenstore.ts';
 import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
 import { DOING_LINE, NOTE_LINE } from './progress-line.ts';
@@ -18,6 +20,9 @@ const PID_FILE = '/run/xenstored.pid';
 const CONSOLED_PID_FILE = '/run/xenconsoled.pid';
 /** 32752 lines of the witness are 12 MB. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
+
+/** On an emulated machine that shares its processor. */
+const XENSTORED_ANSWERS_MS = 20_000;
 
 const exec = promisify(execFile);
 
@@ -340,4 +345,25 @@ async function kill(pid: number, program: string): Promise<void> {
 /** Starts the xenstore daemon of this cell anew, with an empty store; returns once it listens. */
 export async function startXenstored(): Promise<void> {
   await exec(`${PROGRAMS}/lab-xenstored`);
+}
+
+/** Has the xenstore daemon answer, whatever a test before has done to it or to its socket. */
+export async function reviveXenstored(): Promise<void> {
+  if (await xenstoredAnswers()) return;
+  if (await isRunning(cell.daemon)) await killXenstored();
+  await startXenstored();
+}
+
+async function xenstoredAnswers(): Promise<boolean> {
+  try {
+    const xenstore = await Xenstore.open();
+    try {
+      const answered = xenstore.directory('/').then(() => true);
+      return await Promise.race([answered, sleep(XENSTORED_ANSWERS_MS, false, { ref: false })]);
+    } finally {
+      await xenstore.close();
+    }
+  } catch {
+    return false;
+  }
 }

@@ -4,6 +4,23 @@ import type { Row } from '../faults/trial.ts';
 /** In the folder of what a cell leaves. */
 export const FAULT_ROWS_FILE = 'rows.jsonl';
 
+/** A row as it is kept: one of before something was counted is without it. */
+export type KeptRow = Partial<Row> &
+  Pick<
+    Row,
+    | 'fault'
+    | 'host'
+    | 'lookups'
+    | 'unavailable'
+    | 'wrong'
+    | 'silenceMs'
+    | 'firstRightMs'
+    | 'changes'
+    | 'missed'
+    | 'resyncs'
+    | 'memoryMiB'
+  >;
+
 const HEAD = [
   'fault',
   'host',
@@ -15,21 +32,40 @@ const HEAD = [
   'changes',
   'missed',
   'resyncs',
+  'xenstore lost',
+  'timer alone',
   'memory, MiB',
+  'command',
 ];
 
 const seconds = (ms: number | null): string => (ms === null ? '-' : (ms / 1000).toFixed(2));
+const counted = (count: number | null | undefined): string => String(count ?? '?');
 
 function causes(unavailable: Readonly<Record<string, number>>): string {
   const parts = Object.entries(unavailable).map(([cause, count]) => `${count} \`${cause}\``);
   return parts.join(', ') || '0';
 }
 
-function cellsOf(row: Row): string[] {
+function memory({ memoryMiB, anotherDaemon }: KeptRow): string {
+  if (memoryMiB === null) return '-';
+  return memoryMiB.join(anotherDaemon === true ? ', another process ' : ' to ');
+}
+
+/** What runs this row alone. */
+export function commandOf({ fault, host }: KeptRow): string {
+  const [, release, daemon] = /^Xen (\S+), (\S+)$/.exec(host) ?? [];
+  const args =
+    release === undefined
+      ? `simulated '${host.replace('simulated ', '')}: ${fault}'`
+      : `${release} ${daemon} '${fault}'`;
+  return `npm run test:faults -- ${args}`;
+}
+
+function cellsOf(row: KeptRow): string[] {
   return [
-    row.fault,
+    row.failed === undefined ? row.fault : `${row.fault}: **failed**`,
     row.host,
-    String(row.found + row.notFound),
+    String(row.lookups),
     causes(row.unavailable),
     String(row.wrong),
     seconds(row.silenceMs),
@@ -37,14 +73,34 @@ function cellsOf(row: Row): string[] {
     String(row.changes),
     String(row.missed),
     String(row.resyncs),
-    row.memoryMiB === null ? '-' : row.memoryMiB.join(' to '),
+    counted(row.xenstoreDisconnects),
+    counted(row.foundByTimer),
+    memory(row),
+    `\`${commandOf(row)}\``,
   ];
 }
 
-/** In Markdown, rows of one fault beside each other. */
-export function tableOf(rows: readonly Row[]): string {
-  const faults = [...new Set(rows.map(({ fault }) => fault))];
-  const sorted = faults.flatMap((fault) => rows.filter((row) => row.fault === fault));
-  const lines = [HEAD, HEAD.map(() => '---'), ...sorted.map(cellsOf)];
-  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+const compare = (one: string, other: string): number => Number(one > other) - Number(one < other);
+
+/** Rows of one fault beside each other, those on Xen first. */
+export function sorted<T extends KeptRow>(rows: readonly T[]): T[] {
+  return rows.toSorted(
+    (one, other) => compare(one.fault, other.fault) || compare(one.host, other.host),
+  );
+}
+
+/** In Markdown, its columns as wide as prettier has them. */
+export function tableOf(rows: readonly KeptRow[]): string {
+  const lines = [HEAD, HEAD.map(() => ''), ...sorted(rows).map(cellsOf)];
+  const widths = HEAD.map((_, column) =>
+    Math.max(...lines.map((cells) => cells[column]?.length ?? 0)),
+  );
+  return lines
+    .map((cells, line) => {
+      const padded = cells.map((cell, column) =>
+        cell.padEnd(widths[column] ?? 0, line === 1 ? '-' : ' '),
+      );
+      return `| ${padded.join(' | ')} |`;
+    })
+    .join('\n');
 }

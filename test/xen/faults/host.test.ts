@@ -1,9 +1,9 @@
 /** What becomes of the host: what the daemon lives on is taken away. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { otherThanLate, trial } from '../../faults/expect-trial.ts';
+import { otherThanGone, otherThanLate, trial } from '../../faults/expect-trial.ts';
 import { Client } from '../../service/room.ts';
-import { command, killXenstored, startXenstored, until } from '../dom0.ts';
+import { command, killXenstored, reviveXenstored, startXenstored, until } from '../dom0.ts';
 import { openXenFaultHost, XenFaultHost } from './xen-fault-host.ts';
 
 const SLOW_MS = 900_000;
@@ -17,7 +17,8 @@ const SMALL_DISK = '/tmp/small-disk';
 const clockBy = (seconds: number): string => `@${Math.round(Date.now() / 1000) + seconds}`;
 
 let host: XenFaultHost;
-beforeEach(() => {
+beforeEach(async () => {
+  await reviveXenstored();
   host = new XenFaultHost();
 }, SLOW_MS);
 afterEach(() => host.close(), SLOW_MS);
@@ -43,14 +44,17 @@ async function crowd(): Promise<Client[]> {
   return clients;
 }
 
+// Names of tests are those of the table's rows.
+
 test(
-  'the daemon has no descriptor left, and xenstored is killed meanwhile',
+  'daemon out of descriptors',
   async () => {
     await host.serve({ files: FEW_FILES });
-    const { unavailable } = await trial('daemon out of descriptors', host, async (storm) => {
+    const { unavailable } = await trial(host, async (storm) => {
       const clients = await crowd();
       storm.remarks.push(`${clients.length} clients beside`);
       await storm.goesOn();
+      // Without a descriptor for it the daemon cannot come back to the next one.
       await killXenstored();
       await storm.goesOn();
       await startXenstored();
@@ -64,7 +68,7 @@ test(
 );
 
 test(
-  'the disk that the log is on is full, and has room again',
+  'disk full for the log',
   async () => {
     mkdirSync(SMALL_DISK, { recursive: true });
     await command('mount', '-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', SMALL_DISK);
@@ -72,7 +76,7 @@ test(
       const log = `${SMALL_DISK}/log`;
       const filler = `${SMALL_DISK}/filler`;
       await host.serve({ log });
-      const { unavailable } = await trial('disk full for the log', host, async (storm) => {
+      const { unavailable } = await trial(host, async (storm) => {
         await command('dd', 'if=/dev/zero', `of=${filler}`, 'bs=4096').catch(() => undefined);
         // What fits into the page that the log has been given.
         for (let lines = 0; lines < 3; lines++) {
@@ -97,14 +101,17 @@ test(
 );
 
 test(
-  'the clock is set back by an hour',
+  'clock set back an hour',
   async () => {
     await host.serve();
-    const { unavailable } = await trial('clock set back an hour', host, async (storm) => {
+    const { unavailable } = await trial(host, async (storm) => {
       await command('date', '-s', clockBy(-HOUR_S));
-      storm.faultIsOver();
-      await storm.goesOn();
-      await command('date', '-s', clockBy(HOUR_S));
+      try {
+        storm.faultIsOver();
+        await storm.goesOn();
+      } finally {
+        await command('date', '-s', clockBy(HOUR_S));
+      }
     });
     expect(unavailable).toEqual({});
   },
@@ -112,16 +119,17 @@ test(
 );
 
 test(
-  'the devices to ask Xen by are taken away: a daemon that runs goes on, another one says why it cannot',
+  'privcmd missing, daemon killed',
   async () => {
     await host.serve();
-    await trial('privcmd missing, daemon killed', host, async (storm) => {
+    const row = await trial(host, async (storm) => {
       const hidden = ['/dev/xen', '/proc/xen'];
       for (const folder of hidden) {
         // oxlint-disable-next-line no-await-in-loop
         await command('mount', '-t', 'tmpfs', 'tmpfs', folder);
       }
       try {
+        // Who has it open goes on.
         await storm.goesOn();
         expect(otherThanLate(storm.unavailable)).toEqual([]);
         await host.killDaemon();
@@ -134,18 +142,21 @@ test(
       await host.serve();
       storm.faultIsOver();
     });
+    expect(otherThanGone(row.unavailable)).toEqual([]);
+    expect(row).toMatchObject({ resyncs: 1, anotherDaemon: true });
   },
   SLOW_MS,
 );
 
 test(
-  'permission is taken away: a daemon that runs goes on, one that is not root says why it cannot',
+  'permission taken away, daemon killed',
   async () => {
     await host.serve();
-    await trial('permission taken away, daemon killed', host, async (storm) => {
+    const row = await trial(host, async (storm) => {
       const devices = DEVICES.filter((device) => existsSync(device));
       for (const device of devices) chmodSync(device, 0);
       try {
+        // Who has it open goes on.
         await storm.goesOn();
         expect(otherThanLate(storm.unavailable)).toEqual([]);
         await host.killDaemon();
@@ -158,16 +169,18 @@ test(
       await host.serve();
       storm.faultIsOver();
     });
+    expect(otherThanGone(row.unavailable)).toEqual([]);
+    expect(row).toMatchObject({ resyncs: 1, anotherDaemon: true });
   },
   SLOW_MS,
 );
 
 test(
-  'there are 20,000 domains more',
+  '20,000 domains',
   async () => {
     await host.makeMany(20_000);
     await host.serve();
-    const { unavailable } = await trial('20,000 domains', host, async (storm) => {
+    const { unavailable } = await trial(host, async (storm) => {
       storm.faultIsOver();
       await storm.goesOn();
     });
@@ -177,11 +190,11 @@ test(
 );
 
 test(
-  'domids come to their end and begin again',
+  'domids wrap: 32,751, then 1',
   async () => {
     host = await reopen();
     await host.spendDomidsUntil(32_700);
-    const { unavailable } = await trial('domids wrap: 32,751, then 1', host, async (storm) => {
+    const { unavailable } = await trial(host, async (storm) => {
       const { holdings } = storm.storm;
       const newest = (): number => holdings.all.at(-1)?.domid ?? 0;
       await until(() => newest() > 32_700, { what: 'domids near their end' });

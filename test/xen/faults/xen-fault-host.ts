@@ -9,13 +9,15 @@ import {
   cell,
   destroyAll,
   type DomainMaker,
+  introduce,
+  reviveXenstored,
   startDomainMaker,
-  startXenstored,
   until,
   witness,
 } from '../dom0.ts';
 
 const BIN = join(import.meta.dirname, '../../../src/cli/bin.cjs');
+const USED_MEMORY = join(import.meta.dirname, 'used-memory.js');
 const FOLDER = '/run/xen-domid';
 /** Where an emulated machine shares its processor. */
 const STARTS_MS = 180_000;
@@ -27,6 +29,8 @@ export interface ServeOptions {
   /** Most open files. */
   readonly files?: number;
   readonly uid?: number;
+  /** It can be asked for {@link XenFaultHost.usedBytes}. */
+  readonly tellsMemory?: boolean;
 }
 
 export class XenFaultHost implements FaultHost {
@@ -59,6 +63,11 @@ export class XenFaultHost implements FaultHost {
   introduce(domid: number): void {
     this.#toIntroduce.push(domid);
     if (this.#introducing === undefined) void this.#introduceAll();
+  }
+
+  /** By a program of its own, that whatever was done to xenstored has done nothing to. */
+  async introduceNow(domid: number): Promise<void> {
+    await introduce(domid);
   }
 
   isBeingIntroduced(domid: number): boolean {
@@ -100,6 +109,10 @@ export class XenFaultHost implements FaultHost {
     const pid = this.#daemon?.pid;
     if (pid === undefined) throw new Error('no daemon runs');
     return pid;
+  }
+
+  get daemon(): number {
+    return this.pid;
   }
 
   /** @returns once it answers. */
@@ -149,6 +162,17 @@ export class XenFaultHost implements FaultHost {
     return Math.round(Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 102.4) / 10;
   }
 
+  /** Of a daemon that {@link ServeOptions.tellsMemory}: bytes that are used after a collection. */
+  async usedBytes(): Promise<number> {
+    const before = this.log.length;
+    this.signalDaemon('SIGUSR2');
+    const [, bytes] = await until(
+      () => /^used (\d+) bytes$/m.exec(this.log.slice(before)) ?? undefined,
+      { what: 'the daemon tells what memory it uses' },
+    );
+    return Number(bytes);
+  }
+
   // ---
 
   async close(): Promise<void> {
@@ -167,10 +191,12 @@ export class XenFaultHost implements FaultHost {
     });
   }
 
-  #spawn({ log, files, uid }: ServeOptions): ChildProcess {
+  #spawn({ log, files, uid, tellsMemory = false }: ServeOptions): ChildProcess {
     const limit = files === undefined ? '' : `ulimit -n ${files}; `;
     const script = `${limit}exec "$0" "$@"`;
-    const args = ['-c', script, process.execPath, BIN, 'serve', '--socket', this.socketPath];
+    const node = tellsMemory ? ['--expose-gc', '--import', USED_MEMORY] : [];
+    const serve = [BIN, 'serve', '--socket', this.socketPath];
+    const args = ['-c', script, process.execPath, ...node, ...serve];
     const fd = log === undefined ? undefined : openSync(log, 'a');
     const child = spawn('sh', args, {
       stdio: ['ignore', 'ignore', fd ?? 'pipe'],
@@ -200,7 +226,7 @@ export class XenFaultHost implements FaultHost {
 
 /** A host with a daemon that answers, as each row begins with. */
 export async function openXenFaultHost(options: ServeOptions = {}): Promise<XenFaultHost> {
-  if (!existsSync('/run/xenstored/socket')) await startXenstored();
+  await reviveXenstored();
   const host = new XenFaultHost();
   await host.serve(options).catch(async (error: unknown) => {
     await host.close();

@@ -1,0 +1,9 @@
+/**
+ * Loaded into the daemon by `node --expose-gc --import`: on SIGUSR2 it says what memory is still used after a
+ * collection. What is resident says little of growth: garbage stays as long as there is room.
+ */
+import { vitalsAt } from '../../soak/vitals.ts';
+
+process.on('SIGUSR2', () => {
+  void vitalsAt(0).then(({ usedBytes }) => process.stderr.write(`used ${usedBytes} bytes\n`));
+});
