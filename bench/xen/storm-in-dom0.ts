@@ -1,6 +1,7 @@
 /** Runs in dom0 of the lab: storms, one size after the other, and what comes after them, in one boot. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { cell, destroyAll, doing, until, witness, xenVersion } from '../../test/xen/dom0.ts';
 import { bootStorm, serviceStorm } from './boot-storm.ts';
@@ -17,9 +18,19 @@ const WARM_UP_VMS = 100;
 
 const sizes = process.argv.slice(2).map(Number);
 
+/** Events of one storm are none of the next one's. */
+const QUIET_MS = 1000;
+
 async function empty(): Promise<void> {
   await destroyAll();
   await until(async () => (await witness()).length === 1, { what: 'all domains are gone' });
+  for (let before = -1, now = 0; now !== before;) {
+    before = now;
+    // oxlint-disable-next-line no-await-in-loop -- until no more come
+    await pause(QUIET_MS);
+    // oxlint-disable-next-line no-await-in-loop
+    now = (await bench.inProcess.counts()).events;
+  }
 }
 
 const result: { -readonly [Key in keyof StormResult]?: StormResult[Key] } = {
