@@ -57,6 +57,13 @@ const terminal = (command: string): Promise<Ended> =>
 const found = (domain: object): object => ({ status: 'found', domain, source: 'next' });
 
 describe('a process', () => {
+  let peer: Peer | undefined;
+
+  afterEach(async () => {
+    await peer?.close();
+    peer = undefined;
+  });
+
   it('ends with the status of its answer, which alone is on standard output', async () => {
     expect(await run(['lookup', A])).toEqual({ status: 0, out: '1\n', err: '' });
     expect(await run(['lookup', A.toUpperCase(), '--socket', world.socket])).toEqual({
@@ -99,7 +106,7 @@ describe('a process', () => {
   });
 
   it('is not misled by a hostile server, nor kept waiting by one that hangs up', async () => {
-    const peer = await Peer.start(({ id }, connection) =>
+    peer = await Peer.start(({ id }, connection) =>
       connection.result(id, { status: 'found', domid: '1; rm -rf /' }),
     );
     const asked = ['lookup', A, '--socket', peer.path];
@@ -108,7 +115,6 @@ describe('a process', () => {
     expect(await run(asked)).toMatchObject({ status: 4, out: '' });
     peer.script = ({ id }, connection) => connection.result(id, { status: 'found', domid: 32_752 });
     expect(await run(asked)).toMatchObject({ status: 4, out: '' });
-    await peer.close();
   });
 
   it('takes no prefix where one of its ends is no terminal', async () => {
@@ -175,9 +181,10 @@ describe('a process', () => {
       ['--json', found({ ...domain, uuid: B }), 4],
       ['--json', found({ ...domain, domid: -1 }), 4],
       ['--json', found({ ...shut, shutdownReason: '\u001b[2J' }), 4],
-      ['--json', { ...found(domain), source: 'rumour' }, 4],
+      ['--json', { ...found(domain), source: 'rumour' }, 0],
+      ['--json', { ...found(domain), source: 'a rumour\u001b[2J' }, 4],
     ];
-    const peer = await Peer.start(({ id }, connection) => connection.result(id, {}));
+    peer = await Peer.start(({ id }, connection) => connection.result(id, {}));
     for (const [option, result, status] of results) {
       peer.script = ({ id }, connection) => connection.result(id, result);
       const asked = ['lookup', A.toUpperCase(), '--socket', peer.path, ...option.split(' ')].filter(
@@ -188,19 +195,17 @@ describe('a process', () => {
       expect(alone).toEqual(whole);
       expect(alone.status).toBe(status);
     }
-    await peer.close();
   });
 
   it('asks once, whatever the answer', async () => {
     let questions = 0;
-    const peer = await Peer.start(({ id }, connection) => {
+    peer = await Peer.start(({ id }, connection) => {
       questions++;
       connection.result(id, { status: 'notFound' });
     });
     await run(['lookup', A, '--socket', peer.path]);
     await run(['lookup', '--json', A, '--socket', peer.path]);
     expect(questions).toBe(2);
-    await peer.close();
   });
 
   it('at a terminal takes a prefix, fits a list into it, and is coloured', async () => {
