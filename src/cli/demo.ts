@@ -25,7 +25,8 @@ async function demo(): Promise<void> {
   const client = new InventoryClient({ socket, acceptSimulated: true });
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(name, () => controller.abort());
+    // A second one, while it cleans up, is none: it would leave the service behind.
+    process.on(name, () => controller.abort());
   }
   daemon.once('exit', () => controller.abort());
   try {

@@ -13,9 +13,10 @@ export class Durations {
     return bucket === BUCKETS ? Infinity : FIRST_MS * 2 ** bucket;
   }
 
-  record(durationMs: number): void {
+  /** @param times how many took so long. */
+  record(durationMs: number, times = 1): void {
     const bucket = Math.min(BUCKETS, 32 - Math.clz32(durationMs / FIRST_MS));
-    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
-    this.sumMs += durationMs;
+    this.counts[bucket] = (this.counts[bucket] ?? 0) + times;
+    this.sumMs += durationMs * times;
   }
 }

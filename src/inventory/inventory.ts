@@ -270,7 +270,7 @@ export class Inventory {
     return this.#hints.xenstore;
   }
 
-  /** How long hypercalls took, those that failed included: each list, and of single looks one in eight, unless they are slow. */
+  /** How long hypercalls took, those that failed included. Of single looks one in eight is timed, and counts for eight, unless they are slow. */
   get durations(): { readonly single: Durations; readonly list: Durations } {
     return { single: this.#looks.durations, list: this.#lists.durations };
   }

@@ -13,8 +13,9 @@ import type { Moments } from './moments.ts';
 const SLOW_MS = 2;
 const SLOW_LOOKS = 2;
 /**
- * To read the clock twice is a tenth of a look, and as much as the whole look in a dom0 that reads it by a system call. So of looks
- * that are not slow one in so many is timed, and once one was slow, each is.
+ * To read the clock twice is a tenth of a look, and as much as the whole look in a dom0 that reads it by a system call.
+ * So of looks that are not slow one in so many is timed, and once one was slow, each is: a stall is noticed by the ninth
+ * look at the latest.
  */
 const TIMED_EVERY = 8;
 /**
@@ -36,13 +37,15 @@ export class Looks {
   #slow = 0;
   /** Looks on the event loop that are yet to be made before the next one is timed. */
   #untimed = 0;
+  /** Looks that the next one to be timed stands for. */
+  #standsFor = 1;
   /** Until when a stall is believed in, `performance.now()`; 0 where there is none. */
   #stalledUntil = 0;
   /** When the last look off the event loop ended: the next one has begun no earlier. */
   #asyncEnded = 0;
   /** Single looks made. */
   count = 0;
-  /** Of those that were timed. */
+  /** Each look that was timed counts for those before it that were not. */
   readonly durations: Durations = new Durations();
 
   constructor(hypervisor: Hypervisor, moments: Moments) {
@@ -119,12 +122,14 @@ export class Looks {
 
   #timed(began: number): void {
     const now = performance.now();
-    this.durations.record(now - began);
+    this.durations.record(now - began, this.#standsFor);
     if (now - began <= SLOW_MS) {
       this.#endStall();
       this.#untimed = TIMED_EVERY - 1;
+      this.#standsFor = TIMED_EVERY;
       return;
     }
+    this.#standsFor = 1;
     this.#slow++;
     if (this.#slow >= SLOW_LOOKS) this.#stalledUntil = now + STALL_MS;
   }

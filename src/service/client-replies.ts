@@ -24,10 +24,9 @@ const KINDS: ReadonlySet<string> = new Set<ChangeKind>([
   'dying',
   'destroyed',
 ]);
-const SHUTDOWN_REASON = /^(poweroff|reboot|suspend|crash|watchdog|soft_reset|unknown-\d{1,3})$/;
 const CAUSE = /^[\w-]{1,64}$/;
-/** A later service may have found out by a way that this client does not know. */
-const SOURCE = /^[a-z]\w{0,31}$/;
+/** A source, or the reason of a shutdown: a later service may know more of them than this client. */
+const WORD = /^[a-z][\w-]{0,31}$/;
 
 const MOST_TOKEN = 256;
 const MOST_NAME = 4096;
@@ -67,7 +66,7 @@ export function readLookup(value: unknown, uuid: Uuid): LookupResult {
   switch (fields['status']) {
     case 'found': {
       const { source } = fields;
-      if (!matches(source, SOURCE)) throw protocolError('no source');
+      if (!matches(source, WORD)) throw protocolError('no source');
       return {
         status: 'found',
         domain: holderOf(fields['domain'], uuid),
@@ -217,8 +216,8 @@ function holderOf(value: unknown, uuid: Uuid): Domain {
 function readDomain(value: unknown): Domain {
   const fields = fieldsOf(value, 'domain');
   const { shutdownReason, uniqueId } = fields;
-  if (shutdownReason !== undefined && !matches(shutdownReason, SHUTDOWN_REASON))
-    throw protocolError('no known reason of a shutdown');
+  if (shutdownReason !== undefined && !matches(shutdownReason, WORD))
+    throw protocolError('no reason of a shutdown');
   if (uniqueId !== undefined && !matches(uniqueId, /^\d{1,20}$/))
     throw protocolError('a unique id that is none');
   return {

@@ -7,6 +7,5 @@ export const DEFAULT_SERVICE_SOCKET = '/run/xen-domid/xen-domid.sock';
  * @param given what the user named.
  */
 export function serviceSocketPath(given?: string): string {
-  const named = given ?? process.env['XEN_DOMID_SOCKET'] ?? '';
-  return named === '' ? DEFAULT_SERVICE_SOCKET : named;
+  return given || process.env['XEN_DOMID_SOCKET'] || DEFAULT_SERVICE_SOCKET;
 }

@@ -77,7 +77,7 @@ function registryOf(options: MetricsOptions): Registry {
   }
   const { durations } = options.inventory;
   publish(registry, 'xen_domid_hypercall_duration_seconds', {
-    help: 'How long hypercalls took, waiting for a thread included where they ran on one, by kind.',
+    help: 'How long hypercalls took, waiting for a thread included where they ran on one, by kind. Of quick single looks one in eight is timed, and counts for eight.',
     type: 'histogram',
     get: () =>
       (['single', 'list'] as const).flatMap((kind) => histogramOf({ kind }, durations[kind])),

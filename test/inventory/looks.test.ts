@@ -76,15 +76,27 @@ describe('single looks', () => {
     const it = setup();
     const timed = (): number => it.looks.durations.counts.reduce((sum, count) => sum + count, 0);
     for (let look = 0; look < 16; look++) it.looks.look(1 as Domid);
-    expect(timed()).toBe(2);
+    // The ninth for itself and the seven before it.
+    expect(timed()).toBe(9);
     it.takesMs = 3;
     it.looks.look(1 as Domid);
-    expect(timed()).toBe(3);
+    expect(timed()).toBe(17);
     expect(it.looks.stalled).toBe(false);
     it.looks.look(1 as Domid);
-    expect(timed()).toBe(4);
+    expect(timed()).toBe(18);
     expect(it.looks.stalled).toBe(true);
     expect(it.looks.count).toBe(18);
+  });
+
+  test('notice by the ninth that they are made to wait, whenever that begins', () => {
+    for (let quick = 0; quick < 8; quick++) {
+      const it = setup();
+      for (let look = 0; look < quick; look++) it.looks.look(1 as Domid);
+      it.takesMs = 3;
+      let slow = 0;
+      for (; slow < 20 && !it.looks.stalled; slow++) it.looks.look(1 as Domid);
+      expect(slow).toBeLessThanOrEqual(9);
+    }
   });
 
   test('are made at once, one after the other, and counted', () => {

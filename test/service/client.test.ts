@@ -464,15 +464,17 @@ describe('subscribe', () => {
     await expect(batches.next()).rejects.toMatchObject({ code: ErrorCode.SERVICE_PROTOCOL });
   });
 
-  it('leaves out kinds of change that a later service may tell of', async () => {
+  it('leaves out kinds of change that a later service may tell of, and hands on its reasons', async () => {
+    const asleep = { ...domainOf(2, A), shutdown: true, shutdownReason: 'fast-asleep' };
     const { client } = await setUp(({ id }, peer) => {
       peer.result(id, { subscription: 5, domains: [], token: 'e:0' });
-      peer.line(notify('changes', { changes: [change(1, 'born'), change(2)], token: 'e:2' }));
+      const changes = [change(1, 'born'), { ...(change(2) as object), domain: asleep }];
+      peer.line(notify('changes', { changes, token: 'e:2' }));
     });
     const batches = client.subscribe();
     await batches.next();
     const { value } = await batches.next();
-    expect(value).toMatchObject({ kind: 'changes', changes: [{ domid: 2 }], token: 'e:2' });
+    expect(value).toMatchObject({ kind: 'changes', changes: [{ domain: asleep }], token: 'e:2' });
   });
 
   it('goes on elsewhere where the service says why it hangs up', async () => {
