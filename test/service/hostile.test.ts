@@ -300,7 +300,7 @@ describe('a hostile client', () => {
     await endOf(socket);
     clearInterval(drip);
     expect(answer).toMatch(/^HTTP\/1\.1 408 /);
-  }, 15_000);
+  }, 60_000);
 
   it.each<[string, (socket: Socket) => void]>([
     ['asks for lists', (socket) => socket.write(request(1, 'list').repeat(50))],
