@@ -49,7 +49,8 @@ ${EXIT_STATUS}`,
 Prints the domid of the domain that has the UUID and is not dying: the domid alone for one UUID, a line
 "UUID domid" each for several. Letters of either case are taken. A UUID that no domain has, or more than one,
 is told of on standard error.
-"-" stands for the UUIDs on standard input, one a line; each is answered as soon as it is read, in order.
+"-" stands for the UUIDs on standard input, one a line; each is answered as soon as it is read, in order;
+with --direct all together, at the end of the input.
 At a terminal, with neither input nor output redirected, the beginning of a UUID will do: 8 hex digits or more.
 Where several UUIDs begin so, they are listed, and the status is 3.
 
