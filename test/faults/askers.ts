@@ -109,7 +109,10 @@ export class Askers {
     else results = [await client.lookup(first)];
     const answered = performance.now();
     for (const [at, result] of results.entries()) {
-      this.#count(uuids[at] ?? first, result, { asked, answered });
+      const uuid = uuids[at] ?? first;
+      // oxlint-disable-next-line no-await-in-loop -- seldom anything to wait for
+      await this.#holdings.recorded(uuid);
+      this.#count(uuid, result, { asked, answered });
     }
   }
 

@@ -41,6 +41,8 @@ export class Holdings {
   readonly #byUuid = new Map<Uuid, Holding[]>();
   readonly #living = new Map<number, Holding>();
   #past: Holding[] = [];
+  /** Acts that have not been heard of yet: of a domain that boots again others may hear before its maker does. */
+  readonly #beginning = new Map<Uuid, Promise<unknown>>();
   /** Every holding there ever was. */
   readonly all: Holding[] = [];
 
@@ -57,7 +59,13 @@ export class Holdings {
   }
 
   /** A domain is made, or renamed, by `act`, which tells its domid. */
-  async begin(uuid: Uuid, act: () => Promise<number>): Promise<Holding> {
+  begin(uuid: Uuid, act: () => Promise<number>): Promise<Holding> {
+    const beginning = this.#begin(uuid, act).finally(() => this.#beginning.delete(uuid));
+    this.#beginning.set(uuid, beginning);
+    return beginning;
+  }
+
+  async #begin(uuid: Uuid, act: () => Promise<number>): Promise<Holding> {
     const begins = { from: performance.now(), to: UNDONE };
     const domid = await act();
     this.#end(domid, begins);
@@ -82,7 +90,13 @@ export class Holdings {
     this.#end(domid, ends);
   }
 
-  /** Why the answer is wrong; undefined where it may be right. What found a holder marks it found. */
+  /** What is being done now, with this UUID or with any, is on record. */
+  async recorded(uuid?: Uuid): Promise<void> {
+    const acts = [...this.#beginning].filter(([of]) => uuid === undefined || of === uuid);
+    await Promise.allSettled(acts.map(([, act]) => act));
+  }
+
+  /** To be asked once all is {@link recorded}: why the answer is wrong; undefined where it may be right. What found a holder marks it found. */
   judge(uuid: Uuid, result: LookupResult | DomidResult, span: Span): string | undefined {
     const holdings = this.#byUuid.get(uuid) ?? [];
     if (result.status === 'unavailable') return undefined;
@@ -111,6 +125,7 @@ export class Holdings {
     const asked = performance.now();
     const listed = (await list()).filter(({ dying }) => !dying);
     const answered = performance.now();
+    await this.recorded();
     const lines: string[] = [];
     for (const { domid, uuid } of listed) {
       const holdings = this.#byUuid.get(uuid as Uuid);
