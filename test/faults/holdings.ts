@@ -37,6 +37,11 @@ export interface Listed {
 /** Holdings of the past that are kept to ask for: who asks for the dead asks for those who died of late. */
 const REMEMBERED = 500;
 
+function heldBefore({ domid, begins, ends }: Holding, answered: number): string {
+  const [from, to] = [begins.from, ends?.to ?? Infinity].map((at) => Math.round(answered - at));
+  return `${domid} had it from ${from} to ${to} ms before`;
+}
+
 export class Holdings {
   readonly #byUuid = new Map<Uuid, Holding[]>();
   readonly #living = new Map<number, Holding>();
@@ -112,7 +117,10 @@ export class Holdings {
     const holding = holdings.find(({ domid: held, begins, ends }) => {
       return held === domid && begins.from < span.answered && (ends?.to ?? Infinity) > span.asked;
     });
-    if (holding === undefined) return `${uuid}: domain ${domid}, which did not have it`;
+    if (holding === undefined) {
+      const held = holdings.map((each) => heldBefore(each, span.answered)).join('; ');
+      return `${uuid}: domain ${domid}, which did not have it from ${Math.round(span.answered - span.asked)} ms before the answer on; ${held}`;
+    }
     holding.foundAt = Math.max(holding.foundAt ?? 0, span.asked);
     return undefined;
   }
