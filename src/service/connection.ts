@@ -1,11 +1,13 @@
 /** One client that speaks lines of JSON: what it asks, what it is owed, and what it may not. */
 import type { Socket } from 'node:net';
 import type { Dispatcher, Reply } from './dispatcher.ts';
+import { type Held, type Holder, requestsTake } from './held.ts';
 import { decodeLine, LineReader } from './line-reader.ts';
 import type { Outcome, Session } from './methods.ts';
 import { Output } from './output.ts';
 import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from './protocol.ts';
 import { Failure, failureReply } from './reply.ts';
+import { Stall } from './socket-handle.ts';
 import type { Subscribers, Subscription } from './subscribers.ts';
 
 /** After so much silence a line without its end is answered if it is JSON: xapi's clients send no newline. */
@@ -19,15 +21,21 @@ export interface ConnectionOptions {
   readonly dispatcher: Dispatcher;
   readonly subscribers: Subscribers;
   /** This side is about to end the connection because of what the client did. */
-  readonly onMisbehaviour: (why: string) => void;
+  readonly onMisbehaviour: (reason: EndReason, why: string) => void;
+  /** So many bytes more may be kept for the client. */
+  readonly onGrowth: (bytes: number) => void;
   /** `performance.now()`, as of a while ago. */
   readonly clock: { readonly now: number };
 }
 
-export class Connection implements Session {
+/** What keeps this side from keeping a connection. */
+export type EndReason = 'idle' | 'line' | 'unfinished' | 'unread' | 'behind' | 'memory';
+
+export class Connection implements Session, Holder {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #output: Output;
+  readonly #stall: Stall;
   readonly #lines = new LineReader();
   readonly #subscriptions = new Map<number, Subscription>();
   /** Subscriptions that are asked for and not granted yet. */
@@ -38,6 +46,7 @@ export class Connection implements Session {
   #text = '';
   #at = 0;
   #pending = 0;
+  #pendingBytes = 0;
   #running = false;
   #silence: NodeJS.Timeout | undefined;
   /** No more is read; what is owed is sent, then it ends. */
@@ -52,7 +61,11 @@ export class Connection implements Session {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#output = new Output(socket, { onRelief: () => this.#relieved() });
+    this.#stall = new Stall(socket);
+    this.#output = new Output(socket, {
+      onRelief: () => this.#relieved(),
+      onGrowth: options.onGrowth,
+    });
     socket.on('data', (chunk: Buffer) => this.read(chunk));
     socket.on('end', () => this.#halfClosed());
     socket.on('close', () => this.#closed());
@@ -63,6 +76,17 @@ export class Connection implements Session {
     return this.#pending === 0 && this.#subscriptions.size === 0 && this.#output.empty;
   }
 
+  tally(held: Held): void {
+    this.#output.tally(held);
+    // The line's room is made twice as large as what there is of it.
+    held.add(this.#text.length + 2 * this.#lines.begunBytes);
+    held.add(requestsTake(this.#pending, this.#pendingBytes));
+  }
+
+  waitedMs(now: number): number {
+    return Math.max(this.#begunMs(now), this.#stall.ms(now));
+  }
+
   /** Ends it once all that was asked is answered. */
   drain(): void {
     this.#ending = true;
@@ -71,9 +95,9 @@ export class Connection implements Session {
   }
 
   /** Takes nothing more from it, and ends it with a last word behind what it has not read yet. */
-  refuse(why: string): void {
+  refuse(reason: EndReason, why: string): void {
     if (this.#socket.destroyed || this.#refused) return;
-    this.#options.onMisbehaviour(why);
+    this.#options.onMisbehaviour(reason, why);
     this.#refused = true;
     this.#ending = true;
     this.#text = '';
@@ -85,12 +109,12 @@ export class Connection implements Session {
 
   /** Looked at now and then: has it kept others waiting for too long? */
   check(now: number, { stalledMs, lineMs }: { stalledMs: number; lineMs: number }): void {
-    if (this.#output.stalledMs(now) > stalledMs) {
+    if (this.#stall.ms(now) > stalledMs) {
       if (!this.#ending)
-        this.refuse(`nothing of what there is for you was read in ${stalledMs / 1000} s`);
+        this.refuse('unread', `nothing of what there is for you was read in ${stalledMs / 1000} s`);
       this.#socket.destroy();
-    } else if (this.#lines.begunBytes > 0 && !this.#ending && now - this.#lineBegan > lineMs) {
-      this.refuse(`a line that was begun had no end in ${lineMs / 1000} s`);
+    } else if (!this.#ending && this.#begunMs(now) > lineMs) {
+      this.refuse('unfinished', `a line that was begun had no end in ${lineMs / 1000} s`);
     }
   }
 
@@ -106,7 +130,7 @@ export class Connection implements Session {
     try {
       const { subscription, result } = await this.#options.subscribers.subscribe(token, {
         output: this.#output,
-        disconnect: (why) => this.refuse(why),
+        disconnect: (why) => this.refuse('behind', why),
       });
       if (!this.#ending) {
         this.#subscriptions.set(subscription.id, subscription);
@@ -127,12 +151,14 @@ export class Connection implements Session {
   read(chunk: Buffer): void {
     if (this.#ending) return;
     this.heard = this.#options.clock.now;
+    this.#options.onGrowth(chunk.length);
     const lines = this.#lines.push(chunk);
+    if (lines !== '') this.#lineBegan = 0;
     this.#text = this.#text === '' ? lines : this.#text.slice(this.#at) + lines;
     this.#at = 0;
     this.#run();
     if (this.#lines.tooLong && !this.#ending) {
-      this.refuse(`a line has more than ${LINE_BYTES_MAX} bytes`);
+      this.refuse('line', `a line has more than ${LINE_BYTES_MAX} bytes`);
       return;
     }
     this.#noteBegun();
@@ -153,7 +179,10 @@ export class Connection implements Session {
     this.#at = 0;
     this.#output.flush();
     if (this.#ending) this.#endIfDone();
-    else if (this.#socket.isPaused()) this.#socket.resume();
+    else if (this.#socket.isPaused()) {
+      if (this.#lineBegan !== 0) this.#lineBegan = performance.now();
+      this.#socket.resume();
+    }
   }
 
   /** @returns whether all are answered, or will be without more being done. */
@@ -186,14 +215,17 @@ export class Connection implements Session {
     const line = decodeLine(bytes) ?? '\0';
     this.#begun = undefined;
     const reply = this.#options.dispatcher.answer(line, this);
-    if (reply instanceof Promise) this.#pend(reply, this.#begun);
+    if (reply instanceof Promise) this.#pend(reply, bytes.length, this.#begun);
     else if (reply !== undefined) this.#output.send(reply);
   }
 
-  #pend(pending: Promise<Reply>, begun: readonly Subscription[] | undefined): void {
+  #pend(pending: Promise<Reply>, bytes: number, begun: readonly Subscription[] | undefined): void {
     this.#pending++;
+    this.#pendingBytes += bytes;
+    this.#options.onGrowth(requestsTake(1, bytes));
     void pending.then((reply) => {
       this.#pending--;
+      this.#pendingBytes -= bytes;
       if (this.#socket.destroyed || this.#refused) return;
       if (reply !== undefined) this.#output.send(reply);
       // Who was told of no id would not know what the changes are about.
@@ -208,6 +240,11 @@ export class Connection implements Session {
     if (this.#socket.destroyed) return;
     this.#run();
     if (this.#subscriptions.size > 0) this.#options.subscribers.relieved();
+  }
+
+  /** How long a line that was begun, and would be read, has had no end. */
+  #begunMs(now: number): number {
+    return this.#lineBegan === 0 || this.#socket.isPaused() ? 0 : now - this.#lineBegan;
   }
 
   #noteBegun(): void {

@@ -116,7 +116,7 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
     log,
     libc: system,
     bounds: options.bounds,
-    onHttp: (socket) => http.take(socket),
+    onHttp: (socket, onGrowth) => http.take(socket, onGrowth),
   });
   const metrics = new Metrics({ inventory, server, subscribers, counts, version, simulated });
   undo.push(async () => {

@@ -4,8 +4,10 @@ import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Dispatcher, Reply } from './dispatcher.ts';
+import { type Held, type Holder, requestsTake } from './held.ts';
 import { LINE_BYTES_MAX } from './protocol.ts';
 import { LongText } from './reply.ts';
+import { Stall } from './socket-handle.ts';
 
 const HEADER_BYTES_MAX = 16_384;
 const HEADERS_MAX = 100;
@@ -14,8 +16,12 @@ const REQUEST_MS = 10_000;
 const KEEP_ALIVE_MS = 5000;
 /** Requests of a connection that wait for the one before them. Node reads them ahead without end. */
 const WAITING_MAX = 16;
+/** What those, and one body, can have. */
+const ASKED_BYTES_MAX: number = WAITING_MAX * HEADER_BYTES_MAX + LINE_BYTES_MAX;
 /** A reader of an answer that takes nothing for so long has gone. */
 const STALLED_MS = 30_000;
+/** Connections for the pages: those who scrape are few, and the descriptors are for those who ask. */
+const SCRAPERS_MAX = 16;
 
 export interface Health {
   /** The hypervisor answers. */
@@ -29,13 +35,70 @@ export interface Pages {
   health(): Promise<Health>;
 }
 
+/** What came by a connection and is not answered. */
+class Exchange implements Holder {
+  /** One request after the other, the first being answered. */
+  readonly waiting: (() => void)[] = [];
+  /** Told of bytes that are kept for the client, unless it takes them. */
+  onGrowth: (bytes: number) => void = () => undefined;
+  readonly #socket: Socket;
+  readonly #stall: Stall;
+  /** A long answer that is being sent. */
+  #answer: LongText | undefined;
+  /** Bytes that had come, and when, as the last of all requests was answered. */
+  #answeredBytes = 0;
+  #answeredAt = performance.now();
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#stall = new Stall(socket);
+  }
+
+  /** The first is answered by this, as fast as it is read. */
+  answers(reply: Reply): void {
+    if (reply instanceof LongText) {
+      this.#answer = reply;
+      for (const { bytes } of reply.keeps) this.onGrowth(bytes);
+    } else if (reply !== undefined) {
+      this.onGrowth(reply.length);
+    }
+  }
+
+  /** The first has been answered. */
+  next(): void {
+    this.#answer = undefined;
+    this.waiting.shift();
+    this.waiting[0]?.();
+    if (this.waiting.length > 0) return;
+    this.#answeredBytes = this.#socket.bytesRead;
+    this.#answeredAt = performance.now();
+  }
+
+  tally(held: Held): void {
+    const bytes = Math.min(this.#socket.bytesRead - this.#answeredBytes, ASKED_BYTES_MAX);
+    held.add(requestsTake(this.waiting.length, bytes));
+    for (const kept of this.#answer?.keeps ?? []) held.share(kept);
+  }
+
+  waitedMs(now: number): number {
+    const stalledMs = this.#stall.ms(now);
+    return this.#socket.writableLength > 0 ? stalledMs : now - this.#answeredAt;
+  }
+}
+
+const exchanges = new WeakMap<Socket, Exchange>();
+
+function exchangeOn(socket: Socket): Exchange {
+  const exchange = exchanges.get(socket) ?? new Exchange(socket);
+  exchanges.set(socket, exchange);
+  return exchange;
+}
+
 /** @param handle answers, or fails: what it fails with stays here. */
 function serverFor(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
   onMistake: (error: unknown) => void,
 ): Server {
-  /** One request after the other, the first being answered. */
-  const queues = new WeakMap<Socket, (() => void)[]>();
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES_MAX,
@@ -46,12 +109,11 @@ function serverFor(
     },
     (request, response) => {
       const { socket } = request;
-      const waiting = queues.get(socket) ?? [];
-      queues.set(socket, waiting);
+      const exchange = exchangeOn(socket);
+      const { waiting } = exchange;
       waiting.push(() => {
         response.once('close', () => {
-          waiting.shift();
-          if (!socket.destroyed) waiting[0]?.();
+          if (!socket.destroyed) exchange.next();
         });
         handle(request, response).catch((error: unknown) => {
           if (!response.destroyed) onMistake(error);
@@ -83,8 +145,11 @@ export class SocketHttp {
     this.#server.emit('listening');
   }
 
-  take(socket: Socket): void {
+  take(socket: Socket, onGrowth: (bytes: number) => void): Holder {
+    const exchange = exchangeOn(socket);
+    exchange.onGrowth = onGrowth;
     this.#server.emit('connection', socket);
+    return exchange;
   }
 
   close(): void {
@@ -99,11 +164,13 @@ export function pagesServer(
   mayAsk: (request: IncomingMessage) => boolean,
   onMistake: (error: unknown) => void,
 ): Server {
-  return serverFor(async (request, response) => {
+  const server = serverFor(async (request, response) => {
     // A browser that a stranger's page sends here by a name of his own must not read it.
     if (mayAsk(request)) await servePage(pages, request, response);
     else refuse(response, 421, 'this is not the host that was asked for');
   }, onMistake);
+  server.maxConnections = SCRAPERS_MAX;
+  return server;
 }
 
 async function servePage(
@@ -143,6 +210,7 @@ async function answerPost(
   // What is not UTF-8 is no JSON either.
   const text = isUtf8(body) ? body.toString('utf8') : '\0';
   const reply = await dispatcher.answer(text, undefined);
+  exchangeOn(request.socket).answers(reply);
   await respond(response, reply);
 }
 

@@ -1,8 +1,10 @@
 /** The connections: who comes in, how many there may be, and who has to go. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Connection } from './connection.ts';
+import { Connection, type EndReason } from './connection.ts';
+import { mostDescriptors } from './descriptors.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { Held, type Holder } from './held.ts';
 import type { Libc } from './libc.ts';
 import type { Log } from './log.ts';
 import { RpcCode } from './protocol.ts';
@@ -15,6 +17,8 @@ export interface Bounds {
   readonly connections: number;
   /** How long a connection over that number must have been idle to make room for another, ms. */
   readonly idleMs: number;
+  /** What all of them together may have kept in memory for them. */
+  readonly heldBytes: number;
   /** How long a peer may take nothing of what there is for it, ms. */
   readonly stalledMs: number;
   /** How long a line may go without its end, ms. */
@@ -23,9 +27,14 @@ export interface Bounds {
   readonly behindMs: number;
 }
 
+/** Of the descriptors that the process may have: for devices, xenstore, scrapers, files that are read. */
+const OTHER_DESCRIPTORS = 48;
+
 const USUAL: Bounds = {
   connections: 4096,
   idleMs: 10_000,
+  // A dom0 can spare it for a moment.
+  heldBytes: 134_217_728,
   stalledMs: 30_000,
   lineMs: 30_000,
   behindMs: 60_000,
@@ -33,8 +42,11 @@ const USUAL: Bounds = {
 
 /** How often connections are looked at. */
 const CHECK_MS = 500;
-/** Written to a socket at once, ahead of what its reader has taken. */
-const HIGH_WATER_BYTES = 262_144;
+/** What is held is added up now and then, and at once when it may have grown by this part of its bound. */
+const GROWTH_SHARE = 1 / 8;
+/** Over this part of the bound those have to go who have kept others waiting for so long: who reads never has. */
+const EASY_SHARE = 1 / 4;
+const PATIENCE_MS = 1000;
 /** How long those who are owed answers are waited for at the end. */
 const DRAIN_MS = 500;
 /** Lines of log about clients in a while; the others are counted. */
@@ -44,7 +56,7 @@ const LOG_WINDOW_MS = 10_000;
 /** What is known of a connection; neither of the two until it has sent something. */
 interface Entry {
   readonly connection?: Connection;
-  readonly http?: true;
+  readonly http?: Holder;
   readonly since: number;
 }
 
@@ -61,7 +73,7 @@ export interface LineServerOptions {
   /** Tells who a client is; without it the log says less. */
   readonly libc: Libc | undefined;
   /** Takes a connection whose first bytes, which are put back, are HTTP. */
-  readonly onHttp?: (socket: Socket) => void;
+  readonly onHttp?: (socket: Socket, onGrowth: (bytes: number) => void) => Holder;
 }
 
 export class LineServer {
@@ -73,17 +85,24 @@ export class LineServer {
   readonly #clock = { now: performance.now() };
   #accepted = 0;
   #turnedAway = 0;
-  #ended = 0;
+  readonly #ended: Record<EndReason, number> = {
+    idle: 0,
+    line: 0,
+    unfinished: 0,
+    unread: 0,
+    behind: 0,
+    memory: 0,
+  };
+  #growth = 0;
   #http = 0;
   #logged = 0;
   #logWindow = 0;
 
   constructor(options: LineServerOptions) {
     this.#options = options;
-    this.#bounds = { ...USUAL, ...options.bounds };
-    this.server = createServer({ allowHalfOpen: true, highWaterMark: HIGH_WATER_BYTES }, (socket) =>
-      this.#accept(socket),
-    );
+    const connections = Math.min(USUAL.connections, mostDescriptors() - OTHER_DESCRIPTORS);
+    this.#bounds = { ...USUAL, connections, ...options.bounds };
+    this.server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
     // A connection that could not be accepted, for want of descriptors: the others go on. Who listens hears of its own.
     this.server.on('error', () => undefined);
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
@@ -95,7 +114,7 @@ export class LineServer {
       open: number;
       accepted: number;
       turnedAway: number;
-      ended: number;
+      ended: Readonly<Record<EndReason, number>>;
       http: number;
     };
     subscribers: number;
@@ -106,7 +125,7 @@ export class LineServer {
         open: this.#sockets.size,
         accepted: this.#accepted,
         turnedAway: this.#turnedAway,
-        ended: this.#ended,
+        ended: { ...this.#ended },
         http: this.#http,
       },
       subscribers: this.#options.subscribers.count,
@@ -157,20 +176,18 @@ export class LineServer {
     const { dispatcher, subscribers, onHttp } = this.#options;
     if (onHttp !== undefined && isHttp(chunk[0])) {
       this.#http++;
-      this.#sockets.set(socket, { http: true, since: this.#clock.now });
       socket.pause();
       socket.unshift(chunk);
-      onHttp(socket);
+      const http = onHttp(socket, this.#onGrowth);
+      this.#sockets.set(socket, { http, since: this.#clock.now });
       socket.resume();
       return;
     }
     const connection = new Connection(socket, {
       dispatcher,
       subscribers,
-      onMisbehaviour: (why) => {
-        this.#ended++;
-        this.#logAbout(socket, why);
-      },
+      onMisbehaviour: (reason, why) => this.#noteEnd(socket, reason, why),
+      onGrowth: this.#onGrowth,
       clock: this.#clock,
     });
     this.#sockets.set(socket, { connection, since: this.#clock.now });
@@ -184,16 +201,60 @@ export class LineServer {
     for (const [socket, { connection, http, since }] of this.#sockets) {
       const heard = connection?.heard ?? since;
       // HTTP has bounds of its own: none of it is idle for so long.
-      if (heard >= heardFirst || connection?.idle === false || http === true) continue;
+      if (heard >= heardFirst || connection?.idle === false || http !== undefined) continue;
       longest = socket;
       heardFirst = heard;
     }
     if (longest === undefined) return false;
-    this.#ended++;
-    this.#logAbout(longest, 'ended, because it was idle and others want to connect');
+    this.#noteEnd(longest, 'idle', 'ended, because it was idle and others want to connect');
     longest.destroy();
     this.#sockets.delete(longest);
     return true;
+  }
+
+  /** Not in the midst of what makes it grow: a client that does so may be one to be ended. */
+  readonly #onGrowth = (bytes: number): void => {
+    const { heldBytes } = this.#bounds;
+    const wasDue = this.#growth >= heldBytes * GROWTH_SHARE;
+    this.#growth += bytes;
+    if (wasDue || this.#growth < heldBytes * GROWTH_SHARE) return;
+    queueMicrotask(() => {
+      this.#growth = 0;
+      this.#relieve(heldBytes, 0);
+    });
+  };
+
+  /** Ends those for whom most has been kept for longest, until no more than `mostBytes` is kept for all. */
+  #relieve(mostBytes: number, patienceMs: number): void {
+    const now = performance.now();
+    const held = new Held();
+    // What is shared is put down to whoever came last.
+    const holders = [...this.#sockets].toReversed().map(([socket, { connection, http }]) => {
+      const before = held.bytes;
+      held.add(socket.writableLength + socket.readableLength);
+      const holder = connection ?? http;
+      holder?.tally(held);
+      const waitedMs = holder?.waitedMs(now) ?? 0;
+      return { socket, connection, bytes: held.bytes - before, waitedMs };
+    });
+    if (held.bytes <= mostBytes) return;
+    const why = `too much is kept for all clients together (${held.bytes} bytes), and of it most for you and for longest`;
+    const byBurden = holders
+      .filter(({ bytes, waitedMs }) => bytes > 0 && waitedMs >= patienceMs)
+      .toSorted((one, other) => burdenOf(other) - burdenOf(one));
+    for (const { socket, connection, bytes } of byBurden) {
+      if (held.bytes <= mostBytes) return;
+      held.bytes -= bytes;
+      if (connection === undefined) this.#noteEnd(socket, 'memory', why);
+      else connection.refuse('memory', why);
+      socket.destroy();
+      this.#sockets.delete(socket);
+    }
+  }
+
+  #noteEnd(socket: Socket, reason: EndReason, why: string): void {
+    this.#ended[reason]++;
+    this.#logAbout(socket, why);
   }
 
   #check(): void {
@@ -201,6 +262,8 @@ export class LineServer {
     this.#clock.now = now;
     for (const { connection } of this.#sockets.values()) connection?.check(now, this.#bounds);
     this.#options.subscribers.check(now, this.#bounds.behindMs);
+    // After the sockets had their turn: what kept this process busy has kept nobody from reading.
+    setImmediate(() => this.#relieve(this.#bounds.heldBytes * EASY_SHARE, PATIENCE_MS));
   }
 
   #logAbout(socket: Socket, what: string): void {
@@ -223,4 +286,9 @@ export class LineServer {
     const peer = fd === undefined ? undefined : this.#options.libc?.peerCredentials(fd);
     return peer === undefined ? 'a client' : `the client with pid ${peer.pid}, uid ${peer.uid}`;
   }
+}
+
+/** One millisecond more than it has waited: of those who all came in one turn the largest is to go. */
+function burdenOf({ bytes, waitedMs }: { bytes: number; waitedMs: number }): number {
+  return bytes * (1 + waitedMs);
 }

@@ -249,8 +249,14 @@ function metricsOf(options: MetricsOptions): readonly Row[] {
     [
       'counter',
       'xen_domid_connections_total',
-      'Connections, by what became of them: accepted; of these turned away, ended for what they did, or found to speak HTTP.',
+      'Connections, by what became of them: accepted; of these turned away, or found to speak HTTP.',
       by('outcome', () => connectionOutcomes(connections())),
+    ],
+    [
+      'counter',
+      'xen_domid_connections_ended_total',
+      'Connections ended by this side, by what for.',
+      by('reason', () => connections().ended),
     ],
     ['gauge', 'xen_domid_subscribers', 'Subscriptions to changes.', one(() => subscribers.count)],
     [
@@ -300,8 +306,8 @@ function domainsByState({
 function connectionOutcomes(
   connections: ReturnType<LineServer['stats']>['connections'],
 ): Record<string, number> {
-  const { accepted, turnedAway, ended, http } = connections;
-  return { accepted, turned_away: turnedAway, ended, http };
+  const { accepted, turnedAway, http } = connections;
+  return { accepted, turned_away: turnedAway, http };
 }
 
 function* requests(counts: RequestCounts): Generator<Sample, void, void> {

@@ -1,41 +1,48 @@
 /** What a connection has yet to send: one write for all that is answered in a turn, and no more ahead of its reader than a bound. */
 import type { Socket } from 'node:net';
+import type { Held } from './held.ts';
 import { LongText, type Text } from './reply.ts';
-import { takenBytes, untakenBytes } from './socket-handle.ts';
 
 /** Characters that are written at once though more may follow in this turn. */
 const WRITE_OVER = 65_536;
+/** Written to a socket ahead of what its reader has taken. */
+const HIGH_WATER = 262_144;
 
 export interface OutputOptions {
   /** The reader has taken so much that requests may be read again. */
   readonly onRelief: () => void;
+  /** So many bytes more are kept for the reader, unless it takes them. */
+  readonly onGrowth: (bytes: number) => void;
 }
 
 export class Output {
   readonly #socket: Socket;
   readonly #onRelief: () => void;
+  readonly #onGrowth: (bytes: number) => void;
   /** To be written at the end of the turn. */
   #text = '';
   /** `#text` is ASCII so far, for which the cheaper encoding does. */
   #ascii = true;
   /** To be written when the reader has taken what was written before. */
-  #queue: (string | Iterator<string>)[] = [];
+  #queue: (string | LongText)[] = [];
   #flushing = false;
   #pumping = false;
   #wasPressed = false;
-  /** Bytes that the peer had taken when they were last counted, and when it last owed none or took some. */
-  #taken = 0;
-  #takenAt = 0;
 
-  constructor(socket: Socket, { onRelief }: OutputOptions) {
+  constructor(socket: Socket, { onRelief, onGrowth }: OutputOptions) {
     this.#socket = socket;
     this.#onRelief = onRelief;
+    this.#onGrowth = onGrowth;
     socket.on('drain', () => this.#pump());
   }
 
-  /** The reader is so far behind that nothing more should be made for it: by the socket's high-water mark. */
+  get #full(): boolean {
+    return this.#socket.writableLength >= HIGH_WATER;
+  }
+
+  /** The reader is so far behind that nothing more should be made for it. */
   get pressed(): boolean {
-    const pressed = this.#queue.length > 0 || this.#socket.writableNeedDrain;
+    const pressed = this.#queue.length > 0 || this.#full;
     if (pressed) this.#wasPressed = true;
     return pressed;
   }
@@ -50,15 +57,13 @@ export class Output {
     return this.handedOver && this.#socket.writableLength === 0;
   }
 
-  /** How long the peer has taken nothing of what there is for it, ms. */
-  stalledMs(now: number): number {
-    // Not by what is left: that is the same again when as much was written as was taken.
-    const taken = takenBytes(this.#socket);
-    if (taken !== this.#taken || untakenBytes(this.#socket) === 0) {
-      this.#taken = taken;
-      this.#takenAt = now;
+  /** Adds what is kept beside what is with the socket. */
+  tally(held: Held): void {
+    held.add(this.#text.length);
+    for (const item of this.#queue) {
+      if (typeof item === 'string') held.add(item.length);
+      else for (const kept of item.keeps) held.share(kept);
     }
-    return now - this.#takenAt;
   }
 
   /** One line of ASCII, with its newline. */
@@ -71,9 +76,10 @@ export class Output {
   send(text: Text): void {
     if (text instanceof LongText) {
       this.flush();
-      this.#queue.push(text.slices[Symbol.iterator](), '\n');
+      this.#queue.push(text, '\n');
       this.#wasPressed = true;
       this.#pump();
+      for (const { bytes } of text.keeps) this.#onGrowth(bytes);
       return;
     }
     this.#ascii = false;
@@ -94,16 +100,17 @@ export class Output {
     const text = this.#text;
     if (text === '') return;
     this.#text = '';
-    if (this.#ascii && this.#queue.length === 0 && !this.#socket.writableNeedDrain) {
+    if (this.#ascii && this.#queue.length === 0 && !this.#full) {
       this.#socket.write(text, 'latin1');
     } else {
       this.#ascii = true;
       this.#write(text);
     }
+    this.#onGrowth(text.length);
   }
 
   #write(data: string): void {
-    if (this.#queue.length === 0 && !this.#socket.writableNeedDrain) {
+    if (this.#queue.length === 0 && !this.#full) {
       this.#socket.write(data);
     } else {
       this.#wasPressed = true;
@@ -113,7 +120,7 @@ export class Output {
 
   #pump(): void {
     if (this.#pumping) return;
-    while (this.#queue.length > 0 && !this.#socket.writableNeedDrain && !this.#socket.destroyed) {
+    while (this.#queue.length > 0 && !this.#full && !this.#socket.destroyed) {
       const [item] = this.#queue;
       if (typeof item === 'string') {
         this.#queue.shift();
@@ -129,7 +136,7 @@ export class Output {
   }
 
   /** @returns whether to go on in a later turn: others are served between two slices. */
-  #writeSlice(slices: Iterator<string>): boolean {
+  #writeSlice({ slices }: LongText): boolean {
     const slice = slices.next();
     if (slice.done === true) {
       this.#queue.shift();

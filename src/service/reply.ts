@@ -1,6 +1,7 @@
 /** The text of what is answered. The replies asked for most are put together by hand: a tenth of JSON.stringify's time. */
 import type { Domain, Domid } from '../domain.ts';
 import type { Found, GetResult, LookupResult, Source, Unavailable } from '../inventory/results.ts';
+import type { Shared } from './held.ts';
 import { RpcCode } from './protocol.ts';
 
 /** An error as a value: a thrown one costs more than the whole request. */
@@ -18,10 +19,13 @@ export class Failure {
 
 /** JSON too long to be made at once: each slice is made when the reader has taken the one before. */
 export class LongText {
-  readonly slices: Iterable<string>;
+  readonly slices: Generator<string, void, void>;
+  /** What is kept until the last slice has been made. */
+  readonly keeps: readonly Shared[];
 
-  constructor(slices: Iterable<string>) {
+  constructor(slices: Generator<string, void, void>, keeps: readonly Shared[]) {
     this.slices = slices;
+    this.keeps = keeps;
   }
 }
 
@@ -191,6 +195,8 @@ export function getJson(result: GetResult): string | Failure {
 
 /** Domains of one slice: some 64 KiB. */
 const DOMAINS_A_SLICE = 192;
+/** What a domain takes in memory, measured. */
+const DOMAIN_BYTES = 256;
 
 /**
  * `before`, the domains as a JSON array, `after`: at once where they are few.
@@ -203,7 +209,10 @@ export function domainsText(
   names?: ReadonlyMap<Domid, string>,
 ): Text {
   const slices = domainSlices(before, domains, after, names);
-  return domains.length <= DOMAINS_A_SLICE ? [...slices].join('') : new LongText(slices);
+  if (domains.length <= DOMAINS_A_SLICE) return [...slices].join('');
+  const keeps: Shared[] = [{ of: domains, bytes: domains.length * DOMAIN_BYTES }];
+  if (names !== undefined) keeps.push({ of: names, bytes: [...names.values()].join('').length });
+  return new LongText(slices, keeps);
 }
 
 function* domainSlices(
@@ -228,13 +237,14 @@ function* domainSlices(
 /** `text` between `before` and `after`. */
 export function within(before: string, text: Text, after: string): Text {
   if (typeof text === 'string') return before + text + after;
-  return new LongText(sliced([before, text, after]));
+  return new LongText(sliced([before, text, after]), text.keeps);
 }
 
 /** The texts one after the other. */
 export function joined(texts: readonly Text[]): Text {
   if (texts.every((text) => typeof text === 'string')) return texts.join('');
-  return new LongText(sliced(texts));
+  const keeps = texts.flatMap((text) => (typeof text === 'string' ? [] : text.keeps));
+  return new LongText(sliced(texts), keeps);
 }
 
 function* sliced(texts: readonly Text[]): Generator<string, void, void> {

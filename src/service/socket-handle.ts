@@ -17,14 +17,36 @@ export function fdOf(socket: Socket): number | undefined {
 }
 
 /** Bytes that the kernel has not taken: unlike `writableLength` it falls while a long write is under way. */
-export function untakenBytes(socket: Socket): number {
+function untakenBytes(socket: Socket): number {
   // oxlint-disable-next-line no-underscore-dangle
   return (socket as unknown as WithHandle)._handle?.writeQueueSize ?? socket.writableLength;
 }
 
 /** Bytes that the kernel has taken since the connection began. */
-export function takenBytes(socket: Socket): number {
+function takenBytes(socket: Socket): number {
   // oxlint-disable-next-line no-underscore-dangle
   const handle = (socket as unknown as WithHandle)._handle;
   return (handle?.bytesWritten ?? socket.bytesWritten) - untakenBytes(socket);
+}
+
+export class Stall {
+  readonly #socket: Socket;
+  /** Bytes that the peer had taken when they were last counted, and when it last owed none or took some. */
+  #taken = 0;
+  #takenAt = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** How long the peer has taken nothing of what there is for it, ms, as far as was looked. */
+  ms(now: number): number {
+    // Not by what is left: that is the same again when as much was written as was taken.
+    const taken = takenBytes(this.#socket);
+    if (taken !== this.#taken || untakenBytes(this.#socket) === 0) {
+      this.#taken = taken;
+      this.#takenAt = now;
+    }
+    return now - this.#takenAt;
+  }
 }

@@ -145,7 +145,7 @@ export async function httpSniffing(): Promise<Target> {
     log: () => undefined,
     libc: undefined,
     bounds: undefined,
-    onHttp: (socket) => socketHttp.take(socket),
+    onHttp: (socket) => socketHttp.take(socket, () => undefined),
   });
   await new Promise<void>((resolve) => server.server.listen(0, '127.0.0.1', resolve));
 

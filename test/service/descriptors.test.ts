@@ -1,30 +1,36 @@
-/** A daemon that has no descriptor left, as a process of its own. */
-import { spawn, type ChildProcess } from 'node:child_process';
+/** A daemon that has few descriptors, or none left, as a process of its own. */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { RpcCode } from '../../src/service/protocol.ts';
 import { Client, temporaryDirectory } from './room.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
 const MOST_FILES = 64;
+/** For connections; the others are for what the daemon itself has to open. */
+const MOST_CONNECTIONS = 16;
 const SLOW_MS = 60_000;
 
 let directory: string;
 let daemon: ChildProcess;
 let socket: string;
 
-beforeEach(async () => {
-  directory = temporaryDirectory();
-  socket = join(directory, 'd', 'socket');
-  const script = `ulimit -n ${MOST_FILES}; exec "$0" "$@"`;
+async function begin(mostFiles: number): Promise<void> {
+  const script = `ulimit -n ${mostFiles}; exec "$0" "$@"`;
   const serve = [process.execPath, BIN, 'serve', '--simulate', '3', '--socket', socket];
   const env = { ...process.env, NODE_OPTIONS: '' };
   daemon = spawn('sh', ['-c', script, ...serve], { stdio: ['ignore', 'ignore', 'pipe'], env });
   await once(daemon.stderr as NodeJS.ReadableStream, 'data');
-}, SLOW_MS);
+}
+
+beforeEach(() => {
+  directory = temporaryDirectory();
+  socket = join(directory, 'd', 'socket');
+});
 
 afterEach(() => {
   daemon.kill('SIGKILL');
@@ -45,8 +51,36 @@ function scrape(connection: Socket): Promise<number | string> {
 }
 
 test(
+  'as many are let in as there are descriptors for; the next hear why not, and what the daemon opens for itself it can',
+  async () => {
+    await begin(MOST_FILES);
+    const crowd: Client[] = [];
+    for (let n = 0; n < MOST_CONNECTIONS; n++) {
+      // oxlint-disable-next-line no-await-in-loop -- one by one
+      const client = await Client.connect(socket);
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await client.call('version')).toHaveProperty('result');
+      crowd.push(client);
+    }
+    const late = await Client.connect(socket);
+    expect(await late.untilEnd()).toMatchObject([
+      { id: null, error: { code: RpcCode.refused, message: expect.stringContaining('too many') } },
+    ]);
+    crowd.pop()?.close();
+    expect(await scrape(createConnection(socket))).toBe(200);
+    const { result } = (await crowd[0]?.call('stats')) ?? {};
+    expect(result.connections.turnedAway).toBe(1);
+    for (const client of crowd) client.close();
+  },
+  SLOW_MS,
+);
+
+test(
   'who is connected is answered, others are hung up on, and all is well once there are descriptors again',
   async () => {
+    await begin(1024);
+    // Fewer than it had reason to count upon.
+    execFileSync('prlimit', [`--pid=${daemon.pid}`, `--nofile=${MOST_FILES}`]);
     const connected = await Client.connect(socket);
     const toScrape = createConnection(socket);
     await once(toScrape, 'connect');

@@ -194,6 +194,40 @@ describe('a hostile client', () => {
     expect(await client.untilEnd()).toMatchObject([{ error: { code: RpcCode.refused } }]);
   });
 
+  it('sends lines without end, of which none is held against it', async () => {
+    await begin({ bounds: { lineMs: 300 } });
+    const client = await Client.connect(room.path);
+    const began = performance.now();
+    client.send(VALID.slice(0, 20));
+    let asked = 0;
+    while (performance.now() - began < 1500) {
+      client.send(VALID.slice(20) + VALID.slice(0, 20));
+      asked++;
+      // oxlint-disable-next-line no-await-in-loop -- each in the midst of a line
+      await client.next();
+    }
+    expect(asked).toBeGreaterThan(5);
+    expect(room.log.filter((line) => line.startsWith('warning'))).toEqual([]);
+    client.close();
+  });
+
+  it('asks for much and reads it slowly: a line that is left unread is not held against it', async () => {
+    await begin({ bounds: { lineMs: 300 } });
+    const client = await Client.connect(room.path);
+    client.socket.on('data', () => {
+      client.socket.pause();
+      setTimeout(() => client.socket.resume(), 50);
+    });
+    const began = performance.now();
+    client.send(request(1, 'lookup', { uuid: uuidOf(1) }).repeat(6000));
+    for (let n = 0; n < 6000; n++) {
+      // oxlint-disable-next-line no-await-in-loop -- all of them
+      expect((await client.next()).result.status).toBe('found');
+    }
+    expect(performance.now() - began).toBeGreaterThan(1000);
+    client.close();
+  });
+
   it('is a thousand that say nothing', async () => {
     await begin();
     await Promise.all(Array.from({ length: 1000 }, rawConnection));
@@ -327,6 +361,134 @@ describe('a hostile client', () => {
       await untilReturned(before);
     },
   );
+});
+
+/** What a crowd of 150 would have kept many times over, and no client that reads comes near. */
+const HELD_BYTES = 8e6;
+
+describe('a crowd for which more is kept than may be', () => {
+  const uuids = Array.from({ length: 1000 }, (_, n) => uuidOf(n + 1));
+  const many = request(1, 'lookupMany', { uuids });
+  const post = (body: string): string =>
+    `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+  it.each([
+    ['subscribes', request(1, 'subscribe').repeat(8)],
+    ['asks for lists', request(1, 'list').repeat(5)],
+    ['asks for much at once', many.repeat(4)],
+    ['asks and asks', request(1, 'lookup', { uuid: uuidOf(1) }).repeat(5000)],
+    ['begins long lines', `{"a":"${'x'.repeat(60_000)}`],
+    ['asks for lists over HTTP', post(request(1, 'list')).repeat(16)],
+    ['asks for much over HTTP', post(many).repeat(8)],
+    ['begins long requests over HTTP', post(many).slice(0, -1)],
+  ])(
+    '%s and reads nothing: of it some are out, and who reads is not',
+    async (_, asked) => {
+      await begin({ vms: 1000, bounds: { heldBytes: HELD_BYTES } });
+      const reader = await Client.connect(room.path);
+      const { subscription } = (await reader.call('subscribe')).result;
+      const before = await heldBytes();
+      for (let n = 0; n < 150; n++) {
+        // oxlint-disable-next-line no-await-in-loop -- no more at once than wait to be accepted
+        (await rawConnection()).pause().write(asked);
+      }
+      const ended = async (): Promise<number> =>
+        (await reader.call('stats')).result.connections.ended.memory as number;
+      // oxlint-disable-next-line no-await-in-loop -- until it is so
+      while ((await ended()) === 0) await sleep(10);
+      await until(() => bystander.took.length > 50);
+      expect((await heldBytes()) - before).toBeLessThan(3 * HELD_BYTES);
+      expect(room.log.join()).toMatch(/pid \d+, uid \d+: too much is kept for all clients/);
+      const { domains, token } = (await reader.call('list')).result;
+      expect(domains).toHaveLength(1001);
+      room.host.destroy(1000);
+      await room.inventory.list();
+      const told = await reader.next(({ method }) => method === 'changes');
+      expect(told.params).toMatchObject({ subscription, changes: [{ domid: 1000 }] });
+      expect(told.params.token).not.toBe(token);
+      reader.close();
+    },
+    60_000,
+  );
+
+  it('asks for far too much in one moment: some are out before the moment is over', async () => {
+    await begin({ vms: 1000, bounds: { heldBytes: HELD_BYTES } });
+    const crowd = await Promise.all(Array.from({ length: 40 }, rawConnection));
+    const began = performance.now();
+    for (const socket of crowd) socket.pause().write(many.repeat(4));
+    await until(() => room.log.length > 1);
+    // Sooner than anybody can be said not to have read.
+    expect(performance.now() - began).toBeLessThan(1000);
+  });
+
+  it('asks for the same as one that was there before, which is not the one that is out', async () => {
+    await begin({ vms: 1000, bounds: { heldBytes: HELD_BYTES } });
+    const reader = await Client.connect(room.path);
+    await reader.call('version');
+    const crowd = await Promise.all(Array.from({ length: 60 }, rawConnection));
+    for (const socket of crowd) socket.pause().write(request(1, 'list').repeat(3));
+    expect((await reader.call('list')).result.domains).toHaveLength(1001);
+    await until(() => room.log.length > 1);
+    expect((await reader.call('list')).result.domains).toHaveLength(1001);
+    reader.close();
+  });
+
+  it('waits for what the hypervisor does not tell: the largest are out', async () => {
+    await begin({ vms: 100, bounds: { heldBytes: HELD_BYTES } });
+    const reader = await Client.connect(room.path);
+    const crowd = await Promise.all(Array.from({ length: 20 }, rawConnection));
+    const small = await Client.connect(room.path);
+    await small.call('version');
+    room.hypervisor.stallLists();
+    const answer = small.call('lookup', { uuid: uuidOf(5001) });
+    const unknown = request(1, 'lookup', { uuid: uuidOf(5000) });
+    for (const socket of crowd) socket.write(unknown.repeat(1000));
+    const ended = async (): Promise<number> =>
+      (await reader.call('stats')).result.connections.ended.memory as number;
+    // oxlint-disable-next-line no-await-in-loop -- until it is so
+    while ((await ended()) === 0) await sleep(10);
+    room.hypervisor.resumeLists();
+    expect((await answer).result).toEqual({ status: 'notFound' });
+    small.close();
+    reader.close();
+  });
+
+  /** 30 that have more to read than a quarter of what may be kept, and less than all of it. */
+  async function askForLists(onData: (socket: Socket) => void): Promise<Promise<void>[]> {
+    await begin({ vms: 1000, bounds: { heldBytes: 4 * HELD_BYTES } });
+    const crowd = await Promise.all(Array.from({ length: 30 }, rawConnection));
+    return crowd.map(async (socket) => {
+      let lines = 0;
+      socket.on('data', (chunk: Buffer) => {
+        lines += chunk.filter((byte) => byte === 0x0a).length;
+        onData(socket);
+      });
+      socket.write(request(1, 'list').repeat(6));
+      await until(() => lines === 6 || socket.destroyed);
+      expect(lines).toBe(6);
+    });
+  }
+
+  it('reads slowly, for longer than it may do without: it gets all', async () => {
+    const began = performance.now();
+    await Promise.all(
+      await askForLists((socket) => {
+        socket.pause();
+        setTimeout(() => socket.resume(), 80);
+      }),
+    );
+    expect(performance.now() - began).toBeGreaterThan(1500);
+    expect(room.log.filter((line) => line.includes('too much'))).toEqual([]);
+  });
+
+  it('stops to read: some are out before long', async () => {
+    const read = await askForLists((socket) => socket.pause());
+    const began = performance.now();
+    await until(() => room.log.some((line) => line.includes('too much')));
+    expect(performance.now() - began).toBeGreaterThan(500);
+    for (const socket of sockets) socket.destroy();
+    await Promise.allSettled(read);
+  });
 });
 
 describe('a slow reader of a long list', () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import { createConnection } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import { openRoom, type Room } from './room.ts';
@@ -179,6 +179,7 @@ describe.each([
     );
     expect(text).toMatch(/nodejs_eventloop_lag_p99_seconds \d/);
     expect(text).toContain('xen_domid_simulated 0\n');
+    expect(text).toContain('xen_domid_connections_ended_total{reason="memory"} 0\n');
   });
 });
 
@@ -193,6 +194,19 @@ describe('metrics over TCP', () => {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       expect((await ask(path, { method, tcp: true })).status).toBe(404);
     }
+  });
+
+  it('are for a few at a time, so that descriptors are left for those who ask', async () => {
+    const [host, port] = (room.daemon.metricsAddress ?? '').split(':');
+    const connect = (): Socket => createConnection(Number(port), host).on('error', () => undefined);
+    const few = Array.from({ length: 16 }, connect);
+    await Promise.all(few.map((socket) => once(socket, 'connect')));
+    const late = connect();
+    await new Promise((resolve) => late.once('close', resolve).resume());
+    expect(few.filter(({ destroyed }) => destroyed)).toEqual([]);
+    for (const socket of few) socket.destroy();
+    await Promise.all(few.map((socket) => once(socket, 'close')));
+    await expect(ask('/healthz', { tcp: true })).resolves.toHaveProperty('status', 200);
   });
 
   it('are for those who ask by an address of ours', async () => {

@@ -30,7 +30,7 @@ async function beRude(): Promise<void> {
   await client.untilEnd();
 }
 
-/** Connects until the daemon has no descriptor left. */
+/** Connects until the daemon has no descriptor left for more. */
 async function crowd(): Promise<Client[]> {
   const clients: Client[] = [];
   for (let hungUp = 0; hungUp < 3;) {
