@@ -214,7 +214,7 @@ function namesInRow(row: string): string[] {
   let group = '';
   return [...(row.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => {
     if (name.startsWith('.')) return group + name;
-    group = name.replace(/\..*$/, '');
+    group = name.replace(/\.[^.]*$/, '');
     return name;
   });
 }

@@ -420,6 +420,21 @@ const ROOMS: readonly Room[] = [
         'connection === null',
       ],
       ['what begins with a letter is a line', 'byte >= 0x41 && byte <= 0x5a', 'byte > 0xff'],
+      ['any amount is kept for all together', 'if (held.bytes <= mostBytes)', 'if (held.bytes > 0)'],
+      ['who reads has to go too', 'bytes > 0 && waitedMs >= patienceMs', 'bytes > 0'],
+      [
+        'what grows in a moment is looked at when a timer fires',
+        'if (wasDue || this.#growth < heldBytes * GROWTH_SHARE)',
+        'if (heldBytes > 0)',
+      ],
+    ],
+  },
+  {
+    file: 'service/held.js',
+    tests: ['service/hostile'],
+    mutants: [
+      ['a list counts for each who reads it', 'if (this.#shared.has(of))', 'if (of === undefined)'],
+      ['requests that wait take nothing', 'return REQUEST_BYTES * requests', 'return 0 * requests'],
     ],
   },
   {

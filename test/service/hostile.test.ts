@@ -363,14 +363,32 @@ describe('a hostile client', () => {
   );
 });
 
+function post(body: string): string {
+  return `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
 /** What a crowd of 150 would have kept many times over, and no client that reads comes near. */
 const HELD_BYTES = 8e6;
+
+/** 30 that have more to read than a quarter of what may be kept, and less than all of it. */
+async function askForLists(onData: (socket: Socket) => void): Promise<Promise<void>[]> {
+  await begin({ vms: 1000, bounds: { heldBytes: 4 * HELD_BYTES } });
+  const crowd = await Promise.all(Array.from({ length: 30 }, rawConnection));
+  return crowd.map(async (socket) => {
+    let lines = 0;
+    socket.on('data', (chunk: Buffer) => {
+      lines += chunk.filter((byte) => byte === 0x0a).length;
+      onData(socket);
+    });
+    socket.write(request(1, 'list').repeat(6));
+    await until(() => lines === 6 || socket.destroyed);
+    expect(lines).toBe(6);
+  });
+}
 
 describe('a crowd for which more is kept than may be', () => {
   const uuids = Array.from({ length: 1000 }, (_, n) => uuidOf(n + 1));
   const many = request(1, 'lookupMany', { uuids });
-  const post = (body: string): string =>
-    `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
   it.each([
     ['subscribes', request(1, 'subscribe').repeat(8)],
@@ -452,22 +470,6 @@ describe('a crowd for which more is kept than may be', () => {
     small.close();
     reader.close();
   });
-
-  /** 30 that have more to read than a quarter of what may be kept, and less than all of it. */
-  async function askForLists(onData: (socket: Socket) => void): Promise<Promise<void>[]> {
-    await begin({ vms: 1000, bounds: { heldBytes: 4 * HELD_BYTES } });
-    const crowd = await Promise.all(Array.from({ length: 30 }, rawConnection));
-    return crowd.map(async (socket) => {
-      let lines = 0;
-      socket.on('data', (chunk: Buffer) => {
-        lines += chunk.filter((byte) => byte === 0x0a).length;
-        onData(socket);
-      });
-      socket.write(request(1, 'list').repeat(6));
-      await until(() => lines === 6 || socket.destroyed);
-      expect(lines).toBe(6);
-    });
-  }
 
   it('reads slowly, for longer than it may do without: it gets all', async () => {
     const began = performance.now();
