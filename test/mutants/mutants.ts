@@ -420,7 +420,11 @@ const ROOMS: readonly Room[] = [
         'connection === null',
       ],
       ['what begins with a letter is a line', 'byte >= 0x41 && byte <= 0x5a', 'byte > 0xff'],
-      ['any amount is kept for all together', 'if (held.bytes <= mostBytes)', 'if (held.bytes > 0)'],
+      [
+        'any amount is kept for all together',
+        '.filter(({ bytes, waitedMs }) =>',
+        '.filter(({ bytes, waitedMs }) => bytes < 0 &&',
+      ],
       ['who reads has to go too', 'bytes > 0 && waitedMs >= patienceMs', 'bytes > 0'],
       [
         'what grows in a moment is looked at when a timer fires',
@@ -434,7 +438,11 @@ const ROOMS: readonly Room[] = [
     tests: ['service/hostile'],
     mutants: [
       ['a list counts for each who reads it', 'if (this.#shared.has(of))', 'if (of === undefined)'],
-      ['requests that wait take nothing', 'return REQUEST_BYTES * requests', 'return 0 * requests'],
+      [
+        'requests that wait take nothing',
+        'return REQUEST_BYTES * requests + BYTES_A_BYTE * bytes',
+        'return 0',
+      ],
     ],
   },
   {
