@@ -96,7 +96,7 @@ function checkOption({ name, rawName, value, inlineValue }: OptionToken): void {
   if (!isOption(name)) throw new UsageError(`there is no option ${rawName}`);
   if (OPTIONS[name].type === 'boolean') {
     if (value !== undefined) throw new UsageError(`${rawName} takes no value`);
-  } else if (value === undefined) {
+  } else if (value === undefined || value === '') {
     throw new UsageError(`${rawName} wants a value`);
   } else if (/^-./.test(value) && inlineValue !== true) {
     // As likely the next option, and the value was forgotten.
@@ -110,7 +110,7 @@ function isOption(name: string): name is OptionName {
   return Object.hasOwn(OPTIONS, name);
 }
 
-function isCommand(text: string): text is CommandName {
+export function isCommand(text: string): text is CommandName {
   return Object.hasOwn(OPTIONS_OF, text);
 }
 

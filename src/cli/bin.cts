@@ -4,6 +4,12 @@
  * takes longer than to ask. Whatever is not the plain case, or has no plain answer, goes to the command line, which
  * asks again and tells. No ES module, because to start their loader takes as long, too.
  */
+if ((process as Partial<NodeJS.Process>).getBuiltinModule === undefined) {
+  process.stderr.write(`xen-domid needs Node 20.19 or newer; this is ${process.version}\n`);
+  // Not Node's own 1 for an error: it would say that no domain has the UUID.
+  process.exit(4);
+}
+
 const { existsSync, writeSync } = process.getBuiltinModule('node:fs');
 const { createConnection } = process.getBuiltinModule('node:net');
 

@@ -46,12 +46,18 @@ async function show(client: InventoryClient, socket: string, signal: AbortSignal
   const host = simulatedHost(socket);
   figures.begin();
   try {
-    for (let line = 1; !signal.aborted; line++) {
-      if (!screen.isTerminal && line > LINES_IN_PIPE) return;
+    let hasAsked = false;
+    for (let line = 0; !signal.aborted;) {
+      if (!screen.isTerminal && line === LINES_IN_PIPE) return;
       // oxlint-disable no-await-in-loop -- one screen after the other
       const stats: Counters = await client.stats();
       const view = figures.take(stats);
-      screen.draw(screenOf(view, host), lineOf(view, host));
+      // What was done before the first look-up is no part of its cost.
+      if (hasAsked) {
+        screen.draw(screenOf(view, host), lineOf(view, host));
+        line++;
+      }
+      hasAsked ||= view.lookupsASecond > 0;
       await sleep(REFRESH_MS, undefined, { signal });
       // oxlint-enable no-await-in-loop
     }
@@ -78,7 +84,10 @@ async function end(daemon: ChildProcess): Promise<void> {
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // EIO is a terminal that was closed.
-  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') {
+    process.stderr.write(`xen-domid: standard output cannot be written (${error.code})\n`);
+    process.exitCode = 1;
+  }
   process.kill(process.pid, 'SIGTERM');
 });
 

@@ -23,7 +23,7 @@ export const HELP: Readonly<Record<'' | CommandName, string>> = {
   --help      of a command: what it does in full
   --version   print the version
 
-Without a Xen: xen-domid serve --simulate 20 --socket /tmp/xen-domid.sock, and the others with that --socket.
+Without a Xen: xen-domid serve --simulate 20 --socket /tmp/xen-domid/socket, and the others with that --socket.
 
 ${EXIT_STATUS}`,
 

@@ -1,6 +1,6 @@
 /** The command line: reads the arguments, runs one command, turns what went wrong into words and a status. */
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { type Arguments, parseArguments, UsageError } from './arguments.ts';
+import { type Arguments, isCommand, parseArguments, UsageError } from './arguments.ts';
 import { errorText } from './error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
@@ -15,7 +15,7 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitStatus>
   } catch (error) {
     const usage = error instanceof UsageError || isInvalidInput(error);
     io.err(json ? asJson(error) : `xen-domid: ${asText(error)}\n`);
-    if (usage && !json) io.err('Try: xen-domid --help\n');
+    if (usage && !json) io.err(`Try: xen-domid ${helpedBy(argv)}--help\n`);
     // Nothing unforeseen may look like 1, which says that no domain has the UUID.
     return usage ? ExitStatus.usage : ExitStatus.unavailable;
   }
@@ -51,6 +51,11 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
     default:
       return (await import('./storm.ts')).storm(io, options);
   }
+}
+
+/** The command whose help has what was wanted. */
+function helpedBy([command = '']: readonly string[]): string {
+  return command !== '' && isCommand(command) ? `${command} ` : '';
 }
 
 function isInvalidInput(error: unknown): boolean {

@@ -1,6 +1,7 @@
 /** The world as a process sees it. What is slow to load is loaded by who asks for it. */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 
 const STDIN = 0;
@@ -11,9 +12,13 @@ const END_MS = 100;
 
 // A reader that has seen enough, as `head`, is no error, and nothing more is to be done for it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  // oxlint-disable-next-line unicorn/no-process-exit -- this is the process
-  process.exit();
+  if (error.code === 'EPIPE') {
+    // oxlint-disable-next-line unicorn/no-process-exit -- this is the process
+    process.exit();
+  }
+  writeError(`xen-domid: standard output cannot be written (${error.code})\n`);
+  // oxlint-disable-next-line unicorn/no-process-exit -- no status of an answer that was not told
+  process.exit(ExitStatus.unavailable);
 });
 
 // A log that cannot be written, its disk full or its reader gone, is no reason to end.

@@ -66,7 +66,7 @@ function checkXen(): void {
     const { message, cause } = error;
     throw new XenError(
       error.code,
-      `${message}. To try xen-domid without a Xen: xen-domid serve --simulate 20 --socket /tmp/xen-domid.sock`,
+      `${message}. To try xen-domid without a Xen: xen-domid serve --simulate 20 --socket /tmp/xen-domid/socket`,
       { cause },
     );
   }

@@ -54,7 +54,7 @@ function listen(server: Server, host: string, port: number, address: string): Pr
       reject(
         new XenError(
           ErrorCode.METRICS_ADDRESS,
-          `metrics cannot be served on ${address}: ${cause.code ?? cause.message}`,
+          `metrics cannot be served on ${address}: ${cause.code === 'EADDRINUSE' ? 'another process listens there (EADDRINUSE)' : (cause.code ?? cause.message)}`,
           { cause },
         ),
       );

@@ -147,18 +147,18 @@ async function mayReplace(path: string): Promise<boolean> {
   const uid = process.getuid?.();
   if (found.uid !== uid)
     throw refused(path, `the socket there belongs to user ${found.uid}, not to ${uid}`);
+  if (await answers(path)) {
+    throw new XenError(
+      ErrorCode.SOCKET_IN_USE,
+      `a daemon is listening on ${path} already: stop it, or give this one another --socket`,
+    );
+  }
   const directory = statSync(dirname(path));
   const trusted = directory.uid === uid || directory.uid === 0;
   if (!trusted || (directory.mode & WRITABLE_BY_OTHERS) !== 0) {
     throw refused(
       path,
       `a socket is there, and others can write to its directory, so that it may be anyone's: remove it by hand, or use a directory of your own`,
-    );
-  }
-  if (await answers(path)) {
-    throw new XenError(
-      ErrorCode.SOCKET_IN_USE,
-      `a daemon is listening on ${path} already: stop it, or give this one another --socket`,
     );
   }
   return true;

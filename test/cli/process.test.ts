@@ -105,6 +105,23 @@ describe('a process', () => {
     expect(err).toBe('');
   });
 
+  it('says that its answer could not be written, and has no status of an answer', async () => {
+    for (const command of [`lookup ${A}`, `lookup ${A} ${B}`, 'list']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const { out, err } = await shell(`xen-domid ${command} >/dev/full; echo $?`);
+      expect(err).toBe('xen-domid: standard output cannot be written (ENOSPC)\n');
+      expect(out).toBe('4\n');
+    }
+  });
+
+  it('says which Node it wants, where it runs on an older one', async () => {
+    const { out, err } = await shell(
+      `NODE_OPTIONS="--import data:text/javascript,delete(process.getBuiltinModule)" xen-domid lookup ${A}; echo $?`,
+    );
+    expect(err).toMatch(/^xen-domid needs Node \S+ or newer; this is v[\d.]+\n$/);
+    expect(out).toBe('4\n');
+  });
+
   it('is not misled by a hostile server, nor kept waiting by one that hangs up', async () => {
     peer = await Peer.start(({ id }, connection) =>
       connection.result(id, { status: 'found', domid: '1; rm -rf /' }),
@@ -284,7 +301,8 @@ describe('the demonstration', () => {
     expect(status).toBe(0);
     expect(out).not.toContain('\u001b');
     expect(out.trimEnd().split('\n')).toHaveLength(12);
-    for (const line of out.trimEnd().split('\n')) expect(line).toMatch(/^simulated host.* 0 wrong/);
+    for (const line of out.trimEnd().split('\n'))
+      expect(line).toMatch(/^simulated host, [1-9]\d* VMs: [1-9].* 0 wrong/);
   });
 });
 

@@ -113,6 +113,9 @@ describe('the socket', () => {
   it('replaces none where others can write', async () => {
     const path = place();
     const { child } = await startProcess(path);
+    chmodSync(join(directory, 'run'), 0o1777);
+    // Whose daemon lives shall not be told to remove its socket.
+    expect((await startProcess(path)).said).toBe(ErrorCode.SOCKET_IN_USE);
     child.kill('SIGKILL');
     await once(child, 'exit');
     for (const mode of [0o777, 0o775, 0o1777]) {
