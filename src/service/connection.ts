@@ -17,11 +17,16 @@ const FULL_CHUNK_BYTES = 65_536;
 
 const CR = 0x0d;
 
+/** What requests of all connections that wait may take before each has but one of its own. */
+const WAITING_BYTES_MAX = 33_554_432;
+
 export interface ConnectionOptions {
   readonly dispatcher: Dispatcher;
   readonly subscribers: Subscribers;
   /** This side is about to end the connection because of what the client did. */
   readonly onMisbehaviour: (reason: EndReason, why: string) => void;
+  /** What requests of all connections that wait for an answer take. */
+  readonly waiting: { bytes: number };
   /** So many bytes more may be kept for the client. */
   readonly onGrowth: (bytes: number) => void;
   /** `performance.now()`, as of a while ago. */
@@ -46,7 +51,7 @@ export class Connection implements Session, Holder {
   #text = '';
   #at = 0;
   #pending = 0;
-  #pendingBytes = 0;
+  #waitingBytes = 0;
   #running = false;
   #silence: NodeJS.Timeout | undefined;
   /** No more is read; what is owed is sent, then it ends. */
@@ -79,8 +84,7 @@ export class Connection implements Session, Holder {
   tally(held: Held): void {
     this.#output.tally(held);
     // The line's room is made twice as large as what there is of it.
-    held.add(this.#text.length + 2 * this.#lines.begunBytes);
-    held.add(requestsTake(this.#pending, this.#pendingBytes));
+    held.add(this.#text.length + 2 * this.#lines.begunBytes + this.#waitingBytes);
   }
 
   waitedMs(now: number): number {
@@ -190,9 +194,9 @@ export class Connection implements Session, Holder {
     const { dispatcher } = this.#options;
     const text = this.#text;
     while (this.#at < text.length) {
-      if (this.#pending >= PENDING_MAX || this.#output.pressed) {
+      if (this.#isFull || this.#output.pressed) {
         this.#output.flush();
-        if (this.#pending < PENDING_MAX && !this.#output.pressed) continue;
+        if (!this.#isFull && !this.#output.pressed) continue;
         this.#socket.pause();
         return false;
       }
@@ -208,6 +212,12 @@ export class Connection implements Session, Holder {
     return true;
   }
 
+  /** No more is asked of the host before some of it is answered; where all have asked much, one at a time. */
+  get #isFull(): boolean {
+    const most = this.#options.waiting.bytes < WAITING_BYTES_MAX ? PENDING_MAX : 1;
+    return this.#pending >= most;
+  }
+
   /** @param bytes of a line, a character each. */
   #answer(bytes: string): void {
     if (bytes.trim() === '') return;
@@ -220,12 +230,16 @@ export class Connection implements Session, Holder {
   }
 
   #pend(pending: Promise<Reply>, bytes: number, begun: readonly Subscription[] | undefined): void {
+    const { waiting } = this.#options;
+    const takes = requestsTake(1, bytes);
     this.#pending++;
-    this.#pendingBytes += bytes;
-    this.#options.onGrowth(requestsTake(1, bytes));
+    this.#waitingBytes += takes;
+    waiting.bytes += takes;
+    this.#options.onGrowth(takes);
     void pending.then((reply) => {
       this.#pending--;
-      this.#pendingBytes -= bytes;
+      this.#waitingBytes -= takes;
+      waiting.bytes -= takes;
       if (this.#socket.destroyed || this.#refused) return;
       if (reply !== undefined) this.#output.send(reply);
       // Who was told of no id would not know what the changes are about.

@@ -82,7 +82,8 @@ class Exchange implements Holder {
 
   waitedMs(now: number): number {
     const stalledMs = this.#stall.ms(now);
-    return this.#socket.writableLength > 0 ? stalledMs : now - this.#answeredAt;
+    // Who waits for an answer has nobody wait for him.
+    return this.waiting.length > 0 ? stalledMs : now - this.#answeredAt;
   }
 }
 

@@ -44,9 +44,6 @@ const USUAL: Bounds = {
 const CHECK_MS = 500;
 /** What is held is added up now and then, and at once when it may have grown by this part of its bound. */
 const GROWTH_SHARE = 1 / 8;
-/** Over this part of the bound those have to go who have kept others waiting for so long: who reads never has. */
-const EASY_SHARE = 1 / 4;
-const PATIENCE_MS = 1000;
 /** How long those who are owed answers are waited for at the end. */
 const DRAIN_MS = 500;
 /** Lines of log about clients in a while; the others are counted. */
@@ -83,6 +80,7 @@ export class LineServer {
   readonly #sockets = new Map<Socket, Entry>();
   readonly #timer: NodeJS.Timeout;
   readonly #clock = { now: performance.now() };
+  readonly #waiting = { bytes: 0 };
   #accepted = 0;
   #turnedAway = 0;
   readonly #ended: Record<EndReason, number> = {
@@ -187,6 +185,7 @@ export class LineServer {
       dispatcher,
       subscribers,
       onMisbehaviour: (reason, why) => this.#noteEnd(socket, reason, why),
+      waiting: this.#waiting,
       onGrowth: this.#onGrowth,
       clock: this.#clock,
     });
@@ -220,12 +219,13 @@ export class LineServer {
     if (wasDue || this.#growth < heldBytes * GROWTH_SHARE) return;
     queueMicrotask(() => {
       this.#growth = 0;
-      this.#relieve(heldBytes, 0);
+      this.#relieve();
     });
   };
 
-  /** Ends those for whom most has been kept for longest, until no more than `mostBytes` is kept for all. */
-  #relieve(mostBytes: number, patienceMs: number): void {
+  /** Ends those for whom most has been kept for longest, until no more is kept for all than may be. */
+  #relieve(): void {
+    const { heldBytes } = this.#bounds;
     const now = performance.now();
     const held = new Held();
     // What is shared is put down to whoever came last.
@@ -237,13 +237,13 @@ export class LineServer {
       const waitedMs = holder?.waitedMs(now) ?? 0;
       return { socket, connection, bytes: held.bytes - before, waitedMs };
     });
-    if (held.bytes <= mostBytes) return;
+    if (held.bytes <= heldBytes) return;
     const why = `too much is kept for all clients together (${held.bytes} bytes), and of it most for you and for longest`;
     const byBurden = holders
-      .filter(({ bytes, waitedMs }) => bytes > 0 && waitedMs >= patienceMs)
+      .filter(({ bytes }) => bytes > 0)
       .toSorted((one, other) => burdenOf(other) - burdenOf(one));
     for (const { socket, connection, bytes } of byBurden) {
-      if (held.bytes <= mostBytes) return;
+      if (held.bytes <= heldBytes) return;
       held.bytes -= bytes;
       if (connection === undefined) this.#noteEnd(socket, 'memory', why);
       else connection.refuse('memory', why);
@@ -263,7 +263,7 @@ export class LineServer {
     for (const { connection } of this.#sockets.values()) connection?.check(now, this.#bounds);
     this.#options.subscribers.check(now, this.#bounds.behindMs);
     // After the sockets had their turn: what kept this process busy has kept nobody from reading.
-    setImmediate(() => this.#relieve(this.#bounds.heldBytes * EASY_SHARE, PATIENCE_MS));
+    setImmediate(() => this.#relieve());
   }
 
   #logAbout(socket: Socket, what: string): void {

@@ -193,6 +193,8 @@ export function getJson(result: GetResult): string | Failure {
   }
 }
 
+/** A list of more is not made before its reader takes it: many who wait for one list have it at once. */
+const DOMAINS_AT_ONCE = 16;
 /** Domains of one slice: some 64 KiB. */
 const DOMAINS_A_SLICE = 192;
 /** What a domain takes in memory, measured. */
@@ -209,7 +211,7 @@ export function domainsText(
   names?: ReadonlyMap<Domid, string>,
 ): Text {
   const slices = domainSlices(before, domains, after, names);
-  if (domains.length <= DOMAINS_A_SLICE) return [...slices].join('');
+  if (domains.length <= DOMAINS_AT_ONCE) return [...slices].join('');
   const keeps: Shared[] = [{ of: domains, bytes: domains.length * DOMAIN_BYTES }];
   if (names !== undefined) keeps.push({ of: names, bytes: [...names.values()].join('').length });
   return new LongText(slices, keeps);

@@ -422,10 +422,14 @@ const ROOMS: readonly Room[] = [
       ['what begins with a letter is a line', 'byte >= 0x41 && byte <= 0x5a', 'byte > 0xff'],
       [
         'any amount is kept for all together',
-        '.filter(({ bytes, waitedMs }) =>',
-        '.filter(({ bytes, waitedMs }) => bytes < 0 &&',
+        '.filter(({ bytes }) => bytes > 0)',
+        '.filter(() => false)',
       ],
-      ['who reads has to go too', 'bytes > 0 && waitedMs >= patienceMs', 'bytes > 0'],
+      [
+        'the least burden goes first',
+        'burdenOf(other) - burdenOf(one)',
+        'burdenOf(one) - burdenOf(other)',
+      ],
       [
         'what grows in a moment is looked at when a timer fires',
         'if (wasDue || this.#growth < heldBytes * GROWTH_SHARE)',
