@@ -158,7 +158,8 @@ let ask meth params =
     | result -> result
     | exception Json.Malformed -> raise (Unavailable "what answers on the socket is no xen-domid")
     | exception error when is_passing error ->
-        if Unix.gettimeofday () > deadline then raise (Unavailable (Printexc.to_string error));
+        if Unix.gettimeofday () > deadline then
+          raise (Unavailable (Printf.sprintf "no answer at %s: %s" path (Printexc.to_string error)));
         Unix.sleepf 0.2;
         go ()
   in

@@ -126,7 +126,7 @@ class Client:
                     self._connection.close()
                     self._connection = None
                 if time.monotonic() > deadline:
-                    raise Unavailable(str(error))
+                    raise Unavailable("no answer at {}: {}".format(self._path, error))
                 time.sleep(0.2)
 
 

@@ -195,14 +195,18 @@ fn malformed() -> Failure {
     Failure::Unavailable("what answers on the socket is no xen-domid".into())
 }
 
+fn socket_path() -> String {
+    let path = env::var("XEN_DOMID_SOCKET").ok().filter(|path| !path.is_empty());
+    path.unwrap_or_else(|| DEFAULT_SOCKET.into())
+}
+
 struct Connection {
     lines: BufReader<UnixStream>,
 }
 
 impl Connection {
     fn open() -> io::Result<Connection> {
-        let path = env::var("XEN_DOMID_SOCKET").ok().filter(|path| !path.is_empty());
-        let socket = UnixStream::connect(path.as_deref().unwrap_or(DEFAULT_SOCKET))?;
+        let socket = UnixStream::connect(socket_path())?;
         socket.set_read_timeout(Some(TIMEOUT))?;
         Ok(Connection { lines: BufReader::new(socket) })
     }
@@ -243,7 +247,7 @@ fn ask(method: &str, params: &str) -> Result<Json, Failure> {
     loop {
         match Connection::open().map_err(Failure::from).and_then(|mut c| c.call(method, params)) {
             Err(Failure::Passing(error)) if Instant::now() > deadline => {
-                return Err(Failure::Unavailable(error.to_string()))
+                return Err(Failure::Unavailable(format!("no answer at {}: {error}", socket_path())))
             }
             Err(Failure::Passing(_)) => thread::sleep(Duration::from_millis(200)),
             answer => return answer,

@@ -12,8 +12,13 @@ socket=${XEN_DOMID_SOCKET:-/run/xen-domid/xen-domid.sock}
 ask() {
   local reply
   reply=$(printf '%s\n' "$1" | socat -t 6 - "UNIX-CONNECT:$socket" 2>/dev/null)
-  [ -n "$reply" ] || reply='{"error":{"message":"nothing answers on the socket"}}'
+  [ -n "$reply" ] || reply='{}'
   printf '%s\n' "$reply"
+}
+
+# Why there is no answer: what the service said, or that none is there.
+no_answer() {
+  jq -rR --arg socket "$socket" '(fromjson? | .error.message) // "no service answers at \($socket)"' <<<"$1" >&2
 }
 
 # Asks again for 6 seconds: a service that is being restarted is back by then.
@@ -22,7 +27,7 @@ ask_until_answered() {
   while :; do
     reply=$(ask "$1")
     # -32602 is an invalid request: asking again is no use.
-    if jq -e '.result != null or .error.code == -32602' >/dev/null <<<"$reply" || [ "$SECONDS" -ge "$deadline" ]; then
+    if jq -e '.result != null or .error.code == -32602' >/dev/null 2>&1 <<<"$reply" || [ "$SECONDS" -ge "$deadline" ]; then
       printf '%s\n' "$reply"
       return
     fi
@@ -33,19 +38,20 @@ ask_until_answered() {
 lookup() {
   local reply
   reply=$(ask_until_answered "$(jq -nc --arg uuid "$1" '{jsonrpc: "2.0", id: 1, method: "domid", params: {uuid: $uuid}}')")
-  case $(jq -r '.result.status // .error.code' <<<"$reply") in
+  case $(jq -r '.result.status // .error.code' 2>/dev/null <<<"$reply") in
     found) jq -r .result.domid <<<"$reply" ;;
     notFound) return 1 ;;
     ambiguous) jq -r '.result.domids[]' <<<"$reply" && return 3 ;;
     -32602) jq -r .error.message <<<"$reply" >&2 && return 2 ;;
-    *) jq -r .error.message <<<"$reply" >&2 && return 4 ;;
+    *) no_answer "$reply" && return 4 ;;
   esac
 }
 
 list() {
   local reply
   reply=$(ask_until_answered '{"jsonrpc":"2.0","id":1,"method":"list"}')
-  jq -er '.result.domains[] | "\(.domid) \(.uuid)"' <<<"$reply" || return 4
+  jq -er '.result.domains[] | "\(.domid) \(.uuid)"' 2>/dev/null <<<"$reply" && return
+  no_answer "$reply" && return 4
 }
 
 # Follows the feed from $token until the connection ends, which stays open in both directions meanwhile: a

@@ -2,9 +2,11 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -29,7 +31,11 @@ import {
 } from './markdown.ts';
 
 const DEFAULT_SOCKET = '/run/xen-domid/xen-domid.sock';
+/** Where the pages have a service on a simulated host. */
+const SIMULATED_SOCKET = '/tmp/xen-domid/socket';
 const scratch = mkdtempSync(join(tmpdir(), 'documentation-'));
+/** Of the programs that are run. */
+const temporary = join(scratch, 'tmp');
 /** Under the package, so that it can import itself by name. */
 const modules = join(root, 'dist/docs/blocks');
 
@@ -104,6 +110,8 @@ function missingTool({ text }: Block): string | undefined {
 let example: ExampleService;
 
 beforeEach(async () => {
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary);
   example = await ExampleService.start();
 });
 afterEach(() => example.close());
@@ -119,6 +127,7 @@ function outputOf(
     ...process.env,
     PATH: `${scratch}:${process.env['PATH'] ?? ''}`,
     XEN_DOMID_SOCKET: example.socketPath,
+    TMPDIR: temporary,
     NO_COLOR: '1',
   };
   const child = spawn(program, argv, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -130,7 +139,10 @@ function outputOf(
   };
   child.stdout.setEncoding('utf8').on('data', hear);
   child.stderr.setEncoding('utf8').on('data', hear);
-  const tooLong = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  const tooLong = setTimeout(() => {
+    output += '(did not end)';
+    child.kill('SIGKILL');
+  }, 20_000);
   return new Promise((resolve) => {
     child.on('close', () => {
       clearTimeout(tooLong);
@@ -181,6 +193,9 @@ describe('what is typed gives what is shown', () => {
   }
 });
 
+/** The pages for those who write TypeScript too. */
+const TYPED = /^(README|docs\/embedding)\.md/;
+
 /** What a program prints is said behind the call that prints it. */
 function printedBy(text: string): string {
   const comments = [...text.matchAll(/console\.log\(.*\);? \/\/ (.*)$/gm)];
@@ -195,18 +210,38 @@ describe('programs run, and print what they say', () => {
     // Where there is no Xen, the host is the simulated one that the other examples are shown on.
     const file = join(modules, `${title.replaceAll(/[^\w]/g, '-')}.mjs`);
     const service = JSON.stringify(join(root, 'dist/test/docs/example-service.js'));
-    const opened = text.replaceAll(
-      'Inventory.open()',
-      `(await (await import(${service})).ExampleService.start()).openInventory()`,
-    );
-    writeFileSync(file, `${opened}\nprocess.exit(0);\n`);
+    const opened = text
+      .replaceAll(SIMULATED_SOCKET, example.socketPath)
+      .replaceAll(
+        'Inventory.open()',
+        `(await (await import(${service})).ExampleService.start()).openInventory()`,
+      );
+    const endsByItself = !/Inventory\.open\(\)|for await/.test(text);
+    writeFileSync(file, endsByItself ? opened : `${opened}\nprocess.exit(0);\n`);
     const expected = printedBy(text);
     const pattern = patternOf(expected);
     const output = await outputOf(process.execPath, [file], (said) => {
-      return expected !== '' && pattern.test(comparable(said));
+      return !endsByItself && expected !== '' && pattern.test(comparable(said));
     });
     expect(comparable(output)).toMatch(pattern);
+    if (endsByItself) expect(readdirSync(temporary)).toEqual([]);
   });
+});
+
+test('programs and the agent compile with the `tsconfig.json` that is shown', () => {
+  const folder = join(scratch, 'typescript');
+  mkdirSync(join(folder, 'node_modules'), { recursive: true });
+  symlinkSync(root, join(folder, 'node_modules/xen-domid'));
+  symlinkSync(join(root, 'node_modules/@types'), join(folder, 'node_modules/@types'));
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  const [config] = blocksIn('json').filter(({ text }) => text.includes('"compilerOptions"'));
+  writeFileSync(join(folder, 'tsconfig.json'), config?.text ?? '');
+  for (const { title, text } of blocksIn('js').filter((block) => TYPED.test(block.title))) {
+    writeFileSync(join(folder, `${title.replaceAll(/[^\w]/g, '-')}.ts`), text);
+  }
+  cpSync(join(root, 'docs/agent'), folder, { recursive: true });
+  const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['--noEmit'], { cwd: folder });
+  expect({ status: tsc.status, said: tsc.stdout.toString() }).toEqual({ status: 0, said: '' });
 });
 
 /** The names in the first column of a table: of ".list" after "lists.miss" the first part is the same. */
