@@ -95,7 +95,7 @@ export class Client {
       for (const line of lines) this.messages.push(JSON.parse(line));
       this.#wake();
     });
-    socket.on('close', () => this.#wake());
+    for (const end of ['end', 'close']) socket.on(end, () => this.#wake());
   }
 
   static async connect(path: string): Promise<Client> {

@@ -26,8 +26,6 @@ const XENSTORED_PID = '/run/xenstored.pid';
 export interface ServeOptions {
   /** Where its log goes. */
   readonly log?: string;
-  /** Most open files. */
-  readonly files?: number;
   readonly uid?: number;
   /** It can be asked for {@link XenFaultHost.usedBytes}. */
   readonly tellsMemory?: boolean;
@@ -191,14 +189,11 @@ export class XenFaultHost implements FaultHost {
     });
   }
 
-  #spawn({ log, files, uid, tellsMemory = false }: ServeOptions): ChildProcess {
-    const limit = files === undefined ? '' : `ulimit -n ${files}; `;
-    const script = `${limit}exec "$0" "$@"`;
+  #spawn({ log, uid, tellsMemory = false }: ServeOptions): ChildProcess {
     const node = tellsMemory ? ['--expose-gc', '--import', USED_MEMORY] : [];
     const serve = [BIN, 'serve', '--socket', this.socketPath];
-    const args = ['-c', script, process.execPath, ...node, ...serve];
     const fd = log === undefined ? undefined : openSync(log, 'a');
-    const child = spawn('sh', args, {
+    const child = spawn(process.execPath, [...node, ...serve], {
       stdio: ['ignore', 'ignore', fd ?? 'pipe'],
       env: { PATH: process.env['PATH'] },
       ...(uid !== undefined && { uid, gid: uid }),
