@@ -1,4 +1,4 @@
-/** What clients have this process keep in memory, in bytes, as they are asked one after the other. */
+/** What a client has this process keep in memory, in bytes. */
 
 /** What several may keep together, as texts that are yet to be made of one list. */
 export interface Shared {
@@ -7,19 +7,31 @@ export interface Shared {
 }
 
 export class Held {
+  /** Without what is shared. */
   bytes = 0;
-  readonly #shared = new Set<object>();
+  /** Each once, whatever it is kept for. */
+  readonly shared: Map<object, number> = new Map<object, number>();
 
   add(bytes: number): void {
     this.bytes += bytes;
   }
 
-  /** Counts for the first alone. */
   share({ of, bytes }: Shared): void {
-    if (this.#shared.has(of)) return;
-    this.#shared.add(of);
-    this.bytes += bytes;
+    this.shared.set(of, bytes);
   }
+}
+
+/** What each has kept: of what several share, a part. */
+export function partsOf(all: readonly Held[]): number[] {
+  const sharers = new Map<object, number>();
+  for (const { shared } of all) {
+    for (const of of shared.keys()) sharers.set(of, (sharers.get(of) ?? 0) + 1);
+  }
+  return all.map((held) => {
+    let { bytes } = held;
+    for (const [of, shared] of held.shared) bytes += shared / (sharers.get(of) ?? 1);
+    return bytes;
+  });
 }
 
 /** A client, as far as it is a burden. */

@@ -18,6 +18,8 @@ const KEEP_ALIVE_MS = 5000;
 const WAITING_MAX = 16;
 /** What those, and one body, can have. */
 const ASKED_BYTES_MAX: number = WAITING_MAX * HEADER_BYTES_MAX + LINE_BYTES_MAX;
+/** What a byte of a request takes: a body as it comes, what is made of it, and headers next to nothing. */
+const BYTES_A_BYTE = 4;
 /** A reader of an answer that takes nothing for so long has gone. */
 const STALLED_MS = 30_000;
 /** Connections for the pages: those who scrape are few, and the descriptors are for those who ask. */
@@ -45,20 +47,29 @@ class Exchange implements Holder {
   readonly #stall: Stall;
   /** A long answer that is being sent. */
   #answer: LongText | undefined;
-  /** Bytes that had come, and when, as the last of all requests was answered. */
+  /** Bytes that had come when the last of all requests was answered. */
   #answeredBytes = 0;
-  #answeredAt = performance.now();
+  /** Since when the body of the first is read, while it is. */
+  #reads: number | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
     this.#stall = new Stall(socket);
   }
 
+  /** The body of the first. */
+  async read(request: IncomingMessage): Promise<Buffer | undefined> {
+    this.#reads = performance.now();
+    const body = await readBody(request);
+    this.#reads = undefined;
+    return body;
+  }
+
   /** The first is answered by this, as fast as it is read. */
   answers(reply: Reply): void {
     if (reply instanceof LongText) {
       this.#answer = reply;
-      for (const { bytes } of reply.keeps) this.onGrowth(bytes);
+      this.onGrowth(reply.growth);
     } else if (reply !== undefined) {
       this.onGrowth(reply.length);
     }
@@ -71,19 +82,17 @@ class Exchange implements Holder {
     this.waiting[0]?.();
     if (this.waiting.length > 0) return;
     this.#answeredBytes = this.#socket.bytesRead;
-    this.#answeredAt = performance.now();
   }
 
   tally(held: Held): void {
     const bytes = Math.min(this.#socket.bytesRead - this.#answeredBytes, ASKED_BYTES_MAX);
-    held.add(requestsTake(this.waiting.length, bytes));
+    const asked = requestsTake(this.waiting.length, 0) + BYTES_A_BYTE * bytes;
+    held.add(asked + (this.#answer?.ownBytes ?? 0));
     for (const kept of this.#answer?.keeps ?? []) held.share(kept);
   }
 
   waitedMs(now: number): number {
-    const stalledMs = this.#stall.ms(now);
-    // Who waits for an answer has nobody wait for him.
-    return this.waiting.length > 0 ? stalledMs : now - this.#answeredAt;
+    return Math.max(this.#stall.ms(now), now - (this.#reads ?? now));
   }
 }
 
@@ -203,7 +212,8 @@ async function answerPost(
     refuse(response, 415, 'Content-Type has to be application/json');
     return;
   }
-  const body = await readBody(request);
+  const exchange = exchangeOn(request.socket);
+  const body = await exchange.read(request);
   if (body === undefined) {
     refuse(response, 413, `a request has at most ${LINE_BYTES_MAX} bytes`);
     return;
@@ -211,7 +221,7 @@ async function answerPost(
   // What is not UTF-8 is no JSON either.
   const text = isUtf8(body) ? body.toString('utf8') : '\0';
   const reply = await dispatcher.answer(text, undefined);
-  exchangeOn(request.socket).answers(reply);
+  exchange.answers(reply);
   await respond(response, reply);
 }
 

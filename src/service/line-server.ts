@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Connection, type EndReason } from './connection.ts';
 import { mostDescriptors } from './descriptors.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { Held, type Holder } from './held.ts';
+import { Held, type Holder, partsOf } from './held.ts';
 import type { Libc } from './libc.ts';
 import type { Log } from './log.ts';
 import { RpcCode } from './protocol.ts';
@@ -29,6 +29,7 @@ export interface Bounds {
 
 /** Of the descriptors that the process may have: for devices, xenstore, scrapers, files that are read. */
 const OTHER_DESCRIPTORS = 48;
+const LEAST_CONNECTIONS = 16;
 
 const USUAL: Bounds = {
   connections: 4096,
@@ -98,7 +99,8 @@ export class LineServer {
 
   constructor(options: LineServerOptions) {
     this.#options = options;
-    const connections = Math.min(USUAL.connections, mostDescriptors() - OTHER_DESCRIPTORS);
+    const spare = Math.max(LEAST_CONNECTIONS, mostDescriptors() - OTHER_DESCRIPTORS);
+    const connections = Math.min(USUAL.connections, spare);
     this.#bounds = { ...USUAL, connections, ...options.bounds };
     this.server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
     // A connection that could not be accepted, for want of descriptors: the others go on. Who listens hears of its own.
@@ -227,24 +229,25 @@ export class LineServer {
   #relieve(): void {
     const { heldBytes } = this.#bounds;
     const now = performance.now();
-    const held = new Held();
-    // What is shared is put down to whoever came last.
-    const holders = [...this.#sockets].toReversed().map(([socket, { connection, http }]) => {
-      const before = held.bytes;
+    const open = [...this.#sockets].filter(([socket]) => !socket.destroyed);
+    const holders = open.map(([socket, { connection, http }]) => {
+      const held = new Held();
       held.add(socket.writableLength + socket.readableLength);
       const holder = connection ?? http;
       holder?.tally(held);
-      const waitedMs = holder?.waitedMs(now) ?? 0;
-      return { socket, connection, bytes: held.bytes - before, waitedMs };
+      return { socket, connection, held, waitedMs: holder?.waitedMs(now) ?? 0 };
     });
-    if (held.bytes <= heldBytes) return;
-    const why = `too much is kept for all clients together (${held.bytes} bytes), and of it most for you and for longest`;
+    const parts = partsOf(holders.map(({ held }) => held));
+    let bytes = parts.reduce((sum, part) => sum + part, 0);
+    if (bytes <= heldBytes) return;
+    const why = `too much is kept for all clients together (${Math.round(bytes)} bytes), and of it most for you and for longest`;
     const byBurden = holders
-      .filter(({ bytes }) => bytes > 0)
+      .map((holder, index) => ({ ...holder, bytes: parts[index] ?? 0 }))
+      .filter((holder) => holder.bytes > 0)
       .toSorted((one, other) => burdenOf(other) - burdenOf(one));
-    for (const { socket, connection, bytes } of byBurden) {
-      if (held.bytes <= heldBytes) return;
-      held.bytes -= bytes;
+    for (const { socket, connection, bytes: less } of byBurden) {
+      if (bytes <= heldBytes) return;
+      bytes -= less;
       if (connection === undefined) this.#noteEnd(socket, 'memory', why);
       else connection.refuse('memory', why);
       socket.destroy();

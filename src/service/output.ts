@@ -61,8 +61,12 @@ export class Output {
   tally(held: Held): void {
     held.add(this.#text.length);
     for (const item of this.#queue) {
-      if (typeof item === 'string') held.add(item.length);
-      else for (const kept of item.keeps) held.share(kept);
+      if (typeof item === 'string') {
+        held.add(item.length);
+      } else {
+        held.add(item.ownBytes);
+        for (const kept of item.keeps) held.share(kept);
+      }
     }
   }
 
@@ -79,7 +83,7 @@ export class Output {
       this.#queue.push(text, '\n');
       this.#wasPressed = true;
       this.#pump();
-      for (const { bytes } of text.keeps) this.#onGrowth(bytes);
+      this.#onGrowth(text.growth);
       return;
     }
     this.#ascii = false;

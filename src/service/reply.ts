@@ -17,6 +17,9 @@ export class Failure {
   }
 }
 
+/** What a list takes that is yet to be made: measured. */
+const UNMADE_BYTES = 1024;
+
 /** JSON too long to be made at once: each slice is made when the reader has taken the one before. */
 export class LongText {
   readonly slices: Generator<string, void, void>;
@@ -26,6 +29,16 @@ export class LongText {
   constructor(slices: Generator<string, void, void>, keeps: readonly Shared[]) {
     this.slices = slices;
     this.keeps = keeps;
+  }
+
+  /** What it takes itself, beside what it keeps. */
+  get ownBytes(): number {
+    return UNMADE_BYTES * this.keeps.length;
+  }
+
+  /** How much more may be kept for its sake. */
+  get growth(): number {
+    return this.keeps.reduce((sum, { bytes }) => sum + bytes, this.ownBytes);
   }
 }
 
