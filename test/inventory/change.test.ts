@@ -1,0 +1,93 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Domain, Domid } from '../../src/domain.ts';
+import { changesBetween, type Sight } from '../../src/inventory/change.ts';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
+import { uuidOf } from '../simulator/helpers.ts';
+
+const [A, B] = [uuidOf(0xa), uuidOf(0xb)];
+
+function domain(fields: Partial<Domain> = {}): Domain {
+  return {
+    domid: 5 as Domid,
+    uuid: A,
+    dying: false,
+    shutdown: false,
+    paused: false,
+    blocked: true,
+    running: false,
+    hvm: true,
+    vcpus: 1,
+    memoryBytes: 0,
+    maxMemoryBytes: 0,
+    cpuTimeSeconds: 0,
+    ssidref: 0,
+    cpupool: 0,
+    ...fields,
+  };
+}
+
+function told(known: Domain | undefined, seen: Domain, same: boolean): unknown[] {
+  const sight: Sight = { domain: seen, nil: false, tombstone: false, same };
+  return changesBetween(known, sight).map(({ kind, uuid }) => [kind, uuid]);
+}
+
+describe('between two looks at a domid', () => {
+  test('the same domain was renamed, and another one is there in its place', () => {
+    expect(told(domain(), domain({ uuid: B }), true)).toEqual([['renamed', B]]);
+    expect(told(domain(), domain({ uuid: B }), false)).toEqual([
+      ['destroyed', A],
+      ['created', B],
+    ]);
+  });
+
+  test('the same domain was renamed and is dying', () => {
+    expect(told(domain(), domain({ uuid: B, dying: true }), true)).toEqual([
+      ['renamed', B],
+      ['dying', B],
+    ]);
+  });
+
+  test.each([
+    ['was alive', domain()],
+    ['was dying', domain({ dying: true })],
+  ])(
+    'of another one no more than its end was seen: the one before, which %s, is gone',
+    (_, known) => {
+      expect(told(known, domain({ uuid: B, dying: true }), false)).toEqual([['destroyed', A]]);
+    },
+  );
+
+  test('what is dying stays so', () => {
+    expect(told(domain({ dying: true }), domain({ dying: true }), true)).toEqual([]);
+  });
+});
+
+test.each([
+  ['4.20', 'renamed', ['renamed']],
+  ['4.22', 'renamed', ['renamed']],
+  ['4.22', 'replaced', ['destroyed', 'created']],
+] as const)('on Xen %s a domain that was %s unseen is told as %j', async (release, what, kinds) => {
+  const host = new SimulatedHost({ release });
+  const domid = host.createDomain({ uuid: A });
+  const inventory = await Inventory.open({
+    hypervisor: new SimulatedHypervisor(host),
+    xenstore: false,
+  });
+  try {
+    await inventory.list();
+    const seen: string[] = [];
+    const following = inventory.changes$.subscribe(({ kind }) => seen.push(kind));
+    if (what === 'renamed') {
+      host.setHandle(domid, B);
+    } else {
+      host.destroy(domid);
+      host.createDomain({ uuid: B, domid });
+    }
+    await inventory.list();
+    following.unsubscribe();
+    expect(seen).toEqual(kinds);
+  } finally {
+    await inventory.close();
+  }
+});
