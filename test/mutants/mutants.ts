@@ -376,7 +376,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/handle.js',
-    tests: ['inventory/results', 'inventory/lookup.test', 'inventory/oracle.test'],
+    tests: ['inventory/handle'],
     mutants: [
       [
         'the tombstone of another domain is one',
