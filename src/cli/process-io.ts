@@ -46,7 +46,9 @@ export const processIo: Io = {
   input: () => process.stdin,
   inputIsTerminal: () => isatty(STDIN),
   outputIsTerminal: () => isatty(STDOUT),
-  columns: () => (process.stdout.isTTY ? process.stdout.columns : undefined),
+  // A serial console has 0: it does not know.
+  columns: () =>
+    process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : undefined,
   environment: process.env,
   interrupted: () => {
     const controller = new AbortController();

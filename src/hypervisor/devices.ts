@@ -24,7 +24,7 @@ export function checkDevices(): void {
   if (denied !== -1 && (usable === -1 || denied < usable)) {
     throw new XenError(
       ErrorCode.NOT_PERMITTED,
-      `not permitted to open ${PRIVCMD_PATHS[denied]}: run as root, or let this user read and write it`,
+      `not permitted to open ${PRIVCMD_PATHS[denied]}: run as root`,
       { errno: errnos[denied] ?? 'EACCES', syscall: 'open' },
     );
   }
@@ -40,7 +40,7 @@ export function checkDevices(): void {
   if (errno !== undefined && errno !== 'ENOENT') {
     throw new XenError(
       ErrorCode.NOT_PERMITTED,
-      `${HYPERCALL_DEVICE} exists and cannot be opened (${errno}), so libxencall refuses to work: run as root, or let this user read and write it`,
+      `${HYPERCALL_DEVICE} exists and cannot be opened (${errno}), so libxencall refuses to work: run as root`,
       { errno, syscall: 'open' },
     );
   }

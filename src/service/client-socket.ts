@@ -129,7 +129,7 @@ function unreachable(path: string, errno: string): string {
   switch (errno) {
     case 'EACCES':
     case 'EPERM':
-      return `the service's socket ${path} may not be opened (${errno}): be root, or of the group that the service was given by --group`;
+      return `the service's socket ${path} may not be opened (${errno}): be root, or of the socket's group`;
     case 'EAGAIN':
       return `too many wait for the service at ${path} to take their connection (${errno}): ask again`;
     default:

@@ -62,7 +62,7 @@ export async function listenAt(
     const replaces = await mayReplace(target);
     unlinkIfThere(temporary);
     await listenUnderUmask(server, temporary);
-    if (gid !== undefined) own(temporary, gid);
+    if (gid !== undefined) own(temporary, gid, target);
     const claimed = lstatSync(temporary);
     if (replaces) {
       renameSync(temporary, target);
@@ -217,7 +217,7 @@ function unlinkIfThere(path: string): void {
   }
 }
 
-function own(path: string, gid: number): void {
+function own(path: string, gid: number, target: string): void {
   try {
     chownSync(path, process.getuid?.() ?? 0, gid);
   } catch (cause) {
@@ -226,7 +226,7 @@ function own(path: string, gid: number): void {
       errno === 'EPERM'
         ? '. Without CAP_CHOWN only a member of the group can: name it in SupplementaryGroups= of the service unit'
         : '';
-    throw refused(path, `it cannot be given to group ${gid} (${errno})${hint}`, cause);
+    throw refused(target, `it cannot be given to group ${gid} (${errno})${hint}`, cause);
   }
 }
 

@@ -134,6 +134,11 @@ describe('a process', () => {
     expect(await run(asked)).toMatchObject({ status: 4, out: '' });
   });
 
+  it('shows all columns on a terminal that does not know how wide it is, as a serial console', async () => {
+    const { out } = await terminal('stty cols 0; xen-domid list');
+    expect(out).toMatch(/Name +ID +Mem/);
+  });
+
   it('takes no prefix where one of its ends is no terminal', async () => {
     const prefix = LONELY.slice(0, 8);
     for (const redirected of ['</dev/null', '| cat', '<&- | cat']) {

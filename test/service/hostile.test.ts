@@ -260,6 +260,23 @@ describe('a hostile client', () => {
     later.close();
   });
 
+  it('is more than there is room for: who waits for an answer is not one of the idle', async () => {
+    await begin({ bounds: { connections: 4, idleMs: 300 } });
+    room.hypervisor.stallLists();
+    const waiting = await Client.connect(room.path);
+    const answer = waiting.call('lookup', { uuid: uuidOf(77) });
+    await sleep(100);
+    await Promise.all([rawConnection(), rawConnection()]);
+    // Longer than it takes to be idle, and to be looked at.
+    await sleep(1200);
+    const late = await Client.connect(room.path);
+    expect((await late.call('domid', { uuid: uuidOf(1) })).result.domid).toBe(1);
+    room.hypervisor.resumeLists();
+    expect((await answer).result.status).toBe('notFound');
+    late.close();
+    waiting.close();
+  });
+
   it('closes half, or resets, with answers on their way', async () => {
     await begin();
     for (let n = 0; n < 50; n++) {
