@@ -54,7 +54,7 @@ function listen(server: Server, host: string, port: number, address: string): Pr
       reject(
         new XenError(
           ErrorCode.METRICS_ADDRESS,
-          `metrics cannot be served on ${address}: ${cause.code === 'EADDRINUSE' ? 'another process listens there (EADDRINUSE)' : (cause.code ?? cause.message)}`,
+          `metrics cannot be served on ${address}: ${reasonOf(cause)}`,
           { cause },
         ),
       );
@@ -71,4 +71,8 @@ function namesUs(request: IncomingMessage, host: string): boolean {
   const local = request.socket.localAddress?.replace(/^::ffff:(?=\d+\.)/, '');
   if (name === 'localhost' || name === local) return true;
   return isIP(host) === 0 && name === host.toLowerCase();
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  return code === 'EADDRINUSE' ? `another process listens there (${code})` : (code ?? message);
 }

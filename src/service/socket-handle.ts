@@ -29,6 +29,7 @@ function takenBytes(socket: Socket): number {
   return (handle?.bytesWritten ?? socket.bytesWritten) - untakenBytes(socket);
 }
 
+/** Whether a peer takes what there is for it. Knows as much as was looked: whoever wants to know asks now and then. */
 export class Stall {
   readonly #socket: Socket;
   /** Bytes that the peer had taken when they were last counted, and when it last owed none or took some. */
@@ -39,7 +40,7 @@ export class Stall {
     this.#socket = socket;
   }
 
-  /** How long the peer has taken nothing of what there is for it, ms, as far as was looked. */
+  /** How long the peer has taken nothing of what there is for it, ms. */
   ms(now: number): number {
     // Not by what is left: that is the same again when as much was written as was taken.
     const taken = takenBytes(this.#socket);

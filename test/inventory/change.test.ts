@@ -1,30 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Domain, Domid } from '../../src/domain.ts';
+import type { Domain } from '../../src/domain.ts';
 import { changesBetween, type Sight } from '../../src/inventory/change.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { uuidOf } from '../simulator/helpers.ts';
+import { madeUpDomain } from './made-up-domain.ts';
 
 const [A, B] = [uuidOf(0xa), uuidOf(0xb)];
 
 function domain(fields: Partial<Domain> = {}): Domain {
-  return {
-    domid: 5 as Domid,
-    uuid: A,
-    dying: false,
-    shutdown: false,
-    paused: false,
-    blocked: true,
-    running: false,
-    hvm: true,
-    vcpus: 1,
-    memoryBytes: 0,
-    maxMemoryBytes: 0,
-    cpuTimeSeconds: 0,
-    ssidref: 0,
-    cpupool: 0,
-    ...fields,
-  };
+  return madeUpDomain(5, { uuid: A, ...fields });
 }
 
 function told(known: Domain | undefined, seen: Domain, same: boolean): unknown[] {

@@ -1,29 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Domain, Domid } from '../../src/domain.ts';
+import type { Domain } from '../../src/domain.ts';
 import type { Change } from '../../src/inventory/change.ts';
 import { conflate } from '../../src/inventory/conflate.ts';
 import { uuidOf } from '../simulator/helpers.ts';
+import { madeUpDomain } from './made-up-domain.ts';
 
 const [A, B, C] = [uuidOf(0xa), uuidOf(0xb), uuidOf(0xc)];
 
 function domain(domid: number, fields: Partial<Domain> = {}): Domain {
-  return {
-    domid: domid as Domid,
-    uuid: A,
-    dying: false,
-    shutdown: false,
-    paused: false,
-    blocked: true,
-    running: false,
-    hvm: true,
-    vcpus: 1,
-    memoryBytes: 0,
-    maxMemoryBytes: 0,
-    cpuTimeSeconds: 0,
-    ssidref: 0,
-    cpupool: 0,
-    ...fields,
-  };
+  return madeUpDomain(domid, { uuid: A, ...fields });
 }
 
 const created = (after: Domain): Change => change('created', undefined, after);

@@ -228,4 +228,12 @@ describe('metrics over TCP', () => {
       });
     },
   );
+
+  it('cannot be where another process is, which is said in words', async () => {
+    const taken = room.daemon.metricsAddress;
+    await expect(openRoom({ metrics: taken })).rejects.toMatchObject({
+      code: ErrorCode.METRICS_ADDRESS,
+      message: `metrics cannot be served on ${taken}: another process listens there (EADDRINUSE)`,
+    });
+  });
 });
