@@ -16,7 +16,7 @@ export {
   type NotFound,
   type Source,
   type Unavailable,
-} from './inventory/results.ts';
+} from './results.ts';
 export {
   type ChangesBatch,
   type FeedBatch,

@@ -5,7 +5,7 @@ import { errorText } from './error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import type { Asker } from './lookup.ts';
-import { parseVmUuid } from './vm-uuid.ts';
+import { parseVmUuid } from '../vm-uuid.ts';
 
 /** The UUID of a VM, or why it is none. */
 export type InputLine = { readonly number: number } & (

@@ -6,7 +6,7 @@ import { connect, type ConnectOptions, orDirect } from './connect.ts';
 import { errorText } from './error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
-import { parseVmUuid } from './vm-uuid.ts';
+import { parseVmUuid } from '../vm-uuid.ts';
 
 export interface LookupCommand extends ConnectOptions {
   readonly json: boolean;

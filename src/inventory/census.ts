@@ -12,7 +12,7 @@ import type { LookSteps } from './looks.ts';
 import { Mirror } from './mirror.ts';
 import { NextDomid } from './next-domid.ts';
 import type { Moments } from './moments.ts';
-import type { Source } from './results.ts';
+import type { Source } from '../results.ts';
 
 /** What one list showed, for those who waited for it. */
 export interface ListSight {

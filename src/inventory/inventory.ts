@@ -17,7 +17,7 @@ import { Looks } from './looks.ts';
 import { type LookupOptions, Lookups, unavailable } from './lookups.ts';
 import { Moments } from './moments.ts';
 import { followXenstore, type XenstoreSession } from './pipeline.ts';
-import type { Found, GetResult, LookupResult, Source } from './results.ts';
+import type { Found, GetResult, LookupResult, Source } from '../results.ts';
 import { type FeedBatch, follow, type SubscribeOptions } from './subscription.ts';
 import { Zombies } from './zombies.ts';
 

@@ -9,7 +9,7 @@ import type { Holder } from './holders.ts';
 import type { ListOutcome, Lists } from './lists.ts';
 import type { Looks, LookSteps } from './looks.ts';
 import type { Moments } from './moments.ts';
-import type { Ambiguous, Found, LookupResult, Source, Unavailable } from './results.ts';
+import type { Ambiguous, Found, LookupResult, Source, Unavailable } from '../results.ts';
 
 /** What goes with one look-up. */
 export interface LookupOptions {

@@ -4,7 +4,7 @@
  */
 import { checkDomid, type Domain, type Domid, type ShutdownReason } from '../domain.ts';
 import type { Change, ChangeKind } from '../inventory/change.ts';
-import type { GetResult, LookupResult, Source } from '../inventory/results.ts';
+import type { GetResult, LookupResult, Source } from '../results.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type {

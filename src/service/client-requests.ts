@@ -1,6 +1,6 @@
 /** Questions on one connection at a time, that is made when there is something to ask, and made again when it ends. */
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { backoffMs } from './client-backoff.ts';
+import { backoffMs } from '../backoff.ts';
 import { protocolError, readCause, readMessage, shown } from './client-replies.ts';
 import { ServiceSocket } from './client-socket.ts';
 

@@ -9,7 +9,7 @@ import type {
   NotFound,
   Source,
   Unavailable,
-} from '../inventory/results.ts';
+} from '../results.ts';
 
 export type { Ambiguous, Change, Found, GetResult, LookupResult, NotFound, Source, Unavailable };
 

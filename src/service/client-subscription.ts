@@ -1,7 +1,7 @@
 /** The service's feed for one reader, on a connection of its own: who reads slowly holds up nobody's look-ups. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { backoffMs } from './client-backoff.ts';
+import { backoffMs } from '../backoff.ts';
 import {
   fieldsOf,
   protocolError,

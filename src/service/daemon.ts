@@ -12,7 +12,7 @@ import type { Log } from './log.ts';
 import { methodsOf } from './methods.ts';
 import { listenForMetrics } from './metrics-listener.ts';
 import { Metrics } from './metrics.ts';
-import { packageVersion } from './package-version.ts';
+import { packageVersion } from '../package-version.ts';
 import { DEFAULT_SOCKET_PATH, PROTOCOL_VERSION } from './protocol.ts';
 import { RequestCounts } from './request-counts.ts';
 import { ServiceManager, takeListenFd } from './service-manager.ts';

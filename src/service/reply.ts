@@ -1,6 +1,6 @@
 /** The text of what is answered. The replies asked for most are put together by hand: a tenth of JSON.stringify's time. */
 import type { Domain, Domid } from '../domain.ts';
-import type { Found, GetResult, LookupResult, Source, Unavailable } from '../inventory/results.ts';
+import type { Found, GetResult, LookupResult, Source, Unavailable } from '../results.ts';
 import type { Shared } from './held.ts';
 import { RpcCode } from './protocol.ts';
 

@@ -1,7 +1,7 @@
 /** Each hypercall of a history fails once, with each errno: what the answers are then, and that all heals. */
 import { describe, expect, test } from '@jest/globals';
 import { Inventory } from '../../src/inventory/inventory.ts';
-import type { LookupResult } from '../../src/inventory/results.ts';
+import type { LookupResult } from '../../src/results.ts';
 import {
   bootVm,
   type HypercallErrno,

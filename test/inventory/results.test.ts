@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { expectTypeOf } from 'expect-type';
 import type { Domain } from '../../src/domain.ts';
 import type { Inventory } from '../../src/inventory/inventory.ts';
-import type { GetResult, LookupResult, Source } from '../../src/inventory/results.ts';
+import type { GetResult, LookupResult, Source } from '../../src/results.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 
 /** As a caller writes it: it compiles only while every case is there. */

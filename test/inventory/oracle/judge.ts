@@ -7,7 +7,7 @@ import type {
   GetResult,
   LookupResult,
   Unavailable,
-} from '../../../src/inventory/results.ts';
+} from '../../../src/results.ts';
 import type { HostHistory, SimulatedHost } from '../../../src/simulator/index.ts';
 import type { Uuid } from '../../../src/uuid.ts';
 import type { Look, LookLog } from './looks.ts';

@@ -3,7 +3,7 @@ import type { Domain } from '../../../src/domain.ts';
 import type { Change } from '../../../src/inventory/change.ts';
 import { namesNoVm } from '../../../src/inventory/handle.ts';
 import { Inventory } from '../../../src/inventory/inventory.ts';
-import type { LookupResult } from '../../../src/inventory/results.ts';
+import type { LookupResult } from '../../../src/results.ts';
 import {
   type HypercallErrno,
   type Release,

@@ -1,6 +1,6 @@
 /** What the inventory answers. */
-import type { Domain } from '../domain.ts';
-import type { XenError } from '../xen-error.ts';
+import type { Domain } from './domain.ts';
+import type { XenError } from './xen-error.ts';
 
 /** The step that led to the domain; the hypervisor confirmed it, whichever it was. */
 export type Source = 'cache' | 'next' | 'xenstore' | 'list';
