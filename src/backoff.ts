@@ -1,10 +1,12 @@
-/** How long to wait before the next try to reach the service. */
+/** How long to wait before the next attempt. */
 
-const FIRST_MS = 20;
-const MOST_MS = 2000;
-
-/** Doubling, half of it by chance: all who lost the same daemon shall not come back at the same moment. */
-export function backoffMs(tries: number): number {
-  const most = Math.min(FIRST_MS * 2 ** (tries - 1), MOST_MS);
+/**
+ * Exponential backoff with jitter: doubles from `firstMs` to `maxMs`, half of it random, so that clients that lost the
+ * same daemon do not all reconnect at the same moment.
+ * @param attempts failed attempts so far, 1 or more.
+ * @returns milliseconds.
+ */
+export function backoffMs(attempts: number, firstMs: number, maxMs: number): number {
+  const most = Math.min(firstMs * 2 ** (attempts - 1), maxMs);
   return most * (0.5 + Math.random() / 2);
 }

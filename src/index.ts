@@ -2,13 +2,19 @@
 export { type Domain, type Domid, type ShutdownReason } from './domain.ts';
 export { type Dominfo, type DominfoList } from './hypervisor/dominfo.ts';
 export { type Hypervisor, type HypervisorVersion } from './hypervisor/hypervisor.ts';
-export { type Change, type ChangeKind } from './inventory/change.ts';
-export { type Token } from './inventory/feed.ts';
+export {
+  type Change,
+  type ChangeKind,
+  type ChangesBatch,
+  type FeedBatch,
+  type SnapshotBatch,
+  type SubscribeOptions,
+  type Token,
+} from './change.ts';
 export { Inventory, type InventoryOptions, type InventoryStats } from './inventory/inventory.ts';
 export { type ListReason } from './inventory/lists.ts';
-export { type LookupOptions } from './inventory/lookups.ts';
-export { type XenstoreSession } from './inventory/pipeline.ts';
 export {
+  type CallOptions,
   type Ambiguous,
   type Found,
   type GetResult,
@@ -17,12 +23,7 @@ export {
   type Source,
   type Unavailable,
 } from './results.ts';
-export {
-  type ChangesBatch,
-  type FeedBatch,
-  type SnapshotBatch,
-  type SubscribeOptions,
-} from './inventory/subscription.ts';
+export { type XenstoreSession } from './inventory/pipeline.ts';
 export { parseUuid, type Uuid } from './uuid.ts';
 export { ErrorCode, XenError } from './xen-error.ts';
 export { type WatchEvent, type XenstoreReader } from './xenstore/reader.ts';

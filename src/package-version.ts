@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 export function packageVersion(): string {
-  // From dist/src/service/.
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+  // From dist/src/.
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,6 +1,14 @@
-/** What the inventory answers. */
+/** The questions' options and the answers, the same for the inventory and for the client of the service. */
 import type { Domain } from './domain.ts';
 import type { XenError } from './xen-error.ts';
+
+/** Options of one call. */
+export interface CallOptions {
+  /** How long to wait for the answer, ms. Default: 5000 in the inventory, the client's own `timeoutMs` in a client. */
+  readonly timeoutMs?: number;
+  /** Cancels the call: the promise is rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
 
 /** The step that led to the domain; the hypervisor confirmed it, whichever it was. */
 export type Source = 'cache' | 'next' | 'xenstore' | 'list';

@@ -24,7 +24,7 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitStatus>
 /** Each command is loaded only where it is asked for: one question shall be answered while Node still starts. */
 async function run({ command, operands, options }: Arguments, io: Io): Promise<ExitStatus> {
   if (options.version) {
-    io.out(`${(await import('./package-version.ts')).packageVersion()}\n`);
+    io.out(`${(await import('../package-version.ts')).packageVersion()}\n`);
     return ExitStatus.done;
   }
   if (options.help) {

@@ -1,6 +1,6 @@
 /** The beginning of a UUID, as a person at a terminal types it. */
 import type { Domain } from '../domain.ts';
-import { namesNoVm } from '../inventory/handle.ts';
+import { namesNoVm } from '../vm-uuid.ts';
 import { connect, orDirect } from './connect.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';

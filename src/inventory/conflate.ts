@@ -1,6 +1,7 @@
 /** Many changes in few: what a subscriber that fell behind needs to know to be where the host is. */
 import type { Domain, Domid } from '../domain.ts';
-import { type Change, changesBetween } from './change.ts';
+import { changesBetween } from './difference.ts';
+import { type Change } from '../change.ts';
 
 /**
  * The difference that `changes` make in all, ends first, the others in the order of what happened last.

@@ -1,10 +1,7 @@
 /** The changes in their order, numbered, and as many of the last ones as are kept for those who read slowly. */
 import { randomBytes } from 'node:crypto';
 import { type Observable, Subject } from 'rxjs';
-import type { Change } from './change.ts';
-
-/** Epoch and revision, as text: `epoch:revision`. Opaque to those who carry it. */
-export type Token = string;
+import type { Change, Token } from '../change.ts';
 
 export class Feed {
   /** Changes as they are found. Nothing is kept for a subscriber: it has each at once. */

@@ -6,19 +6,25 @@ import { parseUuid, type Uuid } from '../uuid.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Census } from './census.ts';
-import type { Change } from './change.ts';
+import { type Change, type FeedBatch, type SubscribeOptions, type Token } from '../change.ts';
 import type { Durations } from './durations.ts';
 import { EventLists } from './event-lists.ts';
-import { Feed, type Token } from './feed.ts';
-import { checkNamesVm } from './handle.ts';
+import { Feed } from './feed.ts';
+import { checkNamesVm } from '../vm-uuid.ts';
 import { Hints } from './hints.ts';
 import { type ListReason, Lists, type ListSnapshot, type MadeList } from './lists.ts';
 import { Looks } from './looks.ts';
-import { type LookupOptions, Lookups, unavailable } from './lookups.ts';
+import { Lookups, unavailable } from './lookups.ts';
+import {
+  type CallOptions,
+  type Found,
+  type GetResult,
+  type LookupResult,
+  type Source,
+} from '../results.ts';
 import { Moments } from './moments.ts';
 import { followXenstore, type XenstoreSession } from './pipeline.ts';
-import type { Found, GetResult, LookupResult, Source } from '../results.ts';
-import { type FeedBatch, follow, type SubscribeOptions } from './subscription.ts';
+import { follow } from './subscription.ts';
 import { Zombies } from './zombies.ts';
 
 /** What the inventory asks, and how much it remembers. */
@@ -175,12 +181,12 @@ export class Inventory {
    * @throws XenError `ERR_INVALID_UUID` for what is no UUID, and for the nil UUID and tombstones, which name no VM;
    *   the signal's reason where it is aborted. Whatever the hypervisor does is an answer, not an error.
    */
-  async lookup(uuid: string, options?: LookupOptions): Promise<LookupResult> {
+  async lookup(uuid: string, options?: CallOptions): Promise<LookupResult> {
     return this.resolve(parseUuid(uuid), options);
   }
 
   /** {@link lookup} for those who answer many: a promise only where the answer cannot be had at once. */
-  resolve(uuid: Uuid, options?: LookupOptions): LookupResult | Promise<LookupResult> {
+  resolve(uuid: Uuid, options?: CallOptions): LookupResult | Promise<LookupResult> {
     if (this.#closed !== undefined) return this.#count(unavailable(closedError()));
     checkNamesVm(uuid);
     const result = this.#lookups.lookup(uuid, options);
@@ -210,7 +216,7 @@ export class Inventory {
   }
 
   /** An answer for each UUID, in order, of one list at most. As {@link lookup} otherwise. */
-  async lookupMany(uuids: readonly string[], options?: LookupOptions): Promise<LookupResult[]> {
+  async lookupMany(uuids: readonly string[], options?: CallOptions): Promise<LookupResult[]> {
     const parsed = uuids.map(parseUuid);
     parsed.forEach(checkNamesVm);
     if (this.#closed !== undefined) return parsed.map(() => unavailable(closedError()));

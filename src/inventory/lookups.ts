@@ -9,15 +9,14 @@ import type { Holder } from './holders.ts';
 import type { ListOutcome, Lists } from './lists.ts';
 import type { Looks, LookSteps } from './looks.ts';
 import type { Moments } from './moments.ts';
-import type { Ambiguous, Found, LookupResult, Source, Unavailable } from '../results.ts';
-
-/** What goes with one look-up. */
-export interface LookupOptions {
-  /** How long to wait for the hypervisor, ms. Default 5000. */
-  readonly timeoutMs?: number;
-  /** Gives up: the promise is rejected with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
+import type {
+  Ambiguous,
+  Found,
+  CallOptions,
+  LookupResult,
+  Source,
+  Unavailable,
+} from '../results.ts';
 
 const DEFAULT_TIMEOUT_MS = 5000;
 
@@ -69,7 +68,7 @@ export class Lookups {
   }
 
   /** A promise only where it takes more than looks that are made at once. */
-  lookup(uuid: Uuid, options: LookupOptions = {}): LookupResult | Promise<LookupResult> {
+  lookup(uuid: Uuid, options: CallOptions = {}): LookupResult | Promise<LookupResult> {
     try {
       const searched = this.#hit(uuid) ?? this.#looks.run(this.#search(uuid));
       return searched === undefined || searched instanceof Promise
@@ -105,7 +104,7 @@ export class Lookups {
   }
 
   /** An answer each, in order; of one list at most, which is made at once where it costs less than looks at all of them. */
-  async lookupMany(uuids: readonly Uuid[], options: LookupOptions = {}): Promise<LookupResult[]> {
+  async lookupMany(uuids: readonly Uuid[], options: CallOptions = {}): Promise<LookupResult[]> {
     const dear = uuids.length > LOOKS_OF_A_LIST + this.#census.count / DOMAINS_A_LOOK;
     return dear
       ? this.#lookupInList(uuids, options)
@@ -191,7 +190,7 @@ export class Lookups {
   #pend(
     uuid: Uuid,
     searched: Promise<LookupResult | undefined> | undefined,
-    { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: LookupOptions,
+    { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
   ): Promise<LookupResult> {
     return new Promise((resolve, reject) => {
       let over = false;
@@ -275,7 +274,7 @@ export class Lookups {
     return shared;
   }
 
-  #lookupInList(uuids: readonly Uuid[], options: LookupOptions): Promise<LookupResult[]> {
+  #lookupInList(uuids: readonly Uuid[], options: CallOptions): Promise<LookupResult[]> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     const all = (result: LookupResult): LookupResult[] => uuids.map(() => result);
     return new Promise((resolve, reject) => {
@@ -308,7 +307,7 @@ export class Lookups {
     uuids: readonly Uuid[],
     verdicts: readonly Verdict[],
     { snapshot, doubtful }: ListOutcome,
-    options: LookupOptions,
+    options: CallOptions,
   ): Promise<LookupResult[]> {
     const inDoubt = new Set(doubtful);
     const holders = new Map<Uuid, Domain | 'several'>();

@@ -14,6 +14,7 @@ import {
   tap,
   timer,
 } from 'rxjs';
+import { backoffMs } from '../backoff.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 
 /** A connection to xenstore that its user closes. */
@@ -34,14 +35,17 @@ export interface PipelineOptions {
 }
 
 const RECONNECT_FIRST_MS = 50;
-const RECONNECT_MOST_MS = 10_000;
+const RECONNECT_MAX_MS = 10_000;
 
 /** Never completes, and emits only that a connection works. */
 export function followXenstore(options: PipelineOptions): Observable<void> {
   return connection(options.open).pipe(
     switchMap((xenstore) => session(xenstore, options)),
     tap({ error: options.onDisconnected }),
-    retry({ delay: (_, tries) => timer(backoffMs(tries)), resetOnSuccess: true }),
+    retry({
+      delay: (_, tries) => timer(backoffMs(tries, RECONNECT_FIRST_MS, RECONNECT_MAX_MS)),
+      resetOnSuccess: true,
+    }),
   );
 }
 
@@ -90,10 +94,4 @@ function connection(open: () => Promise<XenstoreSession>): Observable<XenstoreSe
       opened.then((xenstore) => xenstore.close()).catch(() => undefined);
     };
   });
-}
-
-/** Doubling, half of it by chance: all who lost the same daemon shall not come back at the same moment. */
-function backoffMs(tries: number): number {
-  const most = Math.min(RECONNECT_FIRST_MS * 2 ** (tries - 1), RECONNECT_MOST_MS);
-  return most * (0.5 + Math.random() / 2);
 }

@@ -1,37 +1,8 @@
 /** The feed for one reader at its own pace: a snapshot, or what followed a token, then every change. */
+import type { FeedBatch, SnapshotBatch, SubscribeOptions } from '../change.ts';
 import type { Domain } from '../domain.ts';
-import type { Change } from './change.ts';
 import { conflate } from './conflate.ts';
-import type { Feed, Token } from './feed.ts';
-
-/** All domains that the feed has told of, where a reader begins or has to begin again. */
-export interface SnapshotBatch {
-  /** `resync`: the changes since the reader's token, or since its last batch, can no longer be had. */
-  readonly kind: 'snapshot' | 'resync';
-  readonly domains: readonly Domain[];
-  readonly token: Token;
-}
-
-/** What became of domains since the batch before. */
-export interface ChangesBatch {
-  readonly kind: 'changes';
-  /** In order. */
-  readonly changes: readonly Change[];
-  /** The reader was slow: only what the changes come to in all is given. */
-  readonly conflated: boolean;
-  readonly token: Token;
-}
-
-/** What a subscription gives. A snapshot replaces what was known; changes follow it. */
-export type FeedBatch = SnapshotBatch | ChangesBatch;
-
-/** Where a subscription begins, and what ends it. */
-export interface SubscribeOptions {
-  /** Begin with what followed this token, as a batch of before gave it. */
-  readonly token?: Token;
-  /** Ends the subscription. */
-  readonly signal?: AbortSignal;
-}
+import type { Feed } from './feed.ts';
 
 /** A reader with more changes before it than this gets what they come to. */
 const CONFLATE_OVER = 1024;

@@ -3,7 +3,7 @@
  * kind cannot be, gets past here, whoever is at the other end of the socket.
  */
 import { checkDomid, type Domain, type Domid, type ShutdownReason } from '../domain.ts';
-import type { Change, ChangeKind } from '../inventory/change.ts';
+import type { Change, ChangeKind } from '../change.ts';
 import type { GetResult, LookupResult, Source } from '../results.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';

@@ -1,8 +1,8 @@
 /** Questions on one connection at a time, that is made when there is something to ask, and made again when it ends. */
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { backoffMs } from '../backoff.ts';
+
 import { protocolError, readCause, readMessage, shown } from './client-replies.ts';
-import { ServiceSocket } from './client-socket.ts';
+import { reconnectDelayMs, ServiceSocket } from './client-socket.ts';
 
 export interface RequestsOptions {
   readonly path: string;
@@ -15,7 +15,7 @@ export interface RequestsOptions {
   readonly checkVersion: (version: unknown) => void;
 }
 
-export interface AskOptions {
+export interface RequestOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
   /** The answer may be about all domains. */
@@ -76,7 +76,7 @@ export class Requests {
     method: string,
     params: string,
     read: (result: unknown) => T,
-    options: AskOptions,
+    options: RequestOptions,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const { timeoutMs, signal, large = false } = options;
@@ -191,7 +191,7 @@ export class Requests {
     if (!again) return this.#fail(reason);
     if (this.#pending.size === 0) return;
     this.#tries++;
-    this.#retryTimer = setTimeout(() => this.#connect(), backoffMs(this.#tries));
+    this.#retryTimer = setTimeout(() => this.#connect(), reconnectDelayMs(this.#tries));
   }
 
   #fail(error: XenError): void {

@@ -1,6 +1,6 @@
 /** What the service's client answers: the inventory's own results, as they come over a socket. */
 import type { Domain, Domid } from '../domain.ts';
-import type { Change } from '../inventory/change.ts';
+import type { Change } from '../change.ts';
 import type {
   Ambiguous,
   Found,

@@ -1,5 +1,6 @@
 /** One connection to the service: what is written in one go is sent in one write, what comes is cut into lines. */
 import { createConnection, type Socket } from 'node:net';
+import { backoffMs } from '../backoff.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Lines } from './client-lines.ts';
 
@@ -16,6 +17,14 @@ export interface ServiceSocketOptions {
 
 /** sun_path of `struct sockaddr_un` has 108 bytes, the last one zero: a longer path would be cut in silence. */
 const MOST_PATH_BYTES = 107;
+
+const RECONNECT_FIRST_MS = 20;
+const RECONNECT_MAX_MS = 2000;
+
+/** How long to wait before connecting again, ms. @param attempts failed attempts so far, 1 or more. */
+export function reconnectDelayMs(attempts: number): number {
+  return backoffMs(attempts, RECONNECT_FIRST_MS, RECONNECT_MAX_MS);
+}
 
 export class ServiceSocket {
   connected = false;

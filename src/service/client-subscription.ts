@@ -1,7 +1,8 @@
 /** The service's feed for one reader, on a connection of its own: who reads slowly holds up nobody's look-ups. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SubscribeOptions } from '../change.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { backoffMs } from '../backoff.ts';
+
 import {
   fieldsOf,
   protocolError,
@@ -12,21 +13,17 @@ import {
 } from './client-replies.ts';
 import { MOST_LARGE_LINE_BYTES, replyOf, VERSION_ID, VERSION_LINE } from './client-requests.ts';
 import type { ServiceBatch } from './client-results.ts';
-import { ServiceSocket } from './client-socket.ts';
+import { reconnectDelayMs, ServiceSocket } from './client-socket.ts';
 
-/** Where a subscription begins, what ends it, and who is told of its connection. */
-export interface SubscribeOptions {
-  /** Begin with what followed this token, as a batch of before or a list gave it. */
-  readonly token?: string;
-  /** Ends the subscription. */
-  readonly signal?: AbortSignal;
+/** Options of a subscription, with callbacks that report its connection. */
+export interface ClientSubscribeOptions extends SubscribeOptions {
   /** The feed is followed again on a new connection, from the last token, where the old one ended for `reason`. */
   readonly onDisconnected?: (reason: XenError) => void;
   /** The feed is followed again. */
   readonly onConnected?: () => void;
 }
 
-export interface FollowOptions extends SubscribeOptions {
+export interface FollowOptions extends ClientSubscribeOptions {
   readonly path: string;
   readonly retry: boolean;
   /** How long the first answer may take, ms. */
@@ -73,7 +70,9 @@ export async function* follow(options: FollowOptions): AsyncGenerator<ServiceBat
     }
     tries++;
     // oxlint-disable-next-line no-await-in-loop
-    await sleep(backoffMs(tries), undefined, signal ? { signal } : {}).catch(() => undefined);
+    await sleep(reconnectDelayMs(tries), undefined, signal ? { signal } : {}).catch(
+      () => undefined,
+    );
   }
 }
 

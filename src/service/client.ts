@@ -1,6 +1,7 @@
 /** Asks the daemon. Loads neither rxjs nor koffi nor prom-client: a process that asks one question starts with it. */
 import { checkDomid } from '../domain.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
+import type { CallOptions } from '../results.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import {
   readCounters,
@@ -23,14 +24,15 @@ import type {
   Unavailable,
 } from './client-results.ts';
 import { serviceSocketPath } from './client-socket-path.ts';
-import type { SubscribeOptions } from './client-subscription.ts';
+import type { ClientSubscribeOptions } from './client-subscription.ts';
 
 export type { Domain, Domid, ShutdownReason } from '../domain.ts';
 export { parseUuid, type Uuid } from '../uuid.ts';
 export { ErrorCode, XenError } from '../xen-error.ts';
+export type { CallOptions } from '../results.ts';
 export type * from './client-results.ts';
 export { DEFAULT_SERVICE_SOCKET, serviceSocketPath } from './client-socket-path.ts';
-export type { SubscribeOptions } from './client-subscription.ts';
+export type { ClientSubscribeOptions } from './client-subscription.ts';
 
 /** How to reach the service, and how long to try. */
 export interface ClientOptions {
@@ -45,13 +47,6 @@ export interface ClientOptions {
   readonly retry?: boolean;
   /** Believe a service that answers for a simulated host. Default false. */
   readonly acceptSimulated?: boolean;
-}
-
-/** What goes with one question: without `timeoutMs` the client's own. */
-export interface AskOptions {
-  readonly timeoutMs?: number;
-  /** Gives up: the promise is rejected with the signal's reason. */
-  readonly signal?: AbortSignal;
 }
 
 const DEFAULT_TIMEOUT_MS = 6000;
@@ -92,7 +87,7 @@ export class InventoryClient {
    * @param uuid in either letter case.
    * @throws XenError `ERR_INVALID_UUID`; the signal's reason where it is aborted.
    */
-  async lookup(uuid: string, options?: AskOptions): Promise<LookupResult> {
+  async lookup(uuid: string, options?: CallOptions): Promise<LookupResult> {
     const parsed = parseUuid(uuid);
     return this.#orUnavailable(
       this.#ask('lookup', `{"uuid":"${parsed}"}`, (result) => readLookup(result, parsed), options),
@@ -100,7 +95,7 @@ export class InventoryClient {
   }
 
   /** The same question with the short answer, as well checked. */
-  async domid(uuid: string, options?: AskOptions): Promise<DomidResult> {
+  async domid(uuid: string, options?: CallOptions): Promise<DomidResult> {
     const parsed = parseUuid(uuid);
     return this.#orUnavailable(
       this.#ask('domid', `{"uuid":"${parsed}"}`, readDomidResult, options),
@@ -108,7 +103,7 @@ export class InventoryClient {
   }
 
   /** An answer for each UUID, in order, of one list at most for each thousand. As {@link lookup} otherwise. */
-  async lookupMany(uuids: readonly string[], options?: AskOptions): Promise<LookupResult[]> {
+  async lookupMany(uuids: readonly string[], options?: CallOptions): Promise<LookupResult[]> {
     const parsed = uuids.map(parseUuid);
     const asked: Promise<LookupResult[]>[] = [];
     for (let from = 0; from < parsed.length; from += UUIDS_A_REQUEST) {
@@ -122,7 +117,7 @@ export class InventoryClient {
    * The domain with this domid, dying or not, as the hypervisor shows it now.
    * @throws XenError `ERR_INVALID_DOMID`; the signal's reason.
    */
-  async get(domid: number, options?: AskOptions): Promise<GetResult> {
+  async get(domid: number, options?: CallOptions): Promise<GetResult> {
     const checked = checkDomid(domid);
     return this.#orUnavailable(
       this.#ask('get', `{"domid":${checked}}`, (result) => readGet(result, checked), options),
@@ -133,19 +128,19 @@ export class InventoryClient {
    * All domains in ascending domid, and the token from which `subscribe` leads on.
    * @throws XenError where the hypervisor or the service cannot be asked; the signal's reason.
    */
-  async list(options: AskOptions & { readonly names?: boolean } = {}): Promise<ListResult> {
+  async list(options: CallOptions & { readonly names?: boolean } = {}): Promise<ListResult> {
     const { names = false, timeoutMs = LIST_TIMEOUT_MS, signal } = options;
     const params = names ? '{"names":true}' : '{}';
     return this.#requests.ask('list', params, readList, { timeoutMs, signal, large: true });
   }
 
   /** The service's counters. @throws XenError; the signal's reason. */
-  async stats(options?: AskOptions): Promise<Counters> {
+  async stats(options?: CallOptions): Promise<Counters> {
     return this.#ask('stats', '{}', readCounters, options);
   }
 
   /** What the service is, and what it asks. @throws XenError; the signal's reason. */
-  async version(options?: AskOptions): Promise<ServiceVersion> {
+  async version(options?: CallOptions): Promise<ServiceVersion> {
     return this.#ask('version', '{}', readVersion, options);
   }
 
@@ -155,7 +150,7 @@ export class InventoryClient {
    * service no longer knows that token. A reader that is slow gets conflated changes, then `resync`, never a gap.
    * @throws XenError where `retry` is off and the service cannot be reached at first; where it is none.
    */
-  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<ServiceBatch, void, void> {
+  async *subscribe(options: ClientSubscribeOptions = {}): AsyncGenerator<ServiceBatch, void, void> {
     const closing = this.#closing.signal;
     const { signal } = options;
     const { follow } = await import('./client-subscription.ts');
@@ -184,14 +179,14 @@ export class InventoryClient {
     method: string,
     params: string,
     read: (result: unknown) => T,
-    options: AskOptions | undefined,
+    options: CallOptions | undefined,
     large = false,
   ): Promise<T> {
     const { timeoutMs = this.#timeoutMs, signal } = options ?? {};
     return this.#requests.ask(method, params, read, { timeoutMs, signal, large });
   }
 
-  async #lookupSome(uuids: readonly Uuid[], options?: AskOptions): Promise<LookupResult[]> {
+  async #lookupSome(uuids: readonly Uuid[], options?: CallOptions): Promise<LookupResult[]> {
     try {
       const params = JSON.stringify({ uuids });
       const read = (result: unknown): LookupResult[] => readLookups(result, uuids);

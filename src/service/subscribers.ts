@@ -4,10 +4,8 @@
  * means: conflated, or begun anew.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Change } from '../inventory/change.ts';
-import type { Token } from '../inventory/feed.ts';
+import type { Change, FeedBatch, SnapshotBatch, Token } from '../change.ts';
 import type { Inventory } from '../inventory/inventory.ts';
-import type { FeedBatch, SnapshotBatch } from '../inventory/subscription.ts';
 import type { Output } from './output.ts';
 import { domainJson, domainsText, type Text } from './reply.ts';
 

@@ -1,5 +1,5 @@
 /** A client that follows the feed, and what the feed comes to. */
-import { namesNoVm } from '../../src/inventory/handle.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
 import {
   type Change,
   type Domain,

@@ -1,5 +1,5 @@
 /** Who held which UUID, and when: the record of whoever makes the domains. Answers are judged by it. */
-import { namesNoVm } from '../../src/inventory/handle.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { DomidResult, LookupResult } from '../../src/service/client.ts';
 import type { Uuid } from '../../src/uuid.ts';
 

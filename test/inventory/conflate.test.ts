@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Domain } from '../../src/domain.ts';
-import type { Change } from '../../src/inventory/change.ts';
+import type { Change } from '../../src/change.ts';
 import { conflate } from '../../src/inventory/conflate.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import { madeUpDomain } from './made-up-domain.ts';

@@ -1,6 +1,6 @@
 /** What a feed told, and whether it could have happened so. */
 import type { Domain, Domid } from '../../src/domain.ts';
-import type { Change, ChangeKind } from '../../src/inventory/change.ts';
+import type { Change, ChangeKind } from '../../src/change.ts';
 import type { Inventory } from '../../src/inventory/inventory.ts';
 
 export class FeedRecord {

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
-import type { Change } from '../../src/inventory/change.ts';
+import type { Change } from '../../src/change.ts';
 import { Inventory, type InventoryOptions } from '../../src/inventory/inventory.ts';
 import {
   bootVm,

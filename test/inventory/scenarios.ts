@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Domid, shutdownReason } from '../../src/domain.ts';
-import { namesNoVm } from '../../src/inventory/handle.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
 import { Inventory, type InventoryOptions } from '../../src/inventory/inventory.ts';
 import { tombstoneOf } from '../../src/simulator/toolstack.ts';
 import { parseUuid, type Uuid } from '../../src/uuid.ts';

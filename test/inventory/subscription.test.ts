@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Domain, Domid } from '../../src/domain.ts';
-import type { Change } from '../../src/inventory/change.ts';
+import { type Change, type FeedBatch, type SubscribeOptions } from '../../src/change.ts';
 import { Feed } from '../../src/inventory/feed.ts';
-import { type FeedBatch, follow, type SubscribeOptions } from '../../src/inventory/subscription.ts';
+import { follow } from '../../src/inventory/subscription.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 
 const KEPT = 4096;

@@ -230,7 +230,7 @@ const ROOMS: readonly Room[] = [
   {
     file: 'inventory/census.js',
     tests: [
-      'inventory/change',
+      'inventory/difference',
       'inventory/awaiting',
       'inventory/look-under-way',
       'inventory/looks',
@@ -267,8 +267,8 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'inventory/change.js',
-    tests: ['inventory/change', 'inventory/conflate', 'inventory/oracle.test'],
+    file: 'inventory/difference.js',
+    tests: ['inventory/difference', 'inventory/conflate', 'inventory/oracle.test'],
     mutants: [
       ['a second shutdown reason is no news', ' || known.shutdownReason !== shutdownReason)', ')'],
       [

@@ -1,6 +1,6 @@
 /** Every change that one service has told of, by revision, and what they come to: what its subscribers are held to. */
 import type { Domain } from '../../src/domain.ts';
-import type { Change } from '../../src/inventory/change.ts';
+import type { Change } from '../../src/change.ts';
 import type { Inventory } from '../../src/inventory/inventory.ts';
 import { Published } from '../inventory/oracle/published.ts';
 

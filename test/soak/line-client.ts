@@ -1,7 +1,7 @@
 /** A connection that speaks lines: each answer goes to who asked, and what nobody asked for is a violation. */
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
-import type { Change } from '../../src/inventory/change.ts';
+import type { Change } from '../../src/change.ts';
 import type { Domain } from '../../src/domain.ts';
 import { Violation } from '../inventory/oracle/violation.ts';
 import type { Reply } from './judge.ts';

@@ -1,6 +1,6 @@
 /** What clients ask, and who judges the answers. */
 import { DOMID_FIRST_RESERVED } from '../../src/domain.ts';
-import { namesNoVm } from '../../src/inventory/handle.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import type { Asked, Judge, Reply } from './judge.ts';

@@ -1,7 +1,7 @@
 /** A subscriber: each change exactly once and in order, over broken connections, slow reading and a service that begins anew. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Domain } from '../../src/domain.ts';
-import type { Change } from '../../src/inventory/change.ts';
+import type { Change } from '../../src/change.ts';
 import { isSame, Published, say } from '../inventory/oracle/published.ts';
 import type { Random } from '../inventory/oracle/random.ts';
 import { Violation } from '../inventory/oracle/violation.ts';

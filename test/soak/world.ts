@@ -1,5 +1,5 @@
 /** A host that is never at rest: VMs boot, move, reboot and go, step by step and all at once, as chance decides. */
-import { namesNoVm } from '../../src/inventory/handle.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
 import {
   bootSteps,
   bootVm,

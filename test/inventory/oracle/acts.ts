@@ -1,5 +1,5 @@
 /** What a toolstack, guests and Xen itself do to a host, at random: few domids and few UUIDs, so that they collide. */
-import { namesNoVm } from '../../../src/inventory/handle.ts';
+import { namesNoVm } from '../../../src/vm-uuid.ts';
 import {
   type HandleWrite,
   NIL_UUID,

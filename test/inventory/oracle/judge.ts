@@ -1,6 +1,6 @@
 /** Holds each answer to the contract, word by word, by what the host's history says of it. */
 import type { Domain } from '../../../src/domain.ts';
-import type { Change } from '../../../src/inventory/change.ts';
+import type { Change } from '../../../src/change.ts';
 import type {
   Ambiguous,
   Found,

@@ -1,7 +1,6 @@
 /** A subscriber that reads when the test says so, and holds each batch to what the feed has told. */
 import type { Domain } from '../../../src/domain.ts';
-import type { Change } from '../../../src/inventory/change.ts';
-import type { FeedBatch } from '../../../src/inventory/subscription.ts';
+import type { Change, FeedBatch } from '../../../src/change.ts';
 import { isSame, Published, say } from './published.ts';
 import { Violation } from './violation.ts';
 

@@ -1,7 +1,7 @@
 /** One host, one inventory, and everything at once that can happen to either: in an order that chance decides. */
 import type { Domain } from '../../../src/domain.ts';
-import type { Change } from '../../../src/inventory/change.ts';
-import { namesNoVm } from '../../../src/inventory/handle.ts';
+import type { Change } from '../../../src/change.ts';
+import { namesNoVm } from '../../../src/vm-uuid.ts';
 import { Inventory } from '../../../src/inventory/inventory.ts';
 import type { LookupResult } from '../../../src/results.ts';
 import {

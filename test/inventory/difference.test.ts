@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Domain } from '../../src/domain.ts';
-import { changesBetween, type Sight } from '../../src/inventory/change.ts';
+import { changesBetween, type Sight } from '../../src/inventory/difference.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { uuidOf } from '../simulator/helpers.ts';

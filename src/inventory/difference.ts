@@ -1,21 +1,6 @@
-/** What can become of a domain, told as the difference between two looks. */
-import type { Domain, Domid } from '../domain.ts';
-import type { Uuid } from '../uuid.ts';
-
-/** What can become of a domain. `dying`: dead, but something still holds its memory. */
-export type ChangeKind = 'created' | 'renamed' | 'shutdown' | 'resumed' | 'dying' | 'destroyed';
-
-/** The difference between two looks at one domid. */
-export interface Change {
-  readonly kind: ChangeKind;
-  readonly domid: Domid;
-  /** Its UUID after the change; the last one it had where it is dying or destroyed. */
-  readonly uuid: Uuid;
-  /** As the look showed it; absent where it is destroyed. */
-  readonly domain?: Domain;
-  /** As of the change before; absent where it is created. */
-  readonly previous?: Domain;
-}
+/** The changes between two looks at one domid. */
+import type { Change, ChangeKind } from '../change.ts';
+import type { Domain } from '../domain.ts';
 
 /** What one look showed of one domid, next to what is known of it. */
 export interface Sight {
