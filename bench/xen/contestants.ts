@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 
-import { DEFAULT_SERVICE_SOCKET } from '../../src/service/client.ts';
+import { DEFAULT_SOCKET_PATH } from '../../src/service/client.ts';
 import { Companion, until } from '../../test/xen/dom0.ts';
 import type { SeenChange, Timed } from './agent-results.ts';
 import type { Counts, Work } from './results.ts';
@@ -205,7 +205,7 @@ export async function startDaemon(): Promise<Daemon> {
   const child = spawn(process.execPath, [script, 'serve'], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  const socket = DEFAULT_SERVICE_SOCKET;
+  const socket = DEFAULT_SOCKET_PATH;
   await until(() => existsSync(socket), {
     what: 'the service listens',
     timeoutMs: START_TIMEOUT_MS,

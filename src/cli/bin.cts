@@ -21,7 +21,7 @@ const LONGEST_MS = 1000;
 const MOST_REPLY = 65_536;
 /** PIPE_BUF: what is longer may be written in part, and could not be left to the command line then. */
 const MOST_AT_ONCE = 4096;
-/** As `domain.ts` and `service/client-socket-path.ts` have them. */
+/** As `domain.ts` and `protocol/socket-path.ts` have them. */
 const DOMID_FIRST_RESERVED = 0x7ff0;
 const DEFAULT_SOCKET = '/run/xen-domid/xen-domid.sock';
 /** As `cli/exit-status.ts` has them. */
@@ -54,7 +54,7 @@ const isTextOf =
   (value: unknown): boolean =>
     value === undefined || (typeof value === 'string' && pattern.test(value));
 
-/** As `service/client-replies.ts` reads them. */
+/** As `protocol/decode.ts` reads them. */
 const DOMAIN_FIELDS: Readonly<Record<string, (value: unknown, uuid: string) => boolean>> = {
   domid: isDomid,
   uuid: (value, uuid) => value === uuid,

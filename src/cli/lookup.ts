@@ -1,6 +1,6 @@
 /** `xen-domid lookup`: the domid of each UUID. */
 import type { InventoryClient } from '../service/client.ts';
-import type { DomidResult, LookupResult, Unavailable } from '../service/client-results.ts';
+import type { DomidResult, LookupResult, Unavailable } from '../protocol/results.ts';
 import type { Uuid } from '../uuid.ts';
 import { connect, type ConnectOptions, orDirect } from './connect.ts';
 import { errorText } from './error-text.ts';

@@ -1,7 +1,7 @@
 /** `xen-domid serve`: the daemon, until it is told to end. */
 import { fstatSync } from 'node:fs';
 import { checkDevices } from '../hypervisor/devices.ts';
-import { serviceSocketPath } from '../service/client-socket-path.ts';
+import { serviceSocketPath } from '../protocol/socket-path.ts';
 import { lineLog } from '../service/log.ts';
 import { METRICS_ADDRESS_FORM, parseMetricsAddress } from '../service/metrics-address.ts';
 import { isJournal } from '../service/service-manager.ts';

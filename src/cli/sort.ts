@@ -1,5 +1,5 @@
 /** The orders that a list of domains can be put in. */
-import type { ListedDomain } from '../service/client-results.ts';
+import type { ListedDomain } from '../protocol/results.ts';
 import { UsageError } from './arguments.ts';
 import { printableJson } from './printable.ts';
 

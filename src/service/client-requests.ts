@@ -1,7 +1,8 @@
 /** Questions on one connection at a time, that is made when there is something to ask, and made again when it ends. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 
-import { protocolError, readCause, readMessage, shown } from './client-replies.ts';
+import { protocolError, readCause, readMessage, shown } from '../protocol/decode.ts';
+import { LIST_BYTES_MAX, REPLY_BYTES_MAX, RpcCode } from '../protocol/rpc.ts';
 import { reconnectDelayMs, ServiceSocket } from './client-socket.ts';
 
 export interface RequestsOptions {
@@ -32,14 +33,6 @@ interface Pending {
 /** What came for one question, or why nothing will. */
 export type Reply = { readonly result: unknown } | { readonly error: unknown };
 
-/** -32001 of the protocol: the hypervisor could not be asked. */
-const UNAVAILABLE = -32001;
-const INVALID_PARAMS = -32602;
-
-/** An answer about one domain, a thousand look-ups, or an error. */
-const MOST_LINE_BYTES = 1_048_576;
-/** 32,752 domains with their names. */
-export const MOST_LARGE_LINE_BYTES = 67_108_864;
 /** Beyond this the service does not read what it is sent. */
 const MOST_UNSENT_BYTES = 16_777_216;
 
@@ -141,7 +134,7 @@ export class Requests {
       },
       onLine: (line) => this.#read(line),
       onEnd: (reason) => this.#ended(reason),
-      mostLineBytes: () => (this.#largePending > 0 ? MOST_LARGE_LINE_BYTES : MOST_LINE_BYTES),
+      mostLineBytes: () => (this.#largePending > 0 ? LIST_BYTES_MAX : REPLY_BYTES_MAX),
     });
   }
 
@@ -225,12 +218,12 @@ export function replyOf(message: Readonly<Record<string, unknown>>, method: stri
   if (typeof error !== 'object' || error === null) throw protocolError('an error that is none');
   const { code, message: text, data } = error as Record<string, unknown>;
   const said = typeof text === 'string' ? shown(text, 300) : 'no reason given';
-  if (code === UNAVAILABLE) {
+  if (code === RpcCode.unavailable) {
     const cause = readCause((data as Record<string, unknown> | null | undefined)?.['cause']);
     const told = `the service could not ask the hypervisor (${cause}): ${said}`;
     return { error: new XenError(ErrorCode.UNAVAILABLE, told, { cause }) };
   }
-  if (code === INVALID_PARAMS) return { error: new XenError(invalidOf(method), said) };
+  if (code === RpcCode.invalidParams) return { error: new XenError(invalidOf(method), said) };
   return {
     error: new XenError(
       ErrorCode.SERVICE_REFUSED,

@@ -1,6 +1,7 @@
 /** One connection to the service: what is written in one go is sent in one write, what comes is cut into lines. */
 import { createConnection, type Socket } from 'node:net';
 import { backoffMs } from '../backoff.ts';
+import { SOCKET_PATH_BYTES_MAX } from '../protocol/socket-path.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Lines } from './client-lines.ts';
 
@@ -14,9 +15,6 @@ export interface ServiceSocketOptions {
   /** The longest line that can be an answer now, bytes. */
   readonly mostLineBytes: () => number;
 }
-
-/** sun_path of `struct sockaddr_un` has 108 bytes, the last one zero: a longer path would be cut in silence. */
-const MOST_PATH_BYTES = 107;
 
 const RECONNECT_FIRST_MS = 20;
 const RECONNECT_MAX_MS = 2000;
@@ -37,10 +35,10 @@ export class ServiceSocket {
   constructor(options: ServiceSocketOptions) {
     this.#options = options;
     const { path } = options;
-    if (Buffer.byteLength(path) > MOST_PATH_BYTES || path.includes('\0')) {
+    if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX || path.includes('\0')) {
       const reason = new XenError(
         ErrorCode.SERVICE_UNREACHABLE,
-        `${JSON.stringify(path)} can be no socket: a path of at most ${MOST_PATH_BYTES} bytes is wanted`,
+        `${JSON.stringify(path)} can be no socket: a path of at most ${SOCKET_PATH_BYTES_MAX} bytes is wanted`,
       );
       queueMicrotask(() => this.#end(reason));
       return;

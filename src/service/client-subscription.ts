@@ -10,9 +10,10 @@ import {
   readDomains,
   readMessage,
   readToken,
-} from './client-replies.ts';
-import { MOST_LARGE_LINE_BYTES, replyOf, VERSION_ID, VERSION_LINE } from './client-requests.ts';
-import type { ServiceBatch } from './client-results.ts';
+} from '../protocol/decode.ts';
+import { LIST_BYTES_MAX } from '../protocol/rpc.ts';
+import { replyOf, VERSION_ID, VERSION_LINE } from './client-requests.ts';
+import type { ServiceBatch } from '../protocol/results.ts';
 import { reconnectDelayMs, ServiceSocket } from './client-socket.ts';
 
 /** Options of a subscription, with callbacks that report its connection. */
@@ -114,7 +115,7 @@ class Following {
       onConnect: () => this.#socket.send(VERSION_LINE + subscribe),
       onLine: (line) => this.#keep(line),
       onEnd: (reason) => this.#end(reason),
-      mostLineBytes: () => MOST_LARGE_LINE_BYTES,
+      mostLineBytes: () => LIST_BYTES_MAX,
     });
     this.#timer = setTimeout(() => this.#end(this.#late()), options.timeoutMs);
     options.signal?.addEventListener('abort', this.#onAbort);

@@ -11,7 +11,7 @@ import {
   readLookup,
   readLookups,
   readVersion,
-} from './client-replies.ts';
+} from '../protocol/decode.ts';
 import { Requests } from './client-requests.ts';
 import type {
   Counters,
@@ -22,16 +22,16 @@ import type {
   ServiceBatch,
   ServiceVersion,
   Unavailable,
-} from './client-results.ts';
-import { serviceSocketPath } from './client-socket-path.ts';
+} from '../protocol/results.ts';
+import { serviceSocketPath } from '../protocol/socket-path.ts';
 import type { ClientSubscribeOptions } from './client-subscription.ts';
 
 export type { Domain, Domid, ShutdownReason } from '../domain.ts';
 export { parseUuid, type Uuid } from '../uuid.ts';
 export { ErrorCode, XenError } from '../xen-error.ts';
 export type { CallOptions } from '../results.ts';
-export type * from './client-results.ts';
-export { DEFAULT_SERVICE_SOCKET, serviceSocketPath } from './client-socket-path.ts';
+export type * from '../protocol/results.ts';
+export { DEFAULT_SOCKET_PATH, serviceSocketPath } from '../protocol/socket-path.ts';
 export type { ClientSubscribeOptions } from './client-subscription.ts';
 
 /** How to reach the service, and how long to try. */

@@ -5,8 +5,8 @@ import { type Held, type Holder, requestsTake } from './held.ts';
 import { decodeLine, LineReader } from './line-reader.ts';
 import type { Outcome, Session } from './methods.ts';
 import { Output } from './output.ts';
-import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from './protocol.ts';
-import { Failure, failureReply } from './reply.ts';
+import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from '../protocol/rpc.ts';
+import { Failure, failureReply } from '../protocol/encode.ts';
 import { Stall } from './socket-handle.ts';
 import type { Subscribers, Subscription } from './subscribers.ts';
 

@@ -4,9 +4,9 @@ import type { Inventory } from '../inventory/inventory.ts';
 import { XenError } from '../xen-error.ts';
 import { HotRequest } from './hot-request.ts';
 import type { Method, Methods, Outcome, Session } from './methods.ts';
-import { BATCH_MAX, RpcCode } from './protocol.ts';
-import { Failure, failureReply, foundDomidJson, foundJson, joined, resultReply } from './reply.ts';
-import type { Text } from './reply.ts';
+import { BATCH_MAX, RpcCode } from '../protocol/rpc.ts';
+import { Failure, failureReply, foundDomidJson, foundJson } from '../protocol/encode.ts';
+import { joined, resultReply, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
 
 /** An answer; undefined where none is due. */

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Dispatcher, Reply } from './dispatcher.ts';
 import { type Held, type Holder, requestsTake } from './held.ts';
-import { LINE_BYTES_MAX } from './protocol.ts';
-import { LongText } from './reply.ts';
+import { LINE_BYTES_MAX } from '../protocol/rpc.ts';
+import { LongText } from './text.ts';
 import { Stall } from './socket-handle.ts';
 
 const HEADER_BYTES_MAX = 16_384;

@@ -3,16 +3,9 @@ import type { Inventory } from '../inventory/inventory.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Names } from './names.ts';
-import { RpcCode } from './protocol.ts';
-import {
-  domainsText,
-  domidJson,
-  elementJson,
-  Failure,
-  getJson,
-  lookupJson,
-  type Text,
-} from './reply.ts';
+import { RpcCode } from '../protocol/rpc.ts';
+import { domidJson, elementJson, Failure, getJson, lookupJson } from '../protocol/encode.ts';
+import { domainsText, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
 
 /** JSON of a result, or why there is none. */

@@ -24,11 +24,10 @@ import {
 import { connect, type Server } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SOCKET_PATH_BYTES_MAX } from '../protocol/socket-path.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { libc } from './libc.ts';
 
-/** `sun_path` with its NUL; libuv would cut what is longer. */
-const PATH_BYTES_MAX = 107;
 const LOCK_TRIES = 100;
 const LOCK_WAIT_MS = 20;
 /** Takes from 0666 what others than owner and group may do, and execution. */
@@ -89,8 +88,11 @@ function refused(path: string, why: string, cause?: unknown): XenError {
 
 function checkLength(path: string): void {
   const length = Buffer.byteLength(path);
-  if (length > PATH_BYTES_MAX)
-    throw refused(path, `${length} bytes are too long for a socket, ${PATH_BYTES_MAX} are allowed`);
+  if (length > SOCKET_PATH_BYTES_MAX)
+    throw refused(
+      path,
+      `${length} bytes are too long for a socket, ${SOCKET_PATH_BYTES_MAX} are allowed`,
+    );
 }
 
 /** The system's refusal, and what helps where it is for want of permission, as in /run for all but root. */

@@ -7,7 +7,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Change, FeedBatch, SnapshotBatch, Token } from '../change.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import type { Output } from './output.ts';
-import { domainJson, domainsText, type Text } from './reply.ts';
+import { changeJson } from '../protocol/encode.ts';
+import { domainsText, type Text } from './text.ts';
 
 /** Between two batches: the first change of a quiet time goes out at once. */
 const SPACING_MS = 40;
@@ -233,10 +234,4 @@ function head(method: 'changes' | 'resync', id: number): string {
 function changesTail(changes: readonly Change[], token: Token): string {
   const json = changes.map(changeJson).join();
   return `"changes":[${json}],"token":${JSON.stringify(token)}}}\n`;
-}
-
-function changeJson({ kind, domid, uuid, domain, previous }: Change): string {
-  const after = domain === undefined ? '' : `,"domain":${domainJson(domain)}`;
-  const before = previous === undefined ? '' : `,"previous":${domainJson(previous)}`;
-  return `{"kind":"${kind}","domid":${domid},"uuid":"${uuid}"${after}${before}}`;
 }

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { HotRequest } from '../../src/service/hot-request.ts';
 import { decodeLine, LineReader } from '../../src/service/line-reader.ts';
-import { LINE_BYTES_MAX } from '../../src/service/protocol.ts';
+import { LINE_BYTES_MAX } from '../../src/protocol/rpc.ts';
 import { demand, pieces, type Target } from './target.ts';
 
 const NEWLINE = 0x0a;

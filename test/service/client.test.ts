@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { type ClientOptions, InventoryClient } from '../../src/service/client.ts';
-import type { ServiceBatch } from '../../src/service/client-results.ts';
+import type { ServiceBatch } from '../../src/protocol/results.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { domainOf, Peer, type Script, VERSION } from './client-peer.ts';
 

@@ -7,7 +7,7 @@ import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { RpcCode } from '../../src/service/protocol.ts';
+import { RpcCode } from '../../src/protocol/rpc.ts';
 import { Client, temporaryDirectory } from './room.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');

@@ -6,7 +6,7 @@ import { createConnection, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { BATCH_MAX, LINE_BYTES_MAX, RpcCode } from '../../src/service/protocol.ts';
+import { BATCH_MAX, LINE_BYTES_MAX, RpcCode } from '../../src/protocol/rpc.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import {
   Bystander,

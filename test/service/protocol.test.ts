@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { RpcCode } from '../../src/service/protocol.ts';
+import { RpcCode } from '../../src/protocol/rpc.ts';
 import { bootVm, destroyVm } from '../../src/simulator/index.ts';
 import { NIL_UUID } from '../../src/simulator/simulated-host.ts';
 import { uuidOf } from '../simulator/helpers.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RpcCode } from '../../src/service/protocol.ts';
+import { RpcCode } from '../../src/protocol/rpc.ts';
 import { bootVm, destroyVm } from '../../src/simulator/index.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import { Client, type Message, openRoom, request, type Room, type RoomOptions } from './room.ts';

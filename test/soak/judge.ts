@@ -1,4 +1,5 @@
 /** Holds what came over the socket to the contract, by what the host's history says of the time between question and answer. */
+import { RpcCode } from '../../src/protocol/rpc.ts';
 import type { Domain } from '../../src/domain.ts';
 import type { DomainState, HostHistory, SimulatedHost } from '../../src/simulator/index.ts';
 import { follows, hasShutdown, say } from '../inventory/oracle/published.ts';
@@ -31,7 +32,6 @@ interface Answer {
 
 /** A look-up's deadline, ms, less what timers may be early. */
 const DEADLINE_MS = 4990;
-const UNAVAILABLE = -32001;
 
 export interface Troubles {
   /** Hypercalls that failed so far. */
@@ -192,7 +192,10 @@ export class Judge {
 
   #resultOf(asked: Asked, { result, error }: Reply): Answer {
     if (error === undefined) return result as Answer;
-    demand(error.code === UNAVAILABLE, () => `refused with ${error.code}: ${error.message}`);
+    demand(
+      error.code === RpcCode.unavailable,
+      () => `refused with ${error.code}: ${error.message}`,
+    );
     const { cause } = error.data as { readonly cause: string };
     this.#unavailable(asked, cause);
     return { status: 'unavailable', cause };

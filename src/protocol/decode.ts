@@ -14,7 +14,7 @@ import type {
   ListedDomain,
   ListResult,
   ServiceVersion,
-} from './client-results.ts';
+} from './results.ts';
 
 const KINDS: ReadonlySet<string> = new Set<ChangeKind>([
   'created',

@@ -3,8 +3,6 @@
 /** Raised when a method, a field or a meaning is taken away; additions leave it as it is. */
 export const PROTOCOL_VERSION = 1;
 
-export const DEFAULT_SOCKET_PATH = '/run/xen-domid/xen-domid.sock';
-
 /** The standard's codes, and of those that it leaves to servers: */
 export const RpcCode = {
   parseError: -32700,
@@ -30,3 +28,9 @@ export const BATCH_MAX = 1024;
 export const PENDING_MAX = 1024;
 
 export const SUBSCRIPTIONS_MAX = 8;
+
+/** Bytes of an answer that is no list: about one domain, a thousand look-ups, or an error. */
+export const REPLY_BYTES_MAX = 1_048_576;
+
+/** Bytes of a list or a snapshot: 32,752 domains with their names. */
+export const LIST_BYTES_MAX = 67_108_864;
