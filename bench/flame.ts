@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { openProgressBar } from '../src/cli/progress-bar.ts';
-import { InventoryClient } from '../src/service/client.ts';
+import { InventoryClient } from '../src/client/client.ts';
 import { type CpuProfile, FLAME_RESULT, type FlameReport, flameOf } from './flame-tree.ts';
 import { machine } from './machine.ts';
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { domainOf } from '../test/service/client-peer.ts';
+import { domainOf } from '../test/support/client-peer.ts';
 import { ratios, summarise } from './statistics.ts';
 import { printTable } from './table.ts';
 

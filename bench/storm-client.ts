@@ -1,5 +1,5 @@
 /** The process that asks, for storm-agent.ts. */
-import { InventoryClient } from '../src/service/client.ts';
+import { InventoryClient } from '../src/client/client.ts';
 import { Latencies } from './quantiles.ts';
 import type { Question, Reply } from './storm-agent.ts';
 

@@ -14,7 +14,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 
 import { openHypervisor } from '../../src/hypervisor/open.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
-import { InventoryClient } from '../../src/service/client.ts';
+import { InventoryClient } from '../../src/client/client.ts';
 import { parseUuid, uuidWords } from '../../src/uuid.ts';
 import { openPagedLists, type Stop } from './paged-lists.ts';
 import type { SeenChange, StallResult, Timed } from './agent-results.ts';

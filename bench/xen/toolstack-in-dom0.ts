@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { InventoryClient } from '../../src/service/client.ts';
+import { InventoryClient } from '../../src/client/client.ts';
 import {
   cell,
   type GuestKind,

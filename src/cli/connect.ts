@@ -1,6 +1,6 @@
 /** The service, as a command asks it. */
 import { existsSync } from 'node:fs';
-import type { InventoryClient } from '../service/client.ts';
+import type { InventoryClient } from '../client/client.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { Io } from './io.ts';
 

@@ -1,7 +1,7 @@
 /** What the command line needs of the world, so that a test can be the world. */
 import type { Readable } from 'node:stream';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
-import type { ClientOptions, InventoryClient } from '../service/client.ts';
+import type { ClientOptions, InventoryClient } from '../client/client.ts';
 
 /** The little of xenstore that the command line reads. */
 export interface NodeReader {

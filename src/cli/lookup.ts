@@ -1,5 +1,5 @@
 /** `xen-domid lookup`: the domid of each UUID. */
-import type { InventoryClient } from '../service/client.ts';
+import type { InventoryClient } from '../client/client.ts';
 import type { DomidResult, LookupResult, Unavailable } from '../protocol/results.ts';
 import type { Uuid } from '../uuid.ts';
 import { connect, type ConnectOptions, orDirect } from './connect.ts';

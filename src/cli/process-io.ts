@@ -42,7 +42,7 @@ export const processIo: Io = {
   err: writeError,
   openHypervisor: async () => (await import('../hypervisor/open.ts')).openHypervisor(),
   openXenstore: async () => (await import('../xenstore/xenstore.ts')).Xenstore.open(),
-  connect: async (options) => new (await import('../service/client.ts')).InventoryClient(options),
+  connect: async (options) => new (await import('../client/client.ts')).InventoryClient(options),
   input: () => process.stdin,
   inputIsTerminal: () => isatty(STDIN),
   outputIsTerminal: () => isatty(STDOUT),

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { domainOf, Peer } from '../service/client-peer.ts';
+import { domainOf, Peer } from '../support/client-peer.ts';
 import { Client } from '../service/room.ts';
 import { until } from '../xen/until.ts';
 import { A, B, LONELY, UNKNOWN, World } from './world.ts';

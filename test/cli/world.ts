@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import type { Io } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
-import { InventoryClient } from '../../src/service/client.ts';
+import { InventoryClient } from '../../src/client/client.ts';
 import { type Daemon, serve } from '../../src/service/daemon.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { parseUuid } from '../../src/uuid.ts';

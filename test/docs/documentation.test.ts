@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { HELP } from '../../src/cli/help.ts';
-import { type Counters, InventoryClient } from '../../src/service/client.ts';
+import { type Counters, InventoryClient } from '../../src/client/client.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { cannot } from '../xen/cannot.ts';
 import { ExampleService, NEW } from './example-service.ts';

@@ -1,6 +1,6 @@
 /** Clients that ask the daemon without end, and whether what they are told is right. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type DomidResult, InventoryClient, type LookupResult } from '../../src/service/client.ts';
+import { type DomidResult, InventoryClient, type LookupResult } from '../../src/client/client.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import type { Holdings } from './holdings.ts';
 import { newUuid } from './storm.ts';

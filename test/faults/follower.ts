@@ -5,7 +5,7 @@ import {
   type Domain,
   InventoryClient,
   type ServiceBatch,
-} from '../../src/service/client.ts';
+} from '../../src/client/client.ts';
 import { until } from '../xen/until.ts';
 import type { FaultHost } from './fault-host.ts';
 import type { Holdings } from './holdings.ts';

@@ -1,6 +1,6 @@
 /** Who held which UUID, and when: the record of whoever makes the domains. Answers are judged by it. */
 import { namesNoVm } from '../../src/vm-uuid.ts';
-import type { DomidResult, LookupResult } from '../../src/service/client.ts';
+import type { DomidResult, LookupResult } from '../../src/client/client.ts';
 import type { Uuid } from '../../src/uuid.ts';
 
 /** An act of the host: it came to be between two moments of `performance.now()`. */

@@ -1,6 +1,6 @@
 /** One row of the table of faults: something goes wrong while domains come and go and clients ask. */
 import { appendFileSync } from 'node:fs';
-import { InventoryClient } from '../../src/service/client.ts';
+import { InventoryClient } from '../../src/client/client.ts';
 import { NOTE_LINE } from '../xen/progress-line.ts';
 import { until } from '../xen/until.ts';
 import { Askers } from './askers.ts';

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { DemoFigures } from '../../src/cli/demo-figures.ts';
 import { type DemoHost, lineOf, screenOf } from '../../src/cli/demo-screen.ts';
-import { InventoryClient } from '../../src/service/client.ts';
+import { InventoryClient } from '../../src/client/client.ts';
 import { demoLine, type DemoKind } from './demo-line.ts';
 import {
   command,

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Domain } from '../../../src/domain.ts';
-import { InventoryClient } from '../../../src/service/client.ts';
+import { InventoryClient } from '../../../src/client/client.ts';
 import {
   cell,
   command,

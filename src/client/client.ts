@@ -12,7 +12,7 @@ import {
   readLookups,
   readVersion,
 } from '../protocol/decode.ts';
-import { Requests } from './client-requests.ts';
+import { Requests } from './requests.ts';
 import type {
   Counters,
   DomidResult,
@@ -24,7 +24,7 @@ import type {
   Unavailable,
 } from '../protocol/results.ts';
 import { serviceSocketPath } from '../protocol/socket-path.ts';
-import type { ClientSubscribeOptions } from './client-subscription.ts';
+import type { ClientSubscribeOptions } from './subscription.ts';
 
 export type { Domain, Domid, ShutdownReason } from '../domain.ts';
 export { parseUuid, type Uuid } from '../uuid.ts';
@@ -32,7 +32,7 @@ export { ErrorCode, XenError } from '../xen-error.ts';
 export type { CallOptions } from '../results.ts';
 export type * from '../protocol/results.ts';
 export { DEFAULT_SOCKET_PATH, serviceSocketPath } from '../protocol/socket-path.ts';
-export type { ClientSubscribeOptions } from './client-subscription.ts';
+export type { ClientSubscribeOptions } from './subscription.ts';
 
 /** How to reach the service, and how long to try. */
 export interface ClientOptions {
@@ -153,7 +153,7 @@ export class InventoryClient {
   async *subscribe(options: ClientSubscribeOptions = {}): AsyncGenerator<ServiceBatch, void, void> {
     const closing = this.#closing.signal;
     const { signal } = options;
-    const { follow } = await import('./client-subscription.ts');
+    const { follow } = await import('./subscription.ts');
     yield* follow({
       ...options,
       signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),

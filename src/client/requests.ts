@@ -3,7 +3,7 @@ import { ErrorCode, XenError } from '../xen-error.ts';
 
 import { protocolError, readCause, readMessage, shown } from '../protocol/decode.ts';
 import { LIST_BYTES_MAX, REPLY_BYTES_MAX, RpcCode } from '../protocol/rpc.ts';
-import { reconnectDelayMs, ServiceSocket } from './client-socket.ts';
+import { reconnectDelayMs, ServiceSocket } from './socket.ts';
 
 export interface RequestsOptions {
   readonly path: string;

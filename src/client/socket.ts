@@ -3,7 +3,7 @@ import { createConnection, type Socket } from 'node:net';
 import { backoffMs } from '../backoff.ts';
 import { SOCKET_PATH_BYTES_MAX } from '../protocol/socket-path.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { Lines } from './client-lines.ts';
+import { Lines } from './lines.ts';
 
 export interface ServiceSocketOptions {
   readonly path: string;

@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { type ClientOptions, InventoryClient } from '../../src/service/client.ts';
+import { type ClientOptions, InventoryClient } from '../../src/client/client.ts';
 import type { ServiceBatch } from '../../src/protocol/results.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { domainOf, Peer, type Script, VERSION } from './client-peer.ts';
+import { domainOf, Peer, type Script, VERSION } from '../support/client-peer.ts';
 
 const A = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000a';
 const B = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000b';
@@ -492,7 +492,7 @@ describe('subscribe', () => {
   });
 });
 
-const entry = join(import.meta.dirname, '../../src/service/client.js');
+const entry = join(import.meta.dirname, '../../src/client/client.js');
 const run = (code: string): Promise<{ stdout: string }> =>
   promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], { timeout: 10_000 });
 

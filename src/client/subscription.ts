@@ -12,9 +12,9 @@ import {
   readToken,
 } from '../protocol/decode.ts';
 import { LIST_BYTES_MAX } from '../protocol/rpc.ts';
-import { replyOf, VERSION_ID, VERSION_LINE } from './client-requests.ts';
+import { replyOf, VERSION_ID, VERSION_LINE } from './requests.ts';
 import type { ServiceBatch } from '../protocol/results.ts';
-import { reconnectDelayMs, ServiceSocket } from './client-socket.ts';
+import { reconnectDelayMs, ServiceSocket } from './socket.ts';
 
 /** Options of a subscription, with callbacks that report its connection. */
 export interface ClientSubscribeOptions extends SubscribeOptions {
