@@ -17,7 +17,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 
 /** Libraries that are slow to load, or the business of one file. */
 const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
-  koffi: ['hypervisor/libxencall.ts', 'service/libc.ts'],
+  koffi: ['hypervisor/libxencall.ts', 'service/system/libc.ts'],
   rxjs: [
     'inventory/feed.ts',
     'inventory/inventory.ts',

@@ -3,22 +3,22 @@ import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Inventory } from '../inventory/inventory.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { Dispatcher } from './answers/dispatcher.ts';
 import { healthOf } from './health.ts';
-import { type Pages, SocketHttp } from './http.ts';
-import { libc } from './libc.ts';
-import { type Bounds, LineServer } from './line-server.ts';
+import { type Pages, SocketHttp } from './http/http.ts';
+import { libc } from './system/libc.ts';
+import { type Bounds, LineServer } from './connections/line-server.ts';
 import type { Log } from './log.ts';
-import { methodsOf } from './methods.ts';
-import { listenForMetrics } from './metrics-listener.ts';
+import { methodsOf } from './answers/methods.ts';
+import { listenForMetrics } from './http/metrics-listener.ts';
 import { Metrics } from './metrics.ts';
 import { packageVersion } from '../package-version.ts';
 import { PROTOCOL_VERSION } from '../protocol/rpc.ts';
 import { DEFAULT_SOCKET_PATH } from '../protocol/socket-path.ts';
-import { RequestCounts } from './request-counts.ts';
-import { ServiceManager, takeListenFd } from './service-manager.ts';
-import { listenAt, listenOn } from './socket-claim.ts';
-import { Subscribers } from './subscribers.ts';
+import { RequestCounts } from './answers/request-counts.ts';
+import { ServiceManager, takeListenFd } from './system/service-manager.ts';
+import { listenAt, listenOn } from './system/socket-claim.ts';
+import { Subscribers } from './connections/subscribers.ts';
 
 export interface ServeOptions {
   /** Or how to open it: what is opened here is closed with the daemon. */

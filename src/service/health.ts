@@ -1,6 +1,6 @@
 /** Whether the service does its work: whether the hypervisor answers, this moment. */
 import type { Inventory } from '../inventory/inventory.ts';
-import type { Health } from './http.ts';
+import type { Health } from './http/http.ts';
 
 const LONGEST_MS = 1000;
 

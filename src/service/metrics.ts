@@ -6,9 +6,9 @@ import { createRequire } from 'node:module';
 import type { Registry } from 'prom-client';
 import { Durations } from '../inventory/durations.ts';
 import type { Inventory } from '../inventory/inventory.ts';
-import type { LineServer } from './line-server.ts';
-import type { RequestCounts } from './request-counts.ts';
-import type { Subscribers } from './subscribers.ts';
+import type { LineServer } from './connections/line-server.ts';
+import type { RequestCounts } from './answers/request-counts.ts';
+import type { Subscribers } from './connections/subscribers.ts';
 
 /** How often the delay of the event loop is sampled: each sample is a wake-up. */
 const LOOP_SAMPLE_MS = 50;

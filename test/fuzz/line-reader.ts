@@ -1,7 +1,7 @@
 /** Lines in a stream of bytes, and the requests that are read where they lie, beside what JSON.parse makes of them. */
 import * as fc from 'fast-check';
-import { HotRequest } from '../../src/service/hot-request.ts';
-import { decodeLine, LineReader } from '../../src/service/line-reader.ts';
+import { HotRequest } from '../../src/service/answers/known-request.ts';
+import { decodeLine, LineReader } from '../../src/service/connections/line-reader.ts';
 import { LINE_BYTES_MAX } from '../../src/protocol/rpc.ts';
 import { demand, pieces, type Target } from './target.ts';
 

@@ -399,7 +399,7 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/line-reader.js',
+    file: 'service/connections/line-reader.js',
     tests: ['service/protocol', 'service/hostile', 'fuzz'],
     mutants: [
       ['a line of any length is kept', 'if (length - newline > LINE_BYTES_MAX)', 'if (length < 0)'],
@@ -407,7 +407,7 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/line-server.js',
+    file: 'service/connections/line-server.js',
     tests: ['service/hostile', 'service/http', 'service/protocol'],
     mutants: [
       [
@@ -439,7 +439,7 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/held.js',
+    file: 'service/memory.js',
     tests: ['service/hostile'],
     mutants: [
       ['a list counts for each who reads it', 'shared / (sharers.get(of) ?? 1)', 'shared'],
@@ -451,7 +451,7 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/subscribers.js',
+    file: 'service/connections/subscribers.js',
     tests: ['service/subscribe'],
     mutants: [
       ['who does not read stays for ever', 'now - behindSince <= behindMs', 'now > 0'],
@@ -468,7 +468,7 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/methods.js',
+    file: 'service/answers/methods.js',
     tests: ['service/protocol', 'service/fuzz'],
     mutants: [
       [
@@ -480,7 +480,7 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/dispatcher.js',
+    file: 'service/answers/dispatcher.js',
     tests: ['service/protocol', 'service/fuzz'],
     mutants: [
       [
@@ -501,7 +501,7 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/http.js',
+    file: 'service/http/http.js',
     tests: ['service/http', 'service/hostile'],
     mutants: [
       [
@@ -513,7 +513,7 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/socket-claim.js',
+    file: 'service/system/socket-claim.js',
     tests: ['service/socket'],
     mutants: [
       ["another's socket is replaced", 'if (found.uid !== uid)', 'if (found.uid === -1)'],

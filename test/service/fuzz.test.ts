@@ -1,11 +1,11 @@
 /** Whatever bytes, whatever JSON: no crash, no hang, no answer to what was not asked. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Dispatcher } from '../../src/service/dispatcher.ts';
-import { decodeLine, LineReader } from '../../src/service/line-reader.ts';
-import { methodsOf } from '../../src/service/methods.ts';
-import { LongText, type Text } from '../../src/service/text.ts';
-import { RequestCounts } from '../../src/service/request-counts.ts';
+import { Dispatcher } from '../../src/service/answers/dispatcher.ts';
+import { decodeLine, LineReader } from '../../src/service/connections/line-reader.ts';
+import { methodsOf } from '../../src/service/answers/methods.ts';
+import { LongText, type Text } from '../../src/service/answers/text.ts';
+import { RequestCounts } from '../../src/service/answers/request-counts.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import { Client, type Message, openRoom, type Room } from './room.ts';
 

@@ -18,8 +18,8 @@ import {
 import { createServer } from 'node:net';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { libc } from '../../src/service/libc.ts';
-import { listenAt } from '../../src/service/socket-claim.ts';
+import { libc } from '../../src/service/system/libc.ts';
+import { listenAt } from '../../src/service/system/socket-claim.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { uuidOf } from '../simulator/helpers.ts';
 import { datagrams } from './datagrams.ts';

@@ -1,10 +1,10 @@
 /** What can be asked. None of it changes anything on the host. */
-import type { Inventory } from '../inventory/inventory.ts';
-import { parseUuid, type Uuid } from '../uuid.ts';
-import { ErrorCode, XenError } from '../xen-error.ts';
+import type { Inventory } from '../../inventory/inventory.ts';
+import { parseUuid, type Uuid } from '../../uuid.ts';
+import { ErrorCode, XenError } from '../../xen-error.ts';
 import { Names } from './names.ts';
-import { RpcCode } from '../protocol/rpc.ts';
-import { domidJson, elementJson, Failure, getJson, lookupJson } from '../protocol/encode.ts';
+import { RpcCode } from '../../protocol/rpc.ts';
+import { domidJson, elementJson, Failure, getJson, lookupJson } from '../../protocol/encode.ts';
 import { domainsText, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
 

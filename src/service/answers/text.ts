@@ -1,7 +1,7 @@
 /** Answers that may be too long to be built at once: built slice by slice as the client reads. */
-import type { Domain, Domid } from '../domain.ts';
-import { domainJson, namedDomainJson } from '../protocol/encode.ts';
-import type { Shared } from './held.ts';
+import type { Domain, Domid } from '../../domain.ts';
+import { domainJson, namedDomainJson } from '../../protocol/encode.ts';
+import type { Shared } from '../memory.ts';
 
 /** What a list takes that is yet to be made: measured. */
 const UNMADE_BYTES = 1024;

@@ -1,12 +1,12 @@
 /** One client that speaks lines of JSON: what it asks, what it is owed, and what it may not. */
 import type { Socket } from 'node:net';
-import type { Dispatcher, Reply } from './dispatcher.ts';
-import { type Held, type Holder, requestsTake } from './held.ts';
+import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
+import { type Held, type Holder, requestsTake } from '../memory.ts';
 import { decodeLine, LineReader } from './line-reader.ts';
-import type { Outcome, Session } from './methods.ts';
+import type { Outcome, Session } from '../answers/methods.ts';
 import { Output } from './output.ts';
-import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from '../protocol/rpc.ts';
-import { Failure, failureReply } from '../protocol/encode.ts';
+import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from '../../protocol/rpc.ts';
+import { Failure, failureReply } from '../../protocol/encode.ts';
 import { Stall } from './socket-handle.ts';
 import type { Subscribers, Subscription } from './subscribers.ts';
 

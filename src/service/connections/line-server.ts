@@ -2,14 +2,14 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Connection, type EndReason } from './connection.ts';
-import { mostDescriptors } from './descriptors.ts';
-import type { Dispatcher } from './dispatcher.ts';
-import { Held, type Holder, partsOf } from './held.ts';
-import type { Libc } from './libc.ts';
-import type { Log } from './log.ts';
-import { RpcCode } from '../protocol/rpc.ts';
-import { Failure, failureReply } from '../protocol/encode.ts';
-import type { RequestCounts } from './request-counts.ts';
+import { mostDescriptors } from '../system/descriptors.ts';
+import type { Dispatcher } from '../answers/dispatcher.ts';
+import { Held, type Holder, partsOf } from '../memory.ts';
+import type { Libc } from '../system/libc.ts';
+import type { Log } from '../log.ts';
+import { RpcCode } from '../../protocol/rpc.ts';
+import { Failure, failureReply } from '../../protocol/encode.ts';
+import type { RequestCounts } from '../answers/request-counts.ts';
 import { fdOf } from './socket-handle.ts';
 import type { Subscribers } from './subscribers.ts';
 

@@ -4,11 +4,11 @@
  * means: conflated, or begun anew.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Change, FeedBatch, SnapshotBatch, Token } from '../change.ts';
-import type { Inventory } from '../inventory/inventory.ts';
+import type { Change, FeedBatch, SnapshotBatch, Token } from '../../change.ts';
+import type { Inventory } from '../../inventory/inventory.ts';
 import type { Output } from './output.ts';
-import { changeJson } from '../protocol/encode.ts';
-import { domainsText, type Text } from './text.ts';
+import { changeJson } from '../../protocol/encode.ts';
+import { domainsText, type Text } from '../answers/text.ts';
 
 /** Between two batches: the first change of a quiet time goes out at once. */
 const SPACING_MS = 40;

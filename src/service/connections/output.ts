@@ -1,7 +1,7 @@
 /** What a connection has yet to send: one write for all that is answered in a turn, and no more ahead of its reader than a bound. */
 import type { Socket } from 'node:net';
-import type { Held } from './held.ts';
-import { LongText, type Text } from './text.ts';
+import type { Held } from '../memory.ts';
+import { LongText, type Text } from '../answers/text.ts';
 
 /** Characters that are written at once though more may follow in this turn. */
 const WRITE_OVER = 65_536;

@@ -4,8 +4,8 @@
  * A name is a request to xenstored, which the whole host shares. Whoever asks while names are being read waits for the
  * next reading together with all others who do, so that a crowd costs no more than two who ask in turn.
  */
-import type { Domain, Domid } from '../domain.ts';
-import type { XenstoreReader } from '../xenstore/reader.ts';
+import type { Domain, Domid } from '../../domain.ts';
+import type { XenstoreReader } from '../../xenstore/reader.ts';
 
 /** Requests on their way at once: enough to fill the pipe, few enough for others to come between. */
 const AT_ONCE = 64;

@@ -1,7 +1,7 @@
 /** Metrics over TCP, for a scraper that cannot use a Unix socket. */
 import type { IncomingMessage, Server } from 'node:http';
 import { isIP, isIPv6, type AddressInfo } from 'node:net';
-import { ErrorCode, XenError } from '../xen-error.ts';
+import { ErrorCode, XenError } from '../../xen-error.ts';
 import { type Pages, pagesServer } from './http.ts';
 import {
   METRICS_ADDRESS_FORM,

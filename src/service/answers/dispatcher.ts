@@ -1,11 +1,11 @@
 /** From the text of a request, or of a batch of them, to the text of the answer. */
-import { DOMID_FIRST_RESERVED } from '../domain.ts';
-import type { Inventory } from '../inventory/inventory.ts';
-import { XenError } from '../xen-error.ts';
-import { HotRequest } from './hot-request.ts';
+import { DOMID_FIRST_RESERVED } from '../../domain.ts';
+import type { Inventory } from '../../inventory/inventory.ts';
+import { XenError } from '../../xen-error.ts';
+import { HotRequest } from './known-request.ts';
 import type { Method, Methods, Outcome, Session } from './methods.ts';
-import { BATCH_MAX, RpcCode } from '../protocol/rpc.ts';
-import { Failure, failureReply, foundDomidJson, foundJson } from '../protocol/encode.ts';
+import { BATCH_MAX, RpcCode } from '../../protocol/rpc.ts';
+import { Failure, failureReply, foundDomidJson, foundJson } from '../../protocol/encode.ts';
 import { joined, resultReply, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
 

@@ -24,8 +24,8 @@ import {
 import { connect, type Server } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SOCKET_PATH_BYTES_MAX } from '../protocol/socket-path.ts';
-import { ErrorCode, XenError } from '../xen-error.ts';
+import { SOCKET_PATH_BYTES_MAX } from '../../protocol/socket-path.ts';
+import { ErrorCode, XenError } from '../../xen-error.ts';
 import { libc } from './libc.ts';
 
 const LOCK_TRIES = 100;

@@ -3,11 +3,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import type { Dispatcher, Reply } from './dispatcher.ts';
-import { type Held, type Holder, requestsTake } from './held.ts';
-import { LINE_BYTES_MAX } from '../protocol/rpc.ts';
-import { LongText } from './text.ts';
-import { Stall } from './socket-handle.ts';
+import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
+import { type Held, type Holder, requestsTake } from '../memory.ts';
+import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
+import { LongText } from '../answers/text.ts';
+import { Stall } from '../connections/socket-handle.ts';
 
 const HEADER_BYTES_MAX = 16_384;
 const HEADERS_MAX = 100;

@@ -1,5 +1,5 @@
 /** Requests answered, by method and by what they ended with. */
-import type { RpcCode } from '../protocol/rpc.ts';
+import type { RpcCode } from '../../protocol/rpc.ts';
 
 export class RequestCounts {
   readonly #methods = new Map<string, MethodCounts>();

@@ -1,6 +1,6 @@
 /** From the bytes of a connection to the lines in them. */
 import { isUtf8 } from 'node:buffer';
-import { LINE_BYTES_MAX } from '../protocol/rpc.ts';
+import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 
 const NEWLINE = 0x0a;
 const INITIAL_BYTES = 512;
