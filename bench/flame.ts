@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { openProgressBar } from '../src/cli/progress-bar.ts';
+import { openProgressBar } from '../src/cli/terminal/progress.ts';
 import { InventoryClient } from '../src/client/client.ts';
 import { type CpuProfile, FLAME_RESULT, type FlameReport, flameOf } from './flame-tree.ts';
 import { machine } from './machine.ts';

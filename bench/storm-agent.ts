@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Agent } from '../src/cli/storm/inventory-storm.ts';
+import type { Agent } from '../src/storm/inventory-storm.ts';
 import type { Inventory } from '../src/inventory/inventory.ts';
 import { serve } from '../src/service/daemon.ts';
 import type { Quantiles } from './quantiles.ts';

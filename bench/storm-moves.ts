@@ -1,6 +1,6 @@
 /** Look-ups of a VM that moves to another domid meanwhile: which answers are wrong, of whom. */
-import type { Entrant } from '../src/cli/storm/list-storm.ts';
-import { uuidOf } from '../src/cli/storm/work.ts';
+import type { Entrant } from '../src/storm/list-storm.ts';
+import { uuidOf } from '../src/storm/work.ts';
 import { Inventory } from '../src/inventory/inventory.ts';
 import {
   bootVm,

@@ -1,5 +1,5 @@
 /** What `npm run bench:storm` leaves in bench/results/storm.json, and `npm run bench:charts` reads. */
-import type { StormFigures } from '../src/cli/storm/work.ts';
+import type { StormFigures } from '../src/storm/work.ts';
 import type { DomidPolicy } from '../src/simulator/index.ts';
 import type { Quantiles } from './quantiles.ts';
 import type { MoveFigures } from './storm-moves.ts';

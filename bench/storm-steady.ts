@@ -1,13 +1,13 @@
 /** A host at work: each second a VM comes, another goes, and someone asks for one that is not there. */
-import { Measurement } from '../src/cli/storm/measurement.ts';
-import type { Entrant } from '../src/cli/storm/list-storm.ts';
+import { Measurement } from '../src/storm/measurement.ts';
+import type { Entrant } from '../src/storm/list-storm.ts';
 import {
   LOOKUPS_AFTER,
   LOOKUPS_BEFORE_INTRODUCTION,
   SHUTDOWN_POWEROFF,
   uuidOf,
-} from '../src/cli/storm/work.ts';
-import type { Cost } from '../src/cli/storm/contestant.ts';
+} from '../src/storm/work.ts';
+import type { Cost } from '../src/storm/contestant.ts';
 import { Inventory } from '../src/inventory/inventory.ts';
 import {
   bootSteps,

@@ -1,10 +1,10 @@
 /** `npm run bench:storm`: boots, shutdowns, churn and moves on a simulated host, in counts, of all ways to look up. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openProgressBar } from '../src/cli/progress-bar.ts';
-import { agentOf, stormOfInventory } from '../src/cli/storm/inventory-storm.ts';
-import { ENTRANTS, stormOfLists } from '../src/cli/storm/list-storm.ts';
-import { LOOKUPS_A_BOOT, type Phase } from '../src/cli/storm/work.ts';
+import { openProgressBar } from '../src/cli/terminal/progress.ts';
+import { agentOf, stormOfInventory } from '../src/storm/inventory-storm.ts';
+import { ENTRANTS, stormOfLists } from '../src/storm/list-storm.ts';
+import { LOOKUPS_A_BOOT, type Phase } from '../src/storm/work.ts';
 import { machine } from './machine.ts';
 import type { Quantiles } from './quantiles.ts';
 import { openSocketAgent, type SocketAgent } from './storm-agent.ts';

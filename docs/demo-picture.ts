@@ -66,6 +66,6 @@ function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-const screen = await screenOf(join(root, 'dist/src/cli/demo.js'));
+const screen = await screenOf(join(root, 'dist/src/cli/commands/demo.js'));
 await writeFile(join(root, 'docs/demo.svg'), svgOf(screen));
 process.stdout.write(screen);

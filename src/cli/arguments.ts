@@ -1,6 +1,6 @@
 /** What may stand on the command line, and with which command. */
 import { parseArgs } from 'node:util';
-import { printableJson } from './printable.ts';
+import { printableJson } from './terminal/printable.ts';
 
 export class UsageError extends Error {}
 

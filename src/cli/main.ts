@@ -1,10 +1,10 @@
 /** The command line: reads the arguments, runs one command, turns what went wrong into words and a status. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { type Arguments, isCommand, parseArguments, UsageError } from './arguments.ts';
-import { errorText } from './error-text.ts';
+import { errorText } from './terminal/error-text.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
-import { printableJson } from './printable.ts';
+import { printableJson } from './terminal/printable.ts';
 
 export async function main(argv: readonly string[], io: Io): Promise<ExitStatus> {
   let json = argv.includes('--json');
@@ -36,20 +36,20 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
   }
   if (command === 'lookup') {
     if (operands.length === 0) throw new UsageError('lookup wants a UUID, or - to read them');
-    return (await import('./lookup.ts')).lookup(io, operands, options);
+    return (await import('./commands/lookup.ts')).lookup(io, operands, options);
   }
   if (operands.length > 0) throw new UsageError(`${command} takes no argument`);
   switch (command) {
     case 'list':
-      return (await import('./list.ts')).list(io, options);
+      return (await import('./commands/list.ts')).list(io, options);
     case 'serve':
-      return (await import('./serve.ts')).serve(io, options);
+      return (await import('./commands/serve.ts')).serve(io, options);
     case 'watch':
-      return (await import('./watch.ts')).watch(io, options);
+      return (await import('./commands/watch.ts')).watch(io, options);
     case 'stats':
-      return (await import('./stats.ts')).stats(io, options);
+      return (await import('./commands/stats.ts')).stats(io, options);
     default:
-      return (await import('./storm.ts')).storm(io, options);
+      return (await import('./commands/storm.ts')).storm(io, options);
   }
 }
 

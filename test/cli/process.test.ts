@@ -243,7 +243,7 @@ describe('a process', () => {
 });
 
 describe('the demonstration', () => {
-  const DEMO = join(import.meta.dirname, '../../src/cli/demo.js');
+  const DEMO = join(import.meta.dirname, '../../src/cli/commands/demo.js');
   let child: ChildProcess | undefined;
 
   afterEach(() => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { main } from '../../src/cli/main.ts';
-import type { Cost } from '../../src/cli/storm/contestant.ts';
-import { ENTRANTS, stormOfLists } from '../../src/cli/storm/list-storm.ts';
-import { BY_1024, BY_2, PagedLists, TO_SHORT_PAGE } from '../../src/cli/storm/paged-lists.ts';
-import { uuidOf, type StormFigures } from '../../src/cli/storm/work.ts';
-import { XenstoreWalk } from '../../src/cli/storm/xenstore-walk.ts';
+import type { Cost } from '../../src/storm/contestant.ts';
+import { ENTRANTS, stormOfLists } from '../../src/storm/list-storm.ts';
+import { BY_1024, BY_2, PagedLists, TO_SHORT_PAGE } from '../../src/storm/paged-lists.ts';
+import { uuidOf, type StormFigures } from '../../src/storm/work.ts';
+import { XenstoreWalk } from '../../src/storm/xenstore-walk.ts';
 import { bootVm, SimulatedHost, SimulatedXenstored } from '../../src/simulator/index.ts';
 import { Xenstore } from '../../src/xenstore/xenstore.ts';
 

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { DemoFigures } from '../../src/cli/demo-figures.ts';
-import { type DemoHost, lineOf, screenOf } from '../../src/cli/demo-screen.ts';
+import { DemoFigures } from '../../src/cli/commands/demo-figures.ts';
+import { type DemoHost, lineOf, screenOf } from '../../src/cli/commands/demo-screen.ts';
 import { InventoryClient } from '../../src/client/client.ts';
 import { demoLine, type DemoKind } from './demo-line.ts';
 import {

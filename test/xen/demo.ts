@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { runCell, type Phase } from './cell.ts';
-import { Screen } from '../../src/cli/demo-screen.ts';
+import { Screen } from '../../src/cli/commands/demo-screen.ts';
 import { type DemoSaid, readDemoLine } from './demo-line.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { StatusLine } from './status-line.ts';

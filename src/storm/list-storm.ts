@@ -1,6 +1,6 @@
 /** A storm whose look-ups keep nothing in mind: each asks anew, and so does each event. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { bootSteps, destroyVm, SimulatedHost, SimulatedXenstored } from '../../simulator/index.ts';
+import { bootSteps, destroyVm, SimulatedHost, SimulatedXenstored } from '../simulator/index.ts';
 import type { Contestant } from './contestant.ts';
 import { ListAndNames } from './list-and-names.ts';
 import { Measurement } from './measurement.ts';

@@ -1,5 +1,5 @@
 /** What the demonstration counts: look-ups of its own, and what they cost the service. */
-import type { Change, Counters, InventoryClient } from '../client/client.ts';
+import type { Change, Counters, InventoryClient } from '../../client/client.ts';
 
 /** What one screen shows, of the time since the one before. */
 export interface DemoView {

@@ -1,7 +1,7 @@
 /** The orders that a list of domains can be put in. */
-import type { ListedDomain } from '../protocol/results.ts';
-import { UsageError } from './arguments.ts';
-import { printableJson } from './printable.ts';
+import type { ListedDomain } from '../../protocol/results.ts';
+import { UsageError } from '../arguments.ts';
+import { printableJson } from '../terminal/printable.ts';
 
 type Comparison = (one: ListedDomain, other: ListedDomain) => number;
 

@@ -1,5 +1,5 @@
 /** A way to find a VM's domid that keeps nothing in mind, and what it has cost so far. */
-import type { Uuid } from '../../uuid.ts';
+import type { Uuid } from '../uuid.ts';
 
 export interface Cost {
   readonly hypercalls: number;

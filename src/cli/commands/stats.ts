@@ -1,9 +1,9 @@
 /** `xen-domid stats`: the service's counters. */
-import type { Counter, Counters } from '../protocol/results.ts';
-import { connect, type ConnectOptions } from './connect.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
-import { printableJson } from './printable.ts';
+import type { Counter, Counters } from '../../protocol/results.ts';
+import { connect, type ConnectOptions } from '../connect.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
+import { printableJson } from '../terminal/printable.ts';
 
 export interface StatsCommand extends ConnectOptions {
   readonly json: boolean;

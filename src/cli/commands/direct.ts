@@ -1,8 +1,8 @@
 /** Answers from the hypervisor itself, without the daemon: one list a question. */
-import type { Domain } from '../domain.ts';
-import type { Dominfo } from '../hypervisor/dominfo.ts';
-import type { Hypervisor } from '../hypervisor/hypervisor.ts';
-import { type Uuid, type UuidWords, uuidWords } from '../uuid.ts';
+import type { Domain } from '../../domain.ts';
+import type { Dominfo } from '../../hypervisor/dominfo.ts';
+import type { Hypervisor } from '../../hypervisor/hypervisor.ts';
+import { type Uuid, type UuidWords, uuidWords } from '../../uuid.ts';
 
 export type DirectResult =
   | { readonly status: 'found'; readonly domain: Domain }

@@ -1,8 +1,8 @@
 /** `xen-domid lookup --direct`: the hypervisor itself is asked, once for all UUIDs. */
-import type { Uuid } from '../uuid.ts';
+import type { Uuid } from '../../uuid.ts';
 import { type DirectResult, lookupDirect } from './direct.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
 
 const STATUS = {
   found: ExitStatus.done,

@@ -1,5 +1,5 @@
 /** Whether colours are wanted, and understood. */
-import type { Io } from './io.ts';
+import type { Io } from '../io.ts';
 
 /** See no-color.org: the variable counts where it is not empty. */
 export function isColourWanted(io: Io): boolean {

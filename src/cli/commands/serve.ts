@@ -1,16 +1,16 @@
 /** `xen-domid serve`: the daemon, until it is told to end. */
 import { fstatSync } from 'node:fs';
-import { checkDevices } from '../hypervisor/devices.ts';
-import { serviceSocketPath } from '../protocol/socket-path.ts';
-import { lineLog } from '../service/log.ts';
-import { METRICS_ADDRESS_FORM, parseMetricsAddress } from '../service/http/metrics-address.ts';
-import { isJournal } from '../service/system/service-manager.ts';
-import { runUntilSignal } from '../service/signals.ts';
-import { ErrorCode, XenError } from '../xen-error.ts';
-import { type OptionValues, parseCount, UsageError } from './arguments.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
-import { printableJson } from './printable.ts';
+import { checkDevices } from '../../hypervisor/devices.ts';
+import { serviceSocketPath } from '../../protocol/socket-path.ts';
+import { lineLog } from '../../service/log.ts';
+import { METRICS_ADDRESS_FORM, parseMetricsAddress } from '../../service/http/metrics-address.ts';
+import { isJournal } from '../../service/system/service-manager.ts';
+import { runUntilSignal } from '../../service/signals.ts';
+import { ErrorCode, XenError } from '../../xen-error.ts';
+import { type OptionValues, parseCount, UsageError } from '../arguments.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
+import { printableJson } from '../terminal/printable.ts';
 
 export type ServeCommand = Pick<OptionValues, 'socket' | 'group' | 'simulate' | 'metrics'>;
 
@@ -28,8 +28,8 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
   if (vms === undefined) checkXen();
   await runUntilSignal(async () => {
     const [{ serve: startDaemon }, { Inventory }] = await Promise.all([
-      import('../service/daemon.ts'),
-      import('../inventory/inventory.ts'),
+      import('../../service/daemon.ts'),
+      import('../../inventory/inventory.ts'),
     ]);
     const simulation =
       vms === undefined ? undefined : await (await import('./simulation.ts')).Simulation.start(vms);

@@ -1,11 +1,11 @@
 /** `xen-domid storm`: VMs boot on a simulated host, and what look-ups cost each way stands side by side. */
-import { type OptionValues, parseCount } from './arguments.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
-import { openProgressBar } from './progress-bar.ts';
-import { agentOf, stormOfInventory } from './storm/inventory-storm.ts';
-import { ENTRANTS, stormOfLists } from './storm/list-storm.ts';
-import { LOOKUPS_A_BOOT, type Phase, type StormFigures } from './storm/work.ts';
+import { type OptionValues, parseCount } from '../arguments.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
+import { openProgressBar } from '../terminal/progress.ts';
+import { agentOf, stormOfInventory } from '../../storm/inventory-storm.ts';
+import { ENTRANTS, stormOfLists } from '../../storm/list-storm.ts';
+import { LOOKUPS_A_BOOT, type Phase, type StormFigures } from '../../storm/work.ts';
 
 const OURS = 'xen-domid';
 const DEFAULT_VMS = 1000;

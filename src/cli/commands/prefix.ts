@@ -1,9 +1,9 @@
 /** The beginning of a UUID, as a person at a terminal types it. */
-import type { Domain } from '../domain.ts';
-import { namesNoVm } from '../vm-uuid.ts';
-import { connect, orDirect } from './connect.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
+import type { Domain } from '../../domain.ts';
+import { namesNoVm } from '../../vm-uuid.ts';
+import { connect, orDirect } from '../connect.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
 import type { LookupCommand } from './lookup.ts';
 
 /** At least the first group of a UUID, and so much of the others as is there. */

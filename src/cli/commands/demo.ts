@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Counters, InventoryClient } from '../client/client.ts';
+import { type Counters, InventoryClient } from '../../client/client.ts';
 import { type DemoHost, lineOf, Screen, screenOf } from './demo-screen.ts';
 import { DemoFigures } from './demo-figures.ts';
 

@@ -1,15 +1,15 @@
 /** A storm whose look-ups an inventory answers: all that it does is counted, its first list, look-ups and events. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Inventory } from '../../inventory/inventory.ts';
+import { Inventory } from '../inventory/inventory.ts';
 import {
   bootSteps,
   destroyVm,
   SimulatedHost,
   SimulatedHypervisor,
   SimulatedXenstored,
-} from '../../simulator/index.ts';
-import type { Uuid } from '../../uuid.ts';
-import { WatchableXenstore } from '../../xenstore/watches.ts';
+} from '../simulator/index.ts';
+import type { Uuid } from '../uuid.ts';
+import { WatchableXenstore } from '../xenstore/watches.ts';
 import { addCost, type Cost, NO_COST } from './contestant.ts';
 import {
   LOOKUPS_A_BOOT,

@@ -1,12 +1,12 @@
 /** `xen-domid lookup`: the domid of each UUID. */
-import type { InventoryClient } from '../client/client.ts';
-import type { DomidResult, LookupResult, Unavailable } from '../protocol/results.ts';
-import type { Uuid } from '../uuid.ts';
-import { connect, type ConnectOptions, orDirect } from './connect.ts';
-import { errorText } from './error-text.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
-import { parseVmUuid } from '../vm-uuid.ts';
+import type { InventoryClient } from '../../client/client.ts';
+import type { DomidResult, LookupResult, Unavailable } from '../../protocol/results.ts';
+import type { Uuid } from '../../uuid.ts';
+import { connect, type ConnectOptions, orDirect } from '../connect.ts';
+import { errorText } from '../terminal/error-text.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
+import { parseVmUuid } from '../../vm-uuid.ts';
 
 export interface LookupCommand extends ConnectOptions {
   readonly json: boolean;

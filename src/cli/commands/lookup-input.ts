@@ -1,11 +1,11 @@
 /** UUIDs from standard input, a line each, asked for as they come. */
 import type { Readable } from 'node:stream';
-import type { Uuid } from '../uuid.ts';
-import { errorText } from './error-text.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
+import type { Uuid } from '../../uuid.ts';
+import { errorText } from '../terminal/error-text.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
 import type { Asker } from './lookup.ts';
-import { parseVmUuid } from '../vm-uuid.ts';
+import { parseVmUuid } from '../../vm-uuid.ts';
 
 /** The UUID of a VM, or why it is none. */
 export type InputLine = { readonly number: number } & (

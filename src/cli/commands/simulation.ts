@@ -1,6 +1,6 @@
 /** A simulated host whose VMs come and go, as a toolstack on libxl would have them. */
 import { randomUUID } from 'node:crypto';
-import type { Hypervisor } from '../hypervisor/hypervisor.ts';
+import type { Hypervisor } from '../../hypervisor/hypervisor.ts';
 import {
   type BootStep,
   bootSteps,
@@ -10,9 +10,9 @@ import {
   SimulatedHost,
   SimulatedHypervisor,
   SimulatedXenstored,
-} from '../simulator/index.ts';
-import { parseUuid, type Uuid } from '../uuid.ts';
-import { WatchableXenstore } from '../xenstore/watches.ts';
+} from '../../simulator/index.ts';
+import { parseUuid, type Uuid } from '../../uuid.ts';
+import { WatchableXenstore } from '../../xenstore/watches.ts';
 
 /** A VM is destroyed and another one booted so often. */
 const CHURN_MS = 1000;

@@ -1,11 +1,11 @@
 /** `xen-domid watch`: what becomes of domains, a line each, until interrupted. */
-import type { Domain } from '../domain.ts';
-import type { Change } from '../protocol/results.ts';
-import { connect, type ConnectOptions } from './connect.ts';
-import { withCode } from './error-text.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
-import { printable } from './printable.ts';
+import type { Domain } from '../../domain.ts';
+import type { Change } from '../../protocol/results.ts';
+import { connect, type ConnectOptions } from '../connect.ts';
+import { withCode } from '../terminal/error-text.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
+import { printable } from '../terminal/printable.ts';
 import { changesSince } from './resync.ts';
 
 export interface WatchCommand extends ConnectOptions {

@@ -1,6 +1,6 @@
 /** Look-ups as `xl list -v | grep UUID` makes them: a list, and then the name of each domain in it. */
-import type { SimulatedHost, SimulatedXenstored } from '../../simulator/index.ts';
-import type { Uuid } from '../../uuid.ts';
+import type { SimulatedHost, SimulatedXenstored } from '../simulator/index.ts';
+import type { Uuid } from '../uuid.ts';
 import type { Contestant, Cost } from './contestant.ts';
 import { BY_1024, PagedLists } from './paged-lists.ts';
 

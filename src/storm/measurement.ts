@@ -1,6 +1,6 @@
 /** Counts what some of the look-ups and events of a storm cost, for all of them. */
-import type { SimulatedHost } from '../../simulator/index.ts';
-import type { Uuid } from '../../uuid.ts';
+import type { SimulatedHost } from '../simulator/index.ts';
+import type { Uuid } from '../uuid.ts';
 import { addCost, type Contestant, type Cost, NO_COST } from './contestant.ts';
 import type { Phase } from './work.ts';
 

@@ -1,6 +1,6 @@
 /** Look-ups that ask xenstore alone: the domains that it has, and of each which VM it is. */
-import type { SimulatedXenstored } from '../../simulator/index.ts';
-import type { Uuid } from '../../uuid.ts';
+import type { SimulatedXenstored } from '../simulator/index.ts';
+import type { Uuid } from '../uuid.ts';
 import type { Contestant, Cost } from './contestant.ts';
 
 const DOMAINS = '/local/domain';

@@ -1,6 +1,6 @@
 /** What is asked in a storm, and how it is told what that cost. */
-import type { DomidPolicy } from '../../simulator/index.ts';
-import { parseUuid, type Uuid } from '../../uuid.ts';
+import type { DomidPolicy } from '../simulator/index.ts';
+import { parseUuid, type Uuid } from '../uuid.ts';
 import type { Cost } from './contestant.ts';
 
 export const LOOKUPS_BEFORE_INTRODUCTION = 10;

@@ -1,7 +1,7 @@
 /** What became of domains while nobody told: the difference between two snapshots. */
-import type { Domain } from '../domain.ts';
-import { changesBetween } from '../inventory/difference.ts';
-import { type Change } from '../change.ts';
+import type { Domain } from '../../domain.ts';
+import { changesBetween } from '../../inventory/difference.ts';
+import { type Change } from '../../change.ts';
 
 /** In ascending domid: which came first is not known any more. */
 export function changesSince(

@@ -1,7 +1,7 @@
 /** Look-ups as toolstacks make them without an inventory: a list of all domains for each, in pages. */
-import { DominfoOffset } from '../../hypervisor/layout.ts';
-import type { SimulatedHost } from '../../simulator/index.ts';
-import { type Uuid, uuidWords } from '../../uuid.ts';
+import { DominfoOffset } from '../hypervisor/layout.ts';
+import type { SimulatedHost } from '../simulator/index.ts';
+import { type Uuid, uuidWords } from '../uuid.ts';
 import type { Contestant, Cost } from './contestant.ts';
 
 /** Domains a hypercall, and how it is known that there are no more. */

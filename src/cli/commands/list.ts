@@ -1,14 +1,14 @@
 /** `xen-domid list`: all domains, as `xl list -v` prints them. */
-import type { Domain } from '../domain.ts';
-import type { ListedDomain } from '../protocol/results.ts';
-import { isColourWanted } from './colour.ts';
-import { connect, type ConnectOptions, orDirect } from './connect.ts';
-import { errorText } from './error-text.ts';
-import { ExitStatus } from './exit-status.ts';
-import type { Io } from './io.ts';
-import { printableJson } from './printable.ts';
+import type { Domain } from '../../domain.ts';
+import type { ListedDomain } from '../../protocol/results.ts';
+import { isColourWanted } from '../terminal/colour.ts';
+import { connect, type ConnectOptions, orDirect } from '../connect.ts';
+import { errorText } from '../terminal/error-text.ts';
+import { ExitStatus } from '../exit-status.ts';
+import type { Io } from '../io.ts';
+import { printableJson } from '../terminal/printable.ts';
 import { comparison } from './sort.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../terminal/table.ts';
 
 const NAMES_WAIT_MS = 10_000;
 

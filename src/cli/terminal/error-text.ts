@@ -1,5 +1,5 @@
 /** An error as a person at a terminal is told of it. */
-import { XenError } from '../xen-error.ts';
+import { XenError } from '../../xen-error.ts';
 import { printable } from './printable.ts';
 
 /** `text` and the code of `error`, where it has one: by it `docs/errors.md` is searched. */
