@@ -12,7 +12,7 @@ import {
 } from '../src/simulator/index.ts';
 import type { Uuid } from '../src/uuid.ts';
 import { WatchableXenstore } from '../src/xenstore/watches.ts';
-import { Random } from '../test/inventory/oracle/random.ts';
+import { Random } from '../test/support/random.ts';
 
 const LOOKUPS = 100;
 

@@ -19,9 +19,9 @@ import {
   SimulatedXenstored,
 } from '../src/simulator/index.ts';
 import type { Uuid } from '../src/uuid.ts';
-import { MemoryXenstore } from '../test/inventory/oracle/memory-xenstore.ts';
-import { Random } from '../test/inventory/oracle/random.ts';
-import { settle, VirtualTime } from '../test/inventory/oracle/virtual-time.ts';
+import { MemoryXenstore } from '../test/oracle/memory-xenstore.ts';
+import { Random } from '../test/support/random.ts';
+import { settle, VirtualTime } from '../test/oracle/virtual-time.ts';
 
 /** Ours has timers, the longest of a minute. */
 const SECONDS_OF_OURS = 120;

@@ -5,7 +5,7 @@ import { titleWith } from './xen/cannot-title.ts';
 import { guestConfig } from './xen/guest.ts';
 import { closure } from './xen/project-layer.ts';
 import { judge } from './xen/report.ts';
-import { until } from './xen/until.ts';
+import { until } from './support/until.ts';
 
 function reportOf(...results: [status: string, title: string][]): Parameters<typeof judge>[0] {
   const assertionResults = results.map(([status, title]) => ({

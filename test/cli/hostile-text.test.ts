@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Peer } from '../support/client-peer.ts';
-import { openRoom, type Room } from '../service/room.ts';
+import { openRoom, type Room } from '../support/daemon-room.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
 const SLOW_MS = 60_000;

@@ -13,7 +13,7 @@ import {
   type FakeXencall,
   fakeXen,
   RELEASES,
-} from '../hypervisor/fake-xencall.ts';
+} from '../support/fake-xencall.ts';
 
 const A = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000a';
 const B = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000b';

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { domainOf, Peer } from '../support/client-peer.ts';
-import { Client } from '../service/room.ts';
-import { until } from '../xen/until.ts';
+import { Client } from '../support/daemon-room.ts';
+import { until } from '../support/until.ts';
 import { A, B, LONELY, UNKNOWN, World } from './world.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');

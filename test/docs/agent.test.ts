@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Actions } from '../../docs/agent/agent.ts';
 import { runEmbedded } from '../../docs/agent/embedded.ts';
 import { runOverSocket } from '../../docs/agent/over-socket.ts';
-import { until } from '../xen/until.ts';
-import { DB, ExampleService, WEB } from './example-service.ts';
+import { until } from '../support/until.ts';
+import { DB, ExampleService, WEB } from '../support/example-service.ts';
 
 const REBOOT = 1;
 const SUSPEND = 2;

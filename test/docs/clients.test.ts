@@ -6,8 +6,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cannot } from '../xen/cannot.ts';
-import { until } from '../xen/until.ts';
-import { DB, ExampleService, NEW, WEB } from './example-service.ts';
+import { until } from '../support/until.ts';
+import { DB, ExampleService, NEW, WEB } from '../support/example-service.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const clients = join(root, 'docs/clients');

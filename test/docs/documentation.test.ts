@@ -18,7 +18,7 @@ import { HELP } from '../../src/cli/help.ts';
 import { type Counters, InventoryClient } from '../../src/client/client.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { cannot } from '../xen/cannot.ts';
-import { ExampleService, NEW } from './example-service.ts';
+import { ExampleService, NEW } from '../support/example-service.ts';
 import {
   anchorsOf,
   type Block,
@@ -209,7 +209,7 @@ describe('programs run, and print what they say', () => {
   test.each(programs)('$title', async ({ title, text }) => {
     // Where there is no Xen, the host is the simulated one that the other examples are shown on.
     const file = join(modules, `${title.replaceAll(/[^\w]/g, '-')}.mjs`);
-    const service = JSON.stringify(join(root, 'dist/test/docs/example-service.js'));
+    const service = JSON.stringify(join(root, 'dist/test/support/example-service.js'));
     const opened = text
       .replaceAll(SIMULATED_SOCKET, example.socketPath)
       .replaceAll(

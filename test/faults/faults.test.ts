@@ -3,7 +3,7 @@ import { lstatSync, renameSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { SimulatedFaultHost, type SimulatedFaultOptions } from './simulated-fault-host.ts';
-import { until } from '../xen/until.ts';
+import { until } from '../support/until.ts';
 import { otherThanGone, trial as tried } from './expect-trial.ts';
 import type { Trial } from './trial.ts';
 

@@ -6,7 +6,7 @@ import {
   InventoryClient,
   type ServiceBatch,
 } from '../../src/client/client.ts';
-import { until } from '../xen/until.ts';
+import { until } from '../support/until.ts';
 import type { FaultHost } from './fault-host.ts';
 import type { Holdings } from './holdings.ts';
 

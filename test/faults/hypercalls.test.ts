@@ -12,10 +12,10 @@ import {
   SimulatedXenstored,
 } from '../../src/simulator/index.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
-import { FeedRecord } from '../inventory/feed-record.ts';
-import { EFAULT_TIMES, FAILURES } from '../simulator/failures.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { until } from '../xen/until.ts';
+import { FeedRecord } from '../oracle/feed-record.ts';
+import { EFAULT_TIMES, FAILURES } from '../support/failures.ts';
+import { uuidOf } from '../support/vms.ts';
+import { until } from '../support/until.ts';
 
 /** Those by which Xen says that there is no domain, or none for us to see, are answers where one domain is looked at. */
 const ABSENT: readonly HypercallErrno[] = ['ESRCH', 'EACCES'];

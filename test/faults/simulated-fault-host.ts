@@ -15,8 +15,8 @@ import {
 } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { temporaryDirectory } from '../service/room.ts';
+import { uuidOf } from '../support/vms.ts';
+import { temporaryDirectory } from '../support/daemon-room.ts';
 import type { FaultHost, WitnessedDomain } from './fault-host.ts';
 
 export interface SimulatedFaultOptions extends HostOptions {

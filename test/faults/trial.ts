@@ -2,7 +2,7 @@
 import { appendFileSync } from 'node:fs';
 import { InventoryClient } from '../../src/client/client.ts';
 import { NOTE_LINE } from '../xen/progress-line.ts';
-import { until } from '../xen/until.ts';
+import { until } from '../support/until.ts';
 import { Askers } from './askers.ts';
 import type { FaultHost } from './fault-host.ts';
 import { Follower } from './follower.ts';

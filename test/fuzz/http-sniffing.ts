@@ -13,7 +13,7 @@ import { methodsOf } from '../../src/service/answers/methods.ts';
 import { RequestCounts } from '../../src/service/answers/request-counts.ts';
 import { Subscribers } from '../../src/service/connections/subscribers.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 import { demand, pieces, type Target } from './target.ts';
 
 const ENDS_WITHIN_MS = 20_000;

@@ -13,8 +13,8 @@ import {
   fakeXen,
   type FakeXencall,
   RELEASES,
-} from '../hypervisor/fake-xencall.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+} from '../support/fake-xencall.ts';
+import { uuidOf } from '../support/vms.ts';
 import { demand, type Target } from './target.ts';
 
 const DOMAINS: readonly FakeDomain[] = [0, 1, 2, 5, 300, 32_751].map((domid) => ({

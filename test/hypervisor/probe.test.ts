@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { INTERFACES } from '../../src/hypervisor/layout.ts';
 import { probe } from '../../src/hypervisor/probe.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { FakeXencall } from './fake-xencall.ts';
+import { FakeXencall } from '../support/fake-xencall.ts';
 
 const { EACCES, EFAULT, EPERM, ESRCH } = constants.errno;
 

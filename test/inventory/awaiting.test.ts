@@ -8,8 +8,8 @@ import {
   SimulatedXenstored,
 } from '../../src/simulator/index.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { until } from '../xen/until.ts';
+import { uuidOf } from '../support/vms.ts';
+import { until } from '../support/until.ts';
 
 test.each([
   ['is gone', (host: SimulatedHost, domid: number) => host.destroy(domid)],

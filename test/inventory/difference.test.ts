@@ -3,8 +3,8 @@ import type { Domain } from '../../src/domain.ts';
 import { changesBetween, type Sight } from '../../src/inventory/difference.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { madeUpDomain } from './made-up-domain.ts';
+import { uuidOf } from '../support/vms.ts';
+import { madeUpDomain } from '../support/made-up-domain.ts';
 
 const [A, B] = [uuidOf(0xa), uuidOf(0xb)];
 

@@ -17,9 +17,9 @@ import {
 } from '../../src/simulator/index.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { fakeXen, RELEASES as FAKE_RELEASES } from '../hypervisor/fake-xencall.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { until } from '../xen/until.ts';
+import { fakeXen, RELEASES as FAKE_RELEASES } from '../support/fake-xencall.ts';
+import { uuidOf } from '../support/vms.ts';
+import { until } from '../support/until.ts';
 
 const [A, B, C] = [uuidOf(0xa), uuidOf(0xb), uuidOf(0xc)];
 

@@ -4,7 +4,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { copyBuild, type Patch } from '../mutants/patched-build.ts';
-import { type ChildVerdict, runOracleIn } from './oracle/child.ts';
+import { type ChildVerdict, runOracleIn } from '../oracle/child.ts';
 
 const GUARDS: readonly Patch[] = [
   {
@@ -100,7 +100,7 @@ const verdicts = new Map<string, ChildVerdict>();
 async function judge(name: string, guard: Patch | undefined, seconds: number): Promise<void> {
   const copy = join(directory, name.replaceAll(/\W+/g, '-'));
   await copyBuild(copy, 'inventory/oracle', guard);
-  const main = join(copy, 'dist/test/inventory/oracle/main.js');
+  const main = join(copy, 'dist/test/oracle/main.js');
   verdicts.set(name, await runOracleIn(main, ['--seconds', `${seconds}`, '--seed', `${seed}`]));
 }
 

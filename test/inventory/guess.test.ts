@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { type HostOptions, SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 
 let inventory: Inventory | undefined;
 afterEach(() => inventory?.close());

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { isTombstone } from '../../src/inventory/handle.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { tombstoneOf } from '../../src/simulator/toolstack.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 
 test.each([
   [3, 'its own', tombstoneOf(3), true],

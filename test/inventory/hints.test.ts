@@ -9,8 +9,8 @@ import {
 } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { until } from '../xen/until.ts';
+import { uuidOf } from '../support/vms.ts';
+import { until } from '../support/until.ts';
 
 const A = uuidOf(0xa);
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Domid } from '../../src/domain.ts';
 import { Holders } from '../../src/inventory/holders.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 
 const [A, B, C] = [uuidOf(0xa), uuidOf(0xb), uuidOf(0xc)];
 const domids = (map: Holders, uuid = A): readonly number[] => map.of(uuid);

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Dominfo } from '../../src/hypervisor/dominfo.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 
 /** Each look on the event loop takes 3 ms: two of them, and looks go off it for 100 ms, which do not pass by themselves. */
 class Slow extends SimulatedHypervisor {

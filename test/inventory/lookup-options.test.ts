@@ -7,8 +7,8 @@ import {
   SimulatedHypervisor,
 } from '../../src/simulator/index.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { until } from '../xen/until.ts';
+import { uuidOf } from '../support/vms.ts';
+import { until } from '../support/until.ts';
 
 const toClose: (() => Promise<unknown>)[] = [];
 

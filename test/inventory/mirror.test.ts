@@ -3,8 +3,8 @@ import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { type ListDifference, Mirror } from '../../src/inventory/mirror.ts';
 import { parseUuid, type Uuid } from '../../src/uuid.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { fakeXen, RELEASES } from '../hypervisor/fake-xencall.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { fakeXen, RELEASES } from '../support/fake-xencall.ts';
+import { uuidOf } from '../support/vms.ts';
 
 let listed: readonly number[];
 /** Handles that are not as they were. */

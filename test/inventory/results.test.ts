@@ -3,7 +3,7 @@ import { expectTypeOf } from 'expect-type';
 import type { Domain } from '../../src/domain.ts';
 import type { Inventory } from '../../src/inventory/inventory.ts';
 import type { GetResult, LookupResult, Source } from '../../src/results.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 
 /** As a caller writes it: it compiles only while every case is there. */
 function describeResult(result: LookupResult): string {

@@ -8,8 +8,8 @@ import { Inventory, type InventoryOptions } from '../../src/inventory/inventory.
 import { tombstoneOf } from '../../src/simulator/toolstack.ts';
 import { parseUuid, type Uuid } from '../../src/uuid.ts';
 import { cannot } from '../xen/cannot.ts';
-import { until } from '../xen/until.ts';
-import { FeedRecord } from './feed-record.ts';
+import { until } from '../support/until.ts';
+import { FeedRecord } from '../oracle/feed-record.ts';
 import type { Inabilities, ScenarioHost } from './scenario-host.ts';
 
 const newUuid = (): Uuid => parseUuid(randomUUID());

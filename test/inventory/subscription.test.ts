@@ -3,7 +3,7 @@ import type { Domain, Domid } from '../../src/domain.ts';
 import { type Change, type FeedBatch, type SubscribeOptions } from '../../src/change.ts';
 import { Feed } from '../../src/inventory/feed.ts';
 import { follow } from '../../src/inventory/subscription.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 
 const KEPT = 4096;
 /** A reader with more before it gets what they come to. */

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { uuidOf } from '../simulator/helpers.ts';
-import { openRoom, type Room } from './room.ts';
+import { uuidOf } from '../support/vms.ts';
+import { openRoom, type Room } from '../support/daemon-room.ts';
 
 let room: Room;
 let port: number;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { RpcCode } from '../../src/protocol/rpc.ts';
-import { Client, temporaryDirectory } from './room.ts';
+import { Client, temporaryDirectory } from '../support/daemon-room.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
 const MOST_FILES = 64;

@@ -6,8 +6,8 @@ import { decodeLine, LineReader } from '../../src/service/connections/line-reade
 import { methodsOf } from '../../src/service/answers/methods.ts';
 import { LongText, type Text } from '../../src/service/answers/text.ts';
 import { RequestCounts } from '../../src/service/answers/request-counts.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { Client, type Message, openRoom, type Room } from './room.ts';
+import { uuidOf } from '../support/vms.ts';
+import { Client, type Message, openRoom, type Room } from '../support/daemon-room.ts';
 
 const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31);
 let room: Room;

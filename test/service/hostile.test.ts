@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { BATCH_MAX, LINE_BYTES_MAX, RpcCode } from '../../src/protocol/rpc.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 import {
   Bystander,
   Client,
@@ -16,7 +16,7 @@ import {
   request,
   type Room,
   type RoomOptions,
-} from './room.ts';
+} from '../support/daemon-room.ts';
 
 /** Others share this machine: what is held against it is a stall, not a scheduler. */
 const LONGEST_P99_MS = 1000;

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { createConnection, type Socket } from 'node:net';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { openRoom, type Room } from './room.ts';
+import { uuidOf } from '../support/vms.ts';
+import { openRoom, type Room } from '../support/daemon-room.ts';
 
 let room: Room;
 beforeAll(async () => {

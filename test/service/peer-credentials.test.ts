@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { Client, openRoom, request, type Room } from './room.ts';
-import { until } from '../xen/until.ts';
+import { Client, openRoom, request, type Room } from '../support/daemon-room.ts';
+import { until } from '../support/until.ts';
 
 let room: Room;
 beforeEach(async () => {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { RpcCode } from '../../src/protocol/rpc.ts';
 import { bootVm, destroyVm } from '../../src/simulator/index.ts';
 import { NIL_UUID } from '../../src/simulator/simulated-host.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { Client, openRoom, request, type Room } from './room.ts';
+import { uuidOf } from '../support/vms.ts';
+import { Client, openRoom, request, type Room } from '../support/daemon-room.ts';
 
 let room: Room;
 let client: Client;

@@ -21,9 +21,9 @@ import { fileURLToPath } from 'node:url';
 import { libc } from '../../src/service/system/libc.ts';
 import { listenAt } from '../../src/service/system/socket-claim.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { uuidOf } from '../simulator/helpers.ts';
-import { datagrams } from './datagrams.ts';
-import { Client, openRoom, temporaryDirectory } from './room.ts';
+import { uuidOf } from '../support/vms.ts';
+import { datagrams } from '../support/datagrams.ts';
+import { Client, openRoom, temporaryDirectory } from '../support/daemon-room.ts';
 
 // A process takes its time to start on a machine that has other things to do.
 jest.setTimeout(60_000);

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cannot } from '../xen/cannot.ts';
-import { Client, openRoom, temporaryDirectory } from './room.ts';
+import { Client, openRoom, temporaryDirectory } from '../support/daemon-room.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
 const USER = 12_345;

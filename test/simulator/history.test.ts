@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { SimulatedHost, type DomainState, type HostHistory } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { hostActs, performAct } from './host-acts.ts';
-import { RELEASES, torn, uuidOf } from './helpers.ts';
+import { RELEASES, torn, uuidOf } from '../support/vms.ts';
 
 function historyOf(host: SimulatedHost): HostHistory {
   if (host.history === undefined) throw new Error('this host keeps no history');

@@ -1,7 +1,7 @@
 /** Random acts on a simulated host, for property tests: a few domids and a few UUIDs, so that they collide. */
 import * as fc from 'fast-check';
 import type { HandleWrite, SimulatedHost } from '../../src/simulator/index.ts';
-import { uuidOf } from './helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 
 const KINDS = [
   'create',

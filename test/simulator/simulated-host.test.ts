@@ -7,7 +7,7 @@ import {
   type HostOptions,
 } from '../../src/simulator/index.ts';
 import { parseUuid } from '../../src/uuid.ts';
-import { RELEASES, domidsOf, errnoOf, listAll, torn, uuidOf } from './helpers.ts';
+import { RELEASES, domidsOf, errnoOf, listAll, torn, uuidOf } from '../support/vms.ts';
 
 function open(options: HostOptions = {}): { host: SimulatedHost; xen: SimulatedHypervisor } {
   const host = new SimulatedHost(options);

@@ -10,7 +10,7 @@ import {
 } from '../../src/simulator/index.ts';
 import { type Uuid } from '../../src/uuid.ts';
 import { hostActs, performAct } from './host-acts.ts';
-import { RELEASES, domidsOf, listAll, thrownBy, uuidOf } from './helpers.ts';
+import { RELEASES, domidsOf, listAll, thrownBy, uuidOf } from '../support/vms.ts';
 
 const seed = Number(process.env['SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 

@@ -10,7 +10,7 @@ import {
 } from '../../src/simulator/index.ts';
 import { XsdType as Type } from '../../src/xenstore/messages.ts';
 import { RawClient } from './raw-client.ts';
-import { uuidOf } from './helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 
 const uuid = uuidOf(1);
 const opened: (() => Promise<void>)[] = [];

@@ -1,8 +1,8 @@
 /** What goes wrong around the service, one thing at a time, each put right again. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { EFAULT_TIMES, FAILURES } from '../simulator/failures.ts';
-import { Lottery } from '../inventory/oracle/random.ts';
+import { EFAULT_TIMES, FAILURES } from '../support/failures.ts';
+import { Lottery } from '../support/random.ts';
 import { MOST_LOST, type World } from './world.ts';
 
 interface Fault {

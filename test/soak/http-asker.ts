@@ -1,7 +1,7 @@
 /** Asks over HTTP, on connections that are kept and on others; and reads what monitoring reads. */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Violation } from '../inventory/oracle/violation.ts';
+import { Violation } from '../oracle/violation.ts';
 import type { Reply } from './judge.ts';
 import { anyQuestion } from './questions.ts';
 import type { Client, ClientOptions } from './scene.ts';

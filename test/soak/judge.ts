@@ -2,8 +2,8 @@
 import { RpcCode } from '../../src/protocol/rpc.ts';
 import type { Domain } from '../../src/domain.ts';
 import type { DomainState, HostHistory, SimulatedHost } from '../../src/simulator/index.ts';
-import { follows, hasShutdown, say } from '../inventory/oracle/published.ts';
-import { Violation } from '../inventory/oracle/violation.ts';
+import { follows, hasShutdown, say } from '../oracle/published.ts';
+import { Violation } from '../oracle/violation.ts';
 
 /** A question, at the moment at which it was sent. */
 export interface Asked {

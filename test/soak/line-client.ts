@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import type { Change } from '../../src/change.ts';
 import type { Domain } from '../../src/domain.ts';
-import { Violation } from '../inventory/oracle/violation.ts';
+import { Violation } from '../oracle/violation.ts';
 import type { Reply } from './judge.ts';
 
 export interface Notification {

@@ -2,7 +2,7 @@
 import { DOMID_FIRST_RESERVED } from '../../src/domain.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { Uuid } from '../../src/uuid.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from '../support/vms.ts';
 import type { Asked, Judge, Reply } from './judge.ts';
 import type { ClientOptions } from './scene.ts';
 import { POOL } from './world.ts';

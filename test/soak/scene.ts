@@ -1,6 +1,6 @@
 /** What every client of a soak is given: where to connect, who judges, and when to pause. */
-import type { Random } from '../inventory/oracle/random.ts';
-import type { FeedRecord } from './feed-record.ts';
+import type { Random } from '../support/random.ts';
+import type { FeedRecord } from './service-feed.ts';
 import type { Judge } from './judge.ts';
 import type { World } from './world.ts';
 

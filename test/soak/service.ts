@@ -4,7 +4,7 @@ import { Inventory } from '../../src/inventory/inventory.ts';
 import { type Daemon, serve } from '../../src/service/daemon.ts';
 import type { SimulatedHypervisor, SimulatedXenstored } from '../../src/simulator/index.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
-import { FeedRecord } from './feed-record.ts';
+import { FeedRecord } from './service-feed.ts';
 
 /** Nothing is found by the slow timer that nothing else has found. */
 const NEVER_MS = 24 * 3_600_000;

@@ -12,11 +12,11 @@ import {
   SimulatedHypervisor,
   SimulatedXenstored,
 } from '../../src/simulator/index.ts';
-import { follows, say } from '../inventory/oracle/published.ts';
-import { Random } from '../inventory/oracle/random.ts';
-import { Violation } from '../inventory/oracle/violation.ts';
+import { follows, say } from '../oracle/published.ts';
+import { Random } from '../support/random.ts';
+import { Violation } from '../oracle/violation.ts';
 import { Faults } from './faults.ts';
-import type { FeedRecord } from './feed-record.ts';
+import type { FeedRecord } from './service-feed.ts';
 import { Judge } from './judge.ts';
 import { LineClient } from './line-client.ts';
 import { type Client, Gate, type Scene } from './scene.ts';

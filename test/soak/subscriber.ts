@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Domain } from '../../src/domain.ts';
 import type { Change } from '../../src/change.ts';
-import { isSame, Published, say } from '../inventory/oracle/published.ts';
-import type { Random } from '../inventory/oracle/random.ts';
-import { Violation } from '../inventory/oracle/violation.ts';
-import { epochOf, type FeedRecord, revisionOf } from './feed-record.ts';
+import { isSame, Published, say } from '../oracle/published.ts';
+import type { Random } from '../support/random.ts';
+import { Violation } from '../oracle/violation.ts';
+import { epochOf, type FeedRecord, revisionOf } from './service-feed.ts';
 import type { Asked } from './judge.ts';
 import { LineClient, Lost, type Notification } from './line-client.ts';
 import type { Client, ClientOptions, Scene } from './scene.ts';

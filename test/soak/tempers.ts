@@ -1,7 +1,7 @@
 /** How clients behave: one at a time or all at once, hasty or slow, well or badly. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Random } from '../inventory/oracle/random.ts';
-import { Violation } from '../inventory/oracle/violation.ts';
+import type { Random } from '../support/random.ts';
+import { Violation } from '../oracle/violation.ts';
 import { HttpAsker } from './http-asker.ts';
 import type { Asked, Reply } from './judge.ts';
 import { LineClient, Lost } from './line-client.ts';

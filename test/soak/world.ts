@@ -14,8 +14,8 @@ import {
 } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { XenError } from '../../src/xen-error.ts';
-import { Lottery, type Random } from '../inventory/oracle/random.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { Lottery, type Random } from '../support/random.ts';
+import { uuidOf } from '../support/vms.ts';
 
 /** So many UUIDs there are, and no more VMs than that: most UUIDs have a VM, and few have two. */
 const UUIDS = 160;

@@ -10,9 +10,9 @@ import { Xenstore } from '../../src/xenstore/xenstore.ts';
 import { guestConfig, type Guest } from './guest.ts';
 import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
 import { DOING_LINE, NOTE_LINE } from './progress-line.ts';
-import { until } from './until.ts';
+import { until } from '../support/until.ts';
 
-export { until } from './until.ts';
+export { until } from '../support/until.ts';
 export type { Guest, GuestBehaviour, GuestKind } from './guest.ts';
 
 const PROGRAMS = '/usr/lib/xen-domid-lab';

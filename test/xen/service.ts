@@ -8,7 +8,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { datagrams } from '../service/datagrams.ts';
+import { datagrams } from '../support/datagrams.ts';
 import { command, until } from './dom0.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');

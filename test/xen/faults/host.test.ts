@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { otherThanGone, otherThanLate, trial } from '../../faults/expect-trial.ts';
-import { Client } from '../../service/room.ts';
+import { Client } from '../../support/daemon-room.ts';
 import { command, killXenstored, reviveXenstored, startXenstored, until } from '../dom0.ts';
 import { limitFiles } from './limit-files.ts';
 import { openXenFaultHost, XenFaultHost } from './xen-fault-host.ts';

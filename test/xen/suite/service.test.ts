@@ -36,7 +36,7 @@ import {
   SOCKET,
   startService,
 } from '../service.ts';
-import type { UntilOptions } from '../until.ts';
+import type { UntilOptions } from '../../support/until.ts';
 
 const BIN = join(import.meta.dirname, '../../../src/cli/bin.cjs');
 const CONFINE = '/usr/lib/xen-domid-lab/confine';

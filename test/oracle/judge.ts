@@ -1,15 +1,15 @@
 /** Holds each answer to the contract, word by word, by what the host's history says of it. */
-import type { Domain } from '../../../src/domain.ts';
-import type { Change } from '../../../src/change.ts';
+import type { Domain } from '../../src/domain.ts';
+import type { Change } from '../../src/change.ts';
 import type {
   Ambiguous,
   Found,
   GetResult,
   LookupResult,
   Unavailable,
-} from '../../../src/results.ts';
-import type { HostHistory, SimulatedHost } from '../../../src/simulator/index.ts';
-import type { Uuid } from '../../../src/uuid.ts';
+} from '../../src/results.ts';
+import type { HostHistory, SimulatedHost } from '../../src/simulator/index.ts';
+import type { Uuid } from '../../src/uuid.ts';
 import type { Look, LookLog } from './looks.ts';
 import { follows, hasShutdown, type Published, say } from './published.ts';
 import { Violation } from './violation.ts';

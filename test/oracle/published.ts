@@ -1,8 +1,8 @@
 /** What the feed has made known, replayed change by change, each held to what may follow what. */
-import type { Domain } from '../../../src/domain.ts';
-import type { Change } from '../../../src/change.ts';
-import { namesNoVm } from '../../../src/vm-uuid.ts';
-import type { DomainState } from '../../../src/simulator/index.ts';
+import type { Domain } from '../../src/domain.ts';
+import type { Change } from '../../src/change.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
+import type { DomainState } from '../../src/simulator/index.ts';
 import { Violation } from './violation.ts';
 
 /** What is published of a domain, of all that a look shows. */

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { runOracleIn } from './oracle/child.ts';
+import { runOracleIn } from './child.ts';
 
 const LOOKUPS = 200_000;
 const seed = Number(process.env['ORACLE_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));

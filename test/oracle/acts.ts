@@ -1,14 +1,14 @@
 /** What a toolstack, guests and Xen itself do to a host, at random: few domids and few UUIDs, so that they collide. */
-import { namesNoVm } from '../../../src/vm-uuid.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
 import {
   type HandleWrite,
   NIL_UUID,
   type SimulatedDomain,
   type SimulatedHost,
   tombstoneOf,
-} from '../../../src/simulator/index.ts';
-import { parseUuid, type Uuid } from '../../../src/uuid.ts';
-import { Lottery, type Random } from './random.ts';
+} from '../../src/simulator/index.ts';
+import { parseUuid, type Uuid } from '../../src/uuid.ts';
+import { Lottery, type Random } from '../support/random.ts';
 
 const half = (n: number): string => `${n}`.repeat(4);
 const uuidOf = (first: number, second: number): Uuid =>

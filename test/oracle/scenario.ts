@@ -1,24 +1,24 @@
 /** One host, one inventory, and everything at once that can happen to either: in an order that chance decides. */
-import type { Domain } from '../../../src/domain.ts';
-import type { Change } from '../../../src/change.ts';
-import { namesNoVm } from '../../../src/vm-uuid.ts';
-import { Inventory } from '../../../src/inventory/inventory.ts';
-import type { LookupResult } from '../../../src/results.ts';
+import type { Domain } from '../../src/domain.ts';
+import type { Change } from '../../src/change.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import type { LookupResult } from '../../src/results.ts';
 import {
   type HypercallErrno,
   type Release,
   SimulatedHost,
   SimulatedHypervisor,
-} from '../../../src/simulator/index.ts';
-import type { Uuid } from '../../../src/uuid.ts';
-import { parseUuid } from '../../../src/uuid.ts';
-import { XenError } from '../../../src/xen-error.ts';
+} from '../../src/simulator/index.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import { parseUuid } from '../../src/uuid.ts';
+import { XenError } from '../../src/xen-error.ts';
 import { Acts, UUIDS } from './acts.ts';
 import { type Asked, Judge } from './judge.ts';
 import { LookLog } from './looks.ts';
 import { MemoryXenstore } from './memory-xenstore.ts';
 import { follows, Published, say } from './published.ts';
-import { Lottery, Random } from './random.ts';
+import { Lottery, Random } from '../support/random.ts';
 import { Reader } from './reader.ts';
 import { Violation } from './violation.ts';
 import { settle, VirtualTime } from './virtual-time.ts';

@@ -2,7 +2,7 @@
 import type { Domain } from '../../src/domain.ts';
 import type { Change } from '../../src/change.ts';
 import type { Inventory } from '../../src/inventory/inventory.ts';
-import { Published } from '../inventory/oracle/published.ts';
+import { Published } from '../oracle/published.ts';
 
 /** More than a subscriber can be behind and still be told of each one by itself. */
 const KEPT = 2000;

@@ -1,5 +1,5 @@
 /** Time that passes when the test says so: timers, turns of the event loop, and the clock. */
-import type { Random } from './random.ts';
+import type { Random } from '../support/random.ts';
 
 const realSetImmediate = globalThis.setImmediate;
 

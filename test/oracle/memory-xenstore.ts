@@ -1,9 +1,9 @@
 /** xenstored as its clients meet it, without a socket: what is sent waits until the test delivers it. */
 import { Observable, type Subscriber } from 'rxjs';
-import type { XenstoreSession } from '../../../src/inventory/pipeline.ts';
-import type { SimulatedHost } from '../../../src/simulator/index.ts';
-import { ErrorCode, XenError } from '../../../src/xen-error.ts';
-import type { WatchEvent } from '../../../src/xenstore/reader.ts';
+import type { XenstoreSession } from '../../src/inventory/pipeline.ts';
+import type { SimulatedHost } from '../../src/simulator/index.ts';
+import { ErrorCode, XenError } from '../../src/xen-error.ts';
+import type { WatchEvent } from '../../src/xenstore/reader.ts';
 
 type SpecialPath = '@introduceDomain' | '@releaseDomain';
 

@@ -12,7 +12,7 @@ import {
   SimulatedXenstored,
 } from '../../src/simulator/index.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from './vms.ts';
 
 export interface Room {
   readonly host: SimulatedHost;

@@ -3,7 +3,7 @@ import { Inventory } from '../../src/inventory/inventory.ts';
 import { serve } from '../../src/service/daemon.ts';
 import { runUntilSignal } from '../../src/service/signals.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { uuidOf } from '../simulator/helpers.ts';
+import { uuidOf } from './vms.ts';
 
 const host = new SimulatedHost();
 host.createDomain({ uuid: uuidOf(1) });

@@ -1,6 +1,6 @@
 /** A subscriber that reads when the test says so, and holds each batch to what the feed has told. */
-import type { Domain } from '../../../src/domain.ts';
-import type { Change, FeedBatch } from '../../../src/change.ts';
+import type { Domain } from '../../src/domain.ts';
+import type { Change, FeedBatch } from '../../src/change.ts';
 import { isSame, Published, say } from './published.ts';
 import { Violation } from './violation.ts';
 

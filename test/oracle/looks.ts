@@ -1,16 +1,16 @@
 /** The hypervisor as the inventory is given it: every look goes into a log, which the judges go by. */
-import type { Domid } from '../../../src/domain.ts';
-import type { Dominfo, DominfoList } from '../../../src/hypervisor/dominfo.ts';
-import type { Hypervisor, HypervisorVersion } from '../../../src/hypervisor/hypervisor.ts';
+import type { Domid } from '../../src/domain.ts';
+import type { Dominfo, DominfoList } from '../../src/hypervisor/dominfo.ts';
+import type { Hypervisor, HypervisorVersion } from '../../src/hypervisor/hypervisor.ts';
 import type {
   HypercallErrno,
   RunningList,
   SimulatedHost,
   SimulatedHypervisor,
-} from '../../../src/simulator/index.ts';
-import type { Uuid } from '../../../src/uuid.ts';
+} from '../../src/simulator/index.ts';
+import type { Uuid } from '../../src/uuid.ts';
 import type { Acts } from './acts.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../support/random.ts';
 
 /** What a look showed of a domid at a step of the host. */
 export interface Look {
