@@ -17,7 +17,7 @@ import {
   xenVersion,
   type Made,
   type Timer,
-} from '../test/xen/dom0.ts';
+} from '../test/lab/dom0.ts';
 import { RESULT_FILE, ROOMS, type XenBenchResult } from './xen-result.ts';
 
 const DOMAINS = 1000;

@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import { runCell } from '../test/xen/cell.ts';
-import { Progress } from '../test/xen/progress.ts';
-import type { Release } from '../test/xen/release.ts';
+import { runCell } from '../test/lab/cell.ts';
+import { Progress } from '../test/lab/progress.ts';
+import type { Release } from '../test/lab/release.ts';
 import { ratios, summarise, type Summary } from './statistics.ts';
 import { RESULT_FILE, type XenBenchResult } from './xen-result.ts';
 

@@ -1,5 +1,5 @@
 /** What is to be reached, beside what was measured: ratios in one boot of one release. */
-import type { Release } from '../../test/xen/release.ts';
+import type { Release } from '../../test/lab/release.ts';
 import type { BootStorm, OtherWay, OurWay, StormResult, Work } from './results.ts';
 
 export interface Bar {

@@ -1,5 +1,5 @@
 /** In dom0: look-ups by what xenstore knows, with more and more domains. */
-import { destroyAll } from '../../test/xen/dom0.ts';
+import { destroyAll } from '../../test/lab/dom0.ts';
 import { type Bench, makeVm, type Vm } from './host.ts';
 import { pointsOf } from './points.ts';
 import type { StorePoint } from './results.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 
 import { DEFAULT_SOCKET_PATH } from '../../src/client/client.ts';
-import { Companion, until } from '../../test/xen/dom0.ts';
+import { Companion, until } from '../../test/lab/dom0.ts';
 import type { SeenChange, Timed } from './agent-results.ts';
 import type { Counts, Work } from './results.ts';
 

@@ -1,7 +1,7 @@
 /** In dom0: VMs that are made as a toolstack makes them, and who is measured while they are. */
 import { randomUUID } from 'node:crypto';
 
-import { type DomainMaker, startDomainMaker } from '../../test/xen/dom0.ts';
+import { type DomainMaker, startDomainMaker } from '../../test/lab/dom0.ts';
 import { Agent, type Daemon, NOBODY, OthersInC, startDaemon } from './contestants.ts';
 
 export interface Vm {

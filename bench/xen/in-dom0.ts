@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type CellRun, runCell } from '../../test/xen/cell.ts';
-import type { Progress } from '../../test/xen/progress.ts';
+import { type CellRun, runCell } from '../../test/lab/cell.ts';
+import type { Progress } from '../../test/lab/progress.ts';
 
 export interface InDom0 extends Pick<
   CellRun,

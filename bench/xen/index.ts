@@ -6,9 +6,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 
-import { checkPrerequisites } from '../../test/xen/prerequisites.ts';
-import { Progress } from '../../test/xen/progress.ts';
-import { RELEASES, type Release } from '../../test/xen/release.ts';
+import { checkPrerequisites } from '../../test/lab/prerequisites.ts';
+import { Progress } from '../../test/lab/progress.ts';
+import { RELEASES, type Release } from '../../test/lab/release.ts';
 import { compareCalls } from '../xen.ts';
 import { type InDom0, measureInDom0 } from './in-dom0.ts';
 import { printStalls, printStorm, printToolstack } from './report.ts';

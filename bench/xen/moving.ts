@@ -1,7 +1,7 @@
 /** In dom0: a VM that moves to a random domid again and again, and has one at every moment. Who says that it has none is wrong. */
 import { randomInt, randomUUID } from 'node:crypto';
 
-import { destroyAll } from '../../test/xen/dom0.ts';
+import { destroyAll } from '../../test/lab/dom0.ts';
 import { ANYBODY, LIST_WAYS } from './contestants.ts';
 import type { Bench } from './host.ts';
 import type { StormResult, Work } from './results.ts';

@@ -1,5 +1,5 @@
 /** Tables of what was measured. */
-import type { Release } from '../../test/xen/release.ts';
+import type { Release } from '../../test/lab/release.ts';
 import { printTable } from '../table.ts';
 import { barsOf, each } from './bars.ts';
 import type { StallsResult, StormResult, ToolstackResult } from './results.ts';

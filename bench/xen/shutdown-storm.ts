@@ -1,5 +1,5 @@
 /** In dom0: all VMs are destroyed as fast as it goes. */
-import { until } from '../../test/xen/dom0.ts';
+import { until } from '../../test/lab/dom0.ts';
 import { countsBetween, LIST_WAYS } from './contestants.ts';
 import type { Bench, Vm } from './host.ts';
 import type { ShutdownStorm } from './results.ts';

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { cell, destroy, makeBare, startDomainMaker, xenVersion } from '../../test/xen/dom0.ts';
+import { cell, destroy, makeBare, startDomainMaker, xenVersion } from '../../test/lab/dom0.ts';
 import type { StallResult } from './agent-results.ts';
 import { Agent } from './contestants.ts';
 import { STALLS_FILE, type StallsResult } from './results.ts';

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { until } from '../../test/xen/dom0.ts';
+import { until } from '../../test/lab/dom0.ts';
 import { type Agent, LIST_WAYS, NOBODY, type OthersInC } from './contestants.ts';
 import { type Bench, makeVm, type Service, type Vm } from './host.ts';
 import type { Spread, SteadyState, Work } from './results.ts';

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { cell, destroyAll, doing, until, witness, xenVersion } from '../../test/xen/dom0.ts';
+import { cell, destroyAll, doing, until, witness, xenVersion } from '../../test/lab/dom0.ts';
 import { bootStorm, serviceStorm } from './boot-storm.ts';
 import { byXenstore } from './by-xenstore.ts';
 import { makeVm, openBench, openService } from './host.ts';

@@ -16,7 +16,7 @@ import {
   writeGuestConfig,
   xenVersion,
   xl,
-} from '../../test/xen/dom0.ts';
+} from '../../test/lab/dom0.ts';
 import { countsBetween, countsOf, OthersInC } from './contestants.ts';
 import { openService } from './host.ts';
 import { TOOLSTACK_FILE, type ToolstackResult } from './results.ts';

@@ -1,7 +1,7 @@
 /** In dom0: destroyed domains that cannot leave, because somebody keeps a page of each mapped. */
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { type Held, hold, until } from '../../test/xen/dom0.ts';
+import { type Held, hold, until } from '../../test/lab/dom0.ts';
 import { type Bench, makeVm, type Vm } from './host.ts';
 import type { Spread } from './results.ts';
 import { spread } from './work.ts';

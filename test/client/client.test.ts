@@ -506,7 +506,7 @@ describe('a process', () => {
       '--no-warnings',
       entry,
     ]);
-    expect(heavy.stderr).toContain('client-requests');
+    expect(heavy.stderr).toContain('./requests.js');
     expect(heavy.stderr).not.toMatch(/rxjs|koffi|prom-client|lru-cache|inventory|simulator/);
   });
 

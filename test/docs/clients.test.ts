@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cannot } from '../xen/cannot.ts';
+import { cannot } from '../lab/cannot.ts';
 import { until } from '../support/until.ts';
 import { DB, ExampleService, NEW, WEB } from '../support/example-service.ts';
 

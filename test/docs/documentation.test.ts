@@ -17,7 +17,7 @@ import { dirname, join, normalize } from 'node:path';
 import { HELP } from '../../src/cli/help.ts';
 import { type Counters, InventoryClient } from '../../src/client/client.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { cannot } from '../xen/cannot.ts';
+import { cannot } from '../lab/cannot.ts';
 import { ExampleService, NEW } from '../support/example-service.ts';
 import {
   anchorsOf,

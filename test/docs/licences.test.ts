@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { closure } from '../xen/project-layer.ts';
+import { closure } from '../lab/project-layer.ts';
 import { read, root } from './markdown.ts';
 
 interface Locked {
@@ -48,7 +48,7 @@ test('every dependency is pinned to one version, and what is installed to one ha
 });
 
 test('what the bundle takes from elsewhere is named with its licence', () => {
-  const make = readFileSync(join(root, 'bundle/make'), 'utf8');
+  const make = readFileSync(join(root, 'packaging/bundle/make'), 'utf8');
   const packages = /^PACKAGES=\((.*)\)$/m.exec(make)?.[1]?.split(' ') ?? [];
   const node = /^NODE=(.*)$/m.exec(make)?.[1] ?? '';
   const page = read('docs/licences.md').replace(/^.*\n## The bundle\n/s, '');

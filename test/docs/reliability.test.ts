@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { keptRows, withTable } from '../xen/fault-record.ts';
+import { keptRows, withTable } from '../lab/fault-record.ts';
 import { read, root } from './markdown.ts';
 
 const rows = await keptRows();
@@ -18,7 +18,7 @@ test('the page shows the rows that were kept', () => {
 });
 
 test('each row is named as a test is', () => {
-  const onXen = testsIn('test/xen/faults');
+  const onXen = testsIn('test/lab/faults');
   const simulated = testsIn('test/faults');
   const nameless = rows.filter(
     ({ fault, host }) => !(host.startsWith('Xen ') ? onXen : simulated).includes(`'${fault}'`),

@@ -1,7 +1,7 @@
 /** One row of the table of faults: something goes wrong while domains come and go and clients ask. */
 import { appendFileSync } from 'node:fs';
 import { InventoryClient } from '../../src/client/client.ts';
-import { NOTE_LINE } from '../xen/progress-line.ts';
+import { NOTE_LINE } from '../lab/progress-line.ts';
 import { until } from '../support/until.ts';
 import { Askers } from './askers.ts';
 import type { FaultHost } from './fault-host.ts';

@@ -8,12 +8,7 @@ import { DomctlOffset, SysctlOffset } from '../../src/hypervisor/layout.ts';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { XenError } from '../../src/xen-error.ts';
-import {
-  type FakeDomain,
-  fakeXen,
-  type FakeXencall,
-  RELEASES,
-} from '../support/fake-xencall.ts';
+import { type FakeDomain, fakeXen, type FakeXencall, RELEASES } from '../support/fake-xencall.ts';
 import { uuidOf } from '../support/vms.ts';
 import { demand, type Target } from './target.ts';
 

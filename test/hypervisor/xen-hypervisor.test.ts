@@ -6,7 +6,13 @@ import { DomctlCommand, DomctlOffset, SysctlOffset } from '../../src/hypervisor/
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { parseUuid, uuidWords } from '../../src/uuid.ts';
-import { ALIVE, type FakeDomain, type FakeXencall, fakeXen, RELEASES } from '../support/fake-xencall.ts';
+import {
+  ALIVE,
+  type FakeDomain,
+  type FakeXencall,
+  fakeXen,
+  RELEASES,
+} from '../support/fake-xencall.ts';
 
 const { EACCES, EFAULT, EINVAL, EPERM } = constants.errno;
 

@@ -35,13 +35,13 @@ const GUARDS: readonly Patch[] = [
   },
   {
     name: 'the nil handle is left out',
-    file: 'inventory/change.js',
+    file: 'inventory/difference.js',
     text: 'return leaving || sight.nil ? [] : [created(domain)];',
     without: 'return leaving ? [] : [created(domain)];',
   },
   {
     name: 'tombstones are left out',
-    file: 'inventory/change.js',
+    file: 'inventory/difference.js',
     text: 'const leaving = domain.dying || tombstone;',
     without: 'const leaving = domain.dying;',
   },
@@ -99,7 +99,7 @@ const verdicts = new Map<string, ChildVerdict>();
 
 async function judge(name: string, guard: Patch | undefined, seconds: number): Promise<void> {
   const copy = join(directory, name.replaceAll(/\W+/g, '-'));
-  await copyBuild(copy, 'inventory/oracle', guard);
+  await copyBuild(copy, ['oracle', 'support'], guard);
   const main = join(copy, 'dist/test/oracle/main.js');
   verdicts.set(name, await runOracleIn(main, ['--seconds', `${seconds}`, '--seed', `${seed}`]));
 }

@@ -7,7 +7,7 @@ import { namesNoVm } from '../../src/vm-uuid.ts';
 import { Inventory, type InventoryOptions } from '../../src/inventory/inventory.ts';
 import { tombstoneOf } from '../../src/simulator/toolstack.ts';
 import { parseUuid, type Uuid } from '../../src/uuid.ts';
-import { cannot } from '../xen/cannot.ts';
+import { cannot } from '../lab/cannot.ts';
 import { until } from '../support/until.ts';
 import { FeedRecord } from '../oracle/feed-record.ts';
 import type { Inabilities, ScenarioHost } from './scenario-host.ts';

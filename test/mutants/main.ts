@@ -111,7 +111,7 @@ async function failureOf(
 async function judge(directory: string, index: number, mutant: Mutant): Promise<Line> {
   const { file, name } = mutant;
   const copy = join(directory, `${index}`);
-  await copyBuild(copy, '', mutant);
+  await copyBuild(copy, [''], mutant);
   const began = performance.now();
   const noticedBy = (await firstFailure(copy, mutant.tests))?.by ?? null;
   const seconds = Math.round((performance.now() - began) / 1000);
@@ -141,7 +141,7 @@ const directory = await mkdtemp(join(tmpdir(), 'mutants-'));
 try {
   const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))];
   const sound = join(directory, 'sound');
-  await copyBuild(sound, '', undefined);
+  await copyBuild(sound, [''], undefined);
   const failure = await failureOf(sound, tests);
   if (failure !== undefined) throw new Error(`without a mutant: ${failure.output}`);
   const jobs = [...wanted.entries()];

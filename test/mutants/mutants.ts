@@ -129,7 +129,7 @@ const ROOMS: readonly Room[] = [
       'inventory/hints',
       'inventory/field-failures',
       'inventory/scenarios',
-      'inventory/oracle.test',
+      'oracle/oracle.test',
     ],
     mutants: [
       [
@@ -210,7 +210,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/lists.js',
-    tests: ['inventory/lists', 'inventory/event-lists', 'inventory/oracle.test'],
+    tests: ['inventory/lists', 'inventory/event-lists', 'oracle/oracle.test'],
     mutants: [
       [
         'lists for misses take all the time',
@@ -236,7 +236,7 @@ const ROOMS: readonly Room[] = [
       'inventory/looks',
       'inventory/subscription',
       'inventory/scenarios',
-      'inventory/oracle.test',
+      'oracle/oracle.test',
     ],
     mutants: [
       [
@@ -268,7 +268,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/difference.js',
-    tests: ['inventory/difference', 'inventory/conflate', 'inventory/oracle.test'],
+    tests: ['inventory/difference', 'inventory/conflate', 'oracle/oracle.test'],
     mutants: [
       ['a second shutdown reason is no news', ' || known.shutdownReason !== shutdownReason)', ')'],
       [
@@ -280,7 +280,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/feed.js',
-    tests: ['inventory/subscription', 'inventory/oracle.test'],
+    tests: ['inventory/subscription', 'oracle/oracle.test'],
     mutants: [
       ['a token of another life is believed', 'epoch === this.#epoch && ', ''],
       ['a token of the future is believed', ' && revision <= this.#revision', ''],
@@ -294,7 +294,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/holders.js',
-    tests: ['inventory/holders', 'inventory/oracle.test'],
+    tests: ['inventory/holders', 'oracle/oracle.test'],
     mutants: [
       ['what made room is forgotten', "if (reason === 'evict')", "if (reason === 'set')"],
       [
@@ -322,7 +322,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/event-lists.js',
-    tests: ['inventory/event-lists', 'inventory/oracle.test'],
+    tests: ['inventory/event-lists', 'oracle/oracle.test'],
     mutants: [
       [
         'a list that failed is not made again',
@@ -339,7 +339,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/mirror.js',
-    tests: ['inventory/mirror', 'inventory/lists', 'inventory/oracle.test'],
+    tests: ['inventory/mirror', 'inventory/lists', 'oracle/oracle.test'],
     mutants: [
       [
         'a list without order is taken for a whole one',

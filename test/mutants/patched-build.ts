@@ -25,16 +25,19 @@ export async function patched({ file, text, without }: Patch): Promise<string> {
 
 /**
  * @param directory that is to be: it gets a package of its own, whose `dist` is this one but for the patch.
- * @param tests what is needed of `dist/test`, `''` for all.
+ * @param tests folders of `dist/test` to copy; `''` is all of it.
  */
 export async function copyBuild(
   directory: string,
-  tests: string,
+  tests: readonly string[],
   patch: Patch | undefined,
 ): Promise<void> {
   const recursive = { recursive: true } as const;
   await cp(join(DIST, 'src'), join(directory, 'dist/src'), recursive);
-  await cp(join(DIST, 'test', tests), join(directory, 'dist/test', tests), recursive);
+  for (const folder of tests) {
+    // oxlint-disable-next-line no-await-in-loop
+    await cp(join(DIST, 'test', folder), join(directory, 'dist/test', folder), recursive);
+  }
   await cp(join(DIST, '../package.json'), join(directory, 'package.json'));
   await symlink(join(DIST, '../node_modules'), join(directory, 'node_modules'));
   if (patch === undefined) return;

@@ -1,13 +1,7 @@
 /** Holds each answer to the contract, word by word, by what the host's history says of it. */
 import type { Domain } from '../../src/domain.ts';
 import type { Change } from '../../src/change.ts';
-import type {
-  Ambiguous,
-  Found,
-  GetResult,
-  LookupResult,
-  Unavailable,
-} from '../../src/results.ts';
+import type { Ambiguous, Found, GetResult, LookupResult, Unavailable } from '../../src/results.ts';
 import type { HostHistory, SimulatedHost } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import type { Look, LookLog } from './looks.ts';

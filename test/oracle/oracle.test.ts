@@ -4,7 +4,7 @@ import { runOracleIn } from './child.ts';
 
 const LOOKUPS = 200_000;
 const seed = Number(process.env['ORACLE_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
-const main = fileURLToPath(new URL('oracle/main.js', import.meta.url));
+const main = fileURLToPath(new URL('main.js', import.meta.url));
 
 test(`answers and changes are what the contract says, in ${LOOKUPS} look-ups at random (seed ${seed})`, async () => {
   const { exitCode, output } = await runOracleIn(main, [

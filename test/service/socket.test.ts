@@ -29,7 +29,7 @@ import { Client, openRoom, temporaryDirectory } from '../support/daemon-room.ts'
 jest.setTimeout(60_000);
 
 const NOBODY = 65_534;
-const SCRIPT = fileURLToPath(new URL('daemon-process.js', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../support/daemon-process.js', import.meta.url));
 const children: ChildProcess[] = [];
 let directory = '';
 

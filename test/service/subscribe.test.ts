@@ -3,7 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RpcCode } from '../../src/protocol/rpc.ts';
 import { bootVm, destroyVm } from '../../src/simulator/index.ts';
 import { uuidOf } from '../support/vms.ts';
-import { Client, type Message, openRoom, request, type Room, type RoomOptions } from '../support/daemon-room.ts';
+import {
+  Client,
+  type Message,
+  openRoom,
+  request,
+  type Room,
+  type RoomOptions,
+} from '../support/daemon-room.ts';
 
 let room: Room;
 const clients: Client[] = [];

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { cannot } from '../xen/cannot.ts';
+import { cannot } from '../lab/cannot.ts';
 import { Client, openRoom, temporaryDirectory } from '../support/daemon-room.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');

@@ -19,7 +19,14 @@ async function demo(): Promise<void> {
   const socket = join(directory, 'socket');
   const daemon = spawn(
     process.execPath,
-    [join(import.meta.dirname, 'bin.cjs'), 'serve', '--simulate', String(VMS), '--socket', socket],
+    [
+      join(import.meta.dirname, '../bin.cjs'),
+      'serve',
+      '--simulate',
+      String(VMS),
+      '--socket',
+      socket,
+    ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   );
   const client = new InventoryClient({ socket, acceptSimulated: true });

@@ -4,13 +4,13 @@ import { chooseCells, runCells } from './run-cells.ts';
 
 const USAGE = `usage: npm run test:xen [-- RELEASE [DAEMON [SUITE]]]
 RELEASE: ${RELEASES.join(', ')}; DAEMON: ${DAEMONS.join(', ')}; all of them by default
-SUITE: one of test/xen/suite, as hypervisor; all of them by default`;
+SUITE: one of test/lab/suites, as hypervisor; all of them by default`;
 
 async function main(args: readonly string[]): Promise<number> {
   const [release, daemon, suite] = args;
   const cells = args.length > 3 ? undefined : chooseCells(release, daemon);
   if (cells !== undefined) {
-    return runCells(cells, { folder: 'suite', ...(suite !== undefined && { suite }) });
+    return runCells(cells, { folder: 'suites', ...(suite !== undefined && { suite }) });
   }
   console.error(USAGE);
   return 2;

@@ -1,11 +1,11 @@
 /** The parts of the lab that need no Xen. */
 import { describe, expect, test } from '@jest/globals';
 
-import { titleWith } from './xen/cannot-title.ts';
-import { guestConfig } from './xen/guest.ts';
-import { closure } from './xen/project-layer.ts';
-import { judge } from './xen/report.ts';
-import { until } from './support/until.ts';
+import { titleWith } from './cannot-title.ts';
+import { guestConfig } from './guest.ts';
+import { closure } from './project-layer.ts';
+import { judge } from './report.ts';
+import { until } from '../support/until.ts';
 
 function reportOf(...results: [status: string, title: string][]): Parameters<typeof judge>[0] {
   const assertionResults = results.map(([status, title]) => ({

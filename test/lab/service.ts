@@ -31,7 +31,9 @@ export const SOCKET: string = join(RUNTIME_DIRECTORY, 'xen-domid.sock');
 /** The directives of the unit file: each with its values, in order. */
 export function readUnit(): ReadonlyMap<string, readonly string[]> {
   const unit = new Map<string, string[]>();
-  for (const line of readFileSync(join(ROOT, 'systemd/xen-domid.service'), 'utf8').split('\n')) {
+  for (const line of readFileSync(join(ROOT, 'packaging/systemd/xen-domid.service'), 'utf8').split(
+    '\n',
+  )) {
     const [, name, value] = /^(\w+)=(.*)$/.exec(line) ?? [];
     if (name === undefined || value === undefined) continue;
     unit.set(name, [...(unit.get(name) ?? []), value]);

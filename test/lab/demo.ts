@@ -46,7 +46,7 @@ async function demonstrate(outputDir: string): Promise<void> {
   const { status: exit, consoleLog } = await runCell({
     release: RELEASE,
     daemon: 'xenstored',
-    payload: ['node', 'dist/test/xen/demo-in-dom0.js'],
+    payload: ['node', 'dist/test/lab/demo-in-dom0.js'],
     env: { XEN_DOMID_DEMO_SCREENS: String(process.stdout.isTTY ? SCREENS : LINES_IN_PIPE) },
     outputDir,
     onPhase: (phase) => {

@@ -1,4 +1,4 @@
-/** Runs the suites of a folder of `dist/test/xen` in the dom0 of one cell. */
+/** Runs the suites of a folder of `dist/test/lab` in the dom0 of one cell. */
 import { join } from 'node:path';
 
 import { runCell, type CellRun } from './cell.ts';
@@ -10,7 +10,7 @@ const JEST_CONFIG = {
   testMatch: ['**/*.test.js'],
   testEnvironment: 'node',
   transform: {},
-  reporters: ['<rootDir>/dist/test/xen/reporter.js'],
+  reporters: ['<rootDir>/dist/test/lab/reporter.js'],
   haste: { forceNodeFilesystemAPI: true },
   watchman: false,
   testTimeout: 60_000,
@@ -18,7 +18,7 @@ const JEST_CONFIG = {
 
 export interface SuitesRun extends Omit<CellRun, 'payload'> {
   readonly outputDir: string;
-  /** Of `test/xen`, where they are. */
+  /** Of `test/lab`, where they are. */
   readonly folder: string;
   /** Name of the one suite to run; all by default. */
   readonly suite?: string;
@@ -28,7 +28,7 @@ export interface SuitesRun extends Omit<CellRun, 'payload'> {
 
 /** Boots the cell and runs all suites, one after the other; the judged report. */
 export async function runSuites({ folder, suite, test, ...cell }: SuitesRun): Promise<Report> {
-  const config = { ...JEST_CONFIG, roots: [`<rootDir>/dist/test/xen/${folder}`] };
+  const config = { ...JEST_CONFIG, roots: [`<rootDir>/dist/test/lab/${folder}`] };
   const payload = [
     ['node', 'node_modules/jest/bin/jest.js', '--runInBand', '--ci', '--no-cache', '--json'],
     // What a test that failed has left open must not cost the report.

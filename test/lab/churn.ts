@@ -32,7 +32,7 @@ async function main([
   const outputDir = await mkdtemp(join(tmpdir(), 'xen-domid-churn-'));
   const { status, consoleLog } = await runCell({
     ...cell,
-    payload: ['node', 'dist/test/xen/faults/churn-in-dom0.js', String(minutes)],
+    payload: ['node', 'dist/test/lab/faults/churn-in-dom0.js', String(minutes)],
     env: { XEN_DOMID_FAULT_ROWS: `/result/output/${FAULT_ROWS_FILE}` },
     outputDir,
     timeoutMs: minutes * 60_000 + BESIDE_MS,
