@@ -1,12 +1,12 @@
-/** The devices by which a process in dom0 reaches its Xen. Loads nothing: whether there is a Xen can be told before all else. */
+/** Checks the devices through which a process in dom0 reaches Xen, before any library is loaded. */
 import { closeSync, constants, openSync } from 'node:fs';
 import { ErrorCode, XenError } from '../xen-error.ts';
 
-/** As libxencall tries them (`tools/libs/call/linux.c`). */
+/** In the order in which libxencall tries them (`tools/libs/call/linux.c`). */
 const PRIVCMD_PATHS = ['/dev/xen/privcmd', '/proc/xen/privcmd'];
 const HYPERCALL_DEVICE = '/dev/xen/hypercall';
 
-/** Opens the device that libxencall is about to open: why it cannot is clearer from here. */
+/** Opens a device that libxencall is about to open, because libxencall does not report why it failed. */
 function errnoOfOpen(path: string): string | undefined {
   try {
     closeSync(openSync(path, constants.O_RDWR));
@@ -26,6 +26,14 @@ export function checkDevices(): void {
       ErrorCode.NOT_PERMITTED,
       `not permitted to open ${PRIVCMD_PATHS[denied]}: run as root`,
       { errno: errnos[denied] ?? 'EACCES', syscall: 'open' },
+    );
+  }
+  const limited = errnos.find((errno) => errno === 'EMFILE' || errno === 'ENFILE');
+  if (usable === -1 && limited !== undefined) {
+    throw new XenError(
+      ErrorCode.HYPERCALL,
+      `cannot open ${PRIVCMD_PATHS[0]}: no file descriptor is free (${limited}); raise the limit (ulimit -n, LimitNOFILE=)`,
+      { errno: limited, syscall: 'open' },
     );
   }
   if (usable === -1) {

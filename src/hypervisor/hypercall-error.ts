@@ -1,4 +1,4 @@
-/** What a failed hypercall means, and what to do about it. */
+/** The errors of failed hypercalls: the meaning of each errno, and the remedy. */
 import { constants } from 'node:os';
 import { ErrorCode, XenError } from '../xen-error.ts';
 
@@ -6,6 +6,12 @@ export const EPERM: number = constants.errno.EPERM;
 export const ESRCH: number = constants.errno.ESRCH;
 export const EACCES: number = constants.errno.EACCES;
 export const EFAULT: number = constants.errno.EFAULT;
+export const ENOSYS: number = constants.errno.ENOSYS;
+
+/** Whether Xen, or its security module, denies an optional operation or does not have it. @param result of the hypercall. */
+export function isDenied(result: number): boolean {
+  return result === -EACCES || result === -EPERM || result === -ENOSYS;
+}
 
 const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(constants.errno).map(([name, number]) => [number, name]),

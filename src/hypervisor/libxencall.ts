@@ -1,4 +1,5 @@
-/** libxencall.so.1 through koffi: the only file that knows of either. */
+/** libxencall.so.1 through koffi. No other file imports either. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import koffi from 'koffi';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { checkDevices } from './devices.ts';
@@ -7,8 +8,11 @@ import type { HypercallMemory, Xencall } from './xencall.ts';
 
 const LIBRARY = 'libxencall.so.1';
 const PAGE_BYTES = 4096;
-/** XTL_ERROR of `xentoollog.h`; the stream it would go to is /dev/null all the same. */
+/** XTL_ERROR of `xentoollog.h`. */
 const XTL_ERROR = 8;
+/** How often, and after how long, a hypercall is started again that koffi refused to start. */
+const THREAD_TRIES = 20;
+const THREAD_RETRY_MS = 10;
 
 function loadLibrary(name: string): ReturnType<typeof koffi.load> {
   try {
@@ -27,14 +31,42 @@ function libraryError(syscall: string, what: string): XenError {
   return new XenError(ErrorCode.HYPERCALL, `${what} (${syscall}: ${errno})`, { errno, syscall });
 }
 
-/** A logger for libxencall that is not stderr, which it would take by itself. */
-function silentLogger(): number {
-  const fopen = loadLibrary('libc.so.6').func('uint64_t fopen(const char *path, const char *mode)');
-  const createLogger = loadLibrary('libxentoollog.so.1').func(
+/** koffi throws "Too many asynchronous calls are running" where the process has 256 of them, by whatever library. */
+function refusedByKoffi(cause: unknown): XenError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new XenError(
+    ErrorCode.HYPERCALL,
+    `koffi cannot start a hypercall on a thread: ${reason}; make fewer asynchronous koffi calls at a time`,
+    { errno: 'EAGAIN', syscall: 'xencall1', cause },
+  );
+}
+
+interface Logger {
+  /** 0 where none could be made: libxencall then logs to stderr. */
+  readonly address: number;
+  free(): void;
+}
+
+/** A logger that discards everything: without one, libxencall writes to stderr. */
+function silentLogger(): Logger {
+  const libc = loadLibrary('libc.so.6');
+  const tools = loadLibrary('libxentoollog.so.1');
+  const stream = libc.func('uint64_t fopen(const char *path, const char *mode)')(
+    '/dev/null',
+    'w',
+  ) as number;
+  if (stream === 0) return { address: 0, free: () => undefined };
+  const create = tools.func(
     'uint64_t xtl_createlogger_stdiostream(uint64_t stream, int min_level, unsigned int flags)',
   );
-  const stream = fopen('/dev/null', 'w') as number;
-  return stream === 0 ? 0 : (createLogger(stream, XTL_ERROR, 0) as number);
+  const address = create(stream, XTL_ERROR, 0) as number;
+  return {
+    address,
+    free() {
+      if (address !== 0) tools.func('void xtl_logger_destroy(uint64_t logger)')(address);
+      libc.func('int fclose(uint64_t stream)')(stream);
+    },
+  };
 }
 
 /**
@@ -53,22 +85,38 @@ export function openXencall(): Xencall {
     'void xencall_free_buffer_pages(uint64_t handle, uint64_t p, size_t n)',
   );
 
-  const handle = open(silentLogger(), 0) as number;
-  if (handle === 0) throw libraryError('xencall_open', 'libxencall cannot open the hypervisor');
+  const logger = silentLogger();
+  const handle = open(logger.address, 0) as number;
+  if (handle === 0) {
+    const error = libraryError('xencall_open', 'libxencall cannot open the hypervisor');
+    logger.free();
+    throw error;
+  }
   const allocated: HypercallMemory[] = [];
+  const callOnThread = (hypercall: number, argument: number): Promise<number> =>
+    new Promise((resolve, reject) => {
+      call1.async(handle, hypercall, argument, (error: Error | null, result: number) => {
+        if (error !== null) reject(error);
+        else resolve(result < 0 ? -koffi.errno() : result);
+      });
+    });
 
   return {
     call(hypercall, argument) {
       const result = call1(handle, hypercall, argument) as number;
       return result < 0 ? -koffi.errno() : result;
     },
-    callAsync(hypercall, argument) {
-      return new Promise((resolve, reject) => {
-        call1.async(handle, hypercall, argument, (error: Error | null, result: number) => {
-          if (error !== null) reject(error);
-          else resolve(result < 0 ? -koffi.errno() : result);
-        });
-      });
+    async callAsync(hypercall, argument) {
+      for (let tries = 1; ; tries++) {
+        try {
+          // oxlint-disable-next-line no-await-in-loop -- another attempt after koffi refused
+          return await callOnThread(hypercall, argument);
+        } catch (cause) {
+          if (tries === THREAD_TRIES) throw refusedByKoffi(cause);
+          // oxlint-disable-next-line no-await-in-loop
+          await sleep(THREAD_RETRY_MS);
+        }
+      }
     },
     allocate(byteLength) {
       const pages = Math.ceil(byteLength / PAGE_BYTES);
@@ -91,6 +139,7 @@ export function openXencall(): Xencall {
         freePages(handle, address, view.byteLength / PAGE_BYTES);
       }
       close(handle);
+      logger.free();
     },
   };
 }

@@ -1,7 +1,9 @@
 /** Finds out which interface versions the running Xen speaks, at no cost to it. */
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { EACCES, hypercallError } from './hypercall-error.ts';
+import { EACCES, ESRCH, hypercallError, isDenied } from './hypercall-error.ts';
+import type { HypervisorVersion } from './hypervisor.ts';
 import {
+  DOMCTL_BYTES,
   DomctlCommand,
   DomctlOffset,
   INTERFACES,
@@ -33,8 +35,8 @@ function isSupported(release: string): boolean {
 }
 
 /**
- * Tries the versions of one operation until one is not answered with EACCES, which alone means "another version"
- * (`do_domctl`, `do_sysctl`); any other answer is about something else, with the version right.
+ * Tries the versions of one operation until one is not answered with EACCES, the only answer that means "another
+ * version" (`do_domctl`, `do_sysctl`). ESRCH says that there is no domain 0 (dom0less hosts), with the version right.
  */
 function firstAccepted(
   versions: readonly number[],
@@ -43,7 +45,7 @@ function firstAccepted(
 ): number | undefined {
   for (const version of versions) {
     const answer = attempt(version);
-    if (answer >= 0) return version;
+    if (answer >= 0 || answer === -ESRCH) return version;
     if (answer !== -EACCES) throw hypercallError(syscall, -answer);
   }
   return undefined;
@@ -62,7 +64,7 @@ function attemptSysctl(
   return xencall.call(Hypercall.sysctl, address);
 }
 
-/** getdomaininfo of dom0, which is always there. */
+/** getdomaininfo of domain 0. */
 function attemptDomctl(
   xencall: Xencall,
   { view, address }: HypercallMemory,
@@ -72,6 +74,18 @@ function attemptDomctl(
   view.setUint32(DomctlOffset.interfaceVersion, version, true);
   view.setUint16(DomctlOffset.domain, 0, true);
   return xencall.call(Hypercall.domctl, address);
+}
+
+/** XEN_DOMCTL_get_domain_state of domain 0. A security policy older than the operation denies it. */
+function probeUniqueIds(
+  xencall: Xencall,
+  { view, address }: HypercallMemory,
+  { domainState }: InterfaceVersions,
+): HypervisorVersion['uniqueIds'] {
+  if (domainState !== true) return 'no';
+  for (let offset = 0; offset < DOMCTL_BYTES; offset += 4) view.setUint32(offset, 0);
+  view.setUint32(DomctlOffset.cmd, DomctlCommand.getDomainState, true);
+  return isDenied(xencall.call(Hypercall.domctl, address)) ? 'denied' : 'yes';
 }
 
 const newestFirst = (versions: readonly number[]): number[] =>
@@ -85,7 +99,11 @@ const newestFirst = (versions: readonly number[]): number[] =>
 export function probe(
   xencall: Xencall,
   memory: HypercallMemory,
-): { readonly xen: string; readonly interfaces: InterfaceVersions } {
+): {
+  readonly xen: string;
+  readonly interfaces: InterfaceVersions;
+  readonly uniqueIds: HypervisorVersion['uniqueIds'];
+} {
   const sysctls = newestFirst(INTERFACES.map(({ sysctl }) => sysctl));
   const domctls = newestFirst(INTERFACES.map(({ domctl }) => domctl));
   const xen = xenRelease(xencall);
@@ -97,7 +115,9 @@ export function probe(
     attemptDomctl(xencall, memory, version),
   );
   const interfaces = INTERFACES.find((known) => known.sysctl === sysctl && known.domctl === domctl);
-  if (interfaces !== undefined) return { xen, interfaces };
+  if (interfaces !== undefined) {
+    return { xen, interfaces, uniqueIds: probeUniqueIds(xencall, memory, interfaces) };
+  }
 
   if (isSupported(xen) && (sysctl === undefined || domctl === undefined)) {
     throw new XenError(

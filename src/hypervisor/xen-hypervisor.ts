@@ -2,7 +2,7 @@
 import { checkDomid, DOMID_FIRST_RESERVED } from '../domain.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Dominfo, DominfoList } from './dominfo.ts';
-import { EFAULT, ESRCH, hypercallError } from './hypercall-error.ts';
+import { EFAULT, ESRCH, hypercallError, isDenied } from './hypercall-error.ts';
 import type { Hypervisor, HypervisorVersion } from './hypervisor.ts';
 import {
   type Architecture,
@@ -16,15 +16,21 @@ import {
   SysctlOffset,
 } from './layout.ts';
 import { probe } from './probe.ts';
+import { SlowDomctl } from './slow-domctl.ts';
 import { Hypercall, type HypercallMemory, type Xencall } from './xencall.ts';
 
-/** A kernel without /dev/xen/hypercall may move our memory in the middle of a hypercall; not for ever. */
+/** A kernel without /dev/xen/hypercall may move our memory during a hypercall, which then fails with EFAULT. */
 const EFAULT_TRIES = 16;
 
-/** Distance of two operations in the page of the single looks. */
+/** Distance of two operations in the page of the single looks, bytes. */
 const OPERATION_BYTES = 256;
-/** Who may be in the middle of a single look: each has an operation of its own in that page. */
-const Slot = { sync: 0, async: OPERATION_BYTES, state: 2 * OPERATION_BYTES } as const;
+/** Offsets in that page: an operation for each kind of single look, and the record that the list operation fills. */
+const Slot = {
+  domctl: 0,
+  state: OPERATION_BYTES,
+  sysctl: 2 * OPERATION_BYTES,
+  record: 3 * OPERATION_BYTES,
+} as const;
 
 export class XenHypervisor implements Hypervisor {
   readonly version: HypervisorVersion;
@@ -37,83 +43,59 @@ export class XenHypervisor implements Hypervisor {
   readonly #listOperation: HypercallMemory;
   readonly #arena: HypercallMemory;
 
-  /** The answer to a synchronous look: one object, one place. */
-  readonly #info: Dominfo;
-  /**
-   * Settled when the last list, and the last asynchronous look, has been visited: not when the promise is that the
-   * visitor may have returned, for that may wait for the next list.
-   */
+  /** The record that the last single look by domctl, or by list operation, filled. */
+  readonly #domctlInfo: Dominfo;
+  readonly #sysctlInfo: Dominfo;
+  readonly #slowDomctl = new SlowDomctl();
+  /** Settled when the last list has been visited. */
   #lists: Promise<unknown> = Promise.resolve();
-  #asyncLooks: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
   /**
-   * Probes the running Xen and allocates what all later calls work in. Owns `xencall` once it has been made.
-   * @throws XenError as {@link probe}, or where the memory cannot be had.
+   * Probes the running Xen and allocates the memory of all later calls. Owns `xencall` from then on.
+   * @throws XenError as {@link probe}, or where the memory cannot be allocated.
    */
   constructor(xencall: Xencall, architecture: Architecture) {
     this.#xencall = xencall;
-    this.#single = xencall.allocate(Slot.state + OPERATION_BYTES);
-    const { xen, interfaces } = probe(xencall, this.#single);
+    this.#single = xencall.allocate(Slot.record + OPERATION_BYTES);
+    const { xen, interfaces, uniqueIds } = probe(xencall, this.#single);
     this.version = {
       xen,
       domctlInterface: interfaces.domctl,
       sysctlInterface: interfaces.sysctl,
+      uniqueIds,
     };
     this.#interfaces = interfaces;
     this.#recordBytes = interfaces.recordBytes[architecture];
-    this.#info = new Dominfo(this.#single.view, Slot.sync + DomctlOffset.u);
+    this.#domctlInfo = new Dominfo(this.#single.view, Slot.domctl + DomctlOffset.u);
+    this.#sysctlInfo = new Dominfo(this.#single.view, Slot.record);
     this.#listOperation = xencall.allocate(SYSCTL_BYTES);
     this.#arena = xencall.allocate(DOMID_FIRST_RESERVED * this.#recordBytes);
-    this.#writeDomctl(Slot.sync);
-    this.#writeDomctl(Slot.async);
-    this.#writeSysctl();
+    this.#writeDomctl();
+    this.#writeSysctl(this.#single.view, Slot.sysctl, 1, this.#single.address + Slot.record);
+    this.#writeSysctl(this.#listOperation.view, 0, DOMID_FIRST_RESERVED, this.#arena.address);
+  }
+
+  get stalled(): boolean {
+    return this.#slowDomctl.isAvoided;
   }
 
   getDomainInfo(domid: number): Dominfo | undefined {
     this.#checkOpen();
     checkDomid(domid);
-    const { view, address } = this.#single;
-    let result = -EFAULT;
-    for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
-      view.setUint16(Slot.sync + DomctlOffset.domain, domid, true);
-      result = this.#xencall.call(Hypercall.domctl, address + Slot.sync);
-    }
-    return answer(this.#info, domid, result);
-  }
-
-  getDomainInfoAsync<T>(domid: number, visit: (info: Dominfo | undefined) => T): Promise<T> {
-    const look = this.#asyncLooks.then(async () => {
-      this.#checkOpen();
-      checkDomid(domid);
-      const { view, address } = this.#single;
-      let result = -EFAULT;
-      for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
-        view.setUint16(Slot.async + DomctlOffset.domain, domid, true);
-        // oxlint-disable-next-line no-await-in-loop -- once more, where it failed
-        result = await this.#xencall.callAsync(Hypercall.domctl, address + Slot.async);
-      }
-      const info = new Dominfo(view, Slot.async + DomctlOffset.u);
-      try {
-        return { visited: visit(answer(info, domid, result)) };
-      } finally {
-        info.revoke();
-      }
-    });
-    this.#asyncLooks = look.catch(() => undefined);
-    return look.then(({ visited }) => visited);
+    return this.#slowDomctl.isAvoided ? this.#lookBySysctl(domid) : this.#lookByDomctl(domid);
   }
 
   getUniqueId(domid: number): string | undefined {
     this.#checkOpen();
     checkDomid(domid);
-    if (this.#interfaces.domainState === undefined) return undefined;
+    if (this.version.uniqueIds !== 'yes') return undefined;
     const { view } = this.#single;
     let result = -EFAULT;
     for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
       result = this.#xencall.call(Hypercall.domctl, this.#writeDomainState(domid));
     }
-    if (result === -ESRCH) return undefined;
+    if (result === -ESRCH || isDenied(result)) return undefined;
     if (result < 0) throw hypercallError('XEN_DOMCTL_get_domain_state', -result);
     return view.getBigUint64(Slot.state + DomainStateOffset.uniqueId, true).toString();
   }
@@ -140,8 +122,9 @@ export class XenHypervisor implements Hypervisor {
   }
 
   close(): Promise<void> {
-    this.#closed ??= Promise.all([this.#lists, this.#asyncLooks]).then(() => {
-      this.#info.revoke();
+    this.#closed ??= this.#lists.then(() => {
+      this.#domctlInfo.revoke();
+      this.#sysctlInfo.revoke();
       this.#xencall.close();
     });
     return this.#closed;
@@ -153,11 +136,42 @@ export class XenHypervisor implements Hypervisor {
     }
   }
 
-  /** Once for all looks: Xen gives back what it is given, but for the domid and the answer. */
-  #writeDomctl(slot: number): void {
+  /**
+   * Up to 4.17 Xen answers for a missing domid with the next higher domain, and success (`xen/common/domctl.c`),
+   * therefore the check of the echoed domid; with ESRCH where there is none, and always since 4.18.
+   */
+  #lookByDomctl(domid: number): Dominfo | undefined {
+    const { view, address } = this.#single;
+    const began = this.#slowDomctl.begins();
+    let result = -EFAULT;
+    for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
+      view.setUint16(Slot.domctl + DomctlOffset.domain, domid, true);
+      result = this.#xencall.call(Hypercall.domctl, address + Slot.domctl);
+    }
+    this.#slowDomctl.ended(began);
+    if (result === -ESRCH) return undefined;
+    if (result < 0) throw hypercallError('XEN_DOMCTL_getdomaininfo', -result);
+    return this.#domctlInfo.domid === domid ? this.#domctlInfo : undefined;
+  }
+
+  /** The list operation starts at the first domain that is not below `domid` and takes no domctl lock (`xen/common/sysctl.c`). */
+  #lookBySysctl(domid: number): Dominfo | undefined {
+    const { view, address } = this.#single;
+    let result = -EFAULT;
+    for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
+      view.setUint16(Slot.sysctl + SysctlOffset.firstDomain, domid, true);
+      result = this.#xencall.call(Hypercall.sysctl, address + Slot.sysctl);
+    }
+    if (result < 0) throw hypercallError('XEN_SYSCTL_getdomaininfolist', -result);
+    const isThere = view.getUint32(Slot.sysctl + SysctlOffset.numDomains, true) > 0;
+    return isThere && this.#sysctlInfo.domid === domid ? this.#sysctlInfo : undefined;
+  }
+
+  /** Written once: Xen changes nothing of an operation but the domid and the result. */
+  #writeDomctl(): void {
     const { view } = this.#single;
-    view.setUint32(slot + DomctlOffset.cmd, DomctlCommand.getdomaininfo, true);
-    view.setUint32(slot + DomctlOffset.interfaceVersion, this.#interfaces.domctl, true);
+    view.setUint32(Slot.domctl + DomctlOffset.cmd, DomctlCommand.getdomaininfo, true);
+    view.setUint32(Slot.domctl + DomctlOffset.interfaceVersion, this.#interfaces.domctl, true);
   }
 
   #writeDomainState(domid: number): number {
@@ -168,14 +182,13 @@ export class XenHypervisor implements Hypervisor {
     return address + Slot.state;
   }
 
-  /** Once for all lists, as {@link #writeDomctl}. */
-  #writeSysctl(): void {
-    const { view } = this.#listOperation;
-    view.setUint32(SysctlOffset.cmd, SysctlCommand.getdomaininfolist, true);
-    view.setUint32(SysctlOffset.interfaceVersion, this.#interfaces.sysctl, true);
-    view.setUint16(SysctlOffset.firstDomain, 0, true);
-    view.setUint32(SysctlOffset.maxDomains, DOMID_FIRST_RESERVED, true);
-    view.setBigUint64(SysctlOffset.buffer, BigInt(this.#arena.address), true);
+  /** Written once, as {@link #writeDomctl}. @param max domains that `buffer` has room for. */
+  #writeSysctl(view: DataView, at: number, max: number, buffer: number): void {
+    view.setUint32(at + SysctlOffset.cmd, SysctlCommand.getdomaininfolist, true);
+    view.setUint32(at + SysctlOffset.interfaceVersion, this.#interfaces.sysctl, true);
+    view.setUint16(at + SysctlOffset.firstDomain, 0, true);
+    view.setUint32(at + SysctlOffset.maxDomains, max, true);
+    view.setBigUint64(at + SysctlOffset.buffer, BigInt(buffer), true);
   }
 
   #numDomains(): number {
@@ -187,14 +200,4 @@ export class XenHypervisor implements Hypervisor {
       { syscall: 'XEN_SYSCTL_getdomaininfolist' },
     );
   }
-}
-
-/**
- * What a single look shows. Up to 4.17 a missing domid is answered with the next higher domain, and success
- * (`xen/common/domctl.c`), hence the look at the echoed domid; with ESRCH where there is none, and since 4.18 always.
- */
-function answer(info: Dominfo, domid: number, result: number): Dominfo | undefined {
-  if (result === -ESRCH) return undefined;
-  if (result < 0) throw hypercallError('XEN_DOMCTL_getdomaininfo', -result);
-  return info.domid === domid ? info : undefined;
 }

@@ -27,7 +27,7 @@ export class SimulatedHypervisor extends XenHypervisor {
     super(xencall, 'x86_64');
     this.#xencall = xencall;
     // What it took to find out the interface versions is not counted.
-    Object.assign(xencall.counters, { domctl: 0, sysctl: 0 });
+    Object.assign(xencall.counters, { domctl: 0, sysctl: 0, state: 0 });
   }
 
   /** Hypercalls made since it was opened. */
@@ -52,24 +52,6 @@ export class SimulatedHypervisor extends XenHypervisor {
 
   set lookBlocksMs(milliseconds: number) {
     this.#xencall.lookBlocksMs = milliseconds;
-  }
-
-  /** Turns of the event loop that pass before a look off it is made. */
-  get asyncLookTurns(): number {
-    return this.#xencall.asyncLookTurns;
-  }
-
-  set asyncLookTurns(turns: number) {
-    this.#xencall.asyncLookTurns = turns;
-  }
-
-  /** Turns of the event loop that pass before a look that was made off it is told of. */
-  get asyncAnswerTurns(): number {
-    return this.#xencall.asyncAnswerTurns;
-  }
-
-  set asyncAnswerTurns(turns: number) {
-    this.#xencall.asyncAnswerTurns = turns;
   }
 
   /** Called before each hypercall is answered: acts of the host that fall between two of them. */

@@ -34,7 +34,7 @@ export type ListPacing = 'turn' | 'manual' | number;
 
 /** Hypercalls by kind, and the domains that lists have copied. */
 export interface HypercallCounters {
-  /** Single looks, on the event loop or off it. */
+  /** Single looks by domctl. */
   domctl: number;
   /** Lists. */
   sysctl: number;
@@ -70,8 +70,6 @@ export class SimulatedXencall implements Xencall {
   readonly counters: HypercallCounters = { domctl: 0, sysctl: 0, state: 0, entries: 0, failed: 0 };
   readonly faults: HypercallFaults = new HypercallFaults();
   lookBlocksMs = 0;
-  asyncLookTurns = 1;
-  asyncAnswerTurns = 0;
   beforeHypercall: ((kind: HypercallKind, domid: number) => void) | undefined;
   readonly #host: SimulatedHost;
   readonly #pacing: ListPacing;
@@ -109,22 +107,15 @@ export class SimulatedXencall implements Xencall {
   callAsync(hypercall: number, argument: number): Promise<number> {
     const operation = this.#operation(hypercall, argument);
     if (typeof operation === 'number') return Promise.resolve(operation);
+    if (hypercall !== Hypercall.sysctl) throw new Error('only lists are made off the event loop');
     return new Promise((resolve) => {
-      if (hypercall === Hypercall.sysctl) {
-        const list = this.#beginList(operation, resolve);
-        if (typeof list === 'number') {
-          resolve(list);
-          return;
-        }
-        this.#lists.push(list);
-        this.#pace(list);
+      const list = this.#beginList(operation, resolve);
+      if (typeof list === 'number') {
+        resolve(list);
         return;
       }
-      const at = (argument - operation.address) >> 2;
-      afterTurns(this.asyncLookTurns, () => {
-        const result = this.#domctl(operation, at);
-        afterTurns(this.asyncAnswerTurns, () => resolve(result));
-      });
+      this.#lists.push(list);
+      this.#pace(list);
     });
   }
 
@@ -288,11 +279,6 @@ function isLook({ words }: Region, at: number): boolean {
 
 function hasEnded({ walk, fault }: ListCall): boolean {
   return walk.ended !== undefined || fault !== undefined;
-}
-
-function afterTurns(turns: number, run: () => void): void {
-  if (turns <= 0) run();
-  else setImmediate(() => afterTurns(turns - 1, run));
 }
 
 function block(milliseconds: number): void {

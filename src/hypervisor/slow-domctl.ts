@@ -1,0 +1,57 @@
+/** Decides by which operation a single look is made: the domctl, or the list operation while domctls wait. */
+
+/**
+ * A domctl takes microseconds. Two slow ones in a row waited for the domctl lock, which up to Xen 4.17.6 a domain's
+ * teardown holds (`xen/common/domctl.c`); a single slow one may be due to the scheduler or the garbage collector.
+ */
+const SLOW_MS = 2;
+const SLOW_CALLS = 2;
+/**
+ * Reading the clock twice takes a tenth of a domctl. So one in eight is timed, and after a slow one every one: a wait
+ * is noticed by the ninth call at the latest.
+ */
+const TIMED_EVERY = 8;
+/** How long the list operation is used before one domctl is tried again, ms: doubles while that one is slow. */
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 800;
+
+const UNTIMED = -1;
+
+export class SlowDomctl {
+  /** Slow domctls in a row. */
+  #slow = 0;
+  /** Domctls until the next one that is timed. */
+  #untimed = 0;
+  #retryMs = RETRY_FIRST_MS;
+  /** Until when the list operation is used, `performance.now()`; 0: not at all. */
+  #avoidedUntil = 0;
+
+  /** Whether domctls wait now, so that the list operation answers sooner. */
+  get isAvoided(): boolean {
+    return this.#avoidedUntil > 0 && performance.now() < this.#avoidedUntil;
+  }
+
+  /** Call before a domctl. @returns for {@link ended}. */
+  begins(): number {
+    if (this.#untimed === 0) return performance.now();
+    this.#untimed--;
+    return UNTIMED;
+  }
+
+  /** Call after the domctl. @param began as {@link begins} returned it. */
+  ended(began: number): void {
+    if (began === UNTIMED) return;
+    const now = performance.now();
+    if (now - began <= SLOW_MS) {
+      this.#slow = 0;
+      this.#avoidedUntil = 0;
+      this.#retryMs = RETRY_FIRST_MS;
+      this.#untimed = TIMED_EVERY - 1;
+      return;
+    }
+    this.#slow++;
+    if (this.#slow < SLOW_CALLS) return;
+    this.#avoidedUntil = now + this.#retryMs;
+    this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);
+  }
+}
