@@ -101,8 +101,8 @@ async function ours(): Promise<void> {
     }
     for (const domid of domids) destroyVm(host, xenstored, domid);
     // oxlint-disable-next-line no-await-in-loop no-unmodified-loop-condition -- until all ends are told of
-    while (inventory.stats().domains > booted.length) await sleep(10);
-    const end: StormEnd = { memory: memory(), changes: inventory.stats().changes };
+    while (inventory.counters.domains > booted.length) await sleep(10);
+    const end: StormEnd = { memory: memory(), changes: inventory.counters.changes };
     process.send?.(end);
   }
   ready(booted);

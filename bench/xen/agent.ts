@@ -46,13 +46,13 @@ function domidOf(result: Awaited<ReturnType<Inventory['lookup']>>): number {
 async function inProcess(): Promise<Contestant> {
   const inventory = await Inventory.open({ listIntervalMs: LIST_INTERVAL_MS });
   inventory.changes$.subscribe(({ kind, domid }) => saw(kind, domid));
-  while (inventory.stats().lists.connect === 0) {
+  while (inventory.counters.lists.connect === 0) {
     // oxlint-disable-next-line no-await-in-loop
     await pause(10);
   }
   return {
     find: (uuid) => inventory.resolveKnownDomid(uuid) ?? inventory.lookup(uuid).then(domidOf),
-    stats: async () => ({ ...inventory.stats(), listMs: inventory.durations.list.sumMs }),
+    stats: async () => ({ ...inventory.counters, listMs: inventory.durations.list.sumMs }),
   };
 }
 

@@ -67,10 +67,11 @@ export class Dominfo {
   }
 
   /**
-   * A copy that outlives the list.
-   * @param uuid where the caller has compared the handle with it already: to read it out costs as much as the rest.
+   * Returns a copy that outlives the memory.
+   * @param uuid if the caller has compared the handle with it: decoding the handle costs as much as the rest.
+   * @param uniqueId if it is known.
    */
-  toDomain(uuid: Uuid = this.uuid): Domain {
+  toDomain(uuid: Uuid = this.uuid, uniqueId?: string): Domain {
     const view = this.#view;
     const flags = this.flags;
     const shutdown = (flags & DominfFlag.SHUTDOWN) !== 0;
@@ -90,6 +91,7 @@ export class Dominfo {
       cpuTimeSeconds: this.cpuTimeNs / NANOSECONDS,
       ssidref: view.getUint32(this.#at(Offset.ssidref), true),
       cpupool: view.getUint32(this.#at(Offset.cpupool), true),
+      ...(uniqueId !== undefined && { uniqueId }),
     };
   }
 
@@ -143,6 +145,14 @@ export class DominfoList {
     else if (this.#length >= 0)
       throw new RangeError(`no domain at ${index}, the list has ${this.#length}`);
     return this.#cursor;
+  }
+
+  /** A copy of the records that outlives the memory of the list. */
+  copy(): DominfoList {
+    const { buffer, byteOffset } = this.#view;
+    if (this.#length < 0) throw staleView();
+    const bytes = buffer.slice(byteOffset, byteOffset + this.#length * this.recordBytes);
+    return new DominfoList(new DataView(bytes), this.recordBytes, this.#length);
   }
 
   /** In ascending domid. */

@@ -1,82 +1,63 @@
-/** What all looks together have shown: each one is compared with what is known, and what differs is told. */
+/** Takes in every look: compares it with the mirror, publishes the changes, and keeps the last published domains. */
+import type { Change } from '../change.ts';
 import { DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
 import type { Dominfo, DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
+import type { Source } from '../results.ts';
 import type { Uuid } from '../uuid.ts';
-import { Awaiting } from './awaiting.ts';
 import { changesBetween, type Sight } from './difference.ts';
-import { type Change } from '../change.ts';
 import type { Feed } from './feed.ts';
 import { hasZeroHalf, isNil, isTombstone } from './handle.ts';
-import { namesNoVm } from '../vm-uuid.ts';
 import { Holders } from './holders.ts';
-import type { LookSteps } from './looks.ts';
+import type { Looks } from './looks.ts';
 import { Mirror } from './mirror.ts';
 import { NextDomid } from './next-domid.ts';
-import type { Moments } from './moments.ts';
-import type { Source } from '../results.ts';
+import { type ListSource, Snapshot } from './snapshot.ts';
+import type { Waiters } from './waiters.ts';
 
-/** What one list showed, for those who waited for it. */
+/** Attempts to read a unique id together with the handle that it belongs to. */
+const ID_TRIES = 4;
+
+/** What a list showed, once it has been taken in. */
 export interface ListSight {
-  /** Domids that have to be looked at singly before anything is made of them. */
-  readonly doubtful: Domid[];
-  /** Holders that the list was the first to show, by UUID. */
-  readonly holders: ReadonlyMap<Uuid, readonly Domain[]>;
-  /** UUIDs of undying domains that are in doubt: whatever is found out about those, the list did show the UUID. */
-  readonly doubtfulUuids: ReadonlySet<Uuid>;
-}
-
-interface MutableListSight extends ListSight {
-  readonly holders: Map<Uuid, readonly Domain[]>;
-  readonly doubtfulUuids: Set<Uuid>;
+  /** UUIDs of domains, not dying, that the list showed and the mirror did not have so. */
+  readonly shown: ReadonlySet<Uuid>;
+  /** Domains that differed from the mirror, as the last look at them showed them; undefined where there was none. */
+  readonly looked: ReadonlyMap<Domid, Domain | undefined>;
 }
 
 export interface CensusOptions {
   readonly hypervisor: Hypervisor;
+  readonly looks: Looks;
   readonly feed: Feed;
-  readonly moments: Moments;
+  readonly waiters: Waiters;
+  /** UUIDs to cache. */
   readonly maxUuids: number;
-  /** A single look, begun at that moment, showed a domain that no look had shown with this UUID. */
-  readonly onHolder: (domain: Domain, source: Source, began: number) => void;
-  /** A domain that was told of is dying: nothing will announce its end. */
-  readonly onDying: (domid: Domid) => void;
 }
 
 export class Census {
   readonly holders: Holders;
-  /** Looks at a domain's unique id. */
-  uniqueIdLooks = 0;
   readonly next: NextDomid = new NextDomid();
-  readonly awaiting: Awaiting = new Awaiting();
-  readonly #mirror = new Mirror();
-  /** Domains that the feed has told of, and not of their end: as of the last change. */
-  readonly #known = new Map<Domid, Domain>();
-  /** What the last list left in doubt. */
-  #listedInDoubt: ReadonlySet<Domid> = new Set();
-  /** The list during which each domid was last looked at singly. */
-  readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
-  /** Domids that a look showed in doubt, and the one that decides is still to come, or has failed. */
-  readonly #inDoubt = new Set<Domid>();
-  /** The moments at which a single look at each domid, and a list, were last taken in. */
-  readonly #notedAt = new Float64Array(DOMID_FIRST_RESERVED);
-  #listNotedAt = 0;
-  readonly #moments: Moments;
+  /** Hypercalls for unique ids. */
+  uniqueIdLooks = 0;
   readonly #hypervisor: Hypervisor;
+  readonly #looks: Looks;
   readonly #feed: Feed;
-  readonly #onHolder: CensusOptions['onHolder'];
-  readonly #onDying: CensusOptions['onDying'];
+  readonly #waiters: Waiters;
+  readonly #mirror = new Mirror();
+  /** The domains that the feed has created and not destroyed, as its last change had them, by domid. */
+  readonly #told: (Domain | undefined)[] = [];
+  /** The number of the list that ran when each domid was last looked at singly. */
+  readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
   #lists = 0;
   #listRuns = false;
-  /** Before the first list there is nothing to tell a difference from. */
-  #begun = false;
 
-  constructor({ hypervisor, feed, moments, maxUuids, onHolder, onDying }: CensusOptions) {
-    this.#moments = moments;
-    this.holders = new Holders(maxUuids);
+  constructor({ hypervisor, looks, feed, waiters, maxUuids }: CensusOptions) {
     this.#hypervisor = hypervisor;
+    this.#looks = looks;
     this.#feed = feed;
-    this.#onHolder = onHolder;
-    this.#onDying = onDying;
+    this.#waiters = waiters;
+    this.holders = new Holders(this.#mirror, maxUuids);
   }
 
   /** Domains that the last looks showed. */
@@ -84,166 +65,166 @@ export class Census {
     return this.#mirror.count;
   }
 
-  /** A list has been made. */
-  get begun(): boolean {
-    return this.#begun;
+  /** The domain as the feed last published it. */
+  told(domid: Domid): Domain | undefined {
+    return this.#told[domid];
   }
 
-  isPresent(domid: number): boolean {
-    return this.#mirror.has(domid);
-  }
-
-  /** The domain as the feed last told of it. */
-  known(domid: Domid): Domain | undefined {
-    return this.#known.get(domid);
-  }
-
-  /** Remembers the holders of a UUID again that had to make room for others. @returns whether there are any. */
-  recall(uuid: Uuid): boolean {
-    if (!this.holders.hasEvicted(uuid)) return false;
-    for (const known of this.#known.values()) {
-      if (known.uuid === uuid && !known.dying) this.holders.add(uuid, known.domid);
-    }
-    return this.holders.of(uuid).length > 0;
+  /** Domids to look at for a domain that was just created, one after the other, until one has no domain. */
+  guesses(): Generator<Domid> {
+    return this.next.candidates(this.#mirror);
   }
 
   /**
-   * All domains, and those of them that the feed has told of: these as of its last change, and under the UUID
-   * that it told.
-   * @param shown what a list, and looks at what it left in doubt, have just shown.
+   * Looks at a domid, and once more where the first look may show a handle that Xen was writing.
+   * @returns the domain as it is in the feed by now; undefined where there is none.
    */
-  snapshot(shown: ReadonlyMap<Domid, Domain>): { domains: Domain[]; told: Domain[] } {
-    const domains = new Map(shown);
-    for (const [domid, known] of this.#known) {
-      const seen = shown.get(domid);
-      const { uuid, dying, uniqueId } = known;
-      const isCurrent =
-        seen !== undefined &&
-        (seen.uuid === uuid || namesNoVm(seen.uuid)) &&
-        seen.shutdown === known.shutdown &&
-        seen.shutdownReason === known.shutdownReason;
-      domains.set(
-        domid,
-        isCurrent ? { ...seen, uuid, dying, ...(uniqueId !== undefined && { uniqueId }) } : known,
-      );
-    }
-    const sorted = [...domains.values()].toSorted((one, other) => one.domid - other.domid);
-    return { domains: sorted, told: sorted.filter(({ domid }) => this.#known.has(domid)) };
-  }
-
-  /**
-   * Whether a second look has to tell what the handle is: one not seen before on its domid, with either half
-   * zero or in place of another one, may have been read while Xen was writing it.
-   */
-  isDoubtful(info: Dominfo): boolean {
-    const present = this.#mirror.has(info.domid);
-    if (present && this.#mirror.hasSameHandle(info)) return false;
-    return present || this.#inDoubt.has(info.domid) || hasZeroHalf(info);
-  }
-
-  /** A single look at a domid, and a second one where the first is doubtful. */
-  *look(domid: Domid, source: Source): LookSteps<Domain | undefined> {
-    let info = yield domid;
-    if (info !== undefined && this.isDoubtful(info)) {
-      this.#inDoubt.add(domid);
-      info = yield domid;
-    }
-    // Looks off the event loop come back late: what has been taken in meanwhile may be newer.
-    while (this.#isOvertaken(domid, info)) info = yield domid;
-    // Made before anybody is told: who is told may look as well, in the same memory.
+  look(domid: Domid, source: Source): Domain | undefined {
+    const info = this.#lookTwice(domid);
     const domain = info?.toDomain();
-    this.noteSingle(domid, info, source, domain);
-    return domain;
-  }
-
-  #isOvertaken(domid: Domid, info: Dominfo | undefined): boolean {
-    const notedAt = Math.max(this.#notedAt[domid] ?? 0, this.#listNotedAt);
-    if (this.#moments.lookBegan > notedAt) return false;
-    return info === undefined ? this.#mirror.has(domid) : !this.#mirror.matches(info);
+    this.#noteLook(domid);
+    return this.#isUnchanged(domid, info) ? domain : this.#takeSingle(domid, info, domain, source);
   }
 
   /**
-   * What a single look showed, after a second one where that was due.
-   * @param domain what is made of the look, where that has been made already.
+   * Takes in a look at the known holder of a UUID that shows it to be one still.
+   * @param domain of `info`, if it has been made: `info` is overwritten by the next look, which a subscriber may make.
    */
-  noteSingle(domid: Domid, info: Dominfo | undefined, source: Source, domain?: Domain): void {
-    const began = this.#moments.lookBegan;
-    this.#notedAt[domid] = this.#moments.next();
-    if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
-    if (info === undefined) {
-      this.#inDoubt.delete(domid);
-      if (this.#mirror.has(domid)) this.#apply(domid, undefined);
-      return;
+  takeKnown(info: Dominfo, domain?: Domain): void {
+    const { domid } = info;
+    this.#noteLook(domid);
+    if (!this.#mirror.matches(info)) {
+      this.#takeSingle(domid, info, domain ?? info.toDomain(), 'cache');
     }
-    this.awaiting.note(info);
-    if (this.#mirror.matches(info)) {
-      this.#inDoubt.delete(domid);
-      return;
-    }
-    if (!this.#mirror.has(domid)) {
-      // What the last list left in doubt it was the first to show.
-      if (!this.#listedInDoubt.has(domid)) this.next.sawSingly(domid);
-      if (this.#begun) this.awaiting.add(info);
-    }
-    const holder = this.#apply(domid, info, domain);
-    if (holder !== undefined) this.#onHolder(holder, source, began);
   }
 
-  /** A list is about to begin: single looks made from here on stand beside it. */
+  /** The unique id of a domain that was just seen; undefined where another one has its domid by now. */
+  uniqueIdOf({ domid, uuid }: Domain): string | undefined {
+    const uniqueId = this.#readUniqueId(domid);
+    return uniqueId !== undefined && this.look(domid, 'cache')?.uuid === uuid
+      ? uniqueId
+      : undefined;
+  }
+
+  /** A list is about to start: single looks made from now on run beside it. */
   beginList(): void {
     this.#lists++;
     this.#listRuns = true;
   }
 
-  /** The list is over, whatever came of it. */
+  /** The list has ended, with or without a result. */
   endList(): void {
     this.#listRuns = false;
   }
 
   /**
-   * What a list showed. Ends are told of first, so that a VM that was rebooted ends before it begins.
-   * @param awaits whether domains that it is the first to show are yet to be introduced, as far as it can tell.
-   * @throws XenError `ERR_HYPERCALL` for a list that makes no sense; nothing is made of it.
+   * Takes in the first list: everything in it is as it is, without changes. Unique ids are read later, because that
+   * takes two hypercalls a domain.
    */
-  noteList(list: DominfoList, awaits: boolean): ListSight {
-    const sight: MutableListSight = {
-      doubtful: [],
-      doubtfulUuids: new Set(),
-      holders: new Map(),
-    };
-    const { places, missing } = this.#mirror.compare(list);
-    this.#listNotedAt = this.#moments.next();
-    for (const domid of missing) {
-      if (this.#isBeside(domid)) sight.doubtful.push(domid);
-      else this.#apply(domid, undefined);
-    }
-    if (this.awaiting.any()) for (const info of list) this.awaiting.note(info);
-    const newcomers: Domid[] = [];
-    for (const index of places) {
+  takeFirstList(list: DominfoList): ListSight {
+    const { indexes } = this.#mirror.compare(list);
+    const doubtful: Domid[] = [];
+    let highest = 0;
+    for (const index of indexes) {
       const info = list.at(index);
-      if (!this.#mirror.has(info.domid)) newcomers.push(info.domid);
-      this.#noteListed(info, awaits && this.#begun, sight);
+      const { domid } = info;
+      highest = Math.max(highest, domid);
+      if (this.#isDoubtful(info)) {
+        doubtful.push(domid);
+        continue;
+      }
+      this.#mirror.set(info);
+      if (!info.dying && !isNil(info) && !isTombstone(info)) this.#told[domid] = info.toDomain();
     }
-    if (this.#begun) this.next.sawListed(newcomers);
-    else this.next.begin(newcomers.at(-1) ?? 0);
-    this.#begun = true;
-    this.#listedInDoubt = new Set(sight.doubtful);
-    return sight;
+    this.next.begin(highest);
+    const looked = new Map<Domid, Domain | undefined>();
+    this.#settle(doubtful, looked);
+    return { shown: new Set(), looked };
   }
 
-  #noteListed(info: Dominfo, awaits: boolean, sight: MutableListSight): void {
-    const { domid } = info;
-    if (this.#isBeside(domid) || this.isDoubtful(info)) {
-      sight.doubtful.push(domid);
-      this.#inDoubt.add(domid);
-      if (!info.dying) sight.doubtfulUuids.add(info.uuid);
-      return;
+  /**
+   * Takes in a list. Ends are published first, so that a VM that was rebooted ends before it begins.
+   * @throws XenError for a list that no host can have, and where a look that settles a difference fails.
+   */
+  takeList(list: DominfoList): ListSight {
+    const { indexes, missing } = this.#mirror.compare(list);
+    const shown = new Set<Uuid>();
+    const doubtful: Domid[] = [];
+    const newcomers: Domid[] = [];
+    const looked = new Map<Domid, Domain | undefined>();
+    for (const domid of missing) {
+      if (this.#isBeside(domid)) doubtful.push(domid);
+      else this.#apply(domid, undefined, undefined);
     }
-    if (awaits && !this.#mirror.has(domid)) this.awaiting.add(info);
-    const holder = this.#apply(domid, info);
-    if (holder === undefined) return;
-    const others = sight.holders.get(holder.uuid) ?? [];
-    sight.holders.set(holder.uuid, [...others, holder]);
+    for (const index of indexes) {
+      const info = list.at(index);
+      const { domid } = info;
+      if (!this.#mirror.has(domid)) newcomers.push(domid);
+      if (!info.dying) shown.add(info.uuid);
+      if (this.#isBeside(domid) || this.#isDoubtful(info)) doubtful.push(domid);
+      else {
+        const domain = this.#apply(domid, info, info.toDomain());
+        if (domain?.dying === false) shown.add(domain.uuid);
+        looked.set(domid, domain);
+      }
+    }
+    this.next.sawListed(newcomers);
+    this.#settle(doubtful, looked);
+    return { shown, looked };
+  }
+
+  /** All domains after exactly the changes published so far. Only right after `list` has been taken in. */
+  snapshot(list: DominfoList, { looked }: ListSight): Snapshot {
+    const source: ListSource = { list: list.copy(), looked, end: this.#mirror.end };
+    return new Snapshot(this.#feed.token, this.#told.slice(), source);
+  }
+
+  /**
+   * Reads the unique ids of published domains that have none, from domid `from` on, at most `most` of them.
+   * @returns the domid to go on from; undefined after the last.
+   */
+  readUniqueIds(from: number, most: number): number | undefined {
+    let left = most;
+    for (let domid = from; domid < this.#told.length; domid++) {
+      const told = this.#told[domid];
+      if (told === undefined || told.uniqueId !== undefined) continue;
+      if (left-- === 0) return domid;
+      const uniqueId = this.uniqueIdOf(told);
+      // The look that confirms the id may have shown a change.
+      const now = this.#told[domid];
+      if (uniqueId !== undefined && now?.uuid === told.uuid) {
+        this.#told[domid] = { ...now, uniqueId };
+      }
+    }
+    return undefined;
+  }
+
+  #noteLook(domid: Domid): void {
+    if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
+  }
+
+  #takeSingle(
+    domid: Domid,
+    info: Dominfo | undefined,
+    domain: Domain | undefined,
+    source: Source,
+  ): Domain | undefined {
+    if (info !== undefined && !this.#mirror.has(domid)) this.next.sawSingly(domid);
+    return this.#tell(this.#apply(domid, info, domain), source);
+  }
+
+  #lookTwice(domid: Domid): Dominfo | undefined {
+    const info = this.#looks.look(domid);
+    return info !== undefined && this.#isDoubtful(info) ? this.#looks.look(domid) : info;
+  }
+
+  /**
+   * Whether the handle may be half written: new on its domid, and with a zero half or in place of another handle.
+   * Up to Xen 4.20 a domain is listed before its handle is copied, in two halves (`xen/common/domain.c`).
+   */
+  #isDoubtful(info: Dominfo): boolean {
+    if (!this.#mirror.has(info.domid)) return hasZeroHalf(info);
+    return !this.#mirror.hasSameHandle(info);
   }
 
   /** Whether a single look was made while the list ran: where the two disagree, neither is known to be newer. */
@@ -251,66 +232,118 @@ export class Census {
     return this.#lookedAtDuring[domid] === this.#lists;
   }
 
-  /** @returns the domain where the look shows it as a holder of its UUID. */
-  #apply(domid: Domid, info: Dominfo | undefined, seen?: Domain): Domain | undefined {
-    const known = this.#known.get(domid);
-    // Until it has been taken in, which takes a hypercall that can fail.
-    this.#inDoubt.add(domid);
-    const sight = info === undefined ? undefined : this.#sight(info, known, seen);
-    this.#inDoubt.delete(domid);
-    const changes = changesBetween(known, sight);
+  /** Looks at domids that the list left open. */
+  #settle(domids: readonly Domid[], looked: Map<Domid, Domain | undefined>): void {
+    for (const domid of domids) {
+      const info = this.#lookTwice(domid);
+      const domain = info?.toDomain();
+      if (this.#isUnchanged(domid, info)) looked.set(domid, domain);
+      else looked.set(domid, this.#tell(this.#apply(domid, info, domain), 'list'));
+    }
+  }
 
+  #isUnchanged(domid: Domid, info: Dominfo | undefined): boolean {
+    return info === undefined ? !this.#mirror.has(domid) : this.#mirror.matches(info);
+  }
+
+  /** Answers pending look-ups where a single look shows a holder. */
+  #tell(domain: Domain | undefined, source: Source): Domain | undefined {
+    if (domain === undefined) return undefined;
+    const told = this.#told[domain.domid];
+    if (told?.dying === false && told.uuid === domain.uuid) this.#waiters.shown(domain, source);
+    return domain;
+  }
+
+  /**
+   * Updates the mirror and publishes the changes that a look shows.
+   * @returns the domain as the last look at it showed it: where its unique id had to be read, a later one.
+   */
+  #apply(
+    domid: Domid,
+    seenInfo: Dominfo | undefined,
+    seen: Domain | undefined,
+  ): Domain | undefined {
+    const told = this.#told[domid];
+    const { info, domain } = this.#identified(domid, told, seenInfo, seen);
+    const changes = changesBetween(told, this.#sight(told, info, domain));
     if (info === undefined) this.#mirror.delete(domid);
     else this.#mirror.set(info);
-    if (info === undefined || info.dying) this.awaiting.delete(domid);
     for (const change of changes) this.#remember(change);
-    if (this.#begun) this.#feed.publish(changes);
-    if (changes.at(-1)?.domain?.dying === true) this.#onDying(domid);
-
-    const { domain } = sight ?? {};
-    const told = this.#known.get(domid);
-    return told !== undefined && !told.dying && told.uuid === domain?.uuid ? domain : undefined;
+    this.#feed.publish(changes);
+    return domain;
   }
 
-  #sight(info: Dominfo, known: Domain | undefined, seen: Domain = info.toDomain()): Sight {
-    const mayBeOther =
-      known === undefined ||
-      known.dying ||
-      known.uuid !== seen.uuid ||
-      (known.shutdown && !seen.shutdown);
-    const uniqueId = mayBeOther ? this.#uniqueIdOf(info.domid) : known.uniqueId;
-    const domain = uniqueId === undefined ? seen : { ...seen, uniqueId };
-    return {
-      domain,
-      nil: isNil(info),
-      tombstone: isTombstone(info),
-      same: !mayBeOther || this.#canBeSame(known, domain),
-    };
+  /** Adds the unique id to a domain that may be another one than the feed has at its domid. */
+  #identified(
+    domid: Domid,
+    told: Domain | undefined,
+    seenInfo: Dominfo | undefined,
+    seen: Domain | undefined,
+  ): { readonly info: Dominfo | undefined; readonly domain: Domain | undefined } {
+    let [info, domain] = [seenInfo, seen];
+    if (info === undefined || domain === undefined) return { info, domain };
+    if (this.#hypervisor.version.uniqueIds !== 'yes') return { info, domain };
+    if (!mayBeOther(told, domain)) {
+      const uniqueId = told?.uniqueId;
+      return { info, domain: uniqueId === undefined ? domain : { ...domain, uniqueId } };
+    }
+    if (told === undefined && (domain.dying || isNil(info) || isTombstone(info))) {
+      return { info, domain };
+    }
+    for (let tries = 0; tries < ID_TRIES; tries++) {
+      const { uuid } = domain;
+      const uniqueId = this.#readUniqueId(domid);
+      // The id counts only if the handle is the same before and after it.
+      info = this.#looks.look(domid);
+      domain = info?.toDomain();
+      if (domain === undefined) break;
+      if (domain.uuid === uuid && uniqueId !== undefined) {
+        return { info, domain: { ...domain, uniqueId } };
+      }
+    }
+    return { info, domain };
   }
 
-  #uniqueIdOf(domid: Domid): string | undefined {
-    const uniqueId = this.#hypervisor.getUniqueId(domid);
-    if (uniqueId !== undefined) this.uniqueIdLooks++;
-    return uniqueId;
+  #sight(
+    told: Domain | undefined,
+    info: Dominfo | undefined,
+    domain: Domain | undefined,
+  ): Sight | undefined {
+    if (info === undefined || domain === undefined) return undefined;
+    const same = !mayBeOther(told, domain) || this.#canBeSame(told, domain);
+    return { domain, nil: isNil(info), tombstone: isTombstone(info), same };
   }
 
-  /** Before 4.21 nothing tells two domains of one domid apart for certain. */
-  #canBeSame(known: Domain | undefined, domain: Domain): boolean {
-    if (known === undefined) return false;
-    if (known.uniqueId !== undefined) return known.uniqueId === domain.uniqueId;
-    return this.next.inSequence && domain.cpuTimeSeconds >= known.cpuTimeSeconds;
+  #readUniqueId(domid: Domid): string | undefined {
+    this.uniqueIdLooks++;
+    return this.#hypervisor.getUniqueId(domid);
+  }
+
+  /** Before Xen 4.21 nothing tells two domains of one domid apart for certain. */
+  #canBeSame(told: Domain | undefined, domain: Domain): boolean {
+    if (told === undefined) return false;
+    if (told.uniqueId !== undefined && domain.uniqueId !== undefined) {
+      return told.uniqueId === domain.uniqueId;
+    }
+    return this.next.inSequence && domain.cpuTimeSeconds >= told.cpuTimeSeconds;
   }
 
   #remember({ domid, previous, domain }: Change): void {
     const held = previous?.dying === false ? previous.uuid : undefined;
     const holds = domain?.dying === false ? domain.uuid : undefined;
-    if (domain === undefined) this.#known.delete(domid);
-    else this.#known.set(domid, domain);
+    this.#told[domid] = domain;
     if (held === holds) return;
-    if (held !== undefined) this.holders.remove(held, domid);
-    if (holds === undefined) return;
-    // Another holder may have had to make room: then this is not the only one.
-    this.recall(holds);
-    this.holders.add(holds, domid);
+    if (held !== undefined) this.holders.changed(held);
+    if (holds !== undefined) this.holders.changed(holds);
   }
+}
+
+/** Whether a look can show another domain than the one that the feed has at its domid. */
+function mayBeOther(told: Domain | undefined, domain: Domain): boolean {
+  return (
+    told === undefined ||
+    told.dying ||
+    told.uuid !== domain.uuid ||
+    (told.shutdown && !domain.shutdown)
+  );
 }

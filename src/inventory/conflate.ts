@@ -1,42 +1,50 @@
-/** Many changes in few: what a subscriber that fell behind needs to know to be where the host is. */
+/** Conflation: the net changes of many, for a subscriber that fell behind. */
+import type { Change } from '../change.ts';
 import type { Domain, Domid } from '../domain.ts';
 import { changesBetween } from './difference.ts';
-import { type Change } from '../change.ts';
+
+/** The changes of one domid. */
+interface Span {
+  /** The domain before the first of them; undefined if it did not exist. */
+  readonly before: Domain | undefined;
+  /** The domain after the last of them; undefined if it does not exist any more. */
+  after: Domain | undefined;
+  /** The domid changed from one domain to another. */
+  isOther: boolean;
+}
 
 /**
- * The difference that `changes` make in all, ends first, the others in the order of what happened last.
- * Of a domain that came and went meanwhile nothing is left.
+ * Returns the net changes: ends first, the others in the order of each domid's last change. A domain that came and went
+ * meanwhile leaves nothing.
  */
 export function conflate(changes: readonly Change[]): Change[] {
-  const byDomid = new Map<Domid, Change[]>();
-  for (const change of changes) {
-    const earlier = byDomid.get(change.domid) ?? [];
-    // Deleted first, so that the map is in the order of each domid's last change.
-    byDomid.delete(change.domid);
-    byDomid.set(change.domid, [...earlier, change]);
+  const spans = new Map<Domid, Span>();
+  for (const { domid, kind, previous, domain } of changes) {
+    const span = spans.get(domid) ?? { before: previous, after: undefined, isOther: false };
+    span.after = domain;
+    if (kind === 'destroyed') span.isOther = true;
+    // Deleted first, so that the map keeps the order of each domid's last change.
+    spans.delete(domid);
+    spans.set(domid, span);
   }
-  const differences = [...byDomid.values()].flatMap(difference);
+  const net = [...spans.values()].flatMap(netChanges);
   return [
-    ...differences.filter(({ kind }) => kind === 'destroyed'),
-    ...differences.filter(({ kind }) => kind !== 'destroyed'),
+    ...net.filter(({ kind }) => kind === 'destroyed'),
+    ...net.filter(({ kind }) => kind !== 'destroyed'),
   ];
 }
 
-/** What all the changes of one domid come to. */
-function difference(changes: readonly Change[]): Change[] {
-  const before = changes[0]?.previous;
-  const after = changes.at(-1)?.domain;
-  const isOther = changes.some(({ kind }) => kind === 'destroyed');
+function netChanges({ before, after, isOther }: Span): Change[] {
   if (before === undefined) return after === undefined ? [] : lifeOf(after);
   if (!isOther) return after === undefined ? [] : changesBetween(before, sightOf(after));
   return [...changesBetween(before, undefined), ...(after === undefined ? [] : lifeOf(after))];
 }
 
-/** One that is dying by now has to be told of alive first, or its end would be the end of nobody. */
+/** A dying domain is first reported alive: an end without a beginning would be about an unknown domain. */
 function lifeOf(domain: Domain): Change[] {
   const alive = { ...domain, dying: false };
-  const begun = changesBetween(undefined, sightOf(alive));
-  return domain.dying ? [...begun, ...changesBetween(alive, sightOf(domain))] : begun;
+  const created = changesBetween(undefined, sightOf(alive));
+  return domain.dying ? [...created, ...changesBetween(alive, sightOf(domain))] : created;
 }
 
 function sightOf(domain: Domain): Parameters<typeof changesBetween>[1] {

@@ -1,73 +1,76 @@
-/** xenstore's word on where a VM is, on hosts whose toolstack keeps it: `/vm/<uuid>/domains/<domid>` (xapi). */
-import { DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
+/** xenstore's hint at a VM's domid, where the toolstack keeps `/vm/<uuid>/domains/<domid>` (xapi). */
+import { DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
 import type { Uuid } from '../uuid.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 import type { Census } from './census.ts';
-import type { Looks, LookSteps } from './looks.ts';
+import type { Lists } from './lists.ts';
 
-/** A xenstore that leaves a request unanswered for so long is not asked for hints. */
+/** No hints are asked for while a xenstore request has been unanswered for so long, ms. */
 const SLOW_MS = 100;
-/** Hints in a row that knew nothing of a VM that a list found: then the toolstack keeps no such node. */
+/** After so many VMs in a row that a list found and xenstore did not know, the toolstack keeps no such nodes. */
 const USELESS = 8;
+
+export interface HintsOptions {
+  readonly census: Census;
+  readonly lists: Lists;
+}
 
 export class Hints {
   /** Requests made. */
   asked = 0;
   readonly #census: Census;
-  readonly #looks: Looks;
   #xenstore: XenstoreReader | undefined;
+  /** UUIDs asked for since the last list: `true` where xenstore knew nothing. */
+  readonly #answers = new Map<Uuid, boolean>();
   #useless = 0;
 
-  constructor(census: Census, looks: Looks) {
+  constructor({ census, lists }: HintsOptions) {
     this.#census = census;
-    this.#looks = looks;
+    lists.observe(({ shown }) => this.#listEnded(shown));
   }
 
   get xenstore(): XenstoreReader | undefined {
     return this.#xenstore;
   }
 
-  /** The connection of the moment; undefined while there is none. */
+  /** The current connection; undefined while there is none. */
   set xenstore(xenstore: XenstoreReader | undefined) {
     this.#xenstore = xenstore;
     this.#useless = 0;
   }
 
-  /**
-   * Asks xenstore, and the hypervisor about what xenstore says.
-   * @param answer is called where that confirms it.
-   * @returns what to call where a list had to find the VM.
-   */
-  follow(uuid: Uuid, answer: (domain: Domain, source: 'xenstore') => void): () => void {
+  /** Asks xenstore, once per list, and looks at the domids that it names: such a look answers the pending look-ups. */
+  ask(uuid: Uuid): void {
     const xenstore = this.#xenstore;
-    if (xenstore === undefined || this.#useless >= USELESS || xenstore.oldestPendingMs > SLOW_MS) {
-      return () => undefined;
-    }
-    let knewNothing = false;
+    if (xenstore === undefined || this.#useless >= USELESS || xenstore.oldestPendingMs > SLOW_MS)
+      return;
+    if (this.#answers.has(uuid)) return;
+    this.#answers.set(uuid, false);
     this.asked++;
     xenstore
       .directory(`/vm/${uuid}/domains`)
       .then((names = []) => {
-        knewNothing = names.length === 0;
-        return this.#looks.run(this.#confirm(uuid, names));
+        if (names.length > 0) this.#lookAt(uuid, names);
+        else if (this.#answers.has(uuid)) this.#answers.set(uuid, true);
       })
-      .then((domain) => domain !== undefined && answer(domain, 'xenstore'))
-      // A hint that cannot be had is none: the list answers.
+      // Without a hint the list answers.
       .catch(() => undefined);
-    return () => {
-      if (knewNothing) this.#useless++;
-    };
   }
 
-  *#confirm(uuid: Uuid, names: readonly string[]): LookSteps<Domain | undefined> {
+  #lookAt(uuid: Uuid, names: readonly string[]): void {
     for (const name of names) {
       const domid = Number(name);
       if (!/^\d{1,5}$/.test(name) || domid >= DOMID_FIRST_RESERVED) continue;
-      const domain = yield* this.#census.look(domid as Domid, 'xenstore');
-      if (domain === undefined || domain.uuid !== uuid || domain.dying) continue;
+      const domain = this.#census.look(domid as Domid, 'xenstore');
+      if (domain?.uuid !== uuid || domain.dying) continue;
       this.#useless = 0;
-      return domain;
+      return;
     }
-    return undefined;
+  }
+
+  #listEnded(shown: ReadonlySet<Uuid>): void {
+    for (const [uuid, knewNothing] of this.#answers)
+      if (knewNothing && shown.has(uuid)) this.#useless++;
+    this.#answers.clear();
   }
 }

@@ -1,55 +1,73 @@
-/** The inventory of one host: UUIDs to domains, confirmed by the hypervisor, and what becomes of the domains. */
+/** The inventory of one host: UUIDs to domains, confirmed by the hypervisor, and the changes of the domains. */
 import type { Observable, Subscription } from 'rxjs';
-import { checkDomid, DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
+import type { Change, FeedBatch, SubscribeOptions, Token } from '../change.ts';
+import type { DomainInventory } from '../domain-inventory.ts';
+import { checkDomid, DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
 import type { Hypervisor, HypervisorVersion } from '../hypervisor/hypervisor.ts';
+import { packageVersion } from '../package-version.ts';
+import type {
+  CallOptions,
+  Counters,
+  DomidResult,
+  Found,
+  GetResult,
+  InventoryVersion,
+  ListResult,
+  LookupResult,
+  Source,
+} from '../results.ts';
+import { checkMs, every } from '../timeout.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
+import { checkNamesVm } from '../vm-uuid.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Census } from './census.ts';
-import { type Change, type FeedBatch, type SubscribeOptions, type Token } from '../change.ts';
 import type { Durations } from './durations.ts';
 import { EventLists } from './event-lists.ts';
 import { Feed } from './feed.ts';
-import { checkNamesVm } from '../vm-uuid.ts';
 import { Hints } from './hints.ts';
-import { type ListReason, Lists, type ListSnapshot, type MadeList } from './lists.ts';
+import { limit } from './limits.ts';
+import { type ListReason, Lists } from './lists.ts';
 import { Looks } from './looks.ts';
-import { Lookups, unavailable } from './lookups.ts';
-import {
-  type CallOptions,
-  type Found,
-  type GetResult,
-  type LookupResult,
-  type Source,
-} from '../results.ts';
-import { Moments } from './moments.ts';
+import { Lookups } from './lookups.ts';
 import { followXenstore, type XenstoreSession } from './pipeline.ts';
+import type { Snapshot, SnapshotDomains } from './snapshot.ts';
 import { follow } from './subscription.ts';
+import { closedError, unavailable } from './unavailable.ts';
+import { Waiters } from './waiters.ts';
 import { Zombies } from './zombies.ts';
 
-/** What the inventory asks, and how much it remembers. */
+/** Where the inventory gets its data, and how much it caches. */
 export interface InventoryOptions {
-  /** Default: the one that this process runs on. One that is given stays its giver's to close. */
+  /** Default: the hypervisor of this machine. A hypervisor that is passed in is closed by the caller. */
   readonly hypervisor?: Hypervisor;
   /**
-   * How to connect to xenstore. Default: this host's. `false`: not at all; look-ups are as right, but changes are
-   * found only by them and by the slow timer.
+   * Connects to xenstore. Default: to this host's. `false`: no connection; look-ups are as right, but changes are found
+   * only by look-ups and by the slow timer.
    */
   readonly xenstore?: (() => Promise<XenstoreSession>) | false;
-  /** UUIDs to remember. Default and most useful: room for every domain a host can have. Fewer cost lists. */
+  /**
+   * UUIDs to cache, an integer of 1 or more. Default: as many as a host can have domains. A look-up that misses the cache
+   * scans the mirror, which takes some 10 us.
+   */
   readonly maxUuids?: number;
-  /** How often to list all domains though nothing calls for it, ms, up to 2^31 - 1. Default 60,000. */
+  /** Time between two lists that nothing else calls for, ms: more than 0, or `Infinity` for none. Default 60,000. */
   readonly listIntervalMs?: number;
 }
 
 const DEFAULT_LIST_INTERVAL_MS = 60_000;
+/** A list of 32,752 domains under load. */
+const LIST_TIMEOUT_MS = 30_000;
 
 /** Changes kept for slow subscribers. */
 const KEPT_CHANGES = 8192;
 
-/** Counters since the inventory was opened, and what it holds now. */
-export interface InventoryStats {
-  /** Hypercalls made: single looks, lists, and looks at a domain's unique id (Xen 4.21 on). */
+/** Unique ids that are read in one turn of the event loop after the start: 1 ms. */
+const IDS_A_TURN = 64;
+
+/** Counters since the inventory was opened, and its present state. */
+export interface InventoryStats extends Counters {
+  /** Hypercalls made: single looks, lists, and reads of a domain's unique id (Xen 4.21 on). */
   readonly hypercalls: {
     readonly single: number;
     readonly list: number;
@@ -57,45 +75,45 @@ export interface InventoryStats {
   };
   /** Domains that all lists together have copied. */
   readonly entriesCopied: number;
-  /** Lists by what they were made for. */
+  /** Lists by reason. */
   readonly lists: Readonly<Record<ListReason, number>>;
   readonly listsFailed: number;
-  /** Callers that were answered by a list that others had asked for as well. */
+  /** Callers that shared a list with another caller. */
   readonly listsShared: number;
-  /** Domains that the last list showed. */
+  /** Domains in the last list. */
   readonly lastListLength: number;
   readonly lookups: Readonly<Record<LookupResult['status'], number>>;
-  /** Look-ups that found, by the step that led there. */
+  /** Look-ups that found a domain, by the step that led to it. */
   readonly sources: Readonly<Record<Source, number>>;
-  /** Requests to xenstore for its word on where a VM is. */
+  /** Requests to xenstore for a VM's domid. */
   readonly hints: number;
-  /** xenstore's events, and those of them that no list was made for at once. */
+  /** Events from xenstore. */
   readonly events: number;
-  readonly eventsOnCredit: number;
   readonly changes: number;
-  /** Changes that nothing but the slow timer found: events were lost, or there are none. */
+  /** Changes that only the slow timer found: events were lost, or xenstore is not connected. */
   readonly changesFoundByTimer: number;
   readonly xenstoreConnected: boolean;
   /** Connections to xenstore that ended. */
   readonly xenstoreDisconnects: number;
-  /** UUIDs remembered. */
+  /** UUIDs in the cache. */
   readonly uuids: number;
-  /** Domains that the last looks showed, and how many of them are dying. */
+  /** Domains that the last looks showed. */
   readonly domains: number;
+  /** Domains of these that are dying. */
   readonly dying: number;
-  /** Single looks are made off the event loop just now, because the hypervisor makes them wait. */
+  /** Single looks are made by the list operation now, because the domctl waits. */
   readonly stalled: boolean;
   readonly uptimeSeconds: number;
 }
 
-/** UUIDs to domains of one host, each answer confirmed by the hypervisor, and what becomes of the domains. */
-export class Inventory {
-  /** What became of domains, as it is found. Nothing is kept for a subscriber; for that see {@link subscribe}. */
+/** Finds domains of one host by UUID and reports their changes. The hypervisor confirms each answer. */
+export class Inventory implements DomainInventory {
+  /** Changes as they are found. Nothing is buffered for a slow subscriber; for that see {@link subscribe}. */
   readonly changes$: Observable<Change>;
   readonly hypervisorVersion: HypervisorVersion;
   readonly #hypervisor: Hypervisor;
   readonly #ownsHypervisor: boolean;
-  readonly #feed = new Feed(KEPT_CHANGES);
+  readonly #feed: Feed;
   readonly #looks: Looks;
   readonly #census: Census;
   readonly #lists: Lists;
@@ -106,10 +124,11 @@ export class Inventory {
   readonly #began = performance.now();
   readonly #results = { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 };
   readonly #sources = { cache: 0, next: 0, xenstore: 0, list: 0 };
-  #changesFoundByTimer = 0;
+  /** Snapshots that are being decoded. */
+  readonly #decoding = new Set<Promise<unknown>>();
+  readonly #stopTimer: () => void;
   #xenstoreConnected = false;
   #xenstoreDisconnects = 0;
-  readonly #slowTimer: NodeJS.Timeout;
   #pipeline: Subscription | undefined;
   #closed: Promise<void> | undefined;
 
@@ -119,76 +138,64 @@ export class Inventory {
     this.#hypervisor = hypervisor;
     this.#ownsHypervisor = owns;
     this.hypervisorVersion = hypervisor.version;
-    this.changes$ = this.#feed.changes$;
-    const moments = new Moments();
-    const looks = new Looks(hypervisor, moments);
-    const census = new Census({
-      hypervisor,
-      moments,
-      feed: this.#feed,
-      maxUuids,
-      onHolder: (domain, source, began) => this.#lookups.onHolder(domain, source, began),
-      onDying: (domid) => this.#zombies.add(domid),
-    });
-    const lists = new Lists({
-      hypervisor,
-      census,
-      looks,
-      feed: this.#feed,
-      onBegin: () => this.#eventLists.listBegins(),
-      onEnd: (made) => this.#listEnded(made),
-    });
+    const feed = new Feed(KEPT_CHANGES);
+    const looks = new Looks(hypervisor);
+    const waiters = new Waiters();
+    const census = new Census({ hypervisor, looks, feed, waiters, maxUuids });
+    const lists = new Lists({ hypervisor, census, feed });
+    const hints = new Hints({ census, lists });
+    const lookups = new Lookups({ census, looks, lists, hints, waiters });
+    const eventLists = new EventLists({ census, lists });
+    this.#feed = feed;
+    this.changes$ = feed.changes$;
     this.#looks = looks;
     this.#census = census;
     this.#lists = lists;
-    this.#hints = new Hints(census, looks);
-    this.#lookups = new Lookups({ census, moments, looks, lists, hints: this.#hints });
-    this.#eventLists = new EventLists({ census, looks, lists });
-    this.#zombies = new Zombies({
-      census,
-      looks,
-      wantList: () => this.#eventLists.wantList('zombie'),
-      longestMs: listIntervalMs,
-    });
-    this.#slowTimer = setInterval(() => lists.want('timer', 0), listIntervalMs);
+    this.#hints = hints;
+    this.#lookups = lookups;
+    this.#eventLists = eventLists;
+    this.#zombies = new Zombies({ census, feed, eventLists, longestMs: listIntervalMs });
+    this.#stopTimer = every(listIntervalMs, () => lists.want('timer', 0));
   }
 
   /**
-   * Opens the inventory of a host and makes a first list; xenstore is connected to meanwhile, and again whenever
-   * the connection ends.
-   * @throws XenError where the hypervisor cannot be opened, or the first list fails.
+   * Opens the inventory of a host and makes a first list. The connection to xenstore is made in the background, and
+   * again whenever it ends.
+   * @throws XenError if the hypervisor cannot be opened or the first list fails; `ERR_INVALID_OPTION`.
    */
   static async open(options: InventoryOptions = {}): Promise<Inventory> {
     const { hypervisor, xenstore = openXenstore } = options;
+    checkOptions(options);
     const inventory = new Inventory(
       hypervisor ?? (await openHypervisor()),
       hypervisor === undefined,
       options,
     );
     try {
-      await inventory.#list();
+      await inventory.#snapshot({ timeoutMs: Infinity });
     } catch (error) {
       await inventory.close();
       throw error;
     }
+    if (inventory.hypervisorVersion.uniqueIds === 'yes') void inventory.#readUniqueIds();
     if (xenstore !== false) inventory.#follow(xenstore);
     return inventory;
   }
 
   /**
-   * Which domain has this UUID; see {@link LookupResult} for what each answer promises.
+   * Returns the domain that has this UUID; {@link LookupResult} says what each result promises.
    * @param uuid in either letter case.
-   * @throws XenError `ERR_INVALID_UUID` for what is no UUID, and for the nil UUID and tombstones, which name no VM;
-   *   the signal's reason where it is aborted. Whatever the hypervisor does is an answer, not an error.
+   * @throws XenError `ERR_INVALID_UUID` for text that is not a UUID, and for the nil UUID and tombstones, which name no
+   *   VM; `ERR_INVALID_OPTION`; the signal's reason. A failing hypervisor is a result, `unavailable`, not an error.
    */
   async lookup(uuid: string, options?: CallOptions): Promise<LookupResult> {
     return this.resolve(parseUuid(uuid), options);
   }
 
-  /** {@link lookup} for those who answer many: a promise only where the answer cannot be had at once. */
+  /** @internal {@link lookup} for callers that answer many: a promise only if single looks do not answer. */
   resolve(uuid: Uuid, options?: CallOptions): LookupResult | Promise<LookupResult> {
-    if (this.#closed !== undefined) return this.#count(unavailable(closedError()));
     checkNamesVm(uuid);
+    if (this.#closed !== undefined) return this.#count(unavailable(closedError()));
     const result = this.#lookups.lookup(uuid, options);
     return result instanceof Promise
       ? result.then((settled) => this.#count(settled))
@@ -196,26 +203,39 @@ export class Inventory {
   }
 
   /**
-   * {@link resolve} for a UUID as a caller spelt it, where one domain is known by just that spelling and one look
-   * confirms it; undefined in any other case, what is no UUID included.
+   * @internal {@link resolve} if one look at the known holder confirms it; undefined in any other case.
+   * @param text any text; compared with the known UUIDs as it is.
    */
   resolveKnown(text: string): Found | undefined {
     if (this.#closed !== undefined) return undefined;
-    const found = this.#lookups.hit(text);
+    const found = this.#lookups.known(text);
     return found === undefined ? undefined : this.#count(found);
   }
 
-  /** {@link resolveKnown} where only the domid is wanted: counted alike, and nothing is allocated. */
+  /** @internal Only the domid of {@link resolveKnown}; allocates nothing. */
   resolveKnownDomid(text: string): Domid | undefined {
     if (this.#closed !== undefined) return undefined;
-    const domid = this.#lookups.hitDomid(text);
+    const domid = this.#lookups.knownDomid(text);
     if (domid === undefined) return undefined;
     this.#results.found++;
     this.#sources.cache++;
     return domid;
   }
 
-  /** An answer for each UUID, in order, of one list at most. As {@link lookup} otherwise. */
+  /** The same as {@link lookup}, with only the domid in the result. */
+  async domid(uuid: string, options?: CallOptions): Promise<DomidResult> {
+    const result = await this.lookup(uuid, options);
+    switch (result.status) {
+      case 'found':
+        return { status: 'found', domid: result.domain.domid };
+      case 'ambiguous':
+        return { status: 'ambiguous', domids: result.domains.map(({ domid }) => domid) };
+      default:
+        return result;
+    }
+  }
+
+  /** Looks up several UUIDs, all within one `timeoutMs`. The results are in the order of the UUIDs. */
   async lookupMany(uuids: readonly string[], options?: CallOptions): Promise<LookupResult[]> {
     const parsed = uuids.map(parseUuid);
     parsed.forEach(checkNamesVm);
@@ -226,16 +246,19 @@ export class Inventory {
   }
 
   /**
-   * The domain with this domid, dying or not, as the hypervisor shows it now.
-   * @throws XenError `ERR_INVALID_DOMID`.
+   * Returns the domain with this domid, dying or not, as the hypervisor shows it now.
+   * @throws XenError `ERR_INVALID_DOMID`, `ERR_INVALID_OPTION`; the signal's reason.
    */
-  async get(domid: number): Promise<GetResult> {
+  async get(domid: number, { timeoutMs, signal }: CallOptions = {}): Promise<GetResult> {
     const checked = checkDomid(domid);
+    if (timeoutMs !== undefined) checkMs('timeoutMs', timeoutMs);
+    signal?.throwIfAborted();
     if (this.#closed !== undefined) return unavailable(closedError());
     try {
-      const seen = await this.#looks.run(this.#census.look(checked, 'cache'));
+      const seen = this.#census.look(checked, 'cache');
       if (seen === undefined) return { status: 'notFound' };
-      const uniqueId = this.#hypervisor.getUniqueId(checked);
+      if (this.hypervisorVersion.uniqueIds !== 'yes') return { status: 'found', domain: seen };
+      const uniqueId = this.#census.uniqueIdOf(seen);
       const domain = uniqueId === undefined ? seen : { ...seen, uniqueId };
       return { status: 'found', domain };
     } catch (error) {
@@ -244,45 +267,56 @@ export class Inventory {
   }
 
   /**
-   * All domains in ascending domid, of a list begun after the call, and the token from which the feed leads on.
-   * @throws XenError where the hypervisor cannot be asked.
+   * Returns all domains in ascending domid, and the token of their state: the domains of the feed are as after exactly
+   * the changes up to it.
+   * @throws XenError if the hypervisor does not answer; the signal's reason.
    */
-  async list(): Promise<{ readonly domains: readonly Domain[]; readonly token: Token }> {
-    const { domains, revision } = await this.#list();
-    return { domains, token: this.#feed.tokenAt(revision) };
+  async list(options: CallOptions = {}): Promise<ListResult> {
+    const { token, domains } = await this.#decode(await this.#snapshot(options));
+    return { domains, token };
   }
 
   /**
-   * A snapshot of the domains that the feed has told of, then every change, in batches as they come and are read.
-   * From the token of a batch of before: what followed it. Reads no faster than it is read from, and keeps nothing
-   * for it: a reader that falls behind gets conflated changes, then `resync` with a new snapshot, never a gap.
-   * Ends when the inventory is closed; fails with a XenError where a snapshot cannot be had.
+   * Yields a snapshot of the feed's domains, or the changes since a token, and then every change, in batches. Buffers
+   * nothing: a slow subscriber gets net changes, then `resync` with a new snapshot, never a gap. `return()` ends a
+   * pending `next()`. Ends when the inventory is closed; fails with a XenError if a snapshot cannot be made.
    */
   subscribe(options: SubscribeOptions = {}): AsyncGenerator<FeedBatch, void, void> {
-    const snapshot = async (): Promise<{ domains: readonly Domain[]; revision: number }> => {
-      const { told, revision } = await this.#list();
-      return { domains: told, revision };
-    };
-    return follow(this.#feed, snapshot, options);
+    return follow(
+      this.#feed,
+      async (signal) => {
+        const snapshot = await this.#snapshot({ timeoutMs: Infinity, signal });
+        const { token, told } = await this.#decode(snapshot);
+        return { domains: told, token };
+      },
+      options,
+    );
   }
 
-  /** The token of the last change so far: who has it has missed nothing. */
+  /** The token of the last change so far. */
   get token(): Token {
     return this.#feed.token;
   }
 
-  /** xenstore, to read from; undefined while it is not connected. */
+  /** The connection to xenstore; undefined while there is none. */
   get xenstore(): XenstoreReader | undefined {
     return this.#hints.xenstore;
   }
 
-  /** How long hypercalls took, those that failed included. Of single looks one in eight is timed, and counts for eight, unless they are slow. */
+  /**
+   * Durations of hypercalls, also of those that failed. One single look in eight is timed, and counts for eight.
+   */
   get durations(): { readonly single: Durations; readonly list: Durations } {
     return { single: this.#looks.durations, list: this.#lists.durations };
   }
 
-  /** Costs no hypercall. */
-  stats(): InventoryStats {
+  /** Returns the counters. Makes no hypercall. */
+  async stats(): Promise<InventoryStats> {
+    return this.counters;
+  }
+
+  /** @internal The counters at once. */
+  get counters(): InventoryStats {
     const lists = this.#lists;
     return {
       hypercalls: {
@@ -299,32 +333,42 @@ export class Inventory {
       sources: { ...this.#sources },
       hints: this.#hints.asked,
       events: this.#eventLists.events,
-      eventsOnCredit: this.#eventLists.onCredit,
       changes: this.#feed.revision,
-      changesFoundByTimer: this.#changesFoundByTimer,
+      changesFoundByTimer: lists.changesFoundByTimer,
       xenstoreConnected: this.#xenstoreConnected,
       xenstoreDisconnects: this.#xenstoreDisconnects,
       uuids: this.#census.holders.size,
       domains: this.#census.count,
       dying: this.#zombies.count,
-      stalled: this.#looks.stalled,
+      stalled: this.#hypervisor.stalled === true,
       uptimeSeconds: (performance.now() - this.#began) / 1000,
     };
   }
 
-  /** Look-ups that wait are answered `unavailable`, subscriptions end, a running list is waited for. */
+  /** Returns the versions of this package and of Xen. */
+  async version(): Promise<InventoryVersion> {
+    return { package: packageVersion(), ...this.hypervisorVersion };
+  }
+
+  /** Answers all pending calls, ends the subscriptions, and waits for a running list. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
   }
 
+  /** For `await using`: {@link close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async #close(): Promise<void> {
-    clearInterval(this.#slowTimer);
+    this.#stopTimer();
     this.#pipeline?.unsubscribe();
     this.#zombies.close();
-    this.#eventLists.close();
-    await this.#lists.close(closedError());
+    this.#lookups.close();
+    await this.#lists.close();
     this.#feed.end();
+    await Promise.allSettled(this.#decoding);
     if (this.#ownsHypervisor) await this.#hypervisor.close();
   }
 
@@ -342,26 +386,50 @@ export class Inventory {
         this.#xenstoreConnected = false;
         this.#hints.xenstore = undefined;
       },
-      onIntroduced: (events) => void eventLists.introduced(events),
+      onIntroduced: (events) => eventLists.introduced(events),
       onReleased: (events) => eventLists.released(events),
     }).subscribe();
   }
 
-  #list(): Promise<ListSnapshot> {
-    if (this.#closed !== undefined) return Promise.reject(closedError());
-    return new Promise((resolve, reject) => {
-      this.#lists.wait('list', {
-        wantsSnapshot: true,
-        done: ({ snapshot }) => resolve(snapshot as ListSnapshot),
-        fail: reject,
-      });
+  async #snapshot({ timeoutMs = LIST_TIMEOUT_MS, signal }: CallOptions): Promise<Snapshot> {
+    checkMs('timeoutMs', timeoutMs);
+    signal?.throwIfAborted();
+    if (this.#closed !== undefined) throw closedError();
+    const { promise, resolve, reject } = settleable<Snapshot>();
+    const leave = this.#lists.waitForSnapshot({ done: resolve, failed: reject });
+    const stopLimits = limit({
+      timeoutMs,
+      signal,
+      onTimeout: () => reject(listTimeout(timeoutMs)),
+      onAborted: reject,
+    });
+    return promise.finally(() => {
+      stopLimits();
+      leave();
     });
   }
 
-  #listEnded(made: MadeList): void {
-    this.#eventLists.listEnded(made);
-    const byTimerAlone = made.reasons.size === 1 && made.reason === 'timer';
-    if (byTimerAlone) this.#changesFoundByTimer += made.changes;
+  async #decode(snapshot: Snapshot): Promise<SnapshotDomains & { readonly token: Token }> {
+    const domains = snapshot.domains();
+    this.#decoding.add(domains);
+    try {
+      return { token: snapshot.token, ...(await domains) };
+    } finally {
+      this.#decoding.delete(domains);
+    }
+  }
+
+  /** Reads the unique ids of the first list's domains, a few in each turn of the event loop. */
+  async #readUniqueIds(): Promise<void> {
+    try {
+      for (let from: number | undefined = 0; from !== undefined && this.#closed === undefined;) {
+        from = this.#census.readUniqueIds(from, IDS_A_TURN);
+        // oxlint-disable-next-line no-await-in-loop -- a few in each turn
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } catch {
+      // The hypervisor failed. A domain without an id is told apart as on older releases of Xen.
+    }
   }
 
   #count<T extends LookupResult>(result: T): T {
@@ -371,8 +439,35 @@ export class Inventory {
   }
 }
 
-function closedError(): XenError {
-  return new XenError(ErrorCode.CLOSED, 'the inventory has been closed');
+function checkOptions({ maxUuids = 1, listIntervalMs = Infinity }: InventoryOptions): void {
+  checkMs('listIntervalMs', listIntervalMs);
+  if (Number.isInteger(maxUuids) && maxUuids > 0) return;
+  throw new XenError(
+    ErrorCode.INVALID_OPTION,
+    `maxUuids is ${maxUuids}: expected an integer of 1 or more`,
+  );
+}
+
+function listTimeout(timeoutMs: number): XenError {
+  return new XenError(
+    ErrorCode.UNAVAILABLE,
+    `the hypervisor did not finish a list within ${timeoutMs} ms`,
+    { cause: 'timeout' },
+  );
+}
+
+function settleable<T>(): {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (reason: unknown) => void;
+} {
+  let resolve!: (value: T) => void;
+  let reject!: (reason: unknown) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
 }
 
 /** Loaded only where it is needed: who brings a hypervisor of his own needs no koffi. */

@@ -1,75 +1,73 @@
-/** Lists, shared: each answers only those who asked before it began, so at most one runs and one is queued. */
-import type { Domain, Domid } from '../domain.ts';
+/** Lists, shared: each answers only callers that asked before it began, so at most one runs and one is queued. */
+import type { Uuid } from '../uuid.ts';
 import type { DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { Census, ListSight } from './census.ts';
 import { Durations } from './durations.ts';
 import type { Feed } from './feed.ts';
-import type { Looks, LookSteps } from './looks.ts';
+import type { Snapshot } from './snapshot.ts';
+import { asXenError, closedError } from './unavailable.ts';
+import type { XenError } from '../xen-error.ts';
 
 /** Why a list is made. */
 export type ListReason = 'miss' | 'event' | 'connect' | 'timer' | 'zombie' | 'list';
 
-/** What a finished list tells those who waited for it. */
-export interface ListOutcome extends ListSight {
-  /** Changes told of because of it. */
-  readonly changes: number;
-  /** Made where somebody wanted it. */
-  readonly snapshot: ListSnapshot | undefined;
-}
-
-/** All domains at the moment a list, and looks at what it left in doubt, had been taken in. */
-export interface ListSnapshot {
-  /** In ascending domid. */
-  readonly domains: readonly Domain[];
-  /** As the list showed them, and looks at what it left in doubt. */
-  readonly shown: ReadonlyMap<Domid, Domain>;
-  /** Those of them that the feed has told of: the changes after `revision` lead on from here. */
-  readonly told: readonly Domain[];
-  readonly revision: number;
-}
-
+/** A caller that waits for a list. */
 export interface ListWaiter {
-  /** Whether it needs the domains themselves. */
-  readonly wantsSnapshot: boolean;
-  /** As soon as the list has been taken in, before anything else is looked at. */
-  readonly seen?: (sight: ListSight) => void;
-  readonly done: (outcome: ListOutcome) => void;
-  readonly fail: (error: unknown) => void;
+  /** @param shown UUIDs that the list showed and that no look had shown on their domid before. */
+  done(shown: ReadonlySet<Uuid>): void;
+  failed(error: XenError): void;
 }
 
-/** A list that has ended. */
+/** A list that has ended, for observers. */
 export interface MadeList {
-  /** What it was made for: the reason that was due first. */
+  /** The reason that was due first. */
   readonly reason: ListReason;
-  /** All that it was wanted for. */
+  /** When it was asked for, `performance.now()`. */
+  readonly began: number;
+  /** All reasons to make it. */
   readonly reasons: ReadonlySet<ListReason>;
   readonly failed: boolean;
   /** Changes that it was the first to show. */
   readonly changes: number;
+  /** UUIDs that it was the first to show on their domid. */
+  readonly shown: ReadonlySet<Uuid>;
 }
 
 interface Queued {
-  /** `performance.now()` before which it shall not begin, by reason. */
+  /** The time before which the list must not begin, `performance.now()`, by reason. */
   readonly due: Map<ListReason, number>;
   readonly waiters: Set<ListWaiter>;
+  readonly snapshots: Set<SnapshotWaiter>;
 }
 
-/** Lists for misses take at most this share of the time. */
-const MISS_SHARE = 0.2;
+/** A caller that waits for the domains of a list. */
+export interface SnapshotWaiter {
+  done(snapshot: Snapshot): void;
+  failed(error: XenError): void;
+}
 
-/** Lists that tell what one costs. */
+/** What a list that was made led to. */
+interface Taken {
+  readonly sight: ListSight;
+  readonly changes: number;
+  readonly snapshot: Snapshot | undefined;
+}
+
+/** Lists for misses and for clients take at most this share of the time. */
+const ASKED_SHARE = 0.2;
+
+/** The cost of a list is the least that so many of the last ones took. */
 const COST_OF_LISTS = 3;
 
-const emptyQueue = (): Queued => ({ due: new Map(), waiters: new Set() });
+const NONE: ReadonlySet<Uuid> = new Set();
+
+const emptyQueue = (): Queued => ({ due: new Map(), waiters: new Set(), snapshots: new Set() });
 
 export interface ListsOptions {
   readonly hypervisor: Hypervisor;
   readonly census: Census;
-  readonly looks: Looks;
   readonly feed: Feed;
-  readonly onBegin: () => void;
-  readonly onEnd: (made: MadeList) => void;
 }
 
 export class Lists {
@@ -84,17 +82,22 @@ export class Lists {
   /** Entries that all lists together have copied. */
   entries = 0;
   failed = 0;
-  /** Waiters that a list answered beside its first. */
+  /** Callers that shared a list, besides the first of each list. */
   shared = 0;
+  /** Changes that only the slow timer found. */
+  changesFoundByTimer = 0;
   readonly durations: Durations = new Durations();
-  /** How many domains the last list showed. */
+  /** Domains in the last list. */
   lastLength = 0;
   readonly #durationsMs: number[] = [];
   readonly #options: ListsOptions;
+  readonly #observers: ((made: MadeList) => void)[] = [];
   #queued: Queued = emptyQueue();
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #nextMiss = 0;
+  /** No list for a miss or a client begins before this time, `performance.now()`. */
+  #nextAsked = 0;
+  #isFirst = true;
   #closed = false;
 
   constructor(options: ListsOptions) {
@@ -102,43 +105,63 @@ export class Lists {
   }
 
   /**
-   * What a list costs, ms: the least of the last few. Whatever else the machine was busy with only adds to what
-   * one of them took, and a list that was kept waiting once shall not put off the next for a hundred times as long.
+   * The cost of a list, ms: the least of the last few, because load on the machine only adds to it, and one list that
+   * was held up must not delay the next ones.
    */
   get costMs(): number {
     return this.#durationsMs.length === 0 ? 0 : Math.min(...this.#durationsMs);
   }
 
-  /** Waits for a list that begins after this call. @returns how to wait no longer. */
-  wait(reason: 'miss' | 'list', waiter: ListWaiter): () => void {
-    const queued = this.#queued;
-    queued.waiters.add(waiter);
-    this.want(reason, reason === 'miss' ? this.#nextMiss : 0);
-    return () => {
-      queued.waiters.delete(waiter);
-      if (queued !== this.#queued || queued.waiters.size > 0) return;
-      // What nobody waits for any more need not be made.
-      queued.due.delete('miss');
-      queued.due.delete('list');
-      this.#schedule();
-    };
+  /** Calls `observer` after each list, before the callers that waited for it. */
+  observe(observer: (made: MadeList) => void): void {
+    this.#observers.push(observer);
   }
 
-  /** Makes a list no earlier than `dueMs` (`performance.now()`); earlier where another reason has one made. */
+  /** Waits for a list that begins after this call. @returns stops waiting. */
+  wait(waiter: ListWaiter): () => void {
+    return this.#join('miss', this.#queued.waiters, waiter);
+  }
+
+  /** Waits for the domains of a list that begins after this call. @returns stops waiting. */
+  waitForSnapshot(waiter: SnapshotWaiter): () => void {
+    return this.#join('list', this.#queued.snapshots, waiter);
+  }
+
+  /** Makes a list no earlier than `dueMs` (`performance.now()`), or earlier if another reason has one made. */
   want(reason: ListReason, dueMs: number): void {
     const due = this.#queued.due.get(reason) ?? Infinity;
     this.#queued.due.set(reason, Math.min(due, dueMs));
     this.#schedule();
   }
 
-  /** Resolves when no list runs any more; those that wait fail with `error`. */
-  async close(error: Error): Promise<void> {
+  /** Delays a queued list to `dueMs`, as far as this reason is concerned. */
+  delay(reason: ListReason, dueMs: number): void {
+    const { due } = this.#queued;
+    const dueNow = due.get(reason);
+    if (dueNow !== undefined) due.set(reason, Math.max(dueNow, dueMs));
+  }
+
+  /** Fails all queued callers. Resolves when no list runs any more. */
+  async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    const { waiters } = this.#queued;
+    const { waiters, snapshots } = this.#queued;
     this.#queued = emptyQueue();
-    for (const { fail } of waiters) fail(error);
+    for (const waiter of waiters) waiter.failed(closedError());
+    for (const waiter of snapshots) waiter.failed(closedError());
     await this.#running;
+  }
+
+  #join<T>(reason: 'miss' | 'list', waiters: Set<T>, waiter: T): () => void {
+    const { due } = this.#queued;
+    waiters.add(waiter);
+    this.want(reason, this.#nextAsked);
+    return () => {
+      if (!waiters.delete(waiter) || waiters.size > 0 || due !== this.#queued.due) return;
+      // A list that no caller waits for any more need not be made.
+      due.delete(reason);
+      this.#schedule();
+    };
   }
 
   #schedule(): void {
@@ -146,127 +169,91 @@ export class Lists {
     if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0) return;
     const wait = Math.min(...this.#queued.due.values()) - performance.now();
     if (wait > 0) this.#timer = setTimeout(() => this.#begin(), wait);
-    // Not at once: whoever else asks in this turn shall share it.
+    // Not at once: other callers of this turn share the list.
     else queueMicrotask(() => this.#begin());
   }
 
   #begin(): void {
     if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0) return;
-    const { due, waiters } = this.#queued;
+    const queued = this.#queued;
     this.#queued = emptyQueue();
-    this.#running = this.#list(due, waiters).then(() => {
+    this.#running = this.#make(queued).finally(() => {
       this.#running = undefined;
       this.#schedule();
     });
   }
 
-  async #list(
-    due: ReadonlyMap<ListReason, number>,
-    waiters: ReadonlySet<ListWaiter>,
-  ): Promise<void> {
-    const { census, onBegin, onEnd } = this.#options;
-    const reasons = new Set(due.keys());
-    const reason = [...due].reduce((one, other) => (other[1] < one[1] ? other : one))[0];
+  async #make({ due, waiters, snapshots }: Queued): Promise<void> {
+    const [reason] = [...due].reduce((one, other) => (other[1] < one[1] ? other : one));
     this.byReason[reason]++;
-    onBegin();
-    census.beginList();
-    const result = await this.#ask(reasons, waiters);
-    this.shared += Math.max(0, waiters.size - 1);
-    if (reason === 'miss') this.#spaceMisses();
-    const changes = result.made ? result.outcome.changes : 0;
-    onEnd({ reason, reasons, failed: !result.made, changes });
+    this.shared += Math.max(0, waiters.size + snapshots.size - 1);
+    const began = performance.now();
+    const made = await this.#ask(snapshots.size > 0);
+    if (waiters.size > 0 || snapshots.size > 0) this.#spaceAsked();
+    const { changes, sight, snapshot } = 'error' in made ? FAILED : made;
+    const reasons = new Set(due.keys());
+    if (reasons.size === 1 && reason === 'timer') this.changesFoundByTimer += changes;
+    const failed = 'error' in made;
+    for (const observer of this.#observers)
+      observer({ reason, began, reasons, failed, changes, shown: sight.shown });
     for (const waiter of waiters) {
-      if (result.made) waiter.done(result.outcome);
-      else waiter.fail(result.error);
+      if ('error' in made) waiter.failed(made.error);
+      else waiter.done(sight.shown);
+    }
+    for (const waiter of snapshots) {
+      if ('error' in made) waiter.failed(made.error);
+      else waiter.done(snapshot as Snapshot);
     }
   }
 
-  async #ask(
-    reasons: ReadonlySet<ListReason>,
-    waiters: ReadonlySet<ListWaiter>,
-  ): Promise<{ made: true; outcome: ListOutcome } | { made: false; error: unknown }> {
-    const { hypervisor, census, feed } = this.#options;
+  async #ask(wantsSnapshot: boolean): Promise<Taken | { readonly error: XenError }> {
+    const { hypervisor, census } = this.#options;
     const began = performance.now();
+    census.beginList();
     try {
-      const taken = await hypervisor.listDomains((list) => {
-        // To tell of what it shows is no part of its cost: later lists would have no less to tell.
-        this.#tookMs(performance.now() - began);
-        return this.#take(list, reasons, waiters);
+      return await hypervisor.listDomains((list) => {
+        // Before the changes are published: that is not part of a list's cost.
+        this.#took(performance.now() - began);
+        return this.#take(list, wantsSnapshot);
       });
-      await taken.settled;
-      const { sight, shown, changes } = taken;
-      // Not before what was in doubt has been looked at: it is to be seen here as well.
-      const snapshot =
-        shown === undefined
-          ? undefined
-          : { ...census.snapshot(shown), shown, revision: feed.revision };
-      return { made: true, outcome: { ...sight, changes, snapshot } };
     } catch (error) {
       this.failed++;
+      return { error: asXenError(error) };
+    } finally {
       census.endList();
-      return { made: false, error };
     }
   }
 
-  /** Those that were asked for while the list ran have to wait as well. */
-  #spaceMisses(): void {
-    this.#nextMiss = performance.now() + this.costMs * (1 / MISS_SHARE - 1);
-    const { due } = this.#queued;
-    const dueMs = due.get('miss');
-    if (dueMs !== undefined) due.set('miss', Math.max(dueMs, this.#nextMiss));
+  /** In the list's visitor, so that the snapshot is of the moment at which the list is taken in. */
+  #take(list: DominfoList, wantsSnapshot: boolean): Taken {
+    const { census, feed } = this.#options;
+    this.entries += list.length;
+    this.lastLength = list.length;
+    const before = feed.revision;
+    return feed.holdBack(() => {
+      const sight = this.#isFirst ? census.takeFirstList(list) : census.takeList(list);
+      this.#isFirst = false;
+      const snapshot = wantsSnapshot ? census.snapshot(list, sight) : undefined;
+      return { sight, changes: feed.revision - before, snapshot };
+    });
   }
 
-  #tookMs(durationMs: number): void {
+  /** Callers that asked while the list ran wait for the spacing as well. */
+  #spaceAsked(): void {
+    this.#nextAsked = performance.now() + this.costMs * (1 / ASKED_SHARE - 1);
+    this.delay('miss', this.#nextAsked);
+    this.delay('list', this.#nextAsked);
+  }
+
+  #took(durationMs: number): void {
     this.durations.record(durationMs);
     this.#durationsMs.push(durationMs);
     if (this.#durationsMs.length > COST_OF_LISTS) this.#durationsMs.shift();
   }
-
-  /** Within the list's visitor: whatever is wanted of the list is taken before the next one begins. */
-  #take(
-    list: DominfoList,
-    reasons: ReadonlySet<ListReason>,
-    waiters: ReadonlySet<ListWaiter>,
-  ): TakenList {
-    const { census, looks, feed } = this.#options;
-    this.entries += list.length;
-    this.lastLength = list.length;
-    const before = feed.revision;
-    const taken = feed.holdBack(() => {
-      const sight = census.noteList(list, !reasons.has('connect'));
-      census.endList();
-      for (const waiter of waiters) waiter.seen?.(sight);
-      const wanted = [...waiters].some(({ wantsSnapshot }) => wantsSnapshot);
-      return { sight, shown: wanted ? domainsOf(list) : undefined };
-    });
-    // At once, unless looks stall.
-    const settled = looks.run(lookAgain(census, taken.sight.doubtful, taken.shown));
-    return { ...taken, changes: feed.revision - before, settled };
-  }
 }
 
-interface TakenList {
-  readonly sight: ListSight;
-  readonly shown: Map<Domid, Domain> | undefined;
-  readonly changes: number;
-  readonly settled: unknown;
-}
-
-function domainsOf(list: DominfoList): Map<Domid, Domain> {
-  const domains = new Map<Domid, Domain>();
-  for (const info of list) domains.set(info.domid, info.toDomain());
-  return domains;
-}
-
-/** Where a list and a single look made beside it disagree, or a handle was perhaps half written, a later look decides. */
-function* lookAgain(
-  census: Census,
-  doubtful: readonly Domid[],
-  shown: Map<Domid, Domain> | undefined,
-): LookSteps<void> {
-  for (const domid of doubtful) {
-    const domain = yield* census.look(domid, 'list');
-    if (domain === undefined) shown?.delete(domid);
-    else shown?.set(domid, domain);
-  }
-}
+const FAILED: Taken = {
+  sight: { shown: NONE, looked: new Map() },
+  changes: 0,
+  snapshot: undefined,
+};

@@ -1,367 +1,238 @@
-/** From a UUID to its holders, step by step: those known, the next domid, xenstore's hint, a list. */
+/** From a UUID to its holders, step by step: the known holder, the next domid, xenstore's hint, a list. */
 import type { Domain, Domid } from '../domain.ts';
 import type { Dominfo } from '../hypervisor/dominfo.ts';
+import type { Ambiguous, CallOptions, Found, LookupResult, Source } from '../results.ts';
+import { checkMs } from '../timeout.ts';
 import type { Uuid } from '../uuid.ts';
-import { XenError } from '../xen-error.ts';
-import type { Census, ListSight } from './census.ts';
+import type { Census } from './census.ts';
 import type { Hints } from './hints.ts';
 import type { Holder } from './holders.ts';
-import type { ListOutcome, Lists } from './lists.ts';
-import type { Looks, LookSteps } from './looks.ts';
-import type { Moments } from './moments.ts';
-import type {
-  Ambiguous,
-  Found,
-  CallOptions,
-  LookupResult,
-  Source,
-  Unavailable,
-} from '../results.ts';
+import { limit } from './limits.ts';
+import type { Lists } from './lists.ts';
+import type { Looks } from './looks.ts';
+import { PendingLookup } from './pending-lookup.ts';
+import { closedError, TIMEOUT, unavailable } from './unavailable.ts';
+import type { Waiters } from './waiters.ts';
 
 const DEFAULT_TIMEOUT_MS = 5000;
 
-/** How often the first of several holders may be gone once the last was read, before one that was read is given. */
+/** How often the first of several holders may have changed after the last was read, before one of them is the answer. */
 const CONFIRM_ROUNDS = 8;
 
-/** A list costs about as much as so many looks. */
-const LOOKS_OF_A_LIST = 8;
-const DOMAINS_A_LOOK = 16;
-
-const NOT_FOUND = { status: 'notFound' } as const;
-
-/** What a list says; `look` where the holders have to be read singly. */
-type Verdict = Found | typeof NOT_FOUND | 'look';
-
-/** Called with the domain that a single look, begun at a moment, was the first to show with the UUID. */
-type OnHolder = (domain: Domain, source: Source, began: number) => void;
-
-interface HolderWaiter {
-  /** The moment of its question: looks begun earlier say nothing to it. */
-  readonly since: number;
-  readonly tell: (domain: Domain, source: Source) => void;
-}
+/** How long `lookupMany` may hold the event loop, ms, and after how many look-ups it reads the clock. */
+const SLICE_MS = 4;
+const CLOCK_EVERY = 16;
+/** Time for a look-up that starts at its deadline, ms: looks made at once may still answer it. */
+const LEAST_MS = 1;
 
 export interface LookupsOptions {
   readonly census: Census;
-  readonly moments: Moments;
   readonly looks: Looks;
   readonly lists: Lists;
   readonly hints: Hints;
+  readonly waiters: Waiters;
 }
 
 export class Lookups {
   readonly #census: Census;
-  readonly #moments: Moments;
   readonly #looks: Looks;
   readonly #lists: Lists;
   readonly #hints: Hints;
-  readonly #waiters = new Map<Uuid, Set<HolderWaiter>>();
-  /** Readings of holders that have not begun. */
-  readonly #confirming = new Map<Uuid, Promise<Found | Ambiguous | undefined>>();
+  readonly #waiters: Waiters;
+  readonly #pending = new Set<PendingLookup>();
+  /** UUIDs whose holders are read in the next microtask. */
+  readonly #confirming = new Set<Uuid>();
 
-  constructor({ census, moments, looks, lists, hints }: LookupsOptions) {
+  constructor({ census, looks, lists, hints, waiters }: LookupsOptions) {
     this.#census = census;
-    this.#moments = moments;
     this.#looks = looks;
     this.#lists = lists;
     this.#hints = hints;
+    this.#waiters = waiters;
+    lists.observe(({ shown }) => this.#confirmListed(shown));
+    waiters.observe((domain, source) => this.#shown(domain, source));
   }
 
-  /** A promise only where it takes more than looks that are made at once. */
+  /** Pending look-ups. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Returns a promise only if single looks made at once do not answer.
+   * @throws XenError `ERR_INVALID_OPTION`; the signal's reason.
+   */
   lookup(uuid: Uuid, options: CallOptions = {}): LookupResult | Promise<LookupResult> {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+    checkMs('timeoutMs', timeoutMs);
+    signal?.throwIfAborted();
     try {
-      const searched = this.#hit(uuid) ?? this.#looks.run(this.#search(uuid));
-      return searched === undefined || searched instanceof Promise
-        ? this.#pend(uuid, searched, options)
-        : searched;
+      return this.#known(uuid) ?? this.#search(uuid) ?? this.#pend(uuid, timeoutMs, signal);
     } catch (error) {
       return unavailable(error);
     }
   }
 
-  /** The answer where it takes one look. What is known by `text` is a UUID, and so `text` is one. */
-  hit(text: string): Found | undefined {
+  /** The result if one look at the known holder confirms it. @param text any text: only a UUID can be known. */
+  known(text: string): Found | undefined {
     try {
-      return this.#hit(text as Uuid);
+      return this.#known(text as Uuid);
     } catch {
-      // Whoever asks again hears of it.
+      // Swallowed: the caller falls back to lookup(), which reports it.
       return undefined;
     }
   }
 
-  /** The domid alone of what {@link hit} would find: no object is made. */
-  hitDomid(text: string): Domid | undefined {
+  /** Only the domid of {@link known}, without allocating an object. */
+  knownDomid(text: string): Domid | undefined {
     try {
-      const holder = this.#census.holders.only(text as Uuid);
+      const holder = this.#census.holders.known(text as Uuid);
       const info = holder && this.#lookAt(holder);
-      if (info === undefined) return undefined;
-      const { domid } = info;
-      this.#census.noteSingle(domid, info, 'cache');
-      return domid;
+      if (holder === undefined || info === undefined) return undefined;
+      this.#census.takeKnown(info);
+      return holder.domid;
     } catch {
       return undefined;
     }
   }
 
-  /** An answer each, in order; of one list at most, which is made at once where it costs less than looks at all of them. */
+  /** A result for each UUID, in order; all within one deadline, without holding the event loop for long. */
   async lookupMany(uuids: readonly Uuid[], options: CallOptions = {}): Promise<LookupResult[]> {
-    const dear = uuids.length > LOOKS_OF_A_LIST + this.#census.count / DOMAINS_A_LOOK;
-    return dear
-      ? this.#lookupInList(uuids, options)
-      : Promise.all(uuids.map(async (uuid) => this.lookup(uuid, options)));
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+    const deadline = performance.now() + checkMs('timeoutMs', timeoutMs);
+    const results: (LookupResult | Promise<LookupResult>)[] = [];
+    let sliceEnds = performance.now() + SLICE_MS;
+    for (const uuid of uuids) {
+      if (results.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds) {
+        // oxlint-disable-next-line no-await-in-loop -- other work takes its turn between two slices
+        await new Promise((resolve) => setImmediate(resolve));
+        signal?.throwIfAborted();
+        sliceEnds = performance.now() + SLICE_MS;
+      }
+      const leftMs = Math.max(LEAST_MS, deadline - performance.now());
+      const result = this.lookup(uuid, { timeoutMs: leftMs, ...(signal && { signal }) });
+      // Rejected before all are asked: handled below.
+      if (result instanceof Promise) result.catch(() => undefined);
+      results.push(result);
+    }
+    return Promise.all(results);
   }
 
-  /** For the census: a single look was the first to show this domain with its UUID. */
-  readonly onHolder: OnHolder = (domain, source, began) => {
-    for (const { since, tell } of this.#waiters.get(domain.uuid) ?? []) {
-      if (since < began) tell(domain, source);
-    }
-  };
+  /** Answers all pending look-ups. */
+  close(): void {
+    for (const pending of this.#pending) pending.failed(closedError());
+  }
 
-  /** The one case that counts: one holder known, and one look confirms it. Nothing is allocated but the answer. */
-  #hit(uuid: Uuid): Found | undefined {
-    const holder = this.#census.holders.only(uuid);
+  #known(uuid: Uuid): Found | undefined {
+    const holder = this.#census.holders.known(uuid);
     const info = holder && this.#lookAt(holder);
     if (holder === undefined || info === undefined) return undefined;
-    // Made before anybody is told of what else has changed: who is told may look as well, in the same memory. With
-    // the UUID as it is kept here, which the caller's is perhaps a piece of a text with many others.
-    const domain = info.toDomain(holder.uuid);
-    this.#census.noteSingle(domain.domid, info, 'cache', domain);
+    // With the UUID of the cache: the caller's may be a slice that keeps a longer text alive.
+    const uniqueId = this.#census.told(holder.domid)?.uniqueId;
+    const domain = info.toDomain(holder.uuid, uniqueId);
+    this.#census.takeKnown(info, domain);
     return { status: 'found', domain, source: 'cache' };
   }
 
-  /** What one look at a known holder shows, if it still is one. That is yet to be noted. */
+  /** The look at a known holder, if it still is one. Not taken in yet. */
   #lookAt({ domid, handle }: Holder): Dominfo | undefined {
-    if (this.#looks.stalled) return undefined;
     const info = this.#looks.look(domid);
-    if (info === undefined || info.dying) return undefined;
-    return info.hasHandle(handle) ? info : undefined;
+    return info !== undefined && !info.dying && info.hasHandle(handle) ? info : undefined;
   }
 
-  *#search(uuid: Uuid): LookSteps<LookupResult | undefined> {
-    return (yield* this.#confirm(uuid, 'cache')) ?? (yield* this.#guess(uuid));
+  #search(uuid: Uuid): Found | Ambiguous | undefined {
+    return this.#confirm(uuid, 'cache') ?? this.#guess(uuid);
   }
 
   /**
-   * Reads the known holders singly. Several count only if they hold the UUID side by side, so the first is read
-   * once more at the end.
+   * Reads the holders of a UUID one after the other. Several count only if they hold it at the same time, so the first
+   * is read once more at the end.
    */
-  *#confirm(uuid: Uuid, source: Source): LookSteps<Found | Ambiguous | undefined> {
+  #confirm(uuid: Uuid, source: Source): Found | Ambiguous | undefined {
     for (let round = 1; ; round++) {
-      const domids = this.#census.holders.of(uuid);
       const domains: Domain[] = [];
-      for (const domid of domids) {
-        const domain = yield* this.#readHolder(domid, uuid, source);
+      for (const domid of this.#census.holders.of(uuid)) {
+        const domain = this.#readHolder(domid, uuid, source);
         if (domain !== undefined) domains.push(domain);
       }
       const [first, second] = domains;
       if (first === undefined) return undefined;
       if (second === undefined) return { status: 'found', domain: first, source };
-      if ((yield* this.#readHolder(first.domid, uuid, source)) !== undefined) {
+      if (this.#readHolder(first.domid, uuid, source) !== undefined) {
         return { status: 'ambiguous', domains };
       }
       if (round === CONFIRM_ROUNDS) return { status: 'found', domain: second, source };
     }
   }
 
+  #readHolder(domid: Domid, uuid: Uuid, source: Source): Domain | undefined {
+    const domain = this.#census.look(domid, source);
+    return domain?.uuid === uuid && !domain.dying ? domain : undefined;
+  }
+
   /** Looks past the newest domid, where a VM that was just created is. */
-  *#guess(uuid: Uuid): LookSteps<Found | Ambiguous | undefined> {
-    const census = this.#census;
-    for (const domid of census.next.candidates((candidate) => census.isPresent(candidate))) {
-      const domain = yield* census.look(domid as Domid, 'next');
+  #guess(uuid: Uuid): Found | Ambiguous | undefined {
+    for (const domid of this.#census.guesses()) {
+      const domain = this.#census.look(domid, 'next');
       if (domain === undefined) return undefined;
       if (domain.uuid !== uuid || domain.dying) continue;
-      return this.#isHeldBySeveral(uuid)
-        ? yield* this.#confirm(uuid, 'next')
+      return this.#hasSeveral(uuid)
+        ? this.#confirm(uuid, 'next')
         : { status: 'found', domain, source: 'next' };
     }
     return undefined;
   }
 
-  *#readHolder(domid: Domid, uuid: Uuid, source: Source): LookSteps<Domain | undefined> {
-    const domain = yield* this.#census.look(domid, source);
-    return domain !== undefined && domain.uuid === uuid && !domain.dying ? domain : undefined;
-  }
-
-  /**
-   * Waits for whichever shows the UUID first: a single look that anybody makes, xenstore's hint, a list.
-   * @param searched the search so far, where it goes on off the event loop.
-   */
-  #pend(
-    uuid: Uuid,
-    searched: Promise<LookupResult | undefined> | undefined,
-    { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
-  ): Promise<LookupResult> {
-    return new Promise((resolve, reject) => {
-      let over = false;
-      let leaveList: (() => void) | undefined;
-      let foundByList: (() => void) | undefined;
-      const end = (settle: () => void): void => {
-        if (over) return;
-        over = true;
-        clearTimeout(timer);
-        leaveList?.();
-        leaveLooks();
-        signal?.removeEventListener('abort', onAbort);
-        settle();
-      };
-      const answer = (result: LookupResult): void => end(() => resolve(result));
-      const fail = (error: unknown): void =>
-        end(() => {
-          if (error instanceof XenError) resolve(unavailable(error));
-          else reject(error);
-        });
-      const onAbort = (): void => end(() => reject(signal?.reason as Error));
-      const confirm = (source: Source, otherwise: () => void): void => {
-        this.#confirmSoon(uuid, source)
-          .then((result) => (result === undefined ? otherwise() : answer(result)))
-          .catch(fail);
-      };
-      const waitForList = (): void => {
-        if (over) return;
-        let verdict: Verdict = 'look';
-        leaveList = this.#lists.wait('miss', {
-          wantsSnapshot: false,
-          seen: (sight) => {
-            verdict = this.#judge(uuid, sight);
-          },
-          done: () => {
-            if (verdict !== NOT_FOUND) foundByList?.();
-            // Looks at what the list left in doubt may have shown another holder.
-            const looks =
-              verdict === 'look' || (verdict !== NOT_FOUND && this.#isHeldBySeveral(uuid));
-            if (looks) confirm('list', waitForList);
-            else answer(verdict as Exclude<Verdict, 'look'>);
-          },
-          fail,
-        });
-      };
-
-      const timer = setTimeout(() => answer(TIMEOUT), timeoutMs);
-      signal?.addEventListener('abort', onAbort);
-      const shown = (domain: Domain, source: Source): void => {
-        if (this.#isHeldBySeveral(uuid)) confirm(source, () => undefined);
-        else answer({ status: 'found', domain, source });
-      };
-      const leaveLooks = this.#awaitHolder(uuid, shown);
-      if (signal?.aborted === true) onAbort();
-      else if (searched === undefined) waitForList();
-      else {
-        searched
-          .then((result) => {
-            // Others, who had begun to look before this was asked, may have met its domain meanwhile.
-            if (result === undefined) confirm('next', waitForList);
-            else answer(result);
-          })
-          .catch(fail);
-      }
-      if (!over) foundByList = this.#hints.follow(uuid, shown);
-    });
-  }
-
-  /**
-   * Reads the holders in a turn of its own: never in the middle of the look, or the list, that led to it. All who
-   * want it before it begins share it.
-   */
-  #confirmSoon(uuid: Uuid, source: Source): Promise<Found | Ambiguous | undefined> {
-    const shared =
-      this.#confirming.get(uuid) ??
-      Promise.resolve().then(() => {
-        this.#confirming.delete(uuid);
-        return this.#looks.run(this.#confirm(uuid, source));
-      });
-    this.#confirming.set(uuid, shared);
-    return shared;
-  }
-
-  #lookupInList(uuids: readonly Uuid[], options: CallOptions): Promise<LookupResult[]> {
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
-    const all = (result: LookupResult): LookupResult[] => uuids.map(() => result);
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => end(() => reject(signal?.reason as Error));
-      const timer = setTimeout(() => end(() => resolve(all(TIMEOUT))), timeoutMs);
-      signal?.addEventListener('abort', onAbort);
-      let verdicts: readonly Verdict[] = [];
-      const leave = this.#lists.wait('miss', {
-        wantsSnapshot: true,
-        seen: (sight) => {
-          verdicts = uuids.map((uuid) => this.#judge(uuid, sight));
-        },
-        done: (outcome) => {
-          const judged = this.#judgeMany(uuids, verdicts, outcome, options);
-          end(() => resolve(judged));
-        },
-        fail: (error) => end(() => resolve(all(unavailable(error)))),
-      });
-      const end = (settle: () => void): void => {
-        clearTimeout(timer);
-        leave();
-        signal?.removeEventListener('abort', onAbort);
-        settle();
-      };
-      if (signal?.aborted === true) onAbort();
-    });
-  }
-
-  #judgeMany(
-    uuids: readonly Uuid[],
-    verdicts: readonly Verdict[],
-    { snapshot, doubtful }: ListOutcome,
-    options: CallOptions,
-  ): Promise<LookupResult[]> {
-    const inDoubt = new Set(doubtful);
-    const holders = new Map<Uuid, Domain | 'several'>();
-    for (const domain of snapshot?.shown.values() ?? []) {
-      if (!domain.dying) holders.set(domain.uuid, holders.has(domain.uuid) ? 'several' : domain);
-    }
-    return Promise.all(
-      uuids.map(async (uuid, index): Promise<LookupResult> => {
-        const verdict = verdicts[index] as Verdict;
-        if (verdict !== 'look' && !this.#isHeldBySeveral(uuid)) return verdict;
-        const holder = holders.get(uuid);
-        // Several are to be read singly, and so is what the list left in doubt.
-        return holder === undefined ||
-          holder === 'several' ||
-          inDoubt.has(holder.domid) ||
-          this.#isHeldBySeveral(uuid)
-          ? this.lookup(uuid, options)
-          : { status: 'found', domain: holder, source: 'list' };
-      }),
-    );
-  }
-
-  #isHeldBySeveral(uuid: Uuid): boolean {
+  #hasSeveral(uuid: Uuid): boolean {
     return this.#census.holders.of(uuid).length > 1;
   }
 
-  #awaitHolder(uuid: Uuid, tell: HolderWaiter['tell']): () => void {
-    const waiter = { since: this.#moments.next(), tell };
-    const waiters = this.#waiters.get(uuid) ?? new Set();
-    this.#waiters.set(uuid, waiters.add(waiter));
-    return () => {
-      waiters.delete(waiter);
-      if (waiters.size === 0) this.#waiters.delete(uuid);
-    };
+  #pend(uuid: Uuid, timeoutMs: number, signal: AbortSignal | undefined): Promise<LookupResult> {
+    const pending = new PendingLookup(uuid, this.#lists);
+    const leave = this.#waiters.add(uuid, pending);
+    const stopLimits = limit({
+      timeoutMs,
+      signal,
+      onTimeout: () => pending.answer(TIMEOUT),
+      onAborted: (reason) => pending.abort(reason),
+    });
+    this.#pending.add(pending);
+    this.#hints.ask(uuid);
+    return pending.result.finally(() => {
+      stopLimits();
+      leave();
+      this.#pending.delete(pending);
+    });
   }
 
-  /** What a list that began after the question says to it; `look` where its holders have to be read singly. */
-  #judge(uuid: Uuid, { holders, doubtfulUuids }: ListSight): Verdict {
-    const census = this.#census;
-    const [shown, other] = holders.get(uuid) ?? [];
-    const known = census.holders.of(uuid).length;
-    if (shown !== undefined && other === undefined && known <= 1) {
-      return { status: 'found', domain: shown, source: 'list' };
+  /** A single look showed a holder that look-ups are pending for. */
+  #shown(domain: Domain, source: Source): void {
+    const { uuid } = domain;
+    if (this.#hasSeveral(uuid)) this.#confirmSoon(uuid, source);
+    else this.#waiters.answer(uuid, { status: 'found', domain, source });
+  }
+
+  /** Reads the holders in a microtask, because the look that showed one of them is still being taken in. */
+  #confirmSoon(uuid: Uuid, source: Source): void {
+    if (this.#confirming.has(uuid)) return;
+    this.#confirming.add(uuid);
+    queueMicrotask(() => {
+      this.#confirming.delete(uuid);
+      this.#confirmPending(uuid, source);
+    });
+  }
+
+  #confirmListed(shown: ReadonlySet<Uuid>): void {
+    if (this.#waiters.size === 0) return;
+    for (const uuid of shown) if (this.#waiters.has(uuid)) this.#confirmPending(uuid, 'list');
+  }
+
+  #confirmPending(uuid: Uuid, source: Source): void {
+    try {
+      const result = this.#confirm(uuid, source);
+      if (result !== undefined) this.#waiters.answer(uuid, result);
+    } catch (error) {
+      this.#waiters.answer(uuid, unavailable(error));
     }
-    // Known but not new to this list: some look has shown it since the question.
-    if (known > 0 || shown !== undefined || doubtfulUuids.has(uuid)) return 'look';
-    return census.recall(uuid) ? 'look' : NOT_FOUND;
   }
-}
-
-const TIMEOUT: Unavailable = { status: 'unavailable', cause: 'timeout' };
-
-/** Only what the hypervisor refused is an answer; a mistake of ours is not. */
-export function unavailable(error: unknown): Unavailable {
-  if (!(error instanceof XenError)) throw error;
-  return { status: 'unavailable', cause: error.code, error };
 }

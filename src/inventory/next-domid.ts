@@ -1,43 +1,45 @@
-/** Where the next new domain is likely to be: Xen hands domids out in sequence, unless the toolstack names them. */
-import { DOMID_FIRST_RESERVED } from '../domain.ts';
+/** Predicts the next domid: Xen assigns domids in sequence, unless the toolstack chooses them. */
+import { DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
+import type { Mirror } from './mirror.ts';
 
-/** Most looks at one guess. */
+/** Looks of one guess, at most. */
 export const GUESS_LOOKS = 16;
 
-/** Domids that guests can have: dom0's is never handed out again. */
+/** Domids of guests are 1 to this one. */
 const GUEST_DOMIDS = DOMID_FIRST_RESERVED - 1;
+const FIRST_GUEST = 1;
 
-/** Steps from one domid to another in the order in which Xen hands them out: 32751 is followed by 1. */
+/** Steps from one domid to another in the order in which Xen assigns them: 32751 is followed by 1. */
 function distance(from: number, to: number): number {
   return (to - from + GUEST_DOMIDS) % GUEST_DOMIDS;
 }
 
 function after(domid: number): number {
-  return domid >= GUEST_DOMIDS ? 1 : domid + 1;
+  return domid >= GUEST_DOMIDS ? FIRST_GUEST : domid + 1;
 }
 
 export class NextDomid {
-  /** The domid last first seen by any look; undefined before the first list. */
+  /** The domid of the domain that a look was the last to discover; undefined before the first list. */
   #newest: number | undefined;
-  /** False since a list showed a new domain where none was expected. */
+  /** False after a list showed a new domain at an unexpected domid. */
   #inSequence = true;
 
-  /** Whether new domains have been seen where they were expected. */
+  /** Whether the last new domains appeared at the expected domids. */
   get inSequence(): boolean {
     return this.#inSequence;
   }
 
-  /** The first list: nothing tells its newest domain, the highest is the likeliest. */
+  /** Starts from the first list: its newest domain is unknown, and most likely the highest. */
   begin(highest: number): void {
     this.#newest = highest;
   }
 
-  /** A single look showed a domain that no look had shown before. */
+  /** A single look discovered a domain. */
   sawSingly(domid: number): void {
     if (this.#newest !== undefined) this.#newest = domid;
   }
 
-  /** A list showed domains that no look had shown before. */
+  /** A list discovered domains. */
   sawListed(domids: readonly number[]): void {
     const newest = this.#newest;
     if (newest === undefined || domids.length === 0) return;
@@ -48,7 +50,7 @@ export class NextDomid {
       ],
       [domids[0] ?? newest, domids[0] ?? newest],
     );
-    // Some may have come and gone unseen between them.
+    // Domains may have come and gone unseen between them.
     this.#inSequence =
       distance(newest, nearest) <= GUESS_LOOKS &&
       distance(newest, farthest) <= GUESS_LOOKS + 2 * domids.length;
@@ -57,18 +59,18 @@ export class NextDomid {
 
   /**
    * Domids to look at, one after the other, until one has no domain.
-   * @param isKnown whether a domid is known to have a domain: then it is no new one's.
+   * @param mirror whose domids are skipped: their domains are known already.
    */
-  *candidates(isKnown: (domid: number) => boolean): Generator<number> {
+  *candidates(mirror: Mirror): Generator<Domid> {
     if (this.#newest === undefined || !this.#inSequence) return;
     let domid = this.#newest;
     for (let looks = 0; looks < GUESS_LOOKS; looks++) {
-      domid = after(domid);
-      for (let known = 0; isKnown(domid); known++) {
-        if (known === GUEST_DOMIDS) return;
-        domid = after(domid);
-      }
-      yield domid;
+      const from = after(domid);
+      const absent =
+        mirror.firstAbsent(from, GUEST_DOMIDS) ?? mirror.firstAbsent(FIRST_GUEST, from - 1);
+      if (absent === undefined) return;
+      yield absent as Domid;
+      domid = absent;
     }
   }
 }

@@ -1,32 +1,71 @@
-/** The feed for one reader at its own pace: a snapshot, or what followed a token, then every change. */
-import type { FeedBatch, SnapshotBatch, SubscribeOptions } from '../change.ts';
+/** A subscription: the feed for one subscriber at its own pace. */
+import { onAbort } from '../abort.ts';
+import type { FeedBatch, SnapshotBatch, SubscribeOptions, Token } from '../change.ts';
 import type { Domain } from '../domain.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
 import { conflate } from './conflate.ts';
 import type { Feed } from './feed.ts';
 
-/** A reader with more changes before it than this gets what they come to. */
+/** With more unread changes than this, a subscriber gets the net changes. */
 const CONFLATE_OVER = 1024;
 
-export type Snapshot = () => Promise<{ domains: readonly Domain[]; revision: number }>;
+/** Makes a snapshot. @throws XenError if the hypervisor does not answer; the signal's reason. */
+export type MakeSnapshot = (
+  signal: AbortSignal,
+) => Promise<{ readonly domains: readonly Domain[]; readonly token: Token }>;
 
-/** @param snapshot fails where the hypervisor cannot be asked, and so does the subscription then. */
-export async function* follow(
+/** Unlike a generator's own, `return()` ends a pending `next()`. */
+export function follow(
   feed: Feed,
-  snapshot: Snapshot,
+  makeSnapshot: MakeSnapshot,
   { token, signal }: SubscribeOptions,
+): AsyncGenerator<FeedBatch, void, void> {
+  const ending = new AbortController();
+  if (signal?.aborted === true) ending.abort();
+  const stopListening = onAbort(signal, () => ending.abort());
+  const batches = batchesOf(feed, makeSnapshot, token, ending.signal);
+  const next = async (): Promise<IteratorResult<FeedBatch, void>> => {
+    const result = await batches.next();
+    if (result.done === true) stopListening();
+    return result;
+  };
+  const end = async (): Promise<IteratorResult<FeedBatch, void>> => {
+    ending.abort();
+    stopListening();
+    return batches.return();
+  };
+  return {
+    next,
+    return: end,
+    throw: async (error: unknown) => {
+      await end();
+      throw error;
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async [Symbol.asyncDispose]() {
+      await end();
+    },
+  };
+}
+
+async function* batchesOf(
+  feed: Feed,
+  makeSnapshot: MakeSnapshot,
+  token: Token | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<FeedBatch, void, void> {
   let revision = token === undefined ? undefined : feed.revisionOf(token);
   let kind: SnapshotBatch['kind'] = token === undefined ? 'snapshot' : 'resync';
-
-  // oxlint-disable-next-line no-unmodified-loop-condition -- the signal changes by itself
-  while (signal?.aborted !== true) {
+  while (!signal.aborted) {
     const changes = revision === undefined ? undefined : feed.since(revision);
     if (changes === undefined) {
-      if (feed.ended) return;
-      // oxlint-disable-next-line no-await-in-loop -- one batch after the other is what this is for
-      const begin = await snapshot();
-      ({ revision } = begin);
-      yield { kind, domains: begin.domains, token: feed.tokenAt(revision) };
+      // oxlint-disable-next-line no-await-in-loop -- one batch after the other
+      const snapshot = await orEnd(makeSnapshot(signal), signal);
+      if (snapshot === undefined) return;
+      revision = feed.revisionOf(snapshot.token);
+      yield { kind, ...snapshot };
       kind = 'resync';
     } else if (changes.length > 0) {
       ({ revision } = feed);
@@ -39,5 +78,17 @@ export async function* follow(
       // oxlint-disable-next-line no-await-in-loop
       await feed.after(revision as number, signal);
     }
+  }
+}
+
+/** The snapshot; undefined where the subscription, or the inventory, ended meanwhile. */
+async function orEnd<T>(snapshot: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  try {
+    return await snapshot;
+  } catch (error) {
+    if (signal.aborted || (error instanceof XenError && error.code === ErrorCode.CLOSED)) {
+      return undefined;
+    }
+    throw error;
   }
 }

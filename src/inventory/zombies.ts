@@ -1,52 +1,56 @@
-/** Looks after dying domains: nothing announces the moment at which the last reference to one is gone. */
+/** Looks at dying domains until they are gone: nothing announces the moment at which the last reference goes. */
 import type { Domid } from '../domain.ts';
 import type { Census } from './census.ts';
-import type { Looks, LookSteps } from './looks.ts';
+import type { EventLists } from './event-lists.ts';
+import type { Feed } from './feed.ts';
 
-const SHORTEST_MS = 50;
+/** The shortest time between two looks at a domain, ms. */
+const TICK_MS = 50;
 
-/** Of the time that a domain has been dying, the longest part that its end may be old when it is found. */
-const LATE_PART = 1 / 8;
+/** A domain is looked at again after this part of the time for which it has been dying. */
+const AGE_PART = 1 / 8;
 
 /** So many looks cost about as much as a list of so many domains. */
 const LOOKS_OF_A_LIST = 8;
 const DOMAINS_A_LOOK = 16;
 
-interface Zombie {
-  /** Since when it has been dying, and when to look next: `performance.now()`. */
-  readonly since: number;
-  due: number;
-}
-
 export interface ZombiesOptions {
   readonly census: Census;
-  readonly looks: Looks;
-  /** A list instead of many looks. */
-  readonly wantList: () => void;
-  /** Longest time between two looks at one, ms. */
+  readonly feed: Feed;
+  /** Makes a list where that is cheaper than looks. */
+  readonly eventLists: EventLists;
+  /** The longest time between two looks at a domain, ms. */
   readonly longestMs: number;
 }
 
+/** Domains that are looked at on the same ticks, with the time since which each is dying, `performance.now()`. */
+type Level = Map<Domid, number>;
+
 export class Zombies {
   readonly #options: ZombiesOptions;
-  readonly #zombies = new Map<Domid, Zombie>();
+  /**
+   * Those of level N are looked at every 2^N ticks. All count ticks from the same moment, so that many domains are due
+   * together and one list serves them all.
+   */
+  readonly #levels: Level[] = [new Map()];
+  readonly #began = performance.now();
+  #ticks = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: ZombiesOptions) {
     this.#options = options;
+    options.feed.changes$.subscribe(({ kind, domid }) => {
+      if (kind === 'dying') this.#add(domid);
+    });
   }
 
-  /** Dying domains that are looked after. Whose end was found otherwise is forgotten only when it is due. */
+  /** Domains that are dying. */
   get count(): number {
-    const { census } = this.#options;
-    return [...this.#zombies.keys()].filter((domid) => census.known(domid)?.dying === true).length;
-  }
-
-  add(domid: Domid): void {
-    const since = performance.now();
-    this.#zombies.set(domid, { since, due: since + SHORTEST_MS });
-    this.#schedule();
+    let count = 0;
+    for (const level of this.#levels)
+      for (const domid of level.keys()) if (this.#isDying(domid)) count++;
+    return count;
   }
 
   close(): void {
@@ -54,40 +58,62 @@ export class Zombies {
     clearTimeout(this.#timer);
   }
 
-  #schedule(): void {
-    clearTimeout(this.#timer);
-    if (this.#zombies.size === 0 || this.#closed) return;
-    let due = Infinity;
-    for (const zombie of this.#zombies.values()) due = Math.min(due, zombie.due);
-    this.#timer = setTimeout(() => void this.#visit(), Math.max(0, due - performance.now()));
+  #add(domid: Domid): void {
+    for (const level of this.#levels) level.delete(domid);
+    this.#levels[0]?.set(domid, performance.now());
+    if (this.#timer === undefined) this.#schedule();
   }
 
-  async #visit(): Promise<void> {
-    const { census, wantList, longestMs } = this.#options;
+  #isDying(domid: Domid): boolean {
+    return this.#options.census.told(domid)?.dying === true;
+  }
+
+  /** Sets the timer for the next tick of the lowest level that is not empty. */
+  #schedule(): void {
+    this.#timer = undefined;
+    const lowest = this.#levels.findIndex((level) => level.size > 0);
+    if (lowest < 0 || this.#closed) return;
     const now = performance.now();
+    const stride = 2 ** lowest;
+    const passed = Math.floor((now - this.#began) / TICK_MS);
+    this.#ticks = (Math.floor(passed / stride) + 1) * stride;
+    const dueMs = this.#began + this.#ticks * TICK_MS - now;
+    this.#timer = setTimeout(() => this.#tick(), dueMs);
+  }
+
+  #tick(): void {
+    const { census, eventLists } = this.#options;
     const due: Domid[] = [];
-    for (const [domid, zombie] of this.#zombies) {
-      if (census.known(domid)?.dying !== true) this.#zombies.delete(domid);
-      else if (zombie.due <= now) {
-        const waitMs = Math.max(SHORTEST_MS, LATE_PART * (now - zombie.since));
-        zombie.due = now + Math.min(waitMs, longestMs);
-        due.push(domid);
-      }
+    // From the highest level down, so that a domain that moves up is not met again.
+    for (let index = this.#levels.length - 1; index >= 0; index--) {
+      if (this.#ticks % 2 ** index === 0) this.#collect(index, due);
     }
-    if (due.length > LOOKS_OF_A_LIST + census.count / DOMAINS_A_LOOK) wantList();
-    else await this.#lookAt(due);
+    if (due.length > LOOKS_OF_A_LIST + census.count / DOMAINS_A_LOOK) eventLists.wantList('zombie');
+    else this.#lookAt(due);
     this.#schedule();
   }
 
-  async #lookAt(domids: readonly Domid[]): Promise<void> {
-    try {
-      await this.#options.looks.run(lookAtEach(this.#options.census, domids));
-    } catch {
-      // The hypervisor refused: the next time is due already, and look-ups say what is wrong.
+  #collect(index: number, due: Domid[]): void {
+    const level = this.#levels[index] as Level;
+    const nextMs = TICK_MS * 2 ** (index + 1);
+    const oldest = performance.now() - nextMs / AGE_PART;
+    for (const [domid, since] of level) {
+      if (!this.#isDying(domid)) {
+        level.delete(domid);
+        continue;
+      }
+      due.push(domid);
+      if (since > oldest || nextMs > this.#options.longestMs) continue;
+      level.delete(domid);
+      (this.#levels[index + 1] ??= new Map()).set(domid, since);
     }
   }
-}
 
-function* lookAtEach(census: Census, domids: readonly Domid[]): LookSteps<void> {
-  for (const domid of domids) yield* census.look(domid, 'cache');
+  #lookAt(domids: readonly Domid[]): void {
+    try {
+      for (const domid of domids) this.#options.census.look(domid, 'cache');
+    } catch {
+      // The hypervisor failed: the domains are due again.
+    }
+  }
 }

@@ -96,7 +96,7 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
   const methods = methodsOf({
     inventory,
     counts,
-    stats: () => ({ ...inventory.stats(), ...server.stats() }),
+    stats: () => ({ ...inventory.counters, ...server.stats() }),
     version: () => ({
       package: version,
       protocol: PROTOCOL_VERSION,

@@ -140,7 +140,7 @@ type Row = readonly [type: Type, name: string, help: string, samples: () => Iter
 function metricsOf(options: MetricsOptions): readonly Row[] {
   const { inventory, server, subscribers, counts, version, simulated } = options;
   const { xen } = inventory.hypervisorVersion;
-  const stats = (): ReturnType<Inventory['stats']> => inventory.stats();
+  const stats = (): Inventory['counters'] => inventory.counters;
   const connections = (): ReturnType<LineServer['stats']>['connections'] =>
     server.stats().connections;
 
@@ -232,12 +232,6 @@ function metricsOf(options: MetricsOptions): readonly Row[] {
       one(() => stats().hints),
     ],
     ['counter', 'xen_domid_events_total', 'Events of xenstore.', one(() => stats().events)],
-    [
-      'counter',
-      'xen_domid_events_on_credit_total',
-      'Events that no list was made for at once.',
-      one(() => stats().eventsOnCredit),
-    ],
     ['counter', 'xen_domid_changes_total', 'Changes told of.', one(() => stats().changes)],
     [
       'counter',
@@ -292,14 +286,14 @@ function metricsOf(options: MetricsOptions): readonly Row[] {
   ];
 }
 
-function hypercalls({ hypercalls: kinds }: ReturnType<Inventory['stats']>): Record<string, number> {
+function hypercalls({ hypercalls: kinds }: Inventory['counters']): Record<string, number> {
   return { single: kinds.single, list: kinds.list, unique_id: kinds.uniqueId };
 }
 
 function domainsByState({
   domains,
   dying,
-}: ReturnType<Inventory['stats']>): Record<string, number> {
+}: Inventory['counters']): Record<string, number> {
   return { live: domains - dying, dying };
 }
 

@@ -1,8 +1,8 @@
 /** Hypercalls that are told to fail. */
 import { constants } from 'node:os';
 
-/** The three hypercalls of the port: a single look, a list, and a look at a domain's state. */
-export type HypercallKind = 'domctl' | 'sysctl' | 'state';
+/** Hypercalls of the port: a single look, a list, a single look by the list operation, and a read of a domain's state. */
+export type HypercallKind = 'domctl' | 'sysctl' | 'one' | 'state';
 
 /** Error numbers that the hypercalls of the port can end with. */
 export type HypercallErrno =
@@ -14,7 +14,12 @@ export function failure(errno: HypercallErrno): number {
 }
 
 export class HypercallFaults {
-  readonly #queued: Record<HypercallKind, HypercallErrno[]> = { domctl: [], sysctl: [], state: [] };
+  readonly #queued: Record<HypercallKind, HypercallErrno[]> = {
+    domctl: [],
+    sysctl: [],
+    one: [],
+    state: [],
+  };
 
   add(kind: HypercallKind, errno: HypercallErrno, times: number): void {
     for (let count = 0; count < times; count++) this.#queued[kind].push(errno);

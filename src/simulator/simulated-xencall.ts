@@ -36,8 +36,10 @@ export type ListPacing = 'turn' | 'manual' | number;
 export interface HypercallCounters {
   /** Single looks by domctl. */
   domctl: number;
-  /** Lists. */
+  /** Lists of all domains. */
   sysctl: number;
+  /** Single looks by the list operation, with room for one domain. */
+  one: number;
   /** Looks at a domain's state, for its unique id. */
   state: number;
   /** Entries that lists copied. */
@@ -61,13 +63,15 @@ export interface RunningList {
 interface ListCall {
   readonly walk: ListWalk;
   readonly operation: Region;
+  /** Offset of the operation in its region, bytes. */
+  readonly at: number;
   /** How it has to end. */
   readonly fault: HypercallErrno | undefined;
   readonly resolve: (result: number) => void;
 }
 
 export class SimulatedXencall implements Xencall {
-  readonly counters: HypercallCounters = { domctl: 0, sysctl: 0, state: 0, entries: 0, failed: 0 };
+  readonly counters: HypercallCounters = { domctl: 0, sysctl: 0, one: 0, state: 0, entries: 0, failed: 0 };
   readonly faults: HypercallFaults = new HypercallFaults();
   lookBlocksMs = 0;
   beforeHypercall: ((kind: HypercallKind, domid: number) => void) | undefined;
@@ -94,7 +98,7 @@ export class SimulatedXencall implements Xencall {
     const operation = this.#operation(hypercall, argument);
     if (typeof operation === 'number') return operation;
     if (hypercall === Hypercall.sysctl) {
-      const list = this.#beginList(operation, () => undefined);
+      const list = this.#beginList(operation, argument, () => undefined);
       if (typeof list === 'number') return list;
       this.#copy(list, Infinity);
       return this.#resultOf(list);
@@ -109,7 +113,7 @@ export class SimulatedXencall implements Xencall {
     if (typeof operation === 'number') return Promise.resolve(operation);
     if (hypercall !== Hypercall.sysctl) throw new Error('only lists are made off the event loop');
     return new Promise((resolve) => {
-      const list = this.#beginList(operation, resolve);
+      const list = this.#beginList(operation, argument, resolve);
       if (typeof list === 'number') {
         resolve(list);
         return;
@@ -204,23 +208,29 @@ export class SimulatedXencall implements Xencall {
 
   // --- lists ---
 
-  #beginList(operation: Region, resolve: (result: number) => void): ListCall | number {
+  #beginList(
+    operation: Region,
+    argument: number,
+    resolve: (result: number) => void,
+  ): ListCall | number {
     const { view } = operation;
-    const version = view.getUint32(SysctlOffset.interfaceVersion, true);
+    const at = argument - operation.address;
+    const version = view.getUint32(at + SysctlOffset.interfaceVersion, true);
     if (version !== this.#host.profile.sysctlInterface) return failure('EACCES');
-    const command = view.getUint32(SysctlOffset.cmd, true);
+    const command = view.getUint32(at + SysctlOffset.cmd, true);
     if (command !== SysctlCommand.getdomaininfolist) return failure('ENOSYS');
-    const firstDomid = view.getUint16(SysctlOffset.firstDomain, true);
-    const room = view.getUint32(SysctlOffset.maxDomains, true);
-    const address = Number(view.getBigUint64(SysctlOffset.buffer, true));
+    const firstDomid = view.getUint16(at + SysctlOffset.firstDomain, true);
+    const room = view.getUint32(at + SysctlOffset.maxDomains, true);
+    const address = Number(view.getBigUint64(at + SysctlOffset.buffer, true));
     const buffer = room === 0 ? operation : this.#memory.regionAt(address);
     if (buffer === undefined) return failure('EFAULT');
-    this.beforeHypercall?.('sysctl', firstDomid);
-    this.counters.sysctl++;
+    const kind = room === 1 ? 'one' : 'sysctl';
+    this.beforeHypercall?.(kind, firstDomid);
+    this.counters[kind]++;
     const { words } = buffer;
     const to = room === 0 ? 0 : (address - buffer.address) >> 2;
     const walk = new ListWalk(this.#host, { firstDomid, room, words, to });
-    return { walk, operation, fault: this.faults.take('sysctl'), resolve };
+    return { walk, operation, at, fault: this.faults.take(kind), resolve };
   }
 
   #pace(list: ListCall): void {
@@ -248,9 +258,9 @@ export class SimulatedXencall implements Xencall {
     list.resolve(this.#resultOf(list));
   }
 
-  #resultOf({ fault, operation, walk }: ListCall): number {
+  #resultOf({ fault, operation, at, walk }: ListCall): number {
     if (fault !== undefined) return this.#fail(fault);
-    operation.view.setUint32(SysctlOffset.numDomains, walk.copied, true);
+    operation.view.setUint32(at + SysctlOffset.numDomains, walk.copied, true);
     return 0;
   }
 

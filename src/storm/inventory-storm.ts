@@ -86,7 +86,7 @@ export async function stormOfInventory(options: InventoryStormOptions): Promise<
   };
 
   try {
-    await until(() => inventory.stats().lists.connect > 0);
+    await until(() => inventory.counters.lists.connect > 0);
     const domidOf: number[] = [];
     let introduced = 0;
     await sideBySide(vms, atOnce, async (vm) => {
@@ -102,7 +102,7 @@ export async function stormOfInventory(options: InventoryStormOptions): Promise<
         if (step.value !== 'introduced') continue;
         // A toolstack has devices to set up before it lets the VM run: by then its event has arrived.
         const events = ++introduced;
-        await until(() => inventory.stats().events >= events);
+        await until(() => inventory.counters.events >= events);
         // oxlint-enable no-await-in-loop
       }
       await ask(uuid, LOOKUPS_AFTER);
@@ -121,7 +121,7 @@ export async function stormOfInventory(options: InventoryStormOptions): Promise<
       progress(vms + ++destroyed);
     });
     // Only dom0 is left, and the inventory has seen that.
-    await until(() => inventory.stats().domains === host.size);
+    await until(() => inventory.counters.domains === host.size);
     return { name, boot, shutdown: phase(booted, LOOKUPS_A_SHUTDOWN) };
   } finally {
     await agent.close();

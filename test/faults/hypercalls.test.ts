@@ -222,7 +222,7 @@ async function playFollowed(release: Release, { at, errno }: Fault): Promise<Fol
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { domid } });
     }
-    expect(inventory.stats().changesFoundByTimer).toBe(0);
+    expect(inventory.counters.changesFoundByTimer).toBe(0);
     return Object.assign(answers, { calls, failed });
   } finally {
     await inventory.close();
@@ -248,7 +248,7 @@ async function playStalled({ at, errno }: Fault): Promise<FollowedOutcome> {
       for (const end = performance.now() + SLOW_MS; performance.now() < end;);
     };
     hypervisor.beforeHypercall = block;
-    while (!inventory.stats().stalled) {
+    while (!inventory.counters.stalled) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       await inventory.get(1);
     }
@@ -256,7 +256,7 @@ async function playStalled({ at, errno }: Fault): Promise<FollowedOutcome> {
       block();
       calls++;
       if (calls !== at) return;
-      failed = `${inventory.stats().stalled ? 'stalled' : 'not stalled'}: ${kind}`;
+      failed = `${inventory.counters.stalled ? 'stalled' : 'not stalled'}: ${kind}`;
       hypervisor.failNext(kind, errno, errno === 'EFAULT' ? EFAULT_TIMES : 1);
     };
     const ask = async (vm: number, expected: object): Promise<void> =>

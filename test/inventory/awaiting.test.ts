@@ -28,7 +28,7 @@ test.each([
     hypervisor,
     xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
   });
-  await until(() => inventory.stats().lists.connect > 0);
+  await until(() => inventory.counters.lists.connect > 0);
   await inventory.list();
   const domid = host.createDomain({ uuid: uuidOf(1) });
   expect(await inventory.lookup(uuidOf(1))).toMatchObject({ status: 'found', source: 'next' });
@@ -38,7 +38,7 @@ test.each([
   const told = firstValueFrom(inventory.changes$.pipe(filter(({ uuid }) => uuid === uuidOf(2))));
   host.introduce(host.createDomain({ uuid: uuidOf(2), domid: 20_000 }));
   await told;
-  expect(inventory.stats()).toMatchObject({ eventsOnCredit: 0 });
+  expect(inventory.counters).toMatchObject({ eventsOnCredit: 0 });
   await inventory.close();
   await hypervisor.close();
   await xenstored.close();

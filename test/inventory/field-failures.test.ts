@@ -57,7 +57,7 @@ async function openOn(
   });
   toClose.push(() => inventory.close());
   if (options.xenstore !== false) {
-    await until(() => inventory.stats().lists.connect > 0 && hypervisor.runningList === undefined);
+    await until(() => inventory.counters.lists.connect > 0 && hypervisor.runningList === undefined);
   }
   return inventory;
 }
@@ -248,7 +248,7 @@ describe('F9: no failure is remembered, and no handle that names no VM', () => {
     const tombstone = host.createDomain({ uuid: tombstoneOf(2) });
     expect(tombstone).toBe(2);
     const inventory = await openOn(started);
-    expect(inventory.stats().uuids).toBe(0);
+    expect(inventory.counters.uuids).toBe(0);
     const invalid = expect.objectContaining({ code: ErrorCode.INVALID_UUID });
     await expect(inventory.lookup(NIL_UUID)).rejects.toEqual(invalid);
     await expect(inventory.lookup(tombstoneOf(tombstone))).rejects.toEqual(invalid);
@@ -307,7 +307,7 @@ test('F11: what xenstored never told of is found by the slow timer, which counts
   xenstored.loseSpecialEvents(1);
   host.destroy(domid);
   await until(() => kindsOf(changes, domid).includes('destroyed'));
-  expect(inventory.stats()).toMatchObject({ events: 0, changesFoundByTimer: 1 });
+  expect(inventory.counters).toMatchObject({ events: 0, changesFoundByTimer: 1 });
 });
 
 describe('F12: xenstored goes away and comes back', () => {
@@ -318,7 +318,7 @@ describe('F12: xenstored goes away and comes back', () => {
     const inventory = await openOn(started);
     const changes = record(inventory);
     await xenstored.stop();
-    await until(() => !inventory.stats().xenstoreConnected);
+    await until(() => !inventory.counters.xenstoreConnected);
     host.destroy(doomed);
     const meanwhile = host.createDomain({ uuid: B });
     await xenstored.startAgain();
@@ -329,7 +329,7 @@ describe('F12: xenstored goes away and comes back', () => {
     ]);
     const later = bootVm(host, xenstored, { uuid: C });
     await until(() => kindsOf(changes, later).includes('created'));
-    expect(inventory.stats()).toMatchObject({ xenstoreConnected: true, xenstoreDisconnects: 1 });
+    expect(inventory.counters).toMatchObject({ xenstoreConnected: true, xenstoreDisconnects: 1 });
   });
 
   test('look-ups go on: none waits for xenstore', async () => {
@@ -365,18 +365,18 @@ test('F13: 10,000 events at once are all read, are answered by one list, and hid
   const { host, hypervisor, xenstored } = started;
   const inventory = await openOn(started);
   const changes = record(inventory);
-  const { lists } = inventory.stats();
+  const { lists } = inventory.counters;
   // What the first of them asks for runs all the while; however many follow, they are one bit.
   hypervisor.stallLists();
   xenstored.fireSpuriously('@releaseDomain');
   await runningList(hypervisor);
   for (let event = 1; event < 10_000; event++) xenstored.fireSpuriously('@releaseDomain');
-  await until(() => inventory.stats().events === 10_000);
+  await until(() => inventory.counters.events === 10_000);
   hypervisor.resumeLists();
-  await until(() => inventory.stats().lists.event === lists.event + 2);
+  await until(() => inventory.counters.lists.event === lists.event + 2);
   const domid = bootVm(host, xenstored, { uuid: A });
   await until(() => kindsOf(changes, domid).includes('created'));
-  expect(inventory.stats().lists.event).toBeLessThan(lists.event + 5);
+  expect(inventory.counters.lists.event).toBeLessThan(lists.event + 5);
 });
 
 test('F14: the watches of an inventory that was closed are gone, though its connection stays', async () => {
@@ -443,7 +443,7 @@ test('F16: a phantom that libxl made and took back leaves nothing behind', async
   const domid = bootVm(host, xenstored, { uuid: A });
   expect(await inventory.lookup(A)).toMatchObject({ status: 'found', domain: { domid } });
   expect(kindsOf(changes, phantom)).toEqual(['created', 'destroyed']);
-  expect(inventory.stats().uuids).toBe(1);
+  expect(inventory.counters.uuids).toBe(1);
 });
 
 describe('F17: a list shows a domain before its handle is there (Xen up to 4.20)', () => {
@@ -506,7 +506,7 @@ test('F19: found, not found, ambiguous and unavailable are told apart, and xenst
     );
   expect(await statuses()).toEqual(['found', 'notFound', 'ambiguous']);
   await xenstored.stop();
-  await until(() => !inventory.stats().xenstoreConnected);
+  await until(() => !inventory.counters.xenstoreConnected);
   expect(await statuses()).toEqual(['found', 'notFound', 'ambiguous']);
   hypervisor.failNext('domctl', 'EPERM', 100);
   hypervisor.failNext('sysctl', 'EPERM', 100);
@@ -522,7 +522,7 @@ test('F20: the socket is drained though a reader of the feed never reads on, and
   hypervisor.stallLists();
   const EVENTS = 50_000;
   for (let event = 0; event < EVENTS; event++) xenstored.fireSpuriously('@releaseDomain');
-  await until(() => inventory.stats().events === EVENTS);
+  await until(() => inventory.counters.events === EVENTS);
   hypervisor.resumeLists();
   const domid = bootVm(host, xenstored, { uuid: A });
   expect((await idle.next()).value).toMatchObject({

@@ -42,7 +42,7 @@ async function open(flavour: ToolstackFlavour): Promise<{
     xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
   });
   toClose.push(() => inventory.close());
-  await until(() => inventory.stats().lists.connect > 0 && hypervisor.runningList === undefined);
+  await until(() => inventory.counters.lists.connect > 0 && hypervisor.runningList === undefined);
   const boot = (uuid: Uuid): number => bootVm(host, xenstored, { uuid, flavour });
   return { host, hypervisor, xenstored, inventory, boot };
 }
@@ -57,7 +57,7 @@ describe('where the toolstack keeps domids in xenstore, as xapi does', () => {
       domain: { domid, uuid: A },
       source: 'xenstore',
     });
-    expect(inventory.stats()).toMatchObject({ hints: 1, sources: { xenstore: 1 } });
+    expect(inventory.counters).toMatchObject({ hints: 1, sources: { xenstore: 1 } });
     hypervisor.resumeLists();
   });
 
@@ -99,11 +99,11 @@ describe('where the toolstack keeps domids in xenstore, as xapi does', () => {
     const domid = boot(A);
     xenstored.silence();
     expect(await inventory.lookup(uuidOf(1))).toEqual({ status: 'notFound' });
-    expect(inventory.stats().hints).toBe(1);
+    expect(inventory.counters.hints).toBe(1);
     await until(async () => {
-      const { hints } = inventory.stats();
+      const { hints } = inventory.counters;
       await inventory.lookup(uuidOf(1));
-      return inventory.stats().hints === hints;
+      return inventory.counters.hints === hints;
     });
     expect(await inventory.lookup(A)).toMatchObject({ status: 'found', domain: { domid } });
     xenstored.speak();
@@ -126,14 +126,14 @@ describe('where it keeps none, as libxl', () => {
       // oxlint-disable-next-line no-await-in-loop
       expect(await asked).toMatchObject({ status: 'found' });
     }
-    expect(inventory.stats().hints).toBe(USELESS);
+    expect(inventory.counters.hints).toBe(USELESS);
     await inventory.lookup(A);
-    expect(inventory.stats().hints).toBe(USELESS);
+    expect(inventory.counters.hints).toBe(USELESS);
 
     xenstored.cutConnections();
-    await until(() => inventory.stats().lists.connect === 2);
+    await until(() => inventory.counters.lists.connect === 2);
     await inventory.lookup(A);
-    expect(inventory.stats().hints).toBe(USELESS + 1);
+    expect(inventory.counters.hints).toBe(USELESS + 1);
   });
 
   test('a UUID that nobody has says nothing about it', async () => {
@@ -142,6 +142,6 @@ describe('where it keeps none, as libxl', () => {
       // oxlint-disable-next-line no-await-in-loop
       expect(await inventory.lookup(A)).toEqual({ status: 'notFound' });
     }
-    expect(inventory.stats().hints).toBe(2 * USELESS);
+    expect(inventory.counters.hints).toBe(2 * USELESS);
   });
 });

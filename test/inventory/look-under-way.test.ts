@@ -26,7 +26,7 @@ async function stalled(host: SimulatedHost): Promise<{ hypervisor: Slow; invento
   const hypervisor = new Slow(host);
   const inventory = await Inventory.open({ hypervisor, xenstore: false });
   // oxlint-disable-next-line no-await-in-loop -- one off the event loop that is fast ends a stall
-  while (!inventory.stats().stalled) await inventory.get(0);
+  while (!inventory.counters.stalled) await inventory.get(0);
   Object.assign(hypervisor, { asyncLookTurns: 0, asyncAnswerTurns: 50 });
   return { hypervisor, inventory };
 }

@@ -46,12 +46,12 @@ describe('many look-ups at once', () => {
     [100, 1],
   ])('of %i known UUIDs among 50 take %i lists', async (count, lists) => {
     const { inventory } = await open(50);
-    const before = inventory.stats().hypercalls;
+    const before = inventory.counters.hypercalls;
     const results = await inventory.lookupMany(uuids(count));
     expect(results.map(({ status }) => status)).toEqual(
       uuids(count).map((_, domain) => (domain < 50 ? 'found' : 'notFound')),
     );
-    const after = inventory.stats().hypercalls;
+    const after = inventory.counters.hypercalls;
     expect(after.list - before.list).toBe(lists);
     expect(after.single - before.single).toBe(lists === 0 ? count : 0);
   });
@@ -59,10 +59,10 @@ describe('many look-ups at once', () => {
   test('take one list for all that are not known', async () => {
     const { host, inventory } = await open(50);
     for (let domain = 50; domain < 55; domain++) host.createDomain({ uuid: uuidOf(domain) });
-    const before = inventory.stats().hypercalls.list;
+    const before = inventory.counters.hypercalls.list;
     const results = await inventory.lookupMany(uuids(8, 48));
     expect(results.map(({ status }) => status)).toEqual([...Array(7).fill('found'), 'notFound']);
-    expect(inventory.stats().hypercalls.list - before).toBe(1);
+    expect(inventory.counters.hypercalls.list - before).toBe(1);
   });
 
   test('are answered in order, each UUID as often as it was asked for', async () => {
@@ -132,11 +132,11 @@ describe('a look-up that is given up', () => {
     const asked = inventory.lookup(uuidOf(9), { signal: controller.signal });
     controller.abort(new Error('enough'));
     await expect(asked).rejects.toThrow('enough');
-    const before = inventory.stats().lists.miss;
+    const before = inventory.counters.lists.miss;
     hypervisor.resumeLists();
     expect(await other).toEqual({ status: 'notFound' });
     await inventory.list();
-    expect(inventory.stats().lists.miss).toBe(before);
+    expect(inventory.counters.lists.miss).toBe(before);
   });
 
   test('is found all the same, where that takes no waiting', async () => {
@@ -149,13 +149,13 @@ describe('a look-up that is given up', () => {
 describe('with room for one UUID', () => {
   test('every domain is found, at the cost of lists', async () => {
     const { inventory } = await open(20, { maxUuids: 1 });
-    const before = inventory.stats().hypercalls.list;
+    const before = inventory.counters.hypercalls.list;
     for (const uuid of [...uuids(20), ...uuids(20)]) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other pushes the others out
       expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { uuid } });
     }
-    expect(inventory.stats().uuids).toBe(1);
-    expect(inventory.stats().hypercalls.list - before).toBeGreaterThan(0);
+    expect(inventory.counters.uuids).toBe(1);
+    expect(inventory.counters.hypercalls.list - before).toBeGreaterThan(0);
     expect(await inventory.lookup(uuidOf(99))).toEqual({ status: 'notFound' });
   });
 

@@ -83,7 +83,7 @@ export function describeScenarios(
       cannot(inabilities.sequentialDomids)(
         'it is found before it was introduced, and without a list',
         async () => {
-          const { lists } = inventory.stats();
+          const { lists } = inventory.counters;
           const uuid = newUuid();
           const domid = await host.create({ uuid });
           expect(await inventory.lookup(uuid)).toMatchObject({
@@ -91,7 +91,7 @@ export function describeScenarios(
             domain: { domid, uuid, paused: true, shutdown: false, dying: false },
             source: 'next',
           });
-          expect(inventory.stats().lists).toEqual(lists);
+          expect(inventory.counters.lists).toEqual(lists);
         },
       );
 
@@ -101,7 +101,7 @@ export function describeScenarios(
         expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { domid } });
         expect(feed.of(domid)).toEqual(['created']);
         await host.introduce(domid);
-        await until(() => inventory.stats().events > 0);
+        await until(() => inventory.counters.events > 0);
         expect(await inventory.lookup(uuid)).toMatchObject({
           status: 'found',
           domain: { domid },
@@ -251,12 +251,12 @@ export function describeScenarios(
         const letGo = await host.hold(domid);
         await host.destroy(domid);
         await told(domid, 'created', 'dying');
-        expect(inventory.stats().dying).toBe(1);
+        expect(inventory.counters.dying).toBe(1);
         const began = performance.now();
         await letGo();
         await told(domid, 'created', 'dying', 'destroyed');
         expect(performance.now() - began).toBeLessThan(1000);
-        expect(inventory.stats().dying).toBe(0);
+        expect(inventory.counters.dying).toBe(0);
       });
 
       test('a tombstone is dying, then destroyed, under the last UUID that it had', async () => {
@@ -279,7 +279,7 @@ export function describeScenarios(
         await told(domid, 'created');
         await host.destroy(domid);
         await until(() => feed.of(domid).at(-1) === 'destroyed');
-        const { changesFoundByTimer, events } = inventory.stats();
+        const { changesFoundByTimer, events } = inventory.counters;
         expect(changesFoundByTimer).toBe(feed.changes.length);
         expect(events).toBe(0);
       });
@@ -353,7 +353,7 @@ export function describeScenarios(
         async () => {
           const unread = inventory.subscribe();
           await unread.next();
-          const before = inventory.stats();
+          const before = inventory.counters;
 
           const domids = await host.boot(CROWD);
           await until(() => feed.count('created') === CROWD, { timeoutMs: SLOW_MS });
@@ -372,7 +372,7 @@ export function describeScenarios(
               'destroyed',
             ]);
           }
-          const after = inventory.stats();
+          const after = inventory.counters;
           expect(after.lists.event - before.lists.event).toBeLessThan(CROWD / 4);
           host.note(
             `${CROWD} domains came and went: ${after.events - before.events} events, lists ${JSON.stringify(after.lists)}, ` +
@@ -388,11 +388,11 @@ export function describeScenarios(
       test(
         'F12: xenstored is killed and started again: look-ups go on, and what happened meanwhile is told',
         async () => {
-          const before = inventory.stats();
+          const before = inventory.counters;
           const doomed = await bootOne();
           await told(doomed.domid, 'created');
           // An introduction owes one list, though a guess has told of the domain before. After it no look is due.
-          await until(() => inventory.stats().lists.event > before.lists.event);
+          await until(() => inventory.counters.lists.event > before.lists.event);
           const answers = new Set<string>();
           let over = false;
           const asking = (async () => {
@@ -407,7 +407,7 @@ export function describeScenarios(
 
           try {
             await host.killXenstored();
-            await until(() => !inventory.stats().xenstoreConnected);
+            await until(() => !inventory.counters.xenstoreConnected);
             const uuid = newUuid();
             const domid = await host.create({ uuid });
             await host.destroy(doomed.domid);
@@ -419,11 +419,11 @@ export function describeScenarios(
             expect(feed.of(doomed.domid)).toEqual(['created']);
 
             await host.startXenstored();
-            await until(() => inventory.stats().xenstoreConnected);
+            await until(() => inventory.counters.xenstoreConnected);
             await told(domid, 'created');
             await until(() => feed.of(doomed.domid).at(-1) === 'destroyed');
-            await until(() => inventory.stats().lists.connect === 2);
-            expect(inventory.stats().xenstoreDisconnects).toBe(1);
+            await until(() => inventory.counters.lists.connect === 2);
+            expect(inventory.counters.xenstoreDisconnects).toBe(1);
             const later = await bootOne();
             await told(later.domid, 'created');
           } finally {

@@ -210,8 +210,10 @@ export class Judge {
     );
   }
 
-  #unavailable({ at, timeoutMs, faults }: Asked, { cause }: Unavailable): void {
+  #unavailable({ at, timeoutMs, faults }: Asked, { cause, error }: Unavailable): void {
     const { log, nowMs } = this.#options;
+    const mistake = error?.cause;
+    demand(!(mistake instanceof Error), () => `unavailable: ${(mistake as Error).stack}`);
     demand(
       cause === 'timeout' ? nowMs() - at > timeoutMs - 0.01 : log.faults > faults,
       () => `unavailable because of ${cause}, though nothing failed`,

@@ -73,7 +73,7 @@ export class LookLog implements Hypervisor {
         this.faults++;
         // It may be the second look that decides what the first, or a list, is to be made of.
         this.shown.clear();
-      } else if (kind === 'domctl') this.#record(domid);
+      } else if (kind === 'domctl' || kind === 'one') this.#record(domid);
     };
   }
 
@@ -89,18 +89,6 @@ export class LookLog implements Hypervisor {
     const info = hypervisor.getDomainInfo(domid);
     if (info !== undefined) this.#takeIn(domid);
     return info;
-  }
-
-  async getDomainInfoAsync<T>(domid: number, visit: (info: Dominfo | undefined) => T): Promise<T> {
-    this.pending++;
-    try {
-      return await this.#options.hypervisor.getDomainInfoAsync(domid, (info) => {
-        if (info !== undefined) this.#takeIn(domid);
-        return visit(info);
-      });
-    } finally {
-      this.pending--;
-    }
   }
 
   getUniqueId(domid: number): string | undefined {

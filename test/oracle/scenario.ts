@@ -17,7 +17,7 @@ import { Acts, UUIDS } from './acts.ts';
 import { type Asked, Judge } from './judge.ts';
 import { LookLog } from './looks.ts';
 import { MemoryXenstore } from './memory-xenstore.ts';
-import { follows, Published, say } from './published.ts';
+import { follows, isSame, Published, say } from './published.ts';
 import { Lottery, Random } from '../support/random.ts';
 import { Reader } from './reader.ts';
 import { Violation } from './violation.ts';
@@ -132,13 +132,15 @@ class Scenario {
     const inventory = await opening;
     this.#inventory = inventory;
     // What the first list left in doubt was told of before anybody could listen.
-    this.changes.length = inventory.stats().changes;
+    this.changes.length = inventory.counters.changes;
     let begun = false;
     inventory.changes$.subscribe((change) => {
       if (begun) this.#take(change);
       else this.changes.push(change);
     });
     const listing = inventory.list();
+    // Lists for clients are spaced.
+    await this.time.advance(1000, () => this.hypervisor.runningList !== undefined);
     await settle();
     while (this.hypervisor.deliverList()) {
       // oxlint-disable-next-line no-await-in-loop
@@ -222,10 +224,31 @@ class Scenario {
     const asked = this.judge.asks();
     this.#answered(
       inventory.list().then(
-        ({ domains }) => this.judge.list(asked, domains),
+        ({ domains, token }) => {
+          this.judge.list(asked, domains);
+          this.#checkToken(domains, token);
+        },
         (error: unknown) => this.#mayFail(asked, error),
       ),
     );
+  }
+
+  /** A list is the state after exactly the changes up to its token. */
+  #checkToken(domains: readonly Domain[], token: string): void {
+    const told = new Published();
+    told.begin(this.#initial);
+    const revision = Number(token.split(':')[1]);
+    for (const change of this.changes.slice(this.#begunAt, revision)) told.apply(change);
+    const listed = new Map(domains.map((domain) => [domain.domid as number, domain]));
+    for (const [domid, domain] of told.domains) {
+      if (!isSame(listed.get(domid), domain)) {
+        throw new Violation(`list at ${token}: ${say(listed.get(domid))}, the feed has ${say(domain)}`);
+      }
+    }
+    for (const domain of domains) {
+      if (told.domains.has(domain.domid) || domain.dying || namesNoVm(domain.uuid)) continue;
+      throw new Violation(`list at ${token}: ${say(domain)}, of which the feed has nothing`);
+    }
   }
 
   /** Somebody else in this process lists, with the same hypervisor. */
@@ -401,7 +424,7 @@ class Scenario {
     this.#trace('the host rests');
     acts.finishAll();
     Object.assign(log, { actChance: 0, faultChance: 0 });
-    Object.assign(hypervisor, { lookBlocksMs: 0, asyncLookTurns: 0, asyncAnswerTurns: 0 });
+    hypervisor.lookBlocksMs = 0;
     hypervisor.clearFaults();
     hypervisor.resumeLists();
     xenstore.refuse(0);
@@ -564,8 +587,6 @@ const BUSY = new Lottery<Step>([
     1.5,
     ({ hypervisor, random }) => {
       hypervisor.lookBlocksMs = random.pick([0, 0, 3]);
-      hypervisor.asyncLookTurns = random.below(3);
-      hypervisor.asyncAnswerTurns = random.below(3);
     },
   ],
 ]);

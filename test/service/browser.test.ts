@@ -91,14 +91,14 @@ describe('a web page', () => {
     'text/plain',
     'application/json',
   ])('that posts a form as %s asks nothing by it', async (type) => {
-    const { found } = room.inventory.stats().lookups;
+    const { found } = room.inventory.counters.lookups;
     for (const path of ['/', '/metrics', '/healthz', '/rpc']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const { status, text } = await browse('POST', path, { 'Content-Type': type }, CALL);
       expect([404, 405]).toContain(status);
       expect(text).not.toContain('jsonrpc');
     }
-    expect(room.inventory.stats().lookups.found).toBe(found);
+    expect(room.inventory.counters.lookups.found).toBe(found);
   });
 
   it.each([
@@ -106,7 +106,7 @@ describe('a web page', () => {
     `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n${CALL}\n`,
     'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
   ])('that smuggles lines, or wants another protocol, is answered by none: %j', async (bytes) => {
-    const { found } = room.inventory.stats().lookups;
+    const { found } = room.inventory.counters.lookups;
     const socket = createConnection({ port, host: '127.0.0.1' });
     let text = '';
     socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
@@ -114,7 +114,7 @@ describe('a web page', () => {
     await once(socket, 'close');
     expect(text).toMatch(/^HTTP\/1\.1 /);
     expect(text).not.toMatch(/jsonrpc|101 Switching/);
-    expect(room.inventory.stats().lookups.found).toBe(found);
+    expect(room.inventory.counters.lookups.found).toBe(found);
   });
 });
 

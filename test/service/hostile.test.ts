@@ -179,9 +179,9 @@ describe('a hostile client', () => {
     expect(written).toBeGreaterThanOrEqual(100e6);
     // What the service and the kernel hold, against what was sent.
     expect(taken).toBeLessThan(5e6);
-    const { lookups } = room.inventory.stats();
+    const { lookups } = room.inventory.counters;
     await sleep(100);
-    const since = room.inventory.stats().lookups.found - lookups.found;
+    const since = room.inventory.counters.lookups.found - lookups.found;
     expect(since).toBeLessThan(3 * (bystander.took.length + 1));
     socket.destroy();
     await untilReturned(before);
@@ -296,7 +296,7 @@ describe('a hostile client', () => {
 
   it('asks for names a thousand times over: xenstored is asked as by two', async () => {
     await begin({ vms: 200, xenstore: true });
-    await until(() => room.inventory.stats().xenstoreConnected);
+    await until(() => room.inventory.counters.xenstoreConnected);
     room.xenstored?.write('/local/domain/7/name', 'seven');
     const before = readsOf(room);
     const crowd = await Promise.all(Array.from({ length: 5 }, () => Client.connect(room.path)));
@@ -323,12 +323,12 @@ describe('a hostile client', () => {
     patient.on('data', (chunk) => (answers += chunk));
     patient.write(list.repeat(16));
     await until(() => answers.split('HTTP/1.1 200 OK').length === 17);
-    const { lists } = room.inventory.stats();
+    const { lists } = room.inventory.counters;
     const greedy = await rawConnection();
     greedy.write(list.repeat(3000));
     await new Promise((resolve) => greedy.once('close', resolve).resume());
     await sleep(100);
-    expect(room.inventory.stats().lists.list - lists.list).toBeLessThan(20);
+    expect(room.inventory.counters.lists.list - lists.list).toBeLessThan(20);
   });
 
   it.each([

@@ -172,7 +172,7 @@ describe.each([
     expect(headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
     expect(headers['access-control-allow-origin']).toBeUndefined();
     expect(text).not.toMatch(/[0-9a-f]{8}-[0-9a-f]{4}/);
-    const { lookups } = room.inventory.stats();
+    const { lookups } = room.inventory.counters;
     expect(text).toContain(`xen_domid_lookups_total{result="found"} ${lookups.found}\n`);
     expect(text).toMatch(
       /xen_domid_hypercall_duration_seconds_bucket\{kind="single",le="\+Inf"\} [1-9]/,

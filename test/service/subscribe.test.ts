@@ -202,7 +202,7 @@ describe('a subscription', () => {
     // No list is asked for: events alone lead there.
     await until(() => crowd.every((client) => ends(client) >= doomed.length));
     expect(crowd.map(ends)).toEqual(crowd.map(() => doomed.length));
-    expect(room.inventory.stats().changesFoundByTimer).toBe(0);
+    expect(room.inventory.counters.changesFoundByTimer).toBe(0);
   });
 
   it('of one that does not read is conflated or begun anew, and then right', async () => {
@@ -257,7 +257,7 @@ describe('a subscriber that does not read', () => {
     known = new Map(result.domains.map(({ domid, uuid }: Message) => [domid, uuid]));
     slow.socket.pause();
     slow.send(request('filler', 'list').repeat(3));
-    await until(() => room.inventory.stats().lists.list + room.inventory.stats().listsShared >= 4);
+    await until(() => room.inventory.counters.lists.list + room.inventory.counters.listsShared >= 4);
     // By now they are answered, as far as the socket takes it.
     await room.inventory.list();
   }
@@ -315,7 +315,7 @@ describe('a subscriber that does not read', () => {
     expect(method).toBe('resync');
     expect(params.token).toBe(token);
     expect(params.domains).toHaveLength(MANY);
-    expect(room.inventory.stats().listsFailed).toBe(1);
+    expect(room.inventory.counters.listsFailed).toBe(1);
   });
 
   it('is out in the end, is told why, and can go on from its token', async () => {

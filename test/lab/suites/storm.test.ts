@@ -21,7 +21,7 @@ beforeEach(async () => {
   maker = startDomainMaker();
   // The safety net has its own price, and under emulation a storm lasts longer than a minute.
   inventory = await Inventory.open({ listIntervalMs: 2 * TIMEOUT_MS });
-  await until(() => inventory.stats().lists.connect > 0);
+  await until(() => inventory.counters.lists.connect > 0);
 });
 
 afterEach(async () => {
@@ -39,7 +39,7 @@ interface Lookup {
 }
 
 async function lookUp(uuid: string): Promise<Lookup> {
-  const { stalled } = inventory.stats();
+  const { stalled } = inventory.counters;
   const began = performance.now();
   const result = await inventory.lookup(uuid);
   const tookMs = performance.now() - began;
@@ -95,7 +95,7 @@ test(
       await inventory.lookup(line.split(' ')[1] ?? '');
     }
     const pauses = await quietTimes();
-    const before = inventory.stats();
+    const before = inventory.counters;
     const began = performance.now();
     const early: Lookup[] = [];
     const late: Lookup[] = [];
@@ -121,8 +121,8 @@ test(
     const bootMs = performance.now() - began;
     expect(early.map(({ domid }) => domid)).toEqual(domids);
     expect(late.map(({ domid }) => domid)).toEqual(domids);
-    await until(() => inventory.stats().events - before.events >= VMS);
-    const booted = inventory.stats();
+    await until(() => inventory.counters.events - before.events >= VMS);
+    const booted = inventory.counters;
     const quiet = pauses.stop();
 
     for (let at = 0; at < VMS; at += 100) {
@@ -132,7 +132,7 @@ test(
     const isOver = (): boolean => changes.get('destroyed') === VMS;
     // On a machine where a list takes a second, the next one for an event is due in a hundred.
     await until(isOver, { timeoutMs: 60_000 }).catch(() => undefined);
-    const gone = inventory.stats();
+    const gone = inventory.counters;
     await until(async () => isOver() || (await inventory.list(), isOver()));
 
     const single = booted.hypercalls.single - before.hypercalls.single;
