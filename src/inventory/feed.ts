@@ -1,22 +1,25 @@
-/** The changes in their order, numbered, and as many of the last ones as are kept for those who read slowly. */
+/** The feed: numbers the changes and keeps the last ones for slow subscribers. */
 import { randomBytes } from 'node:crypto';
 import { type Observable, Subject } from 'rxjs';
 import type { Change, Token } from '../change.ts';
+import { conflate } from './conflate.ts';
 
 export class Feed {
-  /** Changes as they are found. Nothing is kept for a subscriber: it has each at once. */
+  /** Emits each change at once. Nothing is kept for its subscribers. */
   readonly changes$: Observable<Change>;
-  /** Different for each life of an inventory: nothing is believed across a restart. */
+  /** Different for each inventory, so that a token is not taken for one of another inventory. */
   readonly #epoch = randomBytes(8).toString('hex');
   readonly #changes = new Subject<Change>();
   readonly #kept: (Change | undefined)[];
   #revision = 0;
-  /** Published, and on the way to those who follow `changes$`. */
+  /** Published, but not emitted by `changes$` yet. */
   #untold: Change[] = [];
   #holds = 0;
-  /** Called once each, at the next change or at the end. */
+  /** Called at the next change, or at the end. */
   readonly #waiting = new Set<() => void>();
   #ended = false;
+  /** The last result of {@link netSince}. */
+  #net: { readonly from: number; readonly to: number; readonly changes: Change[] } | undefined;
 
   /** @param capacity changes to keep. */
   constructor(capacity: number) {
@@ -41,7 +44,7 @@ export class Feed {
     return `${this.#epoch}:${revision}`;
   }
 
-  /** The revision of a token of this feed; undefined for any other, or one that is yet to come. */
+  /** The revision of a token of this feed; undefined for any other token, and for a future revision. */
   revisionOf(token: Token): number | undefined {
     const [epoch, digits = ''] = token.split(':');
     const revision = Number(digits);
@@ -50,7 +53,7 @@ export class Feed {
       : undefined;
   }
 
-  /** The changes after `revision`; undefined where they are no longer all kept. */
+  /** The changes after `revision`; undefined if some of them are not kept any more. */
   since(revision: number): Change[] | undefined {
     if (revision < this.#revision - this.#kept.length) return undefined;
     const changes: Change[] = [];
@@ -61,7 +64,17 @@ export class Feed {
     return changes;
   }
 
-  /** What one look showed. Who is told of a change may look as well: what that shows is told when this has been. */
+  /** The net changes after `revision`, made once for subscribers that fell behind by the same changes. */
+  netSince(revision: number, changes: readonly Change[]): readonly Change[] {
+    if (this.#net?.from !== revision || this.#net.to !== this.#revision) {
+      this.#net = { from: revision, to: this.#revision, changes: conflate(changes) };
+    }
+    return this.#net.changes;
+  }
+
+  /**
+   * Publishes what one look showed. A subscriber may look as well: what that look shows is told after this.
+   */
   publish(changes: readonly Change[]): void {
     if (changes.length === 0) return;
     for (const change of changes) {
@@ -73,7 +86,7 @@ export class Feed {
     this.#wake();
   }
 
-  /** Resolves when there is a change after `revision`, or no more will come, or `signal` is aborted. */
+  /** Resolves when there is a change after `revision`, at the end of the feed, or when `signal` is aborted. */
   async after(revision: number, signal?: AbortSignal): Promise<void> {
     if (this.#revision > revision || this.#ended || signal?.aborted === true) return;
     await new Promise<void>((resolve) => {
@@ -93,7 +106,7 @@ export class Feed {
     this.#wake();
   }
 
-  /** Tells nobody before `run` has ended: whoever is told may look, and what he finds is newer than what `run` is about. */
+  /** Emits nothing before `run` has ended: a subscriber may look, and that look would be newer than what `run` takes in. */
   holdBack<T>(run: () => T): T {
     this.#holds++;
     try {

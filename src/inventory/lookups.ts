@@ -188,7 +188,12 @@ export class Lookups {
   }
 
   #pend(uuid: Uuid, timeoutMs: number, signal: AbortSignal | undefined): Promise<LookupResult> {
-    const pending = new PendingLookup(uuid, this.#lists);
+    const pending = new PendingLookup({
+      uuid,
+      lists: this.#lists,
+      holders: this.#census.holders,
+      confirm: () => this.#confirmPending(uuid, 'list'),
+    });
     const leave = this.#waiters.add(uuid, pending);
     const stopLimits = limit({
       timeoutMs,

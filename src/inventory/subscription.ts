@@ -3,7 +3,6 @@ import { onAbort } from '../abort.ts';
 import type { FeedBatch, SnapshotBatch, SubscribeOptions, Token } from '../change.ts';
 import type { Domain } from '../domain.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { conflate } from './conflate.ts';
 import type { Feed } from './feed.ts';
 
 /** With more unread changes than this, a subscriber gets the net changes. */
@@ -68,9 +67,9 @@ async function* batchesOf(
       yield { kind, ...snapshot };
       kind = 'resync';
     } else if (changes.length > 0) {
-      ({ revision } = feed);
       const conflated = changes.length > CONFLATE_OVER;
-      const batch = conflated ? conflate(changes) : changes;
+      const batch = conflated ? feed.netSince(revision as number, changes) : changes;
+      ({ revision } = feed);
       yield { kind: 'changes', changes: batch, conflated, token: feed.token };
     } else if (feed.ended) {
       return;
