@@ -1,9 +1,10 @@
 /** `npm run bench`: figures that need no Xen. `npm run bench hit`, or `service`, for some of them alone. */
 import { measureHit } from './hit.ts';
+import { measureOdd } from './odd.ts';
 import { reportService } from './service-report.ts';
 import { printTable } from './table.ts';
 
-const parts = { hit: measureHits, service: reportService } as const;
+const parts = { hit: measureHits, odd: measureOddLoads, service: reportService } as const;
 
 const [only] = process.argv.slice(2);
 for (const [name, measure] of Object.entries(parts)) {
@@ -26,4 +27,13 @@ async function measureHits(): Promise<void> {
       'of its answer alone': ({ answerBytes }) => answerBytes.toFixed(0),
     },
   );
+}
+
+async function measureOddLoads(): Promise<void> {
+  printTable('Odd loads on a simulated host', await measureOdd(), {
+    load: ({ load }) => load,
+    'CPU, ms': ({ cpuMs }) => cpuMs.toFixed(0),
+    'event loop held, ms': ({ heldMs }) => (Number.isNaN(heldMs) ? '' : heldMs.toFixed(0)),
+    counts: ({ counts }) => counts,
+  });
 }

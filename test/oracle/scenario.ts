@@ -138,7 +138,8 @@ class Scenario {
       if (begun) this.#take(change);
       else this.changes.push(change);
     });
-    const listing = inventory.list();
+    const batches = inventory.subscribe();
+    const snapshot = batches.next();
     // Lists for clients are spaced.
     await this.time.advance(1000, () => this.hypervisor.runningList !== undefined);
     await settle();
@@ -146,9 +147,10 @@ class Scenario {
       // oxlint-disable-next-line no-await-in-loop
       await settle();
     }
-    const { domains } = await listing;
-    // The host has rested so far, so this is what the feed leads on from.
-    this.#initial = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid));
+    const { value: first } = await snapshot;
+    await batches.return();
+    if (first?.kind !== 'snapshot') throw new Violation('a subscription begins with a snapshot');
+    this.#initial = first.domains;
     this.published.begin(this.#initial);
     for (const { uuid } of this.#initial) this.#torn.add(uuid);
     this.#begunAt = this.changes.length;
@@ -242,7 +244,9 @@ class Scenario {
     const listed = new Map(domains.map((domain) => [domain.domid as number, domain]));
     for (const [domid, domain] of told.domains) {
       if (!isSame(listed.get(domid), domain)) {
-        throw new Violation(`list at ${token}: ${say(listed.get(domid))}, the feed has ${say(domain)}`);
+        throw new Violation(
+          `list at ${token}: ${say(listed.get(domid))}, the feed has ${say(domain)}`,
+        );
       }
     }
     for (const domain of domains) {
