@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type DomidResult, InventoryClient, type LookupResult } from '../../src/client/client.ts';
 import type { Uuid } from '../../src/uuid.ts';
-import type { Holdings } from './holdings.ts';
+import type { Holdings } from '../oracle/holdings.ts';
 import { newUuid } from './storm.ts';
 
 type Result = LookupResult | DomidResult;

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseUuid, type Uuid } from '../../src/uuid.ts';
 import type { FaultHost } from './fault-host.ts';
-import { type Holding, Holdings } from './holdings.ts';
+import { type Holding, Holdings } from '../oracle/holdings.ts';
 
 /** So many domains there are about. */
 const FEW = 20;

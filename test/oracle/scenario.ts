@@ -1,5 +1,4 @@
 /** One host, one inventory, and everything at once that can happen to either: in an order that chance decides. */
-import type { Domain } from '../../src/domain.ts';
 import type { Change } from '../../src/change.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
@@ -14,10 +13,12 @@ import type { Uuid } from '../../src/uuid.ts';
 import { parseUuid } from '../../src/uuid.ts';
 import { XenError } from '../../src/xen-error.ts';
 import { Acts, UUIDS } from './acts.ts';
+import { FeedRecord } from './feed-record.ts';
+import { isGapless } from './history-judge.ts';
 import { type Asked, Judge } from './judge.ts';
 import { LookLog } from './looks.ts';
 import { MemoryXenstore } from './memory-xenstore.ts';
-import { follows, Published, say } from './published.ts';
+import { follows, say } from './published.ts';
 import { Lottery, Random } from '../support/random.ts';
 import { Reader } from './reader.ts';
 import { Violation } from './violation.ts';
@@ -67,8 +68,7 @@ class Scenario {
   readonly acts: Acts;
   readonly log: LookLog;
   readonly xenstore: MemoryXenstore;
-  readonly published = new Published();
-  readonly changes: Change[] = [];
+  readonly record = new FeedRecord();
   readonly judge: Judge;
   readonly readers: Reader[] = [];
   readonly report: ScenarioReport = {
@@ -87,9 +87,6 @@ class Scenario {
   #faultsSeen = 0;
   #nested = 0;
   readonly #mostActs: number;
-  #initial: readonly Domain[] = [];
-  /** The revision of `#initial`. */
-  #begunAt = 0;
   readonly #aborts: AbortController[] = [];
   /** Half-written handles that the feed was free to tell of. */
   readonly #torn = new Set<Uuid>();
@@ -110,9 +107,13 @@ class Scenario {
     this.#follows = random.chance(0.85);
     this.#maxUuids = random.chance(0.15) ? 1 + random.below(3) : 1000;
     this.#mostActs = random.pick([0, 0.02, 0.1, 0.3]);
-    const { log, published, changes } = this;
-    this.judge = new Judge({ host, log, published, changes, nowMs: () => time.now });
+    const { log, record } = this;
+    this.judge = new Judge({ host, log, record, nowMs: () => time.now });
     this.#trace(`${release}, domids ${domids} after ${rover}, maxUuids ${this.#maxUuids}`);
+  }
+
+  get published(): FeedRecord['published'] {
+    return this.record.published;
   }
 
   async run(): Promise<ScenarioReport> {
@@ -131,12 +132,9 @@ class Scenario {
     }
     const inventory = await opening;
     this.#inventory = inventory;
-    // What the first list left in doubt was told of before anybody could listen.
-    this.changes.length = inventory.stats().changes;
     let begun = false;
     inventory.changes$.subscribe((change) => {
       if (begun) this.#take(change);
-      else this.changes.push(change);
     });
     const listing = inventory.list();
     await settle();
@@ -145,11 +143,10 @@ class Scenario {
       await settle();
     }
     const { domains } = await listing;
-    // The host has rested so far, so this is what the feed leads on from.
-    this.#initial = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid));
-    this.published.begin(this.#initial);
-    for (const { uuid } of this.#initial) this.#torn.add(uuid);
-    this.#begunAt = this.changes.length;
+    // The host has rested so far: this is the state before the first change that is recorded.
+    const initial = domains.filter(({ uuid, dying }) => !dying && !namesNoVm(uuid));
+    this.record.begin(initial, inventory.token);
+    for (const { uuid } of initial) this.#torn.add(uuid);
     begun = true;
     for (let round = 0; round < ROUNDS; round++) {
       this.log.actChance = this.#mostActs;
@@ -163,7 +160,7 @@ class Scenario {
     await this.#close(inventory);
     this.report.lists = this.log.lists.length;
     this.report.singles = this.log.singles.length;
-    this.report.changes = this.changes.length;
+    this.report.changes = this.record.revision;
     return this.report;
   }
 
@@ -266,14 +263,7 @@ class Scenario {
     const { token, revision } = other ?? {};
     const isKnown = token !== undefined && revision !== undefined;
     const batches = inventory.subscribe(isKnown ? { token } : {});
-    this.readers.push(
-      new Reader(
-        batches,
-        { domains: this.#initial, revision: this.#begunAt },
-        this.changes,
-        isKnown ? { revision } : undefined,
-      ),
-    );
+    this.readers.push(new Reader(batches, this.record, isKnown ? { revision } : undefined));
   }
 
   hangUp(): void {
@@ -317,9 +307,8 @@ class Scenario {
 
   #take(change: Change): void {
     this.#trace(`${change.kind} ${change.domid} ${change.uuid}`);
-    this.changes.push(change);
     try {
-      this.published.apply(change);
+      this.record.add(change);
       this.#checkWhole(change);
       // Who is told of a change may ask at once, in the middle of the look that led to it.
       if (this.#nested === 0 && this.random.chance(0.1) && this.#inventory !== undefined) {
@@ -363,7 +352,7 @@ class Scenario {
     const told = published.domains.get(domid);
     const states = host.history?.statesOf(domid, since, host.now) ?? [];
     if (states.some((state) => follows(told, state))) return;
-    const absent = !covers(states, since, host.now);
+    const absent = !isGapless(states, { from: since, to: host.now });
     if (absent && follows(told, undefined)) return;
     const last = states.at(-1);
     throw new Violation(
@@ -486,19 +475,6 @@ class Scenario {
     if (this.#unanswered > 0) throw new Violation('a question outlives the inventory');
     this.#check();
   }
-}
-
-function covers(
-  states: readonly { readonly from: number; readonly to: number }[],
-  from: number,
-  to: number,
-): boolean {
-  let covered = from;
-  for (const state of states) {
-    if (state.from > covered) return false;
-    covered = state.to;
-  }
-  return covered > to;
 }
 
 const BUSY = new Lottery<Step>([

@@ -2,7 +2,7 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Violation } from '../oracle/violation.ts';
-import type { Reply } from './judge.ts';
+import type { Reply } from './reply-judge.ts';
 import { anyQuestion } from './questions.ts';
 import type { Client, ClientOptions } from './scene.ts';
 

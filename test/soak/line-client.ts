@@ -4,7 +4,7 @@ import { createConnection, type Socket } from 'node:net';
 import type { Change } from '../../src/change.ts';
 import type { Domain } from '../../src/domain.ts';
 import { Violation } from '../oracle/violation.ts';
-import type { Reply } from './judge.ts';
+import type { Reply } from './reply-judge.ts';
 
 export interface Notification {
   readonly method: 'changes' | 'resync';

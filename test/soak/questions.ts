@@ -3,14 +3,14 @@ import { DOMID_FIRST_RESERVED } from '../../src/domain.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { uuidOf } from '../support/vms.ts';
-import type { Asked, Judge, Reply } from './judge.ts';
+import type { Asked, ReplyJudge, Reply } from './reply-judge.ts';
 import type { ClientOptions } from './scene.ts';
 import { POOL } from './world.ts';
 
 export interface Question {
   readonly method: string;
   readonly params: object;
-  judge(judge: Judge, asked: Asked, reply: Reply): void;
+  judge(judge: ReplyJudge, asked: Asked, reply: Reply): void;
 }
 
 /** No domain ever has it. */

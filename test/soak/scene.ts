@@ -1,12 +1,12 @@
 /** What every client of a soak is given: where to connect, who judges, and when to pause. */
 import type { Random } from '../support/random.ts';
-import type { FeedRecord } from './service-feed.ts';
-import type { Judge } from './judge.ts';
+import type { FeedRecord } from '../oracle/feed-record.ts';
+import type { ReplyJudge } from './reply-judge.ts';
 import type { World } from './world.ts';
 
 export interface Scene {
   readonly path: string;
-  readonly judge: Judge;
+  readonly judge: ReplyJudge;
   readonly world: World;
   readonly gate: Gate;
   /** What the service that runs now has told of. */

@@ -4,10 +4,13 @@ import { Inventory } from '../../src/inventory/inventory.ts';
 import { type Daemon, serve } from '../../src/service/daemon.ts';
 import type { SimulatedHypervisor, SimulatedXenstored } from '../../src/simulator/index.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
-import { FeedRecord } from './service-feed.ts';
+import { FeedRecord } from '../oracle/feed-record.ts';
 
 /** Nothing is found by the slow timer that nothing else has found. */
 const NEVER_MS = 24 * 3_600_000;
+
+/** More than a subscriber can miss and still receive change by change. */
+const KEPT_CHANGES = 2000;
 
 export interface ServiceOptions {
   readonly hypervisor: SimulatedHypervisor;
@@ -47,7 +50,7 @@ export class Service {
       xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
       listIntervalMs: NEVER_MS,
     });
-    this.#record = await FeedRecord.of(inventory, onViolation);
+    this.#record = await FeedRecord.of(inventory, { kept: KEPT_CHANGES, onViolation });
     this.#daemon = await serve({
       inventory: () => Promise.resolve(inventory),
       socketPath: this.path,

@@ -16,8 +16,8 @@ import { follows, say } from '../oracle/published.ts';
 import { Random } from '../support/random.ts';
 import { Violation } from '../oracle/violation.ts';
 import { Faults } from './faults.ts';
-import type { FeedRecord } from './service-feed.ts';
-import { Judge } from './judge.ts';
+import type { FeedRecord } from '../oracle/feed-record.ts';
+import { ReplyJudge } from './reply-judge.ts';
 import { LineClient } from './line-client.ts';
 import { type Client, Gate, type Scene } from './scene.ts';
 import { Service } from './service.ts';
@@ -26,8 +26,8 @@ import { TEMPERS } from './tempers.ts';
 import {
   type Growth,
   growthOf,
-  type Holdings,
-  holdings,
+  type OpenResources,
+  openResources,
   leaked,
   mostListeners,
   type Vitals,
@@ -65,7 +65,7 @@ export interface SoakReport {
   readonly seconds: number;
   /** Turns of all clients of a temper. */
   readonly turns: Readonly<Record<string, number>>;
-  readonly answers: Judge['answers'];
+  readonly answers: ReplyJudge['answers'];
   readonly gets: number;
   readonly lists: number;
   readonly acts: number;
@@ -90,7 +90,7 @@ export interface SoakReport {
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const directory = await mkdtemp(join(tmpdir(), 'soak-'));
   await listenOnce(join(directory, 'once'));
-  const before = holdings();
+  const before = openResources();
   const run = new Soak(options, directory);
   try {
     await run.run();
@@ -124,7 +124,7 @@ class Soak {
   readonly #began = performance.now();
   #world: World | undefined;
   #faults: Faults | undefined;
-  #judge: Judge | undefined;
+  #judge: ReplyJudge | undefined;
   #changes = 0;
   #rests = 0;
   #ticks = 0;
@@ -163,7 +163,7 @@ class Soak {
       directory: this.#directory,
       onViolation: (error) => this.#violate(error),
     });
-    const judge = new Judge(this.#host, () => ({
+    const judge = new ReplyJudge(this.#host, () => ({
       failed: hypervisor.counters.failed,
       serviceTurns: service.turns,
     }));
@@ -212,20 +212,20 @@ class Soak {
     process.off('warning', onWarning);
   }
 
-  async report(before: Holdings): Promise<SoakReport> {
+  async report(before: OpenResources): Promise<SoakReport> {
     const deadline = performance.now() + 2000;
-    let leaks = leaked(before, holdings());
+    let leaks = leaked(before, openResources());
     while (leaks.length > 0 && performance.now() < deadline) {
       // oxlint-disable-next-line no-await-in-loop -- sockets close in their own time
       await sleep(20);
-      leaks = leaked(before, holdings());
+      leaks = leaked(before, openResources());
     }
     const growth = growthOf(this.#samples);
     const [first = 0] = this.#listeners;
     const subscribers = this.#clients.filter((client) => client instanceof Subscriber);
     const sum = (of: (subscriber: Subscriber) => number): number =>
       subscribers.reduce((total, subscriber) => total + of(subscriber), 0);
-    const { answers, gets, lists } = this.#judge as Judge;
+    const { answers, gets, lists } = this.#judge as ReplyJudge;
     return {
       seed: this.#options.seed,
       release: this.#release,
@@ -329,7 +329,7 @@ class Soak {
     this.#listeners.push(mostListeners());
     const sample = await vitalsAt(this.#elapsed);
     if (this.#filled) this.#samples.push(sample);
-    const { answers } = this.#judge as Judge;
+    const { answers } = this.#judge as ReplyJudge;
     const total = Object.values(answers).reduce((sum, count) => sum + count, 0);
     onProgress?.(
       `${this.#elapsed.toFixed(0)} s: ${total} look-ups, ${this.#host.size} domains, ${service.record.revision} changes, ${(sample.usedBytes / 2 ** 20).toFixed(1)} MiB used, ${sample.files} files, ${this.#violations.length} violations`,
@@ -384,7 +384,7 @@ class Soak {
 
   /** At rest there is one right answer to each look-up. */
   async #askAll(path: string): Promise<void> {
-    const judge = this.#judge as Judge;
+    const judge = this.#judge as ReplyJudge;
     const client = await LineClient.connect(path);
     const asked = judge.asks();
     const ask = async (uuid: string): Promise<void> => {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../support/random.ts';
 import { Violation } from '../oracle/violation.ts';
 import { HttpAsker } from './http-asker.ts';
-import type { Asked, Reply } from './judge.ts';
+import type { Asked, Reply } from './reply-judge.ts';
 import { LineClient, Lost } from './line-client.ts';
 import { anyQuestion, listOf, type Question } from './questions.ts';
 import type { Client, ClientOptions, Scene } from './scene.ts';

@@ -18,7 +18,7 @@ export interface Vitals {
   readonly files: number;
 }
 
-export interface Holdings {
+export interface OpenResources {
   /** What each open file is, by its number. */
   readonly files: ReadonlyMap<string, string>;
   /** Of the event loop, by name. */
@@ -36,7 +36,7 @@ export async function vitalsAt(at: number): Promise<Vitals> {
   return { at, usedBytes: heapUsed + arrayBuffers, rssBytes: rss, files: openFiles().size };
 }
 
-export function holdings(): Holdings {
+export function openResources(): OpenResources {
   const resources: Record<string, number> = {};
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
   const listeners = process
@@ -46,7 +46,7 @@ export function holdings(): Holdings {
 }
 
 /** What is held beyond what was held before, in words. */
-export function leaked(before: Holdings, after: Holdings): string[] {
+export function leaked(before: OpenResources, after: OpenResources): string[] {
   const more: string[] = [];
   const compare = (what: string, was: number, is: number): void => {
     if (is > was) more.push(`${is - was} ${what}`);
