@@ -90,9 +90,10 @@ function located(files: readonly string[], kind: 'comments' | 'strings'): Locate
   );
 }
 
+const blank = (code: string): string => '`'.repeat(code.length);
+
 /** Blanks code between backticks, and links: their words are names. */
 function withoutCode({ text, lineAt }: Passage): Passage {
-  const blank = (code: string): string => '`'.repeat(code.length);
   return {
     text: text.replaceAll(/`[^`]*`|\]\([^)]*\)|\{@link [^}]*\}|https?:\S+/g, blank),
     lineAt,
@@ -170,13 +171,14 @@ describe.each(pages.filter((name) => !SKIPPED.test(name)))('%s:', (page: string)
   });
 });
 
-describe('the search', () => {
-  const passages = (source: string): readonly string[] =>
-    sourceTextOf(source).comments.map(({ text }) => text);
+function commentsOf(source: string): string[] {
+  return sourceTextOf(source).comments.map(({ text }) => text);
+}
 
+describe('the search', () => {
   test('finds comments, and no text of strings, templates and regular expressions', () => {
     expect(
-      passages(
+      commentsOf(
         [
           "const one = '// no'; // one",
           'const two = `/* no */ ${f({ a: `}` /* two */ })} // no`;',

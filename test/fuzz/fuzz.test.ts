@@ -1,4 +1,4 @@
-/** A few of what `npm run test:fuzz` feeds by the million, and all that was ever found. */
+/** A few of the inputs that `npm run test:fuzz` generates by the million, and the whole corpus. */
 import { expect, it } from '@jest/globals';
 import { corpusOf } from './corpus.ts';
 import { fuzz, replay, TARGETS } from './run.ts';

@@ -1,4 +1,4 @@
-/** One host, one inventory, and everything at once that can happen to either: in an order that chance decides. */
+/** One host, one inventory, and random interleavings of everything that can happen to either. */
 import type { Change } from '../../src/change.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
@@ -29,9 +29,9 @@ const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 
 const ROUNDS = 6;
 const BUSY_STEPS = 50;
 const UNASKED_STEPS = 40;
-/** No look finds what only this finds, unless it is waited for. */
+/** Interval of the slow timer. So long that only #quiesce() reaches it. */
 const SLOW_MS = 24 * 3_600_000;
-/** Within it every list that an event calls for is made, also after some that failed. */
+/** Long enough for all lists that an event requires, also after failed ones. */
 const EVENTS_SETTLE_MS = 2_000_000;
 const UNKNOWN = parseUuid('99999999-9999-4999-8999-999999999999');
 
@@ -88,7 +88,7 @@ class Scenario {
   #nested = 0;
   readonly #mostActs: number;
   readonly #aborts: AbortController[] = [];
-  /** Half-written handles that the feed was free to tell of. */
+  /** Half-written handles that the feed may publish. */
   readonly #torn = new Set<Uuid>();
 
   constructor(random: Random, time: VirtualTime, trace?: (text: string) => void) {
@@ -176,7 +176,7 @@ class Scenario {
 
   // --- questions ---
 
-  /** @param nested the feed is in the middle of telling something: what this implies it tells next. */
+  /** @param nested called from a change handler: the feed may publish implied changes after it. */
   lookup(inventory: Inventory, uuid: Uuid, nested = false): void {
     const { random, judge } = this;
     const timeoutMs = random.chance(0.1) ? random.pick([0.5, 5, 50]) : 5000;
@@ -225,8 +225,8 @@ class Scenario {
     );
   }
 
-  /** Somebody else in this process lists, with the same hypervisor. */
-  listBeside(): void {
+  /** Lists with the same hypervisor, as other code of this process would. */
+  listConcurrently(): void {
     const { host, hypervisor, log } = this;
     const listing = hypervisor.listDomains((list) => {
       const { began = NaN, ended = NaN } = log.delivered ?? {};
@@ -295,7 +295,7 @@ class Scenario {
     return this.random.chance(0.03) ? UNKNOWN : this.random.pick(UUIDS);
   }
 
-  // --- what is held against the inventory ---
+  // --- checks ---
 
   #judgeLookup(uuid: Uuid, asked: Asked, result: LookupResult): void {
     this.report.answers[result.status]++;
@@ -310,7 +310,7 @@ class Scenario {
     try {
       this.record.add(change);
       this.#checkWhole(change);
-      // Who is told of a change may ask at once, in the middle of the look that led to it.
+      // A change handler may ask a question, in the middle of the look that led to the change.
       if (this.#nested === 0 && this.random.chance(0.1) && this.#inventory !== undefined) {
         this.#nested++;
         this.lookup(this.#inventory, this.random.pick(UUIDS), true);
@@ -321,7 +321,7 @@ class Scenario {
     }
   }
 
-  /** Rule 6: of what a look may have read half written, only the first sight of a domain may show. */
+  /** Rule 6: a half-written handle may show only in the first sight of a domain. */
   #checkWhole({ kind, domid, uuid }: Change): void {
     if (UUIDS.includes(uuid)) return;
     const incarnation = this.host.get(domid)?.incarnation ?? -1;
@@ -336,13 +336,13 @@ class Scenario {
     }
   }
 
-  /** What is published of a domid is what a look at it showed, or a later one. */
+  /** The published state of a domid is that of the last look at it, or a later one. */
   #checkFresh(): void {
     if (this.log.pending > 0) return;
     const lookedAt = this.log.takeLookedAt();
     const failed = this.log.faults !== this.#faultsSeen;
     this.#faultsSeen = this.log.faults;
-    // The second look at a handle that is new on its domid may have been the one that failed.
+    // The failed look may have been the second one, at a handle that is new on its domid.
     if (failed) return;
     for (const [domid, step] of lookedAt) this.#checkPublished(domid, step);
   }
@@ -356,7 +356,7 @@ class Scenario {
     if (absent && follows(told, undefined)) return;
     const last = states.at(-1);
     throw new Violation(
-      `the feed has ${say(told)} at ${domid}, which since step ${since} it was not: ${last === undefined ? 'there is none' : `last it was ${last.uuid}${last.dying ? ' dying' : ''} of step ${last.from}`}`,
+      `the feed has ${say(told)} at ${domid}, which it was not since step ${since}: ${last === undefined ? 'there is none' : `last it was ${last.uuid}${last.dying ? ' dying' : ''} of step ${last.from}`}`,
     );
   }
 
@@ -384,7 +384,7 @@ class Scenario {
 
   // --- the end ---
 
-  /** The host rests, whatever was sent arrives, and the hypervisor answers: now all that was announced has to be known. */
+  /** The host rests, all events arrive, and the hypervisor answers: every announced change must be published. */
   async #rest(): Promise<void> {
     const { acts, log, hypervisor, xenstore } = this;
     this.#trace('the host rests');
@@ -394,7 +394,7 @@ class Scenario {
     hypervisor.clearFaults();
     hypervisor.resumeLists();
     xenstore.refuse(0);
-    // What is left to read is read all at once, in the middle of whatever runs, or one by one in between.
+    // Unread entries and events arrive all at once, or one at a time between other steps.
     if (this.random.chance(0.5)) {
       hypervisor.stepList(1 + this.random.below(12));
       for (let count = this.random.below(4); count > 0; count--) acts.perform();
@@ -405,7 +405,7 @@ class Scenario {
     if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
     if (this.#follows) {
       const since = xenstore.lastEventAt;
-      if (since === undefined) throw new Violation('xenstore was not connected to again');
+      if (since === undefined) throw new Violation('no new connection to xenstore');
       const domids = new Set(
         [...this.published.domains.keys(), ...this.host.domains()].map((each) =>
           typeof each === 'number' ? each : each.domid,
@@ -415,7 +415,7 @@ class Scenario {
     }
   }
 
-  /** All else is found by the slow timer. */
+  /** The slow timer finds all other changes. */
   async #quiesce(inventory: Inventory): Promise<void> {
     const { time } = this;
     this.#trace('the slow timer');
@@ -434,7 +434,7 @@ class Scenario {
     if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
   }
 
-  /** Time goes by, and everything that is under way ends. */
+  /** Advances the time until nothing is pending. */
   async #idle(ms: number): Promise<void> {
     const { time, hypervisor, xenstore } = this;
     let left = ms;
@@ -497,7 +497,7 @@ const BUSY = new Lottery<Step>([
   ],
   [4, (scenario, inventory) => scenario.get(inventory, scenario.random.below(11))],
   [2, (scenario, inventory) => scenario.list(inventory)],
-  [1, (scenario) => scenario.listBeside()],
+  [1, (scenario) => scenario.listConcurrently()],
   [2, (scenario) => scenario.abort()],
   [14, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(3))],
   [8, (scenario) => scenario.deliverList()],
@@ -546,14 +546,14 @@ const BUSY = new Lottery<Step>([
   ],
 ]);
 
-/** Nobody asks, so that whatever is found is found because of an event. */
+/** Steps without questions: only events can cause looks. */
 const UNASKED = new Lottery<Step>([
   [30, ({ acts }) => acts.perform()],
   [5, ({ acts }) => acts.stepWrite()],
   [20, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(4))],
   [6, (scenario) => scenario.deliverList()],
   [6, ({ time }) => time.turn()],
-  // Events may have to wait for their list as long as a hundred of them take.
+  // Events may wait for their list for up to a hundred times its duration.
   [
     6,
     async ({ time, hypervisor, random }) => {
