@@ -30,7 +30,7 @@ export class Follower {
     this.#client = new InventoryClient({ socket, acceptSimulated: simulated });
   }
 
-  /** @returns once the snapshot has come. */
+  /** Resolves once the snapshot has arrived. */
   async begin(): Promise<void> {
     this.#following = this.#follow().catch((error: unknown) => {
       this.#failed = error;
