@@ -175,7 +175,7 @@ async function playFollowed(release: Release, { at, errno }: Fault): Promise<Fol
     const told = (domid: number, vm?: number): Promise<unknown> =>
       until(() => feed.alive[domid as never] === (vm && uuidOf(vm)), {
         timeoutMs: HEALS_MS,
-        what: `${errno} at hypercall ${at}: ${domid} is told of while ${doing}`,
+        what: `${errno} at hypercall ${at}: ${domid} is published while ${doing}`,
       });
     const ask = async (vm: number, domid?: number): Promise<void> => {
       const expected =

@@ -7,7 +7,7 @@ const INPUTS: Readonly<Record<string, number>> = { 'http-sniffing': 2000, 'list-
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 
 it.each(Object.keys(TARGETS))(
-  `takes whatever bytes (FUZZ_SEED=${seed}): %s`,
+  `takes any bytes (FUZZ_SEED=${seed}): %s`,
   async (name) => {
     const target = await TARGETS[name]?.();
     if (target === undefined) throw new Error(`no target ${name}`);

@@ -138,7 +138,7 @@ export async function listReader(): Promise<Target> {
         const result = await inventory.get(domid);
         demand(
           result.status !== 'found' || result.domain.domid === domid,
-          `asked for ${domid}, and told of another`,
+          `asked for ${domid}, and got another domain`,
         );
       }
       memory.input = new Uint8Array();
