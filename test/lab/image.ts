@@ -49,7 +49,7 @@ const NOT_IN_DOM0 = [
 ];
 
 /** The C, assembly and shell sources: in the repository, not in `dist`. */
-const SOURCES: string = join('test', 'xen');
+const SOURCES: string = join('test', 'lab');
 
 export interface Image {
   readonly hypervisor: string;
