@@ -48,7 +48,7 @@ const NOT_IN_DOM0 = [
   `${LIBRARIES}/gconv`,
 ];
 
-/** The C, assembly and shell sources: in the repository, not in `dist`. */
+/** Where the C, assembly and shell sources lie: they are read from the repository, not from `dist`. */
 const SOURCES: string = join('test', 'lab');
 
 export interface Image {
