@@ -39,7 +39,7 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
 
 const FILES_MAX = 21;
 
-/** Libraries that are slow to load, or the business of one file. */
+/** Libraries that are slow to load, or belong to one file. */
 const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   koffi: ['hypervisor/libxencall.ts', 'service/system/libc.ts'],
   rxjs: [
@@ -53,7 +53,7 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['service/metrics.ts'],
 };
 
-/** What a room without sockets must not import. */
+/** Modules that a room without sockets must not import. */
 const SOCKETS = ['node:net', 'node:http', 'node:tls', 'node:dgram'];
 const SOCKETLESS = ['protocol/', 'service/answers/', 'inventory/'];
 
@@ -80,7 +80,7 @@ const arrows = imports
 const folderOf = (file: string): string => (dirname(file) === '.' ? '' : dirname(file));
 const roomOf = (file: string): string => (file.includes('/') ? (file.split('/')[0] ?? '') : '');
 
-/** Files that import each other in a circle, the first one again at the end; undefined where there is none. */
+/** Returns files that import each other in a circle, the first one again at the end; undefined if there is none. */
 function circle(): string[] | undefined {
   const done = new Set<string>();
   const visit = (file: string, path: readonly string[]): string[] | undefined => {

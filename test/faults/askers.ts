@@ -1,8 +1,8 @@
-/** Clients that ask the daemon without end, and whether what they are told is right. */
+/** Clients that ask the daemon without pause, and check each answer. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type DomidResult, InventoryClient, type LookupResult } from '../../src/client/client.ts';
 import type { Uuid } from '../../src/uuid.ts';
-import type { Holdings } from './holdings.ts';
+import type { Holdings } from '../oracle/holdings.ts';
 import { newUuid } from './storm.ts';
 
 type Result = LookupResult | DomidResult;
@@ -15,12 +15,12 @@ const oneOf = (from: readonly { readonly uuid: Uuid }[]): Uuid | undefined =>
 export interface Tally {
   found: number;
   notFound: number;
-  /** By cause. */
+  /** Unavailable answers by cause. */
   readonly unavailable: Record<string, number>;
-  /** Why each of them was. */
+  /** The reason for each wrong answer. */
   readonly wrong: string[];
   slowestMs: number;
-  /** The longest time without an answer that was right. */
+  /** The longest time without a right answer. */
   silenceMs: number;
 }
 
@@ -39,28 +39,28 @@ export class Askers {
   #asking: Promise<unknown> = Promise.resolve();
   #failed: unknown;
   #rightAt = performance.now();
-  /** Since when the first right answer is waited for, while it is; it has to be one to a question asked later. */
+  /** Start of the wait for a right answer, Infinity outside it; only a question asked later ends it. */
   #waitingSince = Infinity;
   #firstRightMs: number | undefined;
 
-  /** @param simulated whether the daemon's host is. */
+  /** @param simulated whether the daemon's host is simulated. */
   constructor(holdings: Holdings, socket: string, simulated: boolean) {
     this.#holdings = holdings;
     const options = { socket, acceptSimulated: simulated };
     this.#clients = [
       new InventoryClient(options),
       new InventoryClient(options),
-      // Takes the first failure for the answer.
+      // Without retry, the first failure is the answer.
       new InventoryClient({ ...options, retry: false }),
     ];
   }
 
-  /** Answers that were right. */
+  /** Number of right answers. */
   get right(): number {
     return this.tally.found + this.tally.notFound;
   }
 
-  /** Milliseconds from {@link waitForRight} to the first right answer; of several times the longest. */
+  /** Milliseconds from {@link waitForRight} to the first right answer; the longest of several. */
   get firstRightMs(): number | undefined {
     return this.#firstRightMs;
   }
@@ -93,7 +93,7 @@ export class Askers {
     for (let question = index; !this.#over; question++) {
       // oxlint-disable-next-line no-await-in-loop -- one question after the other
       await this.#ask(client, question);
-      // What cannot be reached answers at once: the host shall have its turn.
+      // An unreachable daemon fails at once: let the host have its turn.
       // oxlint-disable-next-line no-await-in-loop
       await nextTurn();
     }
@@ -137,7 +137,7 @@ export class Askers {
     this.#waitingSince = Infinity;
   }
 
-  /** UUIDs of the living, the newest of them, the dead, and nobody. */
+  /** Random UUIDs of living domains, of the newest one, of ended ones, and of no domain. */
   #some(count: number): Uuid[] {
     const { living, past } = this.#holdings;
     return Array.from({ length: count }, () => {

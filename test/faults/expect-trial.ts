@@ -1,12 +1,12 @@
-/** A trial as a test has it: it fails where an answer was wrong or late, or a change was missed. */
+/** A trial inside a test: it fails on a wrong or late answer, and on a missed change. */
 import { expect } from '@jest/globals';
 import type { FaultHost } from './fault-host.ts';
 import { type Row, Trial, type TrialOptions } from './trial.ts';
 
-/** An emulated machine, which shares its processor, starts a daemon in some 10 s; and clients wait up to 2 s between two tries. */
+/** An emulated machine that shares its processor starts a daemon in some 10 s, and clients wait up to 2 s between retries. */
 const FIRST_RIGHT_MS = 30_000;
 
-/** Runs `act` in a storm. The row is named as the test is, without the host. */
+/** Runs `act` in a storm. The row has the test's name, without the host. */
 export async function trial(
   host: FaultHost,
   act: (trial: Trial) => Promise<void>,
@@ -24,15 +24,15 @@ export async function trial(
 }
 
 const LATE = 'timeout';
-/** What clients are told while there is no daemon. */
+/** Causes that clients report while there is no daemon. */
 const GONE = new Set([LATE, 'ERR_SERVICE_DISCONNECTED', 'ERR_SERVICE_UNREACHABLE']);
 
-/** Causes of unavailable answers but that they came too late, which on an emulated machine they may. */
+/** Returns the causes other than a timeout, which an emulated machine may cause. */
 export function otherThanLate(unavailable: Row['unavailable']): string[] {
   return Object.keys(unavailable).filter((cause) => cause !== LATE);
 }
 
-/** Those but that the daemon was gone, or late. */
+/** Returns the causes other than a missing or late daemon. */
 export function otherThanGone(unavailable: Row['unavailable']): string[] {
   return Object.keys(unavailable).filter((cause) => !GONE.has(cause));
 }

@@ -1,7 +1,7 @@
-/** A host on which things go wrong, with a daemon that is asked meanwhile. */
+/** A host that can fail, with a daemon that clients ask meanwhile. */
 import type { Uuid } from '../../src/uuid.ts';
 
-/** A domain as somebody else than we sees it. */
+/** A domain in the list of an independent witness. */
 export interface WitnessedDomain {
   readonly domid: number;
   readonly uuid: string;
@@ -9,24 +9,24 @@ export interface WitnessedDomain {
 }
 
 export interface FaultHost {
-  /** As `Xen 4.17, oxenstored`. */
+  /** Example: `Xen 4.17, oxenstored`. */
   readonly name: string;
-  /** Of the daemon, which may be another one than before. */
+  /** Socket of the current daemon. */
   readonly socketPath: string;
-  /** Tells the daemon of now from those before. */
+  /** Distinguishes the current daemon from earlier ones. */
   readonly daemon: number;
-  /** A domain that xenstore is not told of. */
+  /** Creates a domain without introducing it to xenstore. */
   create(uuid: Uuid): Promise<number>;
   rename(domid: number, uuid: Uuid): Promise<void>;
   destroy(...domids: readonly number[]): Promise<void>;
-  /** Tells xenstore of it, some time from now; where xenstore cannot be told, never. */
+  /** Introduces the domain to xenstore some time later; never if xenstore is unreachable. */
   introduce(domid: number): void;
-  /** @returns once xenstore has been told of it. */
+  /** Resolves once xenstore knows the domain. */
   introduceNow(domid: number): Promise<void>;
-  /** Whether it is being introduced just now, and should be let alone. */
+  /** Whether the domain's introduction is in progress, so that it must not be changed. */
   isBeingIntroduced(domid: number): boolean;
-  /** Every domain, dom0 included. */
+  /** Lists every domain, dom0 included. */
   witness(): Promise<WitnessedDomain[]>;
-  /** Resident memory of the daemon, MiB; undefined where it is no process of its own. */
+  /** Resident memory of the daemon, MiB; undefined if it is not a separate process. */
   memoryMiB(): number | undefined;
 }

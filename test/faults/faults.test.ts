@@ -19,7 +19,7 @@ const HOSTS: readonly (SimulatedFaultOptions & { readonly name: string })[] = [
   { name: 'simulated 4.22, xenstored', release: '4.22', flavour: 'C' },
 ];
 
-/** Names of tests are those of the table's rows. */
+/** Tests have the names of the table's rows. */
 describe.each(HOSTS)('$name:', (options) => {
   let host: SimulatedFaultHost;
   beforeEach(async () => {
@@ -38,7 +38,7 @@ describe.each(HOSTS)('$name:', (options) => {
         await host.xenstored.startAgain();
         storm.faultIsOver();
       });
-      // No answer is kept back.
+      // No answer is delayed.
       expect(row).toMatchObject({ unavailable: {}, xenstoreDisconnects: 1 });
     },
     SLOW_MS,
@@ -84,7 +84,7 @@ describe.each(HOSTS)('$name:', (options) => {
         await host.serve();
         storm.faultIsOver();
       });
-      // Nothing is believed from before.
+      // Nothing from before the restart is trusted.
       expect(row).toMatchObject({ resyncs: 1, anotherDaemon: true });
       expect(otherThanGone(row.unavailable)).toEqual([]);
     },

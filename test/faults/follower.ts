@@ -1,14 +1,11 @@
-/** A client that follows the feed, and what the feed comes to. */
+/** A client that follows the feed and keeps the feed's state. */
 import { namesNoVm } from '../../src/vm-uuid.ts';
-import {
-  type Change,
-  type Domain,
-  type FeedBatch,
-  InventoryClient,
-} from '../../src/client/client.ts';
+import { type Change, InventoryClient, type FeedBatch } from '../../src/client/client.ts';
+import { Published } from '../oracle/published.ts';
+import { Violation } from '../oracle/violation.ts';
 import { until } from '../support/until.ts';
 import type { FaultHost } from './fault-host.ts';
-import type { Holdings } from './holdings.ts';
+import type { Holdings } from '../oracle/holdings.ts';
 
 const SNAPSHOT_MS = 120_000;
 
@@ -19,11 +16,11 @@ export class Follower {
   readonly #abort = new AbortController();
   #following: Promise<void> = Promise.resolve();
   #failed: unknown;
-  /** Alive, by all that was told. */
-  readonly #alive = new Map<number, string>();
-  readonly #told = new Set<string>();
+  readonly #published = new Published();
+  /** Domains with each UUID that the feed has published for them. */
+  readonly #seen = new Set<string>();
   #resyncAt = -Infinity;
-  /** Changes that do not follow from what was told before. */
+  /** Changes that cannot follow the changes before them. */
   readonly inconsistent: string[] = [];
   changes = 0;
   resyncs = 0;
@@ -33,7 +30,7 @@ export class Follower {
     this.#client = new InventoryClient({ socket, acceptSimulated: simulated });
   }
 
-  /** @returns once the snapshot has come. */
+  /** Resolves once the snapshot has arrived. */
   async begin(): Promise<void> {
     this.#following = this.#follow().catch((error: unknown) => {
       this.#failed = error;
@@ -55,22 +52,23 @@ export class Follower {
     this.check();
   }
 
-  /** By all that was told. */
+  /** The UUID of a domain that is alive by the feed. */
   uuidAt(domid: number): string | undefined {
-    return this.#alive.get(domid);
+    const domain = this.#published.domains.get(domid);
+    return domain?.dying === false ? domain.uuid : undefined;
   }
 
-  /** What the feed knows otherwise than the witness, a line each. */
+  /** Returns the differences between the feed's state and the witness's list, a line each. */
   async differences(host: FaultHost): Promise<string[]> {
-    const before = new Map(this.#alive);
+    const before = this.#published.alive;
     const seen = new Map<number, string>();
     for (const { domid, uuid, dying } of await host.witness()) {
       if (!dying && !namesNoVm(uuid as never)) seen.set(domid, uuid);
     }
     const lines: string[] = [];
     for (const [domid, uuid] of seen) {
-      const told = before.get(domid);
-      if (told !== uuid) lines.push(`${domid} is ${uuid}, the feed has ${told ?? 'nothing'}`);
+      const known = before.get(domid);
+      if (known !== uuid) lines.push(`${domid} is ${uuid}, the feed has ${known ?? 'nothing'}`);
     }
     for (const [domid, uuid] of before) {
       if (!seen.has(domid)) lines.push(`${domid} is gone, the feed has ${uuid}`);
@@ -78,12 +76,12 @@ export class Follower {
     return lines;
   }
 
-  /** Domains that a look-up had told of and the feed never did, no `resync` since then having marked the gap. */
+  /** Domains that a look-up found and the feed never published, unless a later `resync` marked the gap. */
   missed(holdings: Holdings): string[] {
     return holdings.all
       .filter(({ foundAt }) => foundAt !== undefined && foundAt > this.#resyncAt)
-      .filter(({ domid, uuid }) => !this.#told.has(idOf(domid, uuid)))
-      .map(({ domid, uuid }) => `${idOf(domid, uuid)} was found, and never told of`);
+      .filter(({ domid, uuid }) => !this.#seen.has(idOf(domid, uuid)))
+      .map(({ domid, uuid }) => `${idOf(domid, uuid)} was found, and never published`);
   }
 
   async #follow(): Promise<void> {
@@ -99,27 +97,20 @@ export class Follower {
     }
     if (batch.kind === 'resync') this.resyncs++;
     this.#resyncAt = performance.now();
-    this.#alive.clear();
-    for (const domain of batch.domains) this.#keep(domain);
+    this.#published.begin(batch.domains);
+    for (const { domid, uuid } of batch.domains) this.#seen.add(idOf(domid, uuid));
   }
 
-  #takeChange({ kind, domid, uuid, domain, previous }: Change): void {
+  #takeChange(change: Change): void {
+    const { domid, uuid, previous } = change;
     this.changes++;
-    const known = this.#alive.get(domid);
-    const was = previous?.dying === false ? previous.uuid : undefined;
-    if (kind === 'created' ? known !== undefined : was !== undefined && known !== was) {
-      this.inconsistent.push(`${kind} ${idOf(domid, uuid)}, where the feed had ${known}`);
+    if (previous !== undefined) this.#seen.add(idOf(domid, previous.uuid));
+    this.#seen.add(idOf(domid, uuid));
+    try {
+      this.#published.apply(change);
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      this.inconsistent.push(error.message);
     }
-    if (previous !== undefined) this.#told.add(idOf(domid, previous.uuid));
-    this.#told.add(idOf(domid, uuid));
-    if (domain === undefined || kind === 'dying' || kind === 'destroyed') {
-      this.#alive.delete(domid);
-    } else this.#keep(domain);
-  }
-
-  #keep({ domid, uuid, dying }: Domain): void {
-    if (dying || namesNoVm(uuid)) return;
-    this.#alive.set(domid, uuid);
-    this.#told.add(idOf(domid, uuid));
   }
 }

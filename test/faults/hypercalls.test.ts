@@ -1,4 +1,4 @@
-/** Each hypercall of a history fails once, with each errno: what the answers are then, and that all heals. */
+/** Fails each hypercall of a history once, with each errno, and checks the answers and the recovery. */
 import { describe, expect, test } from '@jest/globals';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import type { LookupResult } from '../../src/results.ts';
@@ -17,18 +17,18 @@ import { EFAULT_TIMES, FAILURES } from '../support/failures.ts';
 import { uuidOf } from '../support/vms.ts';
 import { until } from '../support/until.ts';
 
-/** Those by which Xen says that there is no domain, or none for us to see, are answers where one domain is looked at. */
+/** Errnos with which Xen says that a domain does not exist, or is not visible to us. For a single look they are answers. */
 const ABSENT: readonly HypercallErrno[] = ['ESRCH', 'EACCES'];
 
 interface Fault {
-  /** Which of all hypercalls, from 1; 0: none. */
+  /** Number of the hypercall that fails, from 1; 0 for none. */
   readonly at: number;
   readonly errno: HypercallErrno;
 }
 
-/** Answers as they were given. */
+/** The answers of a run. */
 class Answers {
-  /** Those that were not as they are without a fault, a line each. */
+  /** Answers that differ from those without a fault, a line each. */
   readonly wrong: string[] = [];
   readonly unavailable: string[] = [];
 
@@ -48,14 +48,14 @@ class Answers {
 interface Outcome {
   /** Hypercalls made. */
   readonly calls: number;
-  /** Of the one that failed. */
+  /** Kind of the failed hypercall. */
   readonly failed: HypercallKind | undefined;
   readonly wrong: readonly string[];
   readonly unavailable: readonly string[];
   readonly opened: boolean;
 }
 
-/** A short history of a host, and all that an inventory is asked of it. */
+/** Plays a short history of a host, with every kind of question to an inventory. */
 async function play(release: Release, { at, errno }: Fault): Promise<Outcome> {
   const host = new SimulatedHost({ release, history: false });
   for (let vm = 1; vm <= 5; vm++) host.createDomain({ uuid: uuidOf(vm) });
@@ -114,7 +114,7 @@ async function play(release: Release, { at, errno }: Fault): Promise<Outcome> {
     hypervisor.beforeHypercall = undefined;
     hypervisor.clearFaults();
 
-    // It heals: by the slow timer alone.
+    // Only the slow timer repairs the state.
     const expected = Object.fromEntries(
       [...host.domains()].slice(1).map(({ domid, uuid }) => [domid, uuid]),
     );
@@ -134,19 +134,19 @@ async function play(release: Release, { at, errno }: Fault): Promise<Outcome> {
   }
 }
 
-/** A list that failed is made again after a second; on a busy machine later. */
+/** A failed list is repeated after a second; on a busy machine later. */
 const HEALS_MS = 20_000;
-/** Each has a host with room for all its domains. */
+/** Runs at the same time. Each has a host with room for all its domains. */
 const AT_ONCE = 20;
 const FAR = 900;
 
 interface FollowedOutcome extends Answers {
   readonly calls: number;
-  /** What was going on when the hypercall failed, and which kind it was. */
+  /** The step of the history at the failed hypercall, and the hypercall's kind. */
   readonly failed: string | undefined;
 }
 
-/** A host whose xenstored announces what becomes of it, and nobody else looks: each change is waited for. */
+/** Plays a history with a xenstored that announces changes. Nothing else causes looks: the play waits for each change. */
 async function playFollowed(release: Release, { at, errno }: Fault): Promise<FollowedOutcome> {
   const host = new SimulatedHost({ release, history: false });
   for (let vm = 1; vm <= 5; vm++) host.createDomain({ uuid: uuidOf(vm) });
@@ -175,7 +175,7 @@ async function playFollowed(release: Release, { at, errno }: Fault): Promise<Fol
     const told = (domid: number, vm?: number): Promise<unknown> =>
       until(() => feed.alive[domid as never] === (vm && uuidOf(vm)), {
         timeoutMs: HEALS_MS,
-        what: `${errno} at hypercall ${at}: ${domid} is told of while ${doing}`,
+        what: `${errno} at hypercall ${at}: ${domid} is published while ${doing}`,
       });
     const ask = async (vm: number, domid?: number): Promise<void> => {
       const expected =
@@ -231,10 +231,10 @@ async function playFollowed(release: Release, { at, errno }: Fault): Promise<Fol
   }
 }
 
-/** Longer than a look takes that is not made to wait. */
+/** Longer than a look without a stall. */
 const SLOW_MS = 2.5;
 
-/** Each hypercall is slow, so that looks are made off the event loop. */
+/** Plays a history with slow hypercalls, so that looks run off the event loop. */
 async function playStalled({ at, errno }: Fault): Promise<FollowedOutcome> {
   const host = new SimulatedHost({ release: '4.17', history: false });
   for (let vm = 1; vm <= 5; vm++) host.createDomain({ uuid: uuidOf(vm) });
@@ -285,7 +285,7 @@ async function playStalled({ at, errno }: Fault): Promise<FollowedOutcome> {
   }
 }
 
-/** Later releases make no look wait. */
+/** Later releases do not stall looks. */
 test.each(FAILURES)(
   '%s, at whichever hypercall while looks stall, makes no answer wrong',
   async (errno) => {
@@ -333,7 +333,7 @@ describe.each(['4.17', '4.22'] as const)('on Xen %s', (release) => {
       for (let at = 1; at <= calls; at++) {
         // oxlint-disable-next-line no-await-in-loop
         const outcome = await play(release, { at, errno });
-        // Of a list it is an error as any other.
+        // For a list, these errnos are errors like any other.
         if (outcome.failed === 'sysctl')
           expect({ at, wrong: outcome.wrong }).toEqual({ at, wrong: [] });
       }
@@ -347,7 +347,7 @@ describe.each(['4.17', '4.22'] as const)('on Xen %s', (release) => {
     const faults = FAILURES.flatMap((errno) =>
       Array.from({ length: calls }, (_, before) => ({ at: before + 1, errno })),
     );
-    // Beside each other, for what failed is tried again after a second.
+    // In parallel, because each run waits a second for its retry.
     const outcomes: FollowedOutcome[] = [];
     const worker = async (): Promise<void> => {
       for (let fault = faults.shift(); fault !== undefined; fault = faults.shift())

@@ -1,4 +1,4 @@
-/** A simulated host on which things go wrong, with a daemon within the test's own process. */
+/** A simulated host with faults, and a daemon inside the test's own process. */
 import { rmSync } from 'node:fs';
 import { Server, Socket } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -21,7 +21,7 @@ import type { FaultHost, WitnessedDomain } from './fault-host.ts';
 
 export interface SimulatedFaultOptions extends HostOptions {
   readonly flavour?: XenstoredFlavour;
-  /** That are there before. */
+  /** Domains that exist before the storm. */
   readonly domains?: number;
 }
 
@@ -32,11 +32,11 @@ export class SimulatedFaultHost implements FaultHost {
   readonly xenstored: SimulatedXenstored;
   readonly socketPath: string;
   readonly #directory: string;
-  /** How domains are to be introduced that have not been. */
+  /** Introductions of domains that have not happened yet. */
   readonly #boots = new Map<number, () => void>();
   #inventory: Inventory | undefined;
   #daemon: Daemon | undefined;
-  /** What was killed: in this process, nobody else ends its timers. */
+  /** Killed daemons: inside this process, only close() stops their timers. */
   readonly #dead: Daemon[] = [];
   daemon = 0;
 
@@ -134,7 +134,7 @@ export class SimulatedFaultHost implements FaultHost {
     this.#daemon = undefined;
   }
 
-  /** As SIGKILL leaves it: nobody is answered or told of the end, and its socket stays where it is. */
+  /** Leaves the daemon as SIGKILL does: no replies, no goodbye to service managers or clients, and the socket file stays. */
   async killDaemon(): Promise<void> {
     if (this.#daemon === undefined) return;
     const handles = activeHandles();
@@ -148,7 +148,7 @@ export class SimulatedFaultHost implements FaultHost {
     this.#daemon = undefined;
   }
 
-  /** From here on all hypercalls are refused, or none. */
+  /** Makes every hypercall fail, or none. */
   set refusesHypercalls(refuses: boolean) {
     const { hypervisor } = this;
     hypervisor.beforeHypercall = refuses ? (kind) => hypervisor.failNext(kind, 'EPERM') : undefined;
@@ -162,7 +162,7 @@ export class SimulatedFaultHost implements FaultHost {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  /** It was bound under another name beside its path. */
+  /** The socket was bound under a temporary name in the same directory. */
   #isOurs(handle: unknown): boolean {
     const address = handle instanceof Server ? handle.address() : null;
     return typeof address === 'string' && dirname(address) === dirname(this.socketPath);

@@ -1,11 +1,11 @@
-/** Domains come, are renamed, boot again and go, without end. */
+/** Creates, renames, reboots and destroys domains without end. */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseUuid, type Uuid } from '../../src/uuid.ts';
 import type { FaultHost } from './fault-host.ts';
-import { type Holding, Holdings } from './holdings.ts';
+import { type Holding, Holdings } from '../oracle/holdings.ts';
 
-/** So many domains there are about. */
+/** Least and most domains at a time. */
 const FEW = 20;
 const MANY = 60;
 
@@ -19,7 +19,7 @@ export class Storm {
   #over = false;
   #raging: Promise<void> = Promise.resolve();
   #failed: unknown;
-  /** Domains made, renamed and destroyed. */
+  /** Domains created, renamed and destroyed. */
   steps = 0;
 
   constructor(host: FaultHost) {
@@ -33,7 +33,7 @@ export class Storm {
     });
   }
 
-  /** Throws what went wrong in it, for an end that nobody asked for must not look like quiet. */
+  /** Throws the storm's own failure, so that a dead storm does not look like a quiet one. */
   check(): void {
     if (this.#failed !== undefined) throw this.#failed;
   }
@@ -44,7 +44,7 @@ export class Storm {
     this.check();
   }
 
-  /** Domains that stay as they are. */
+  /** Creates domains that existed before the storm. */
   async makeResidents(count: number): Promise<void> {
     for (let made = 0; made < count; made++) {
       // oxlint-disable-next-line no-await-in-loop -- a host makes one domain after the other
@@ -87,7 +87,7 @@ export class Storm {
     });
   }
 
-  /** Every third boots again: another domain has its UUID then. */
+  /** Every third domain reboots: another domain then has its UUID. */
   async #destroy({ domid, uuid }: Holding): Promise<void> {
     await this.holdings.end(domid, () => this.#host.destroy(domid));
     if (chance(0.3)) await this.#create(uuid);

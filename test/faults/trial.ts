@@ -1,4 +1,4 @@
-/** One row of the table of faults: something goes wrong while domains come and go and clients ask. */
+/** One row of the table of faults: a fault, while domains come and go and clients ask. */
 import { appendFileSync } from 'node:fs';
 import { InventoryClient } from '../../src/client/client.ts';
 import { NOTE_LINE } from '../lab/progress-line.ts';
@@ -8,52 +8,52 @@ import type { FaultHost } from './fault-host.ts';
 import { Follower } from './follower.ts';
 import { newUuid, Storm } from './storm.ts';
 
-/** What was done, and what came of it. Said of the witness: libxenctrl, or the simulated host itself. */
+/** The result of a trial, according to the witness: libxenctrl, or the simulated host itself. */
 export interface Row {
-  /** The name of the test, by which it can be run alone. */
+  /** The test's name, with which it can be run by itself. */
   readonly fault: string;
   readonly host: string;
   readonly seconds: number;
-  /** Domains made, renamed and destroyed. */
+  /** Domains created, renamed and destroyed. */
   readonly steps: number;
-  /** Answers that were right: found and not found. */
+  /** Right answers: found and not found. */
   readonly lookups: number;
   readonly found: number;
   readonly notFound: number;
-  /** Answers by cause. */
+  /** Unavailable answers by cause. */
   readonly unavailable: Readonly<Record<string, number>>;
   readonly wrong: number;
-  /** From the end of the fault on; of a fault that came several times the longest. */
+  /** Milliseconds from the end of the fault; the longest of several faults. */
   readonly firstRightMs: number | null;
   /** The longest time without a right answer. */
   readonly silenceMs: number;
   readonly changes: number;
   readonly missed: number;
   readonly resyncs: number;
-  /** How often the subscriber had to connect again. */
+  /** Reconnects of the subscriber. */
   readonly disconnects: number;
-  /** Connections of the daemon to xenstore that ended, and changes that nothing but its slow timer found. */
+  /** The daemon's lost connections to xenstore, and the changes that only its slow timer found. */
   readonly xenstoreDisconnects: number | null;
   readonly foundByTimer: number | null;
-  /** Times that what the daemon lists was held against what the witness lists, and both against the record. */
+  /** Number of comparisons of the daemon's list and the witness's list with the record. */
   readonly comparisons: number;
-  /** The daemon is another one in the end than before the fault; what it counts begins with it. */
+  /** The daemon was restarted since before the fault; its counters then begin at zero. */
   readonly anotherDaemon: boolean | null;
-  /** Of the daemon, before the fault and in the end; none where it is no process of its own. */
+  /** Memory of the daemon before the fault and at the end; null if it is not a separate process. */
   readonly memoryMiB: readonly [number, number] | null;
   readonly remarks: readonly string[];
-  /** Why it did not come to its end. */
+  /** The error that ended the trial early. */
   readonly failed?: string;
 }
 
 export interface Verdict {
   readonly row: Row;
-  /** Why each answer that was wrong was. */
+  /** The reason for each wrong answer. */
   readonly wrong: readonly string[];
   readonly missed: readonly string[];
 }
 
-/** What the daemon says of itself, and what it is. */
+/** The daemon's identity and counters. */
 interface Daemon {
   readonly id: number;
   readonly xenstoreDisconnects: number;
@@ -61,21 +61,21 @@ interface Daemon {
   readonly memoryMiB: number | undefined;
 }
 
-/** Where rows are written, a JSON object a line. */
+/** File for the rows, a JSON object per line. */
 const ROWS = process.env['XEN_DOMID_FAULT_ROWS'];
 
-/** Less than the slow timer takes, on an emulated machine that shares its processor. */
+/** Less than the slow timer's interval, with room for an emulated machine that shares its processor. */
 const TOLD_MS = 30_000;
-/** The daemon waits up to 10 s between two tries. */
+/** The daemon waits up to 10 s between reconnects. */
 const RECONNECTS_MS = 60_000;
-/** Where an emulated machine shares its processor. */
+/** With room for an emulated machine that shares its processor. */
 const GOES_ON_MS = 240_000;
 const FINDS_MS = 20_000;
 const RESIDENTS = 20;
 const TIMER_TRIES = 3;
 
 export interface TrialOptions {
-  /** Whether the daemon says that its host is simulated. */
+  /** Whether the daemon reports that its host is simulated. */
   readonly simulated?: boolean;
 }
 
@@ -103,7 +103,7 @@ export class Trial {
     return this.#askers.tally.unavailable;
   }
 
-  /** The storm goes on until so many answers more were right, and so many domains made or destroyed. */
+  /** Continues the storm for this many right answers and steps. */
   async goesOn(answers = 200, steps = 50): Promise<void> {
     const right = this.#askers.right + answers;
     const step = this.storm.steps + steps;
@@ -113,7 +113,7 @@ export class Trial {
     });
   }
 
-  /** As {@link goesOn} while nobody can be answered. */
+  /** Continues the storm like {@link goesOn}, while no right answer is possible. */
   async storms(steps = 50): Promise<void> {
     const step = this.storm.steps + steps;
     await this.#until(() => this.storm.steps >= step, {
@@ -122,13 +122,13 @@ export class Trial {
     });
   }
 
-  /** The fault itself lasts so long, ms. */
+  /** Lets the fault itself last this long, ms. */
   async lasts(durationMs: number): Promise<void> {
     const end = performance.now() + durationMs;
     await this.#until(() => performance.now() > end, { timeoutMs: 2 * durationMs });
   }
 
-  /** As {@link lasts}, and VMs are found all the time. */
+  /** Lets the fault last like {@link lasts}, and requires that VMs are found throughout. */
   async findsFor(durationMs: number): Promise<void> {
     const { tally } = this.#askers;
     const end = performance.now() + durationMs;
@@ -142,13 +142,13 @@ export class Trial {
     }
   }
 
-  /** From here on answers can be right again; where nothing is said, from the end of the act. */
+  /** Marks the time from which answers can be right again; by default, the end of the act. */
   faultIsOver(): void {
     this.#faultIsOver = true;
     this.#askers.waitForRight();
   }
 
-  /** Holds what the witness lists, and what the daemon lists, against the record of what was done. */
+  /** Compares the witness's list and the daemon's list with the record. */
   async compare(): Promise<void> {
     const { holdings } = this.storm;
     const witnessed = await holdings.judgeList('the witness', () => this.host.witness());
@@ -159,7 +159,7 @@ export class Trial {
     this.#comparisons++;
   }
 
-  /** @param fault as the table names it. */
+  /** @param fault the fault's name in the table. */
   async run(
     fault: string,
     act: (trial: Trial) => Promise<void>,
@@ -184,9 +184,9 @@ export class Trial {
       await this.goesOn();
       await this.compare();
       await storm.end();
-      // Who asks for what is not there has lists made.
+      // Questions for absent UUIDs cause lists, so the clients stop first.
       await askers.end();
-      // The storm does things that nobody announces; this list shows them.
+      // The storm also makes changes without an announcement; this list shows them.
       await this.compare();
       after = await this.#daemon();
       await this.#eventsAreTold();
@@ -230,7 +230,7 @@ export class Trial {
     return { row, wrong, missed };
   }
 
-  /** Waits until it is connected to xenstore. */
+  /** Waits until the daemon is connected to xenstore, and returns its state. */
   async #daemon(): Promise<Daemon> {
     const stats = await until(
       async () => {
@@ -248,8 +248,9 @@ export class Trial {
   }
 
   /**
-   * A domain that xenstore announces is told of, and so is its end. Nobody asks meanwhile, so that only an event can
-   * be what tells, or the slow timer: it lists once a minute, and where that was just then, this says nothing.
+   * Checks that the feed publishes a domain that xenstore announces, and its end. Meanwhile nobody asks, so only
+   * an event or the slow timer can be the cause. The timer lists once a minute; if it was the cause, the check
+   * repeats.
    */
   async #eventsAreTold(): Promise<void> {
     for (let tries = 0; tries < TIMER_TRIES; tries++) {
@@ -259,7 +260,7 @@ export class Trial {
       const domid = await this.host.create(uuid);
       await this.host.introduceNow(domid);
       await this.#toldInTime(() => this.#follower.uuidAt(domid) === uuid, `${domid} is there`);
-      // In the place of the one that the introduction may still lead to, which would show the end as well.
+      // Replaces the list that the introduction may still cause, which would show the end as well.
       await this.#lister.list();
       await this.host.destroy(domid);
       await this.#toldInTime(() => this.#follower.uuidAt(domid) === undefined, `${domid} is gone`);
@@ -275,7 +276,7 @@ export class Trial {
     );
   }
 
-  /** Everything stands still: the feed is to have come to what the witness sees. */
+  /** Waits until the feed's state is the witness's list, while nothing changes. */
   async #feedIsRight(): Promise<void> {
     let differences: string[] = [];
     await until(
@@ -303,7 +304,7 @@ export class Trial {
 
 const rounded = (value: number): number => Math.round(value * 10) / 10;
 
-/** What became of the daemon; nothing is known of one that could not be asked in the end. */
+/** Compares the daemon before and after; all null if it could not be asked at the end. */
 function comparisonOf(
   before: Daemon | undefined,
   after: Daemon | undefined,

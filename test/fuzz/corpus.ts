@@ -1,10 +1,10 @@
-/** Inputs that were once answered wrongly, or nearly: a file each, in the folder of its target. */
+/** Inputs that once failed, or nearly did: a file each, in the folder of its target. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Beside the sources: what is found is to be committed. */
+/** In the source tree, not in `dist`: new inputs must be committed. */
 const CORPUS = fileURLToPath(new URL('../../../test/fuzz/corpus', import.meta.url));
 
 export function corpusOf(target: string): readonly { name: string; input: Uint8Array }[] {
@@ -15,7 +15,7 @@ export function corpusOf(target: string): readonly { name: string; input: Uint8A
     .map((name) => ({ name, input: readFileSync(join(folder, name)) }));
 }
 
-/** @returns where it is kept. */
+/** @returns the path of the new file. */
 export function keep(target: string, input: Uint8Array): string {
   const folder = join(CORPUS, target);
   mkdirSync(folder, { recursive: true });

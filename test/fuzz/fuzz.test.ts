@@ -1,4 +1,4 @@
-/** A few of what `npm run test:fuzz` feeds by the million, and all that was ever found. */
+/** A few of the inputs that `npm run test:fuzz` generates by the million, and the whole corpus. */
 import { expect, it } from '@jest/globals';
 import { corpusOf } from './corpus.ts';
 import { fuzz, replay, TARGETS } from './run.ts';
@@ -7,7 +7,7 @@ const INPUTS: Readonly<Record<string, number>> = { 'http-sniffing': 2000, 'list-
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 
 it.each(Object.keys(TARGETS))(
-  `takes whatever bytes (FUZZ_SEED=${seed}): %s`,
+  `takes any bytes (FUZZ_SEED=${seed}): %s`,
   async (name) => {
     const target = await TARGETS[name]?.();
     if (target === undefined) throw new Error(`no target ${name}`);

@@ -1,6 +1,6 @@
 /**
- * Lists and single looks in memory that was written to by who knows whom: each is refused, or does no harm that the
- * next good list does not undo. A host of a few domains, whose records are overwritten here and there.
+ * Lists and single looks in memory that another writer has overwritten: each is refused, or does no harm that the
+ * next good list does not undo. The host has a few domains, and patches overwrite their records.
  */
 import * as fc from 'fast-check';
 import { DOMID_FIRST_RESERVED } from '../../src/domain.ts';
@@ -17,10 +17,10 @@ const DOMAINS: readonly FakeDomain[] = [0, 1, 2, 5, 300, 32_751].map((domid) => 
   uuid: uuidOf(domid + 1),
 }));
 const { recordBytes } = RELEASES['4.17'];
-/** A patch: where (2 bytes), and the byte that stands there. */
+/** A patch: an offset (2 bytes) and the new byte. */
 const PATCH_BYTES = 3;
 
-/** Writes patches over memory that holds `bytes` of interest. */
+/** Applies patches to the `bytes` bytes of memory that are read. */
 function patch(memory: DataView, patches: Uint8Array, bytes: number): void {
   for (let at = 0; at + PATCH_BYTES <= patches.length; at += PATCH_BYTES) {
     const [low = 0, high = 0, value = 0] = patches.subarray(at, at + PATCH_BYTES);
@@ -29,8 +29,8 @@ function patch(memory: DataView, patches: Uint8Array, bytes: number): void {
 }
 
 /**
- * An input: how many domains are announced beyond those there are (1 byte, signed; 127: the next 4 bytes say), what
- * the patches are for (1 byte; odd: for single looks too), and patches.
+ * An input: how many domains are announced beyond the real ones (1 byte, signed; 127: the next 4 bytes say), the
+ * target of the patches (1 byte; odd: single looks too), and patches.
  */
 class Corrupted {
   readonly xen: FakeXencall;
@@ -56,7 +56,7 @@ class Corrupted {
       Promise.resolve(this.xen.call(hypercall, argument));
   }
 
-  /** What the memory shows from here on; nothing but the truth of an empty one. */
+  /** The input that the memory shows from now on; an empty one changes nothing. */
   set input(input: Uint8Array) {
     this.#input = input;
   }
@@ -138,7 +138,7 @@ export async function listReader(): Promise<Target> {
         const result = await inventory.get(domid);
         demand(
           result.status !== 'found' || result.domain.domid === domid,
-          `asked for ${domid}, and told of another`,
+          `asked for ${domid}, and got another domain`,
         );
       }
       memory.input = new Uint8Array();

@@ -1,4 +1,4 @@
-/** `npm run test:fuzz [-- COUNT [TARGET]]`: a million inputs for each where nothing is said. `FUZZ_SEED` repeats a run. */
+/** `npm run test:fuzz [-- COUNT [TARGET]]`, a million inputs for each target by default. `FUZZ_SEED` repeats a run. */
 import { fuzz, replay, TARGETS } from './run.ts';
 
 const [count = '1000000', only] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-/** So many inputs for one target; the smallest that fails is kept. */
+/** Feeds inputs to one target, and keeps the smallest that fails. */
 import * as fc from 'fast-check';
 import { corpusOf, keep } from './corpus.ts';
 import { httpSniffing } from './http-sniffing.ts';
@@ -16,7 +16,7 @@ export const TARGETS: Readonly<Record<string, () => Promise<Target> | Target>> =
   'list-reader': listReader,
 };
 
-/** @throws Error that names the corpus's file that is answered wrongly. */
+/** @throws Error with the name of the corpus file that fails. */
 export async function replay(target: Target): Promise<number> {
   const inputs = corpusOf(target.name);
   for (const { name, input } of inputs) {
@@ -30,7 +30,7 @@ export async function replay(target: Target): Promise<number> {
   return inputs.length;
 }
 
-/** @throws Error that says what came of the smallest input that fails, and where that is kept. */
+/** @throws Error with the failure of the smallest failing input, and the path where it is kept. */
 export async function fuzz(target: Target, count: number, seed: number): Promise<void> {
   const property = fc.asyncProperty(target.inputs, async (input) => target.check(input));
   const details = await fc.check(property, { numRuns: count, seed });

@@ -1,11 +1,11 @@
-/** What is fed with whatever bytes, and how what comes of it is held to what must come of it. */
+/** A parser under test: it takes any bytes, and its result is compared with an independent rule. */
 import type * as fc from 'fast-check';
 
 export interface Target {
   readonly name: string;
-  /** Bytes of the kind that it is about, whole and broken. */
+  /** Inputs of the parser's format, valid and broken. */
   readonly inputs: fc.Arbitrary<Uint8Array>;
-  /** Throws where something else comes of it than must. */
+  /** Throws if the result is wrong. */
   check(input: Uint8Array): Promise<void> | void;
   close?(): Promise<void>;
 }
@@ -14,7 +14,7 @@ export function demand(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(what);
 }
 
-/** The same bytes in pieces: whole, one by one, and cut where the bytes themselves decide. */
+/** The same bytes in pieces: whole, one by one, and cut at points that the bytes themselves choose. */
 export function* pieces(input: Uint8Array): Generator<Uint8Array[]> {
   yield [input];
   if (input.length <= 1) return;

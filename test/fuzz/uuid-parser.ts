@@ -1,4 +1,4 @@
-/** What is a UUID, and what is not, by a rule that shares nothing with the parser. */
+/** Valid and invalid UUIDs, by a rule that shares nothing with the parser. */
 import * as fc from 'fast-check';
 import { parseUuid, readUuid, writeUuid } from '../../src/uuid.ts';
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
@@ -8,7 +8,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const view = new DataView(new ArrayBuffer(20));
 
 function checkText(text: string): void {
-  // `$` would take a newline behind the end.
+  // `$` would also match before a newline at the end.
   if (UUID.test(text) && text.length === 36) {
     const uuid = parseUuid(text);
     demand(uuid === text.toLowerCase(), `${text} became ${uuid}`);
@@ -37,7 +37,7 @@ const digits = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 });
 
-/** A UUID, of which one character at most is another. */
+/** A UUID with at most one character replaced. */
 const nearly = fc
   .tuple(digits, fc.boolean(), fc.nat(40), fc.option(fc.nat(255), { freq: 2 }))
   .map(([text, upper, at, byte]) => {

@@ -1,4 +1,4 @@
-/** xenstore's messages in a stream of bytes: the same ones however the stream is cut, and none that is not there. */
+/** A stream of xenstore messages: the decoder returns the same messages for every way to cut it, and no others. */
 import * as fc from 'fast-check';
 import {
   decodeStrings,
@@ -9,13 +9,13 @@ import {
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
 import { demand, pieces, type Target } from './target.ts';
 
-/** So small that bytes by chance announce more, and less. */
+/** So small that random bytes announce both more and less. */
 const PAYLOAD_MAX = 300;
 
 interface Decoded {
   readonly messages: string[];
   readonly failed: boolean;
-  /** Bytes of a message without its end; of no matter where it failed. */
+  /** An incomplete message, at any point of it. */
   readonly left: number;
 }
 
@@ -42,7 +42,7 @@ function decode(chunks: readonly Uint8Array[]): Decoded {
   return { messages, failed: false, left: decoder.carriedBytes };
 }
 
-/** The same by the letter of the protocol, of all bytes at once. */
+/** Decodes all bytes at once, by the letter of the protocol. */
 function expected(input: Uint8Array): Decoded {
   const bytes = Buffer.from(input);
   const messages: string[] = [];
@@ -64,7 +64,7 @@ const message = fc
     type: fc.oneof(fc.nat(30), fc.nat(0xffff_ffff)),
     reqId: fc.nat(3),
     payload: fc.uint8Array({ maxLength: 40 }),
-    /** What the header says instead of the payload's length. */
+    /** The length in the header, if not the payload's own. */
     length: fc.option(fc.nat(320), { freq: 8 }),
   })
   .map(({ type, reqId, payload, length }) => {

@@ -1,4 +1,4 @@
-/** Who is yet to be introduced, and for how long that is believed. */
+/** Domains that wait for their introduction, and for how long the inventory expects it. */
 import { expect, test } from '@jest/globals';
 import { filter, firstValueFrom } from 'rxjs';
 import { Inventory } from '../../src/inventory/inventory.ts';

@@ -6,9 +6,9 @@ import type { Looks } from '../../src/inventory/looks.ts';
 
 interface Setup {
   readonly events: EventLists;
-  /** What lists were wanted for, and how long from then on, ms. */
+  /** Reasons of the requested lists, and their delays, ms. */
   readonly wanted: [ListReason, number][];
-  /** How many domains each guess finds. */
+  /** Number of domains that each guess finds. */
   finds: number | Promise<number> | Error;
   awaiting: boolean;
   costMs: number;
@@ -50,7 +50,7 @@ function listMade({ events }: Setup): void {
   events.listEnded({ reason: 'event', reasons: new Set(['event']), failed: false, changes: 0 });
 }
 
-/** How long the list of the next event is put off, ms. */
+/** Returns the delay of the next event's list, ms. */
 function putOff(it: Setup): number | undefined {
   it.events.released(1);
   return it.wanted.pop()?.[1];
@@ -139,7 +139,7 @@ describe('an introduction', () => {
 
 describe('the time that lists for events take', () => {
   test.each([
-    // Of cheap lists 100 ms are saved up, of dear ones five.
+    // A reserve of 100 ms for cheap lists, of five lists for expensive ones.
     [1, 100, 100],
     [5, 20, 500],
     [10, 10, 1000],

@@ -1,4 +1,4 @@
-/** What went wrong in the field, in systems that do this job: each by its number, against the simulated host. */
+/** Failures that systems of this kind had in the field, by number, reproduced on the simulated host. */
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
@@ -62,7 +62,7 @@ async function openOn(
   return inventory;
 }
 
-/** An inventory that listens to no events, on a hypervisor whose lists end when they are told to. */
+/** Opens an inventory without events, on a hypervisor that ends lists on demand. */
 async function openByHand(host: SimulatedHost): Promise<[Inventory, SimulatedHypervisor]> {
   const hypervisor = new SimulatedHypervisor(host, { pacing: 'manual' });
   const opening = Inventory.open({ hypervisor, xenstore: false });
@@ -121,7 +121,7 @@ test('F3: what xenstore still has of a dead domain does not answer for the one t
   const { host, xenstored } = started;
   const domid = bootVm(host, xenstored, { uuid: A, flavour: 'xapi' });
   const inventory = await openOn(started);
-  // The toolstack was killed before it could sweep up.
+  // The toolstack was killed before its cleanup.
   host.destroy(domid);
   host.createDomain({ uuid: B, domid });
   expect(xenstored.directory(`/vm/${A}/domains`)).toEqual([`${domid}`]);
@@ -287,7 +287,7 @@ describe('F10: "not found" is never older than the question', () => {
     const early = inventory.lookup(B);
     await runningList(hypervisor);
     hypervisor.stepList();
-    // Behind the list's back, and where nobody would guess.
+    // Created while the list runs, at a domid that no guess tries.
     const domid = host.createDomain({ uuid: A, domid: 20_000 });
     const late = inventory.lookup(A);
     hypervisor.deliverList();
@@ -366,7 +366,7 @@ test('F13: 10,000 events at once are all read, are answered by one list, and hid
   const inventory = await openOn(started);
   const changes = record(inventory);
   const { lists } = inventory.counters;
-  // What the first of them asks for runs all the while; however many follow, they are one bit.
+  // The list for the first event runs all the while; further events set one flag, however many there are.
   hypervisor.stallLists();
   xenstored.fireSpuriously('@releaseDomain');
   await runningList(hypervisor);

@@ -1,4 +1,4 @@
-/** The oracle sees: with any one guard taken out of a copy of the build, it finds what that leads to. */
+/** The oracle catches every missing guard: each is removed from a copy of the build. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -90,7 +90,7 @@ const GUARDS: readonly Patch[] = [
   },
 ];
 
-/** Each is found within a few; this is for a machine that has much else to do. */
+/** Each is found within a few seconds; the rest is for a busy machine. */
 const MOST_SECONDS = 90;
 const seed = Number(process.env['ORACLE_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 

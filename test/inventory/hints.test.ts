@@ -14,7 +14,7 @@ import { until } from '../support/until.ts';
 
 const A = uuidOf(0xa);
 
-/** What a connection's requests for hints are cut off after. */
+/** Number of useless hints after which the requests of a connection are ignored. */
 const USELESS = 8;
 
 const toClose: (() => Promise<unknown>)[] = [];
@@ -114,7 +114,7 @@ describe('where it keeps none, as libxl', () => {
   test('xenstore is no longer asked after some VMs that it did not know; after a reconnect it is', async () => {
     const { hypervisor, inventory, boot, xenstored } = await open('libxl');
     for (let vm = 0; vm < USELESS; vm++) {
-      // Found by the look-up's own list, and by no event before it.
+      // The look-up's own list finds it before any event does.
       hypervisor.stallLists();
       boot(uuidOf(vm));
       const asked = inventory.lookup(uuidOf(vm));

@@ -14,12 +14,12 @@ const EMPTY = new DominfoList(new DataView(new ArrayBuffer(0)), 112, 0);
 
 interface Setup {
   readonly lists: Lists;
-  /** When each list began, ms since the setup. */
+  /** Start of each list, ms since the setup. */
   readonly begun: number[];
   readonly made: MadeList[];
 }
 
-/** Lists of a host without domains that take so long each, the last of these times from then on. */
+/** Lists of a host without domains, each with a given duration; the last duration repeats. */
 function setup(listMs: number | readonly number[], error?: Error): Setup {
   const times = [listMs].flat();
   const began = performance.now();

@@ -1,4 +1,4 @@
-/** A look off the event loop may be told of late: what was asked, or seen, since it was made is newer. */
+/** A look off the event loop may be delivered late: questions and results since its start are newer. */
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Dominfo } from '../../src/hypervisor/dominfo.ts';
@@ -6,7 +6,7 @@ import { Inventory } from '../../src/inventory/inventory.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { uuidOf } from '../support/vms.ts';
 
-/** Each look on the event loop takes 3 ms: two of them, and looks go off it for 100 ms, which do not pass by themselves. */
+/** Each look on the event loop takes 3 ms: after two, looks run off it for 100 ms of fake time. */
 class Slow extends SimulatedHypervisor {
   override getDomainInfo(domid: number): Dominfo | undefined {
     jest.advanceTimersByTime(3);
@@ -21,7 +21,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-/** A stalled hypervisor that makes looks at once and tells of them many turns later. */
+/** Returns a stalled hypervisor that makes looks at once and delivers them many turns later. */
 async function stalled(host: SimulatedHost): Promise<{ hypervisor: Slow; inventory: Inventory }> {
   const hypervisor = new Slow(host);
   const inventory = await Inventory.open({ hypervisor, xenstore: false });

@@ -8,7 +8,7 @@ import { ErrorCode, XenError } from '../../src/xen-error.ts';
 
 interface Setup {
   readonly looks: Looks;
-  /** What each look takes, ms. */
+  /** Duration of each look, ms. */
   takesMs: number;
   error?: Error;
 }
@@ -76,7 +76,7 @@ describe('single looks', () => {
     const it = setup();
     const timed = (): number => it.looks.durations.counts.reduce((sum, count) => sum + count, 0);
     for (let look = 0; look < 16; look++) it.looks.look(1 as Domid);
-    // The ninth for itself and the seven before it.
+    // The ninth look counts for itself and for the seven before it.
     expect(timed()).toBe(9);
     it.takesMs = 3;
     it.looks.look(1 as Domid);

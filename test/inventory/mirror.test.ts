@@ -7,12 +7,12 @@ import { fakeXen, RELEASES } from '../support/fake-xencall.ts';
 import { uuidOf } from '../support/vms.ts';
 
 let listed: readonly number[];
-/** Handles that are not as they were. */
+/** Handles that differ from the default. */
 const uuids = new Map<number, Uuid>();
 let hypervisor: XenHypervisor;
 let mirror: Mirror;
 
-/** What Xen lists, in that order, next to domains 1, 2 and 5. */
+/** Compares a list of these domains, in this order, with the mirror of domains 1, 2 and 5. */
 async function compareWith(...domids: readonly number[]): Promise<ListDifference> {
   listed = domids;
   return await hypervisor.listDomains((list) => mirror.compare(list));

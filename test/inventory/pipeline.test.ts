@@ -31,11 +31,11 @@ class FakeSession {
 }
 
 interface Followed {
-  /** All connections that were made. */
+  /** All connections. */
   readonly sessions: FakeSession[];
-  /** What the pipeline told, in order. */
+  /** Outputs of the pipeline, in order. */
   readonly told: string[];
-  /** When it tried to connect, ms since it began. */
+  /** Times of connection attempts, ms since the start. */
   readonly triedAt: number[];
   readonly subscription: Subscription;
 }

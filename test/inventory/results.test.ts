@@ -5,7 +5,7 @@ import type { Inventory } from '../../src/inventory/inventory.ts';
 import type { GetResult, LookupResult, Source } from '../../src/results.ts';
 import { uuidOf } from '../support/vms.ts';
 
-/** As a caller writes it: it compiles only while every case is there. */
+/** Written like a caller's code: it compiles only while every case is there. */
 function describeResult(result: LookupResult): string {
   switch (result.status) {
     case 'found':
@@ -26,7 +26,7 @@ test('the compiler asks for every case of a result', () => {
     'found' | 'notFound' | 'ambiguous' | 'unavailable'
   >();
   expectTypeOf<GetResult['status']>().toEqualTypeOf<'found' | 'notFound' | 'unavailable'>();
-  // No case has a domain to be read without asking which it is.
+  // Without a check of its status, no result has a domain to read.
   expectTypeOf<LookupResult>().not.toHaveProperty('domain');
   expectTypeOf<Extract<LookupResult, { status: 'found' }>['domain']>().toEqualTypeOf<Domain>();
   expectTypeOf<Extract<LookupResult, { status: 'notFound' }>>().not.toHaveProperty('domain');

@@ -1,4 +1,4 @@
-/** What a scenario needs of a host, simulated or real: to make domains, to change them, and to end them. */
+/** Operations of a scenario on a host, simulated or real: create, change and destroy domains. */
 import type { Domid } from '../../src/domain.ts';
 import type { Hypervisor } from '../../src/hypervisor/hypervisor.ts';
 import type { XenstoreSession } from '../../src/inventory/pipeline.ts';
@@ -8,37 +8,40 @@ export interface ScenarioHost {
   /** Closed by {@link close}. */
   readonly hypervisor: Hypervisor;
   readonly openXenstore: () => Promise<XenstoreSession>;
-  /** A domain that is paused, and of which xenstore knows nothing. Its handle is nil where no UUID is given. */
+  /** Creates a paused domain that is unknown to xenstore, with a nil handle by default. */
   create(options?: { readonly uuid?: Uuid; readonly domid?: number }): Promise<Domid>;
-  /** So many domains with UUIDs of their own, created and introduced as fast as the host can. */
+  /** Creates and introduces domains with UUIDs of their own, as fast as the host can. */
   boot(count: number): Promise<Domid[]>;
   introduce(domid: Domid): Promise<void>;
   pause(domid: Domid): Promise<void>;
   unpause(domid: Domid): Promise<void>;
-  /** With a SHUTDOWN_* code. */
+  /** Shuts the domain down with a SHUTDOWN_* code. */
   shutdown(domid: Domid, code: number): Promise<void>;
   resume(domid: Domid): Promise<void>;
-  /** Gives the domain another handle, of which nothing is told to anybody. */
+  /** Gives the domain another handle, without an announcement. */
   rename(domid: Domid, uuid: Uuid): Promise<void>;
-  /** All of them at once. Those that are held stay, dying. */
+  /** Destroys all of them at once. Held domains stay, dying. */
   destroy(...domids: readonly Domid[]): Promise<void>;
-  /** Keeps the domain from going when it is destroyed. @returns how to let go of it. */
+  /**
+   * Keeps the domain from disappearing when it is destroyed.
+   * @returns a function that releases it.
+   */
   hold(domid: Domid): Promise<() => Promise<void>>;
-  /** As a crash would. */
+  /** Ends xenstored like a crash. */
   killXenstored(): Promise<void>;
   startXenstored(): Promise<void>;
-  /** Takes a figure that was measured. */
+  /** Reports a measured figure. */
   note(text: string): void;
-  /** Ends every domain that was made, whoever holds it, and starts xenstored where it was killed. */
+  /** Destroys every created domain, held ones too, and restarts xenstored if it was killed. */
   close(): Promise<void>;
 }
 
-/** What not every host can produce. */
+/** Abilities that some hosts lack. */
 export type Ability =
-  /** Hands out domids one after the other. */
+  /** Assigns domids in ascending order. */
   | 'sequentialDomids'
-  /** Lets two domains that had one domid be told apart, so that one which changed is known to be the same. */
+  /** Distinguishes two domains that had one domid, so that a changed domain is known to be the same. */
   | 'sameDomain';
 
-/** Why a host cannot. */
+/** The reason for each missing ability. */
 export type Inabilities = Readonly<Partial<Record<Ability, string>>>;

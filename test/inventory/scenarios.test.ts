@@ -1,4 +1,4 @@
-/** The scenarios on every simulated release, with each daemon, and with each toolstack's order of things. */
+/** The scenarios on every simulated release, with each daemon and each toolstack's order of steps. */
 import { describeScenarios } from './scenarios.ts';
 import { openSimulatedHost } from './simulated-scenario-host.ts';
 

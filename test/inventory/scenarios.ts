@@ -1,4 +1,4 @@
-/** What happens on a host, and what the inventory says to it: the same on every host, simulated or real. */
+/** Events on a host and the inventory's response: the same on every host, simulated or real. */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -30,7 +30,7 @@ export function describeScenarios(
     let host: ScenarioHost;
     let inventory: Inventory;
     let feed: FeedRecord;
-    /** Some VM that is there all the time. */
+    /** A VM that exists throughout. */
     let resident: { readonly domid: Domid; readonly uuid: Uuid };
     let openInventories: Inventory[] = [];
 
@@ -274,7 +274,7 @@ export function describeScenarios(
       test('F11: unannounced, it is found by the slow timer, which is counted', async () => {
         await inventory.close();
         inventory = await open({ listIntervalMs: 100 });
-        // Nobody introduced it, so nobody tells of its end.
+        // Not introduced, so its end is not announced.
         const domid = await host.create({ uuid: newUuid() });
         await told(domid, 'created');
         await host.destroy(domid);
@@ -304,7 +304,7 @@ export function describeScenarios(
         const one = await bootOne();
         const { uuid } = one;
         const other = await bootOne(uuid);
-        // Until a look has shown the second holder, a verified hit cannot tell of it.
+        // Until a look has shown the second holder, a verified hit cannot report it.
         await told(other.domid, 'created');
         expect(await inventory.lookup(uuid)).toMatchObject({
           status: 'ambiguous',
@@ -391,7 +391,8 @@ export function describeScenarios(
           const before = inventory.counters;
           const doomed = await bootOne();
           await told(doomed.domid, 'created');
-          // An introduction owes one list, though a guess has told of the domain before. After it no look is due.
+          // An introduction requires one list, though a guess has already found the domain. After it no look
+          // is due.
           await until(() => inventory.counters.lists.event > before.lists.event);
           const answers = new Set<string>();
           let over = false;

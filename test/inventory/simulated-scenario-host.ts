@@ -1,4 +1,4 @@
-/** The simulated host as a host of scenarios, with xenstored on its real socket. */
+/** The simulated host for scenarios, with xenstored on a real socket. */
 import { randomUUID } from 'node:crypto';
 import type { Domid } from '../../src/domain.ts';
 import {

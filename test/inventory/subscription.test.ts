@@ -6,7 +6,7 @@ import { follow } from '../../src/inventory/subscription.ts';
 import { uuidOf } from '../support/vms.ts';
 
 const KEPT = 4096;
-/** A reader with more before it gets what they come to. */
+/** A reader with more unread changes receives them conflated. */
 const CONFLATE_OVER = 1024;
 
 interface Setup {
@@ -33,7 +33,7 @@ function setup(): Setup {
   return state;
 }
 
-/** The change that a domain with this domid has come. */
+/** Returns the `created` change of this domid. */
 function came(domid: number): Change {
   const domain = { domid: domid as Domid, uuid: uuidOf(domid), dying: false, shutdown: false };
   return { kind: 'created', domid: domain.domid, uuid: domain.uuid, domain: domain as Domain };

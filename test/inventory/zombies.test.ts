@@ -8,7 +8,7 @@ const advance = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms)
 
 interface Setup {
   readonly zombies: Zombies;
-  /** When each was looked at, ms since the setup. */
+  /** Times of the looks, ms since the setup. */
   readonly lookedAt: Map<number, number[]>;
   readonly dying: Set<number>;
   lists: number;

@@ -1,4 +1,4 @@
-/** One run of QEMU, from power-on until the machine has switched itself off or its time is up. */
+/** One run of QEMU, from power-on until the machine switches off or times out. */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 
@@ -11,12 +11,12 @@ export interface Boot {
   readonly image: Image;
   /** All layers in one file. */
   readonly initramfs: string;
-  /** Raw disk that dom0 leaves its result on. */
+  /** Raw disk for dom0's result. */
   readonly resultDisk: string;
   /** Memory of the machine and of dom0, MiB. */
   readonly machineMemory: number;
   readonly dom0Memory: number;
-  /** Of the machine and of dom0. One is faster than two, where it does not matter. */
+  /** Processors of the machine and of dom0. One is faster than two, unless the payload needs both. */
   readonly processors: number;
   readonly consoleLog: string;
   readonly bootTimeoutMs: number;
@@ -26,7 +26,7 @@ export interface Boot {
 
 function qemuArguments(machine: Boot): string[] {
   const memory = `${machine.dom0Memory}M`;
-  // Scrubbing would touch, and make QEMU take, all of the machine's memory.
+  // Scrubbing would touch all of the machine's memory, which QEMU would then allocate.
   const xen = `console=com1 com1=115200,8n1 dom0_mem=${memory},max:${memory} bootscrub=0`;
   const dom0 = `${machine.image.kernel} console=hvc0 rdinit=/init quiet panic=1`;
   return [
@@ -45,11 +45,11 @@ function seconds(ms: number): string {
 }
 
 /**
- * Boots and waits for the end.
- * @throws Error where dom0 does not come up, or the whole does not end, in time; QEMU is gone then.
+ * Boots the machine and waits for its end.
+ * @throws Error if dom0 does not come up, or the run does not end, in time; QEMU is gone then.
  */
 export async function boot(machine: Boot): Promise<void> {
-  // A machine must not outlive this process, however that ends.
+  // Kills the machine when this process ends for any reason.
   const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(machine)];
   const qemu = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   const log = createWriteStream(machine.consoleLog);
@@ -73,7 +73,7 @@ export async function boot(machine: Boot): Promise<void> {
     const lines = (unfinished + chunk).split('\n');
     unfinished = lines.pop() ?? '';
     for (const ended of lines) {
-      // dom0's own carriage return, and Xen's.
+      // Carriage returns of dom0 and of Xen.
       const line = ended.replace(/\r+$/, '');
       log.write(`${line}\n`);
       if (line.startsWith(DOM0_UP)) clearTimeout(bootTimer);

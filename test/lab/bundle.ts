@@ -1,4 +1,4 @@
-/** `npm run test:bundle`: installs the bundle in a dom0 whose own glibc is too old for Node, and tries it there. */
+/** `npm run test:bundle`: installs the bundle in a dom0 with a glibc that is too old for Node, and tests it there. */
 import { rmSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,12 +9,12 @@ import { withApt } from './debian.ts';
 import { oldUserlandLayer } from './old-userland.ts';
 import { runCells } from './run-cells.ts';
 
-/** That of XCP-ng 8.3, with the daemon that it has. */
+/** The Xen release and daemon of XCP-ng 8.3. */
 const CELL = { release: '4.17', daemon: 'oxenstored' } as const;
-/** MiB: the archive and what it unpacks to are in memory. */
+/** MiB: the archive and its unpacked files are in memory. */
 const MEMORY = 3072;
 
-/** Puts the archive where the suite unpacks it. */
+/** Puts the archive where the suite expects it. */
 async function archiveLayer(scratch: string): Promise<string> {
   const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
   const name = `xen-domid-${version}-linux-x64.tar.gz`;

@@ -1,4 +1,4 @@
-/** Things made once and kept outside the repository, each in a folder named after a hash of all that it is made of. */
+/** Build results outside the repository, each in a folder named after a hash of its ingredients. */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { withLock } from './lock.ts';
 
-/** Folder of everything that the lab keeps between runs. */
+/** Folder for everything that the lab keeps between runs. */
 export const CACHE: string =
   process.env['XEN_DOMID_LAB_CACHE'] ??
   join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'xen-domid-lab');
@@ -32,7 +32,7 @@ async function make(path: string, build: (directory: string) => Promise<void>): 
       await rename(building, path);
     } catch (error) {
       await rm(building, { recursive: true, force: true });
-      // The other owner of a dead process's lock was quicker, with the same thing.
+      // Another process took over the dead process's lock first, and built the same thing.
       if (!(await exists(path))) throw error;
     }
     return path;
@@ -40,8 +40,8 @@ async function make(path: string, build: (directory: string) => Promise<void>): 
 }
 
 /**
- * The folder of `name` made of `ingredients`: the one in the cache, or built now. It appears whole or not at all,
- * and no two processes build it at once.
+ * Returns the folder of `name` made of `ingredients`: from the cache, or built now. It appears whole or not at
+ * all, and no two processes build it at once.
  */
 export async function cached(
   name: string,
@@ -57,7 +57,7 @@ export async function cached(
   if (known !== undefined) return known;
   const making = make(path, build);
   made.set(path, making);
-  // A failed build is tried again by the next who asks.
+  // The next request retries a failed build.
   making.catch(() => made.delete(path));
   return making;
 }

@@ -1,4 +1,4 @@
-/** How a skipped test carries the reason why this cell cannot run it: in its title. */
+/** The title of a skipped test contains the reason why this cell cannot run it. */
 
 const MARK = /^(?<title>.*) \[cannot: (?<reason>.*)\]$/s;
 
@@ -6,7 +6,7 @@ export function titleWith(title: string, reason: string): string {
   return `${title} [cannot: ${reason}]`;
 }
 
-/** Title and reason, undefined where nobody gave one. */
+/** Returns title and reason; undefined without a reason. */
 export function reasonOf(marked: string): { title: string; reason: string } | undefined {
   const groups = MARK.exec(marked)?.groups;
   if (groups === undefined) return undefined;

@@ -1,11 +1,11 @@
-/** Scenarios that a cell cannot produce: skipped there, and listed with the reason in that cell's report. */
+/** Scenarios that a cell cannot produce: skipped there, and listed with the reason in the cell's report. */
 import { test } from '@jest/globals';
 
 import { titleWith } from './cannot-title.ts';
 
 type Scenario = (name: string, run: () => Promise<void> | void, timeoutMs?: number) => void;
 
-/** `test`; or, where there is a `reason` that it cannot be run, what lists it with that reason. */
+/** Returns `test`, or with a `reason` a function that skips the test and lists it with that reason. */
 export function cannot(reason: string | false | undefined): Scenario {
   return (name, run, timeoutMs) => {
     if (reason === false || reason === undefined) test(name, run, timeoutMs);

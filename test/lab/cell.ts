@@ -16,28 +16,28 @@ const RESULT_DISK_BYTES = 256 * 1024 * 1024;
 const BOOT_TIMEOUT_MS = 180_000;
 const TIMEOUT_MS = 900_000;
 
-/** What a cell is busy with, for whoever shows progress. */
+/** The current step of a cell, for progress displays. */
 export type Phase = 'image' | 'boot' | 'payload' | 'result';
 
 export interface CellRun {
   readonly release: Release;
   readonly daemon: Daemon;
   /**
-   * A program and its arguments, run in the folder that holds the project's `package.json`, `dist` and `node_modules`.
-   * What it writes into the folder `$XEN_DOMID_LAB_OUTPUT` is found in `outputDir`.
+   * A program and its arguments, run in the folder with the project's `package.json`, `dist` and `node_modules`.
+   * Files that it writes to `$XEN_DOMID_LAB_OUTPUT` appear in `outputDir`.
    */
   readonly payload: readonly string[];
   /** Added to the payload's environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Archives that are unpacked over the image, before the project's own. */
+  /** Archives to unpack over the image, before the project's own. */
   readonly layers?: readonly string[];
   /** Memory of dom0, MiB. */
   readonly memory?: number;
-  /** Memory for Xen and other domains, MiB; as much as dom0 has by default. */
+  /** Memory for Xen and other domains, MiB; by default as much as dom0 has. */
   readonly guestMemory?: number;
-  /** One by default. */
+  /** Processors; one by default. */
   readonly processors?: number;
-  /** Where the payload's files and the console log are put; a new folder below the system's temporary one by default. */
+  /** Folder for the payload's files and the console log; by default a new folder in the system's temporary one. */
   readonly outputDir?: string;
   readonly bootTimeoutMs?: number;
   readonly timeoutMs?: number;
@@ -52,7 +52,7 @@ export interface CellResult {
   readonly consoleLog: string;
 }
 
-/** The cell gave no result: what happened, and where its console log is. */
+/** The cell gave no result: the reason, and the path of its console log. */
 export class CellError extends Error {
   override readonly name = 'CellError';
   readonly consoleLog: string;
@@ -87,7 +87,7 @@ async function lastWords(consoleLog: string): Promise<string> {
     .join('\n');
 }
 
-/** Unpacks what dom0 left on the disk; the payload's status. */
+/** Unpacks dom0's files from the disk, and returns the payload's status. */
 async function readResult(disk: string, scratch: string, outputDir: string): Promise<number> {
   await run('tar', ['-xf', disk, '--no-same-owner', '-C', scratch]);
   const status = Number(await readFile(join(scratch, 'status'), 'utf8'));
@@ -95,7 +95,7 @@ async function readResult(disk: string, scratch: string, outputDir: string): Pro
   return status;
 }
 
-/** Boots `cell`, runs its payload and brings back what it left. The working directory must be the repository. */
+/** Boots `cell`, runs its payload and copies its files back. The working directory must be the repository. */
 export async function runCell(cell: CellRun): Promise<CellResult> {
   const outputDir = cell.outputDir ?? (await mkdtemp(join(tmpdir(), 'xen-domid-lab-')));
   await mkdir(outputDir, { recursive: true });

@@ -1,4 +1,4 @@
-/** `npm run test:churn -- RELEASE DAEMON [MINUTES]`: domains come and go in one cell, with the witness beside. */
+/** `npm run test:churn -- RELEASE DAEMON [MINUTES]`: domains come and go in one cell, watched by the witness. */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { DAEMONS, RELEASES } from './release.ts';
 import { chooseCells } from './run-cells.ts';
 
 const DEFAULT_MINUTES = 10;
-/** To boot, to settle, to end, on a machine that has other things to do. */
+/** Minutes to boot, to settle and to end, on a busy machine. */
 const BESIDE_MS = 1_200_000;
 
 const USAGE = `usage: npm run test:churn -- RELEASE DAEMON [MINUTES]

@@ -1,8 +1,8 @@
-/** Archives in the form that Linux unpacks at boot. */
+/** Archives in the format that Linux unpacks at boot. */
 import { spawn } from 'node:child_process';
 import { open } from 'node:fs/promises';
 
-/** Writes all of `root` into `archive`, owned by root whoever runs this. */
+/** Writes all of `root` into `archive`, owned by root for any user. */
 export async function writeCpio(root: string, archive: string): Promise<void> {
   const file = await open(archive, 'w');
   try {

@@ -1,4 +1,4 @@
-/** Debian packages of any suite, downloaded with an apt state of our own and unpacked, never installed. */
+/** Debian packages of any suite, downloaded with a separate apt state and unpacked, never installed. */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,11 +10,11 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 interface Mirrors {
   readonly main: string;
-  /** Absent where the machine has no security archive configured. */
+  /** undefined if the machine has no security archive configured. */
   readonly security: string | undefined;
 }
 
-/** Codename of the Debian that this machine runs. */
+/** Codename of this machine's Debian. */
 export async function machineSuite(): Promise<string> {
   const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
   const codename = /^VERSION_CODENAME="?(\w+)"?$/m.exec(release)?.[1];
@@ -26,7 +26,7 @@ export async function machineSuite(): Promise<string> {
   return codename;
 }
 
-/** Where this machine's own apt gets its packages. */
+/** Mirrors of this machine's own apt. */
 async function mirrors(): Promise<Mirrors> {
   const codename = await machineSuite();
   const targets = await run('apt-get', [
@@ -74,7 +74,7 @@ class Apt {
       'APT::Sandbox::User': 'root',
       'Acquire::Languages': 'none',
       'Acquire::Retries': '3',
-      // Suites in the archive are past their date for ever.
+      // Archived suites have passed their expiry date.
       'Acquire::Check-Valid-Until': 'false',
     };
     const apt = new Apt(
@@ -88,7 +88,7 @@ class Apt {
       await apt.get('update', '--error-on=any');
     } catch (error) {
       if (lines.length === 1) throw error;
-      // A suite past its support may have lost its security archive.
+      // An unsupported suite may have no security archive any more.
       await writeFile(sources, `${lines[0]}\n`);
       await apt.get('update', '--error-on=any');
     }
@@ -110,7 +110,7 @@ class Apt {
 
 const apts = new Map<string, Promise<Apt>>();
 
-/** Of this process alone, so that two never share a state. */
+/** The path is unique to this process, so that two processes never share a state. */
 function stateOf(suite: string): string {
   return join(CACHE, `apt-${suite}-${process.pid}`);
 }
@@ -126,7 +126,7 @@ async function aptOf(suite: string): Promise<Apt> {
 
 let users = 0;
 
-/** Runs `work`; the apt states that it made go when nobody in this process works with them any more. */
+/** Runs `work`; removes its apt states when no other work in this process uses them. */
 export async function withApt<T>(work: () => Promise<T>): Promise<T> {
   users += 1;
   try {
@@ -158,7 +158,7 @@ export async function unpack(
   await rm(downloads, { recursive: true });
 }
 
-/** The package that `metapackage` stands for in `suite`. */
+/** Returns the package that `metapackage` stands for in `suite`. */
 export async function dependencyOf(suite: string, metapackage: string): Promise<string> {
   const apt = await aptOf(suite);
   const answer = await apt.cache('depends', metapackage);
@@ -172,7 +172,7 @@ async function libcVersion(suite: string): Promise<string> {
   return /Candidate: (\S+)/.exec(answer)?.[1] ?? '0';
 }
 
-/** Which of two suites is the newer, by the version of glibc it has. */
+/** Returns the newer of two suites, by their versions of glibc. */
 export async function newerSuite(one: string, other: string): Promise<string> {
   if (one === other) return one;
   const versions = [await libcVersion(one), 'ge', await libcVersion(other)];

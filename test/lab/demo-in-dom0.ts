@@ -1,4 +1,4 @@
-/** The demonstration's part in dom0: twenty VMs and the service, asked while VMs come and go; then the command line as it is. */
+/** The demonstration's part in dom0: twenty VMs and the service, questions while VMs come and go, then the real command line. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -39,7 +39,7 @@ const NAMED = [
   'ci',
   'chat',
 ];
-/** Two VMs with one UUID: what a migration that failed half-way leaves behind. */
+/** Two VMs with one UUID, as a migration that failed half-way leaves them. */
 const TWINS = ['wiki', 'wiki--incoming'];
 const NOBODY = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
 const BIN = 'dist/src/cli/bin.cjs';
@@ -54,7 +54,7 @@ function say(text: string): void {
   tell('text', text);
 }
 
-/** Shows the command, what it prints and its exit status, as a terminal would. */
+/** Shows a command, its output and its exit status, like a terminal. */
 async function show(meaning: string, ...args: readonly string[]): Promise<void> {
   say(`\n# ${meaning}\n$ xen-domid ${args.join(' ')}`);
   const child = spawn(process.execPath, [BIN, ...args]);
@@ -67,7 +67,7 @@ async function show(meaning: string, ...args: readonly string[]): Promise<void> 
   if (status !== 0) say(`(exit status ${String(status)})`);
 }
 
-/** A VM that its toolstack has not unpaused yet, nor given more memory than it takes to introduce it. */
+/** Creates a VM that is not unpaused yet, with only the memory that its introduction needs. */
 async function named(name: string, uuid?: string): Promise<Made> {
   tell('starting', name);
   const [made] = await makeIntroduced(1, uuid === undefined ? {} : { uuid });
@@ -76,7 +76,7 @@ async function named(name: string, uuid?: string): Promise<Made> {
   return made;
 }
 
-/** VMs that come and go, one each second, until it is stopped; none of those that are asked for later. */
+/** Creates and destroys one VM each second until it is stopped; later questions are about other VMs. */
 function comeAndGo(): () => Promise<void> {
   const maker = startDomainMaker();
   const stopping = new AbortController();
@@ -99,7 +99,7 @@ function comeAndGo(): () => Promise<void> {
   };
 }
 
-/** What the service does while agents ask it and VMs come and go. */
+/** Shows the service while agents ask and VMs come and go. */
 async function showLive(client: InventoryClient, host: DemoHost): Promise<void> {
   const stop = comeAndGo();
   const figures = new DemoFigures(client, new AbortController().signal);

@@ -1,13 +1,13 @@
-/** How dom0 tells the host what the demonstration shows. */
+/** Lines on the console with which dom0 tells the host what to show. */
 
 const DEMO_LINE = 'demo: ';
 
 const SIGN = {
-  /** A VM is being started: its name. */
+  /** A VM starts: its name. */
   starting: '+',
-  /** A line of the screen that is to be shown next. */
+  /** The next line of the screen. */
   screen: '|',
-  /** All of that screen was told; what is shown of it where there is no terminal. */
+  /** The screen is complete; without a terminal, this prints it. */
   shown: '=',
   /** A line of text. */
   text: ' ',
@@ -25,7 +25,7 @@ export function demoLine(kind: DemoKind, text: string): string {
   return `${DEMO_LINE}${SIGN[kind]}${text}\n`;
 }
 
-/** What a line of the console says of the demonstration; undefined where it says nothing of it. */
+/** Returns the demonstration's message in a line of the console; undefined if it has none. */
 export function readDemoLine(line: string): DemoSaid | undefined {
   if (!line.startsWith(DEMO_LINE)) return undefined;
   const [sign = '', text] = [line[DEMO_LINE.length], line.slice(DEMO_LINE.length + 1)];

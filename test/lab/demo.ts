@@ -1,4 +1,4 @@
-/** `npm run demo:xen`: boots a real Xen with twenty VMs in an emulator, and shows what the service does there. */
+/** `npm run demo:xen`: boots a real Xen with twenty VMs in an emulator, and shows the service there. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { StatusLine } from './status-line.ts';
 
 const RELEASE = '4.17';
 const VMS = 20;
-/** One a second. */
+/** Screens of the demonstration, one each second. */
 const SCREENS = 40;
 const SHOW_CURSOR = '\u001b[?25h';
 const LINES_IN_PIPE = 12;
@@ -72,7 +72,7 @@ async function main(): Promise<void> {
   await rm(outputDir, { recursive: true });
 }
 
-// Leaving by exit() is what sweeps up.
+// exit() runs the cleanup handlers.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 process.once('exit', () => {
   if (process.stdout.isTTY) process.stdout.write(SHOW_CURSOR);

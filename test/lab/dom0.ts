@@ -1,4 +1,4 @@
-/** For suites that run inside dom0: the cell they run in, and domains to make, change, watch and remove. */
+/** For suites inside dom0: their cell, and functions to create, change, watch and remove domains. */
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
@@ -18,15 +18,15 @@ export type { Guest, GuestBehaviour, GuestKind } from './guest.ts';
 const PROGRAMS = '/usr/lib/xen-domid-lab';
 const PID_FILE = '/run/xenstored.pid';
 const CONSOLED_PID_FILE = '/run/xenconsoled.pid';
-/** 32752 lines of the witness are 12 MB. */
+/** Bytes of output: 32752 lines of the witness are 12 MB. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
-/** On an emulated machine that shares its processor. */
+/** With room for an emulated machine that shares its processor. */
 const XENSTORED_ANSWERS_MS = 20_000;
 
 const exec = promisify(execFile);
 
-/** stdout of a program of dom0. */
+/** Returns the stdout of a program of dom0. */
 export async function command(program: string, ...args: readonly string[]): Promise<string> {
   return (await exec(program, args, { maxBuffer: MAX_OUTPUT })).stdout;
 }
@@ -41,11 +41,11 @@ function variable<T extends string>(name: string, values: readonly T[]): T {
 export interface Cell {
   readonly release: Release;
   readonly daemon: Daemon;
-  /** Where files for the host go. */
+  /** Folder for files for the host. */
   readonly output: string;
 }
 
-/** The cell that this process runs in. */
+/** The cell of this process. */
 export const cell: Cell = {
   release: variable('XEN_DOMID_LAB_RELEASE', RELEASES),
   daemon: variable('XEN_DOMID_LAB_DAEMON', DAEMONS),
@@ -56,27 +56,27 @@ async function versionPart(name: string): Promise<string> {
   return (await readFile(`/sys/hypervisor/version/${name}`, 'utf8')).trim();
 }
 
-/** The version that the running hypervisor gives, as `4.17.5`. */
+/** The running hypervisor's version, for example `4.17.5`. */
 export async function xenVersion(): Promise<string> {
   const parts = await Promise.all(['major', 'minor', 'extra'].map(versionPart));
   return `${parts[0]}.${parts[1]}${parts[2]}`;
 }
 
-/** Shows a figure on the host. */
+/** Reports a figure to the host. */
 export function note(text: string): void {
   process.stdout.write(`\n${NOTE_LINE}${text}\n`);
 }
 
-/** Shows on the host's terminal what this is busy with, until the next time. */
+/** Shows the current step on the host's terminal. */
 export function doing(text: string): void {
   process.stdout.write(`\n${DOING_LINE}${text}\n`);
 }
 
-/** A domain as libxenctrl sees it. */
+/** A domain according to libxenctrl. */
 export interface Witnessed {
   readonly domid: number;
   readonly uuid: string;
-  /** All of XEN_DOMINF_*, raw. Of {@link witnessOne} on 4.14 and 4.17, the shutdown code's upper half is lost. */
+  /** All XEN_DOMINF_* flags, raw. {@link witnessOne} on 4.14 and 4.17 loses the upper half of the shutdown code. */
   readonly flags: number;
   readonly shutdownCode: number;
   readonly totPages: bigint;
@@ -99,13 +99,13 @@ function parseWitness(line: string): Witnessed {
   ) as Witnessed;
 }
 
-/** Every domain, as xc_domain_getinfolist gives them. */
+/** Returns every domain, by xc_domain_getinfolist. */
 export async function witness(): Promise<Witnessed[]> {
   const lines = await command(`${PROGRAMS}/witness`);
   return lines.trimEnd().split('\n').map(parseWitness);
 }
 
-/** One domain, as xc_domain_getinfo or xc_domain_getinfo_single gives it. */
+/** Returns one domain, by xc_domain_getinfo or xc_domain_getinfo_single. */
 export async function witnessOne(domid: number): Promise<Witnessed | undefined> {
   const line = (await command(`${PROGRAMS}/witness`, String(domid))).trim();
   return line === 'null' ? undefined : parseWitness(line);
@@ -117,9 +117,9 @@ export interface Made {
 }
 
 export interface MakeOptions {
-  /** Of every domain made; random ones by default. */
+  /** UUID of every created domain; random ones by default. */
   readonly uuid?: string;
-  /** Of the first domain made, the others follow; Xen's choice by default. */
+  /** Domid of the first domain, followed by the next ones; Xen's choice by default. */
   readonly domid?: number;
 }
 
@@ -138,22 +138,22 @@ async function make(how: string, count: number, options: MakeOptions): Promise<M
   });
 }
 
-/** Domains without memory, of which xenstore is told nothing: 0.2 ms each. */
+/** Creates domains without memory and without introduction: 0.2 ms each. */
 export async function makeBare(count: number, options: MakeOptions = {}): Promise<Made[]> {
   return make('bare', count, options);
 }
 
-/** Domains that are introduced to xenstore: some 15 ms each. */
+/** Creates domains and introduces them to xenstore: some 15 ms each. */
 export async function makeIntroduced(count: number, options: MakeOptions = {}): Promise<Made[]> {
   return make('introduced', count, options);
 }
 
-/** Introduces domains that were made bare. */
+/** Introduces bare domains. */
 export async function introduce(...domids: readonly number[]): Promise<void> {
   await domains('introduce', ...domids);
 }
 
-/** Whether xenstored knows the domain as introduced. */
+/** Whether xenstored has the domain as introduced. */
 export async function isIntroduced(domid: number): Promise<boolean> {
   return (await domains('is-introduced', domid)).trim() === 'true';
 }
@@ -183,12 +183,12 @@ export async function destroy(...domids: readonly number[]): Promise<void> {
   if (domids.length > 0) await domains('destroy', ...domids);
 }
 
-/** Destroys all but dom0 and what is dying already. */
+/** Destroys all domains but dom0 and dying ones. */
 export async function destroyAll(): Promise<void> {
   await domains('destroy-all');
 }
 
-/** A program of the lab, or any by its path, that answers on stdout to what it is told on stdin. */
+/** A program of the lab, or any path, that answers lines of stdin on stdout. */
 export class Companion {
   readonly #process: ReturnType<typeof spawn>;
   readonly #lines: AsyncIterator<string>;
@@ -198,7 +198,7 @@ export class Companion {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#process = child;
-    // That it has ended shows where its answer is read.
+    // The reader of its answer notices its end.
     child.stdin.on('error', () => undefined);
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
@@ -217,7 +217,7 @@ export class Companion {
     this.#process.stdin?.write(`${line}\n`);
   }
 
-  /** One line for another. */
+  /** Returns the reply to one line. */
   async ask(...words: readonly (string | number)[]): Promise<string> {
     this.tell(words.join(' '));
     return this.line();
@@ -231,9 +231,9 @@ export class Companion {
   }
 }
 
-/** The program that makes and changes domains, kept running: a command costs no process. See `c/domains.c`. */
+/** The program that creates and changes domains. It keeps running, so that a command needs no new process. See `c/domains.c`. */
 export interface DomainMaker {
-  /** What it printed. */
+  /** Its output. */
   ask(...command: readonly (string | number)[]): Promise<string[]>;
   close(): Promise<void>;
 }
@@ -253,18 +253,18 @@ export function startDomainMaker(): DomainMaker {
 }
 
 export interface Held {
-  /** Lets go of the page: a destroyed domain can leave at last. */
+  /** Unmaps the page: a destroyed domain can then disappear. */
   release(): Promise<void>;
 }
 
-/** Maps a page of a domain, which then cannot leave when it is destroyed: it stays listed as dying. */
+/** Maps a page of a domain, which then stays listed as dying after its destruction. */
 export async function hold(domid: number): Promise<Held> {
   const holder = new Companion('domains', ['hold', String(domid)]);
   await holder.line();
   return { release: () => holder.close() };
 }
 
-/** The process that times libxenctrl; see `c/timer.c` for what it can be asked. */
+/** The process that times libxenctrl; see `c/timer.c` for its commands. */
 export interface Timer {
   ask(request: string): Promise<string>;
   close(): Promise<void>;
@@ -281,7 +281,7 @@ export function startTimer(): Timer {
   };
 }
 
-/** What `xl` needs beside xenstored: dom0's own entries, and whoever gives guests a console. */
+/** Starts the parts that `xl` needs besides xenstored: dom0's own entries and the console daemon. */
 export async function startToolstack(): Promise<void> {
   if (await isRunning('xenconsoled')) return;
   await command('xen-init-dom0');
@@ -304,14 +304,14 @@ export async function xl(...args: readonly string[]): Promise<string> {
   return command('xl', ...args);
 }
 
-/** Path of a file that `xl create` takes. */
+/** Path of a configuration file for `xl create`. */
 export async function writeGuestConfig(guest: Guest): Promise<string> {
   const file = join(await mkdtemp('/tmp/guest-'), 'guest.cfg');
   await writeFile(file, guestConfig(guest, PROGRAMS));
   return file;
 }
 
-/** A guest made by the real toolstack; `startToolstack` first. */
+/** Creates a guest with the real toolstack; call `startToolstack` first. */
 export async function xlCreate(guest: Guest): Promise<Made> {
   const file = await writeGuestConfig(guest);
   await xl('create', '-q', file);
@@ -322,12 +322,12 @@ export async function xlCreate(guest: Guest): Promise<Made> {
   return { domid, uuid: made.uuid };
 }
 
-/** Stops the xenstore daemon where it is: what it is asked from now on stays unanswered. */
+/** Stops the xenstore daemon with SIGSTOP: new requests stay unanswered. */
 export async function freezeXenstored(): Promise<void> {
   process.kill(Number(await readFile(PID_FILE, 'utf8')), 'SIGSTOP');
 }
 
-/** Kills the xenstore daemon as a crash would, and what of the toolstack is lost without it. */
+/** Kills the xenstore daemon like a crash, and xenconsoled with it, which depends on it. */
 export async function killXenstored(): Promise<void> {
   await kill(Number(await readFile(PID_FILE, 'utf8')), cell.daemon);
   if (await isRunning('xenconsoled')) {
@@ -342,12 +342,12 @@ async function kill(pid: number, program: string): Promise<void> {
   });
 }
 
-/** Starts the xenstore daemon of this cell anew, with an empty store; returns once it listens. */
+/** Restarts this cell's xenstore daemon with an empty store; returns once it listens. */
 export async function startXenstored(): Promise<void> {
   await exec(`${PROGRAMS}/lab-xenstored`);
 }
 
-/** Has the xenstore daemon answer, whatever a test before has done to it or to its socket. */
+/** Makes the xenstore daemon answer, after any earlier change to it or to its socket. */
 export async function reviveXenstored(): Promise<void> {
   if (await xenstoredAnswers()) return;
   if (await isRunning(cell.daemon)) await killXenstored();

@@ -1,10 +1,10 @@
-/** The table of faults and what came of them, as docs/reliability.md has it. */
+/** The table of faults and results in docs/reliability.md. */
 import type { Row } from '../faults/trial.ts';
 
-/** In the folder of what a cell leaves. */
+/** Name in a cell's output folder. */
 export const FAULT_ROWS_FILE = 'rows.jsonl';
 
-/** A row as it is kept: one of before something was counted is without it. */
+/** A stored row. Old ones lack newer counters. */
 export type KeptRow = Partial<Row> &
   Pick<
     Row,
@@ -51,7 +51,7 @@ function memory({ memoryMiB, anotherDaemon }: KeptRow): string {
   return memoryMiB.join(anotherDaemon === true ? ', another process ' : ' to ');
 }
 
-/** What runs this row alone. */
+/** Returns the command that runs only this row. */
 export function commandOf({ fault, host }: KeptRow): string {
   const [, release, daemon] = /^Xen (\S+), (\S+)$/.exec(host) ?? [];
   const args =
@@ -82,14 +82,14 @@ function cellsOf(row: KeptRow): string[] {
 
 const compare = (one: string, other: string): number => Number(one > other) - Number(one < other);
 
-/** Rows of one fault beside each other, those on Xen first. */
+/** Sorts rows by fault, those on Xen first. */
 export function sorted<T extends KeptRow>(rows: readonly T[]): T[] {
   return rows.toSorted(
     (one, other) => compare(one.fault, other.fault) || compare(one.host, other.host),
   );
 }
 
-/** In Markdown, its columns as wide as prettier has them. */
+/** In Markdown, with columns as wide as prettier makes them. */
 export function tableOf(rows: readonly KeptRow[]): string {
   const lines = [HEAD, HEAD.map(() => ''), ...sorted(rows).map(cellsOf)];
   const widths = HEAD.map((_, column) =>

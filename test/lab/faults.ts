@@ -1,4 +1,4 @@
-/** `npm run test:faults [-- RELEASE [DAEMON [TEST]]]`: faults, each in a storm with clients that ask; what came of them is kept. */
+/** `npm run test:faults [-- RELEASE [DAEMON [TEST]]]`: runs faults, each in a storm with clients that ask, and stores the results. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -10,9 +10,9 @@ import { DAEMONS, type Release, RELEASES } from './release.ts';
 import { chooseCells, type Outcome, runCells } from './run-cells.ts';
 import type { Row } from '../faults/trial.ts';
 
-/** By default; 4.14 is run where it is asked for. */
+/** Default cells; 4.14 runs on request. */
 const USUAL: readonly Release[] = ['4.17', '4.20'];
-/** Some of the faults last a minute, all by themselves. */
+/** Some faults last a minute each. */
 const TIMEOUT_MS = 3_600_000;
 
 const USAGE = `usage: npm run test:faults [-- RELEASE [DAEMON [TEST]]]     in dom0, in the lab

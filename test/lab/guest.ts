@@ -1,6 +1,6 @@
-/** The guests that `xl` makes in the lab: what each of them does, and its configuration. */
+/** Guests that `xl` creates in the lab: their behaviour and configuration. */
 
-/** First letter of the command line that the unikernels go by: a digit is the code they shut down with. */
+/** First letter of the unikernels' command line. A digit is the code with which they shut down. */
 const BEHAVIOUR = {
   block: 'b',
   spin: 's',
@@ -13,7 +13,7 @@ const BEHAVIOUR = {
 } as const;
 
 export type GuestBehaviour = keyof typeof BEHAVIOUR;
-/** As `pv-block` or `pvh-poweroff`. */
+/** Example: `pv-block` or `pvh-poweroff`. */
 export type GuestKind = `${'pv' | 'pvh'}-${GuestBehaviour}`;
 
 export interface Guest {
@@ -25,7 +25,7 @@ export interface Guest {
   readonly vcpus?: number;
 }
 
-/** Text of `guest`'s configuration file. A guest that shuts down stays, to be looked at. */
+/** Returns the text of `guest`'s configuration file. A guest that shuts down stays, for inspection. */
 export function guestConfig(guest: Guest, programs: string): string {
   const [type = 'pv', behaviour = 'block'] = guest.kind.split(/-(.*)/s);
   const memory = guest.memory ?? (type === 'pv' ? 4 : 8);

@@ -27,7 +27,7 @@ import { run } from './run.ts';
 
 const LIBRARIES = join('usr', 'lib', 'x86_64-linux-gnu');
 const LIBC = ['libc6', 'libgcc-s1', 'libstdc++6'] as const;
-/** In Debian's kernel these are modules; the first five Xen's, the last for the disk that results leave by. */
+/** Modules in Debian's kernel: the first five are Xen's, the last drives the disk for results. */
 const KERNEL_MODULES = [
   'xen-evtchn',
   'xen-privcmd',
@@ -38,7 +38,7 @@ const KERNEL_MODULES = [
   'virtio_blk',
 ];
 
-/** Folders of the packages that dom0 has no use for: each byte of the image is unpacked under emulation. */
+/** Folders of the packages that dom0 does not need: each byte of the image is unpacked under emulation. */
 const NOT_IN_DOM0 = [
   'usr/share',
   'usr/include',
@@ -49,16 +49,16 @@ const NOT_IN_DOM0 = [
 ];
 
 /** Where the C, assembly and shell sources lie: they are read from the repository, not from `dist`. */
-const SOURCES: string = join('test', 'xen');
+const SOURCES: string = join('test', 'lab');
 
 export interface Image {
   readonly hypervisor: string;
   readonly kernel: string;
-  /** In the order in which they are unpacked. */
+  /** In the order of unpacking. */
   readonly layers: readonly string[];
 }
 
-/** Debian before trixie has some files in /lib and some in /usr/lib: one tree of them, as dom0 has it. */
+/** Debian before trixie has some files in /lib and some in /usr/lib: merge them into one tree. */
 async function mergeUsr(root: string): Promise<void> {
   for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
     const folder = join(root, name);
@@ -100,7 +100,7 @@ async function debianLayer(release: Release): Promise<string> {
   const ingredients = { release, suite, machine, packages, LIBC, NOT_IN_DOM0, layout: 2 };
   return cached(`debian-${release}`, ingredients, async (directory) => {
     const root = join(directory, 'root');
-    // This machine's node and what its compiler makes ask for its own glibc, or a newer one.
+    // This machine's node and compiler output require its own glibc, or a newer one.
     const libcSuite = await newerSuite(suite, machine);
     await unpack(suite, packages, root);
     await unpack(libcSuite, LIBC, root);
@@ -122,7 +122,7 @@ async function debianLayer(release: Release): Promise<string> {
   });
 }
 
-/** Copies the libraries of `program` that are not in glibc's own packages. */
+/** Copies the libraries of `program`, without those of glibc's own packages. */
 async function copyLibraries(program: string, into: string): Promise<void> {
   const inLibc = /\/(ld-linux-x86-64|lib(c|m|dl|rt|resolv|pthread|stdc\+\+|gcc_s))\.so\.\d+$/;
   await mkdir(into, { recursive: true });
@@ -145,7 +145,7 @@ async function nodeLayer(): Promise<string> {
   });
 }
 
-/** This machine's curl, a client that is none of ours. Its libraries lie apart: of some of them the release has its own. */
+/** This machine's curl, an independent client. Its libraries are separate, because the release has some of them too. */
 async function curlLayer(): Promise<string> {
   const curl = (await run('sh', ['-c', 'command -v curl'])).trim();
   const ingredients = { version: await run(curl, ['--version']), layout: 1 };
@@ -174,7 +174,7 @@ function apiOf(release: Release): string[] {
   return release === '4.20' ? ['-DLAB_HAS_GETINFO_SINGLE'] : [];
 }
 
-/** Compiles one source of `c/`: a program against this release's libxenctrl, or a guest's kernel. */
+/** Compiles one source of `c/`: a program for this release's libxenctrl, or a guest's kernel. */
 async function compile(release: Release, source: string, into: string, sdk: string): Promise<void> {
   const [name = '', kind] = basename(source).split('.');
   const target = join(into, name);
@@ -183,7 +183,7 @@ async function compile(release: Release, source: string, into: string, sdk: stri
       ['-O2', '-Wall', '-Werror', ...apiOf(release), '-o', target, source],
       ['-isystem', join(sdk, 'include'), '-L', join(sdk, 'lib')],
       ['-lxenctrl', '-lxenguest', '-lxenstore', '-lxenforeignmemory', '-lxencall'],
-      // The libraries may ask for a newer glibc than this machine's; dom0 has it.
+      // The libraries may require a newer glibc than this machine's; dom0 has it.
       ['-Wl,--unresolved-symbols=ignore-in-shared-libs'],
     ];
     await run('gcc', options.flat());
@@ -221,7 +221,7 @@ async function toolsLayer(release: Release, debian: string): Promise<string> {
   });
 }
 
-/** All of a release but the project, from the cache or built now. */
+/** Returns all layers of a release but the project, from the cache or built now. */
 export async function imageOf(release: Release): Promise<Image> {
   const kernel = await kernelLayer();
   const node = await nodeLayer();

@@ -1,4 +1,4 @@
-/** Which files of a kernel package must be inserted, and in which order: the package comes without modules.dep. */
+/** Finds the module files of a kernel package to insert, and their order: the package comes without modules.dep. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -19,7 +19,7 @@ async function dependencies(file: string): Promise<string[]> {
   return listed.split(',').filter((name) => name !== '');
 }
 
-/** Files of `modules` below `folder` with all that they depend on, in an order to insert them in. What is built into the kernel has no file. */
+/** Returns the files of `modules` below `folder` with all their dependencies, in the order of insertion. Built-in modules have no file. */
 export async function moduleOrder(folder: string, modules: readonly string[]): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true });
   const fileOf = new Map(

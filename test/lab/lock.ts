@@ -15,13 +15,13 @@ function isAlive(pid: number): boolean {
 
 async function isStale(file: string): Promise<boolean> {
   const pid = Number(await readFile(file, 'utf8').catch(() => ''));
-  // Empty for a moment after its creation: only a pid that is no more makes it stale.
+  // The file is empty for a moment after its creation: only the pid of a dead process makes it stale.
   return pid > 0 && !isAlive(pid);
 }
 
 /**
- * Runs `work` while holding `file`; waits for whoever holds it. Of a dead owner's lock two waiters may both
- * become owners: what is done under it must end in a rename, which makes that harmless.
+ * Runs `work` while holding `file`; waits for its owner. Two waiters may both take over a dead owner's lock: the
+ * work must end in a rename, which makes that harmless.
  */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   for (;;) {

@@ -1,7 +1,8 @@
 /**
- * The userland of a dom0 that is too old for Node, in dom0's folder `/old`, laid out as CentOS 7 has it: all libraries in
- * `/usr/lib64`, found by way of `/etc/ld.so.cache`. CentOS 7 itself is not among Debian's packages, nor is a Debian as old; so
- * this is Debian 11's glibc (2.31), without the names of versions that came after 2.17: what asks for one of them does not start.
+ * The userland of a dom0 that is too old for Node, in dom0's folder `/old`. Its layout is that of CentOS 7: all
+ * libraries in `/usr/lib64`, found by `/etc/ld.so.cache`. Debian packages neither CentOS 7 nor a glibc as old; so
+ * this is Debian 11's glibc (2.31) without the names of versions after 2.17: programs that require one of them do
+ * not start.
  */
 import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ import { run } from './run.ts';
 
 const SUITE = 'bullseye';
 const GLIBC = ['libc6', 'libgcc-s1', 'libstdc++6', 'libcrypt1'];
-/** Xen's libraries as the host has them, a shell on the old glibc, and a busybox that needs none. */
+/** Xen's libraries of the host, a shell on the old glibc, and a static busybox. */
 const PACKAGES = [
   ...GLIBC,
   'libxencall1',
@@ -22,11 +23,11 @@ const PACKAGES = [
   'dash',
   'busybox-static',
 ];
-/** What a person types to install the bundle, and what its script calls. */
+/** Programs that the installation of the bundle uses, typed or in its script. */
 const APPLETS = ['cat', 'env', 'ln', 'mkdir', 'readlink', 'sha256sum', 'tar'];
 const NEWER_THAN_2_17 = /GLIBC_2\.(?:1[89]|2\d|3\d)(?=\0)/g;
 
-/** Puts names that nobody asks for in the place of those of newer versions; the length stays. */
+/** Overwrites the names of newer versions with unused names of the same length. */
 async function forgetNewVersions(library: string): Promise<void> {
   const text = await readFile(library, 'latin1');
   const old = text.replace(NEWER_THAN_2_17, (name) => name.replace('GLIBC_2', 'GLIBC_X'));
@@ -63,7 +64,7 @@ async function build(directory: string): Promise<void> {
   await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
 }
 
-/** The archive of it, for {@link runCell}. */
+/** Its archive, for {@link runCell}. */
 export async function oldUserlandLayer(): Promise<string> {
   const ingredients = { SUITE, PACKAGES, APPLETS, names: NEWER_THAN_2_17.source, layout: 1 };
   return join(await cached('old-userland', ingredients, build), 'layer.cpio');

@@ -1,9 +1,9 @@
-/** What the machine must have before a cell can be made. */
+/** Requirements of the machine for making a cell. */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Program -> the Debian package that has it. */
+/** Program -> its Debian package. */
 const PROGRAMS = {
   'qemu-system-x86_64': 'qemu-system-x86',
   cpio: 'cpio',
@@ -35,7 +35,7 @@ async function isInstalled(program: string): Promise<boolean> {
   return found.includes(true);
 }
 
-/** Debian packages that are missing here. */
+/** Returns the Debian packages that are missing here. */
 export async function missingPackages(): Promise<string[]> {
   const missing = new Set<string>();
   for (const [program, name] of Object.entries(PROGRAMS)) {
@@ -45,9 +45,7 @@ export async function missingPackages(): Promise<string[]> {
   return [...missing].toSorted();
 }
 
-/**
- * @throws Error with the command that installs what is missing.
- */
+/** @throws Error with the command that installs missing packages. */
 export async function checkPrerequisites(): Promise<void> {
   if (process.arch !== 'x64')
     throw new Error(

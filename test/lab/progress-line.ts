@@ -1,6 +1,6 @@
-/** How dom0 tells the host of each test. */
+/** Prefix of the line for each test, from dom0 to the host. */
 export const RESULT_LINE = 'lab: test ';
-/** How a suite tells the host what it measured. */
+/** Prefix of a suite's measured figure. */
 export const NOTE_LINE = 'lab: note ';
-/** How a payload tells the host what it is busy with. */
+/** Prefix of a payload's current step. */
 export const DOING_LINE = 'lab: doing ';

@@ -1,4 +1,4 @@
-/** Shows how far each cell is: one live line on a terminal, a line a step elsewhere. */
+/** Shows the progress of each cell: one live line on a terminal, a line per step elsewhere. */
 import type { Phase } from './cell.ts';
 import { DOING_LINE, NOTE_LINE, RESULT_LINE } from './progress-line.ts';
 
@@ -8,7 +8,7 @@ const PHASES: Record<Phase, string> = {
   payload: 'dom0 is up',
   result: 'reading the result',
 };
-/** Elsewhere, a line after so many tests of a cell. */
+/** Without a terminal, prints a line after this many tests of a cell. */
 const TESTS_A_LINE = 25;
 const REDRAW_MS = 250;
 
@@ -37,10 +37,10 @@ export class Progress {
     this.#say(cell, PHASES[phase]);
   }
 
-  /** Takes what a cell writes to its console; the tests in it are counted, and what they measured is shown. */
+  /** Takes console output of a cell: counts the tests in it, and shows measured figures. */
   consoleLine(cell: string, line: string): void {
     const state = this.#cells.get(cell);
-    // It passes by: in a pipe nobody would read it.
+    // Transient: not for pipes.
     if (line.startsWith(DOING_LINE) && state !== undefined && this.#out.isTTY)
       state.what = line.slice(DOING_LINE.length);
     if (line.startsWith(NOTE_LINE)) this.print(`${cell}  ${line.slice(NOTE_LINE.length)}`);
@@ -64,7 +64,7 @@ export class Progress {
     this.print(`${cell}  ${line} (${seconds.toFixed(0)} s)`);
   }
 
-  /** A line that stays. */
+  /** Prints a line that stays. */
   print(line: string): void {
     this.#out.write(this.#out.isTTY ? `\r\u001b[K${line}\n` : `${line}\n`);
   }

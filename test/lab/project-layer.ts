@@ -1,4 +1,4 @@
-/** What of this repository goes into dom0: the build, and the packages that it and jest need at run time. */
+/** The parts of this repository in dom0: the build, and the packages that it and jest need at run time. */
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -7,7 +7,7 @@ import { writeCpio } from './cpio.ts';
 
 /** Development packages that suites in dom0 import. */
 const NEEDED_IN_DOM0 = ['jest', '@jest/globals', 'fast-check', 'expect-type'];
-/** Of a package, what only its authors, compilers and debuggers read. */
+/** Files of a package for its authors, compilers and debuggers only. */
 const NOT_IN_DOM0 = /\.(map|md|markdown|ts|mts|cts|flow|tsbuildinfo)$/;
 
 interface Locked {
@@ -16,7 +16,7 @@ interface Locked {
   readonly peerDependencies?: Record<string, string>;
 }
 
-/** Where node would find `name` from the package at `from`, as the lock writes it. */
+/** Returns the location where node would find `name` from the package at `from`, in the lock's notation. */
 function resolve(packages: Record<string, Locked>, from: string, name: string): string | undefined {
   for (let folder = from; ; folder = folder.replace(/(^|\/)node_modules\/(@[^/]+\/)?[^/]+$/, '')) {
     const path = folder === '' ? `node_modules/${name}` : `${folder}/node_modules/${name}`;
@@ -25,7 +25,7 @@ function resolve(packages: Record<string, Locked>, from: string, name: string): 
   }
 }
 
-/** All folders of `node_modules` that the project's own dependencies and `extra` come to. */
+/** Returns all folders of `node_modules` that the project's dependencies and `extra` require. */
 export function closure(packages: Record<string, Locked>, extra: readonly string[]): string[] {
   const reached = new Set<string>();
   const add = (from: string, name: string): void => {
@@ -44,7 +44,7 @@ export function closure(packages: Record<string, Locked>, extra: readonly string
   return [...reached].toSorted();
 }
 
-/** The archive of the packages, made once for each package-lock.json. */
+/** Returns the archive of the packages, built once for each package-lock.json. */
 export async function packagesLayer(): Promise<string> {
   const lock = await readFile('package-lock.json', 'utf8');
   const { packages } = JSON.parse(lock) as { packages: Record<string, Locked> };
@@ -54,7 +54,7 @@ export async function packagesLayer(): Promise<string> {
     for (const path of wanted) {
       const target = join(directory, 'layer', 'project', path);
       await mkdir(dirname(target), { recursive: true });
-      // Packages of other platforms are in the lock, not on the disk.
+      // The lock also has packages of other platforms, which are not on the disk.
       await cp(path, target, {
         recursive: true,
         filter: (from) =>
@@ -79,7 +79,7 @@ export interface RunLayer {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Writes the archive of what belongs to one run alone: the build, the units, the cell's name, the command. */
+/** Writes the archive for one run: the build, the units, the cell's name, the command. */
 export async function writeRunLayer(layer: RunLayer, directory: string): Promise<string> {
   const project = join(directory, 'layer', 'project');
   const lab = join(directory, 'layer', 'lab');
@@ -90,7 +90,8 @@ export async function writeRunLayer(layer: RunLayer, directory: string): Promise
     recursive: true,
     filter: (from) => !/\.(d\.ts|map)$/.test(from),
   });
-  await cp('systemd', join(project, 'systemd'), { recursive: true });
+  const units = join('packaging', 'systemd');
+  await cp(units, join(project, units), { recursive: true });
   const env = {
     XEN_DOMID_LAB_RELEASE: layer.release,
     XEN_DOMID_LAB_DAEMON: layer.daemon,

@@ -1,4 +1,4 @@
-/** The Xen releases that the lab boots, and which Debian suite has each. */
+/** The Xen releases that the lab boots, and the Debian suite of each. */
 
 export const RELEASES = ['4.14', '4.17', '4.20'] as const;
 export type Release = (typeof RELEASES)[number];
@@ -13,7 +13,7 @@ export function suiteOf(release: Release): string {
   return SUITE[release];
 }
 
-/** Everything of a release that goes into dom0, glibc aside. */
+/** All parts of a release in dom0, except glibc. */
 export function packagesOf(release: Release): readonly string[] {
   return [
     `xen-hypervisor-${release}-amd64`,

@@ -1,4 +1,4 @@
-/** Reads jest's own report of a cell and judges it: what failed, what was skipped for a reason, what was just skipped. */
+/** Reads and judges jest's report of a cell: failed tests, tests skipped with a reason, and other skipped tests. */
 import { readFile } from 'node:fs/promises';
 
 import { reasonOf } from './cannot-title.ts';
@@ -35,17 +35,17 @@ export interface Report {
   readonly skips: readonly Skip[];
 }
 
-/** Without the frames of jest itself. */
+/** Without jest's own stack frames. */
 function withoutJest(message: string): string {
   return message.replaceAll(/^\s+at .*\/node_modules\/jest-.*\n?/gm, '').trimEnd();
 }
 
 /**
- * Judges jest's report; `status` is the exit status that jest gave.
- * @param chosen the pattern of the names of those that were to run, where not all were.
+ * Judges jest's report; `status` is jest's exit status.
+ * @param chosen the pattern of the names of the tests that were to run, if not all.
  */
 export function judge(report: JestReport, status: number, chosen?: string): Report {
-  // As jest takes it.
+  // Matches like jest.
   const wanted = new RegExp(chosen ?? '', 'i');
   let passed = 0;
   const failures: Failure[] = [];
@@ -78,7 +78,7 @@ export function judge(report: JestReport, status: number, chosen?: string): Repo
   return { passed, failures, skips };
 }
 
-/** Judges the report in `file`. Where jest left none, that is the failure. */
+/** Judges the report in `file`. A missing report is a failure. */
 export async function readReport(file: string, status: number, chosen?: string): Promise<Report> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) {

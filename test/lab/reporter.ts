@@ -1,5 +1,5 @@
-/** Jest's reporter in dom0: a line of each test as it ends, for the host's progress to read off the console. */
-/** Of what jest hands over, what is shown. */
+/** Jest's reporter in dom0: prints a line for each test as it ends, for the host's progress on the console. */
+/** The part of jest's result that is shown. */
 interface TestCaseResult {
   readonly status: string;
   readonly duration?: number | null;
@@ -11,7 +11,7 @@ import { RESULT_LINE } from './progress-line.ts';
 
 export default class ConsoleReporter {
   onTestFileStart(test: { path: string }): void {
-    // Jest leaves its own line open.
+    // Ends the line that jest leaves open.
     process.stdout.write(`\n${RESULT_LINE}file ${test.path.replace(/^.*\/xen\//, '')}\n`);
   }
 
@@ -19,7 +19,7 @@ export default class ConsoleReporter {
     process.stdout.write(
       `${RESULT_LINE}${result.status} ${result.duration ?? 0} ms ${result.fullName}\n`,
     );
-    // In full in the report; here for who looks at a cell that has not ended.
+    // The report has the full message; this is for a look at a running cell.
     for (const message of result.failureMessages ?? []) process.stdout.write(`${message}\n`);
   }
 

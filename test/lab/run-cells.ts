@@ -1,4 +1,4 @@
-/** Runs suites in dom0 of several cells, two at a time, and shows what came of them. */
+/** Runs suites in dom0 of several cells, two at a time, and shows the results. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,13 +24,13 @@ export interface Outcome {
   readonly consoleLog: string;
 }
 
-/** What to run in each cell. */
+/** The suites and options for each cell. */
 export type CellSuites = Pick<
   SuitesRun,
   'folder' | 'suite' | 'test' | 'timeoutMs' | 'layers' | 'memory'
 >;
 
-/** The cells that are named; undefined where there is none such. */
+/** Returns the named cells; undefined if there is no such cell. */
 export function chooseCells(
   releaseName: string | undefined,
   daemonName: string | undefined,
@@ -114,8 +114,8 @@ function sum(outcomes: readonly Outcome[], count: (report: Report) => number): n
 }
 
 /**
- * Runs `suites` in `cells`, and shows what passed and what failed.
- * @param whenRun is given the outcomes before the cells' files are removed.
+ * Runs `suites` in `cells`, and shows passed and failed tests.
+ * @param whenRun receives the outcomes before the cells' files are removed.
  * @returns the exit status: 0 only if every test of every cell passed.
  */
 export async function runCells(
@@ -146,5 +146,5 @@ export async function runCells(
   return failed === 0 ? 0 : 1;
 }
 
-// Leaving by exit() is what sweeps up.
+// exit() runs the cleanup handlers.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));

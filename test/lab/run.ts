@@ -1,4 +1,4 @@
-/** Runs a program of this machine, and says what it wrote when it fails. */
+/** Runs a program of this machine, and reports its output on failure. */
 import { spawn } from 'node:child_process';
 
 export interface RunOptions {
@@ -9,7 +9,7 @@ export interface RunOptions {
 const KEPT_OUTPUT = 4000;
 
 /**
- * What `command` wrote to stdout.
+ * Returns the stdout of `command`.
  * @throws Error with the end of its stderr unless it exits with 0.
  */
 export async function run(

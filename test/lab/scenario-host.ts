@@ -1,4 +1,4 @@
-/** The Xen that this dom0 runs on as a host of scenarios. */
+/** The Xen of this dom0 as a host for scenarios. */
 import type { Domid } from '../../src/domain.ts';
 import { openHypervisor } from '../../src/hypervisor/open.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';

@@ -1,6 +1,6 @@
 /**
- * The daemon in dom0 as its unit has systemd start it, without systemd: the unit's own command and environment, and of
- * its restrictions those that `c/confine.c` and a control group for devices can give.
+ * The daemon in dom0, started like systemd would by its unit, without systemd: with the unit's own command and
+ * environment, and with the restrictions that `c/confine.c` and a control group for devices can apply.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,20 +15,20 @@ const ROOT = join(import.meta.dirname, '../../..');
 const CONFINE = '/usr/lib/xen-domid-lab/confine';
 const LINES = '/usr/lib/xen-domid-lab/lines';
 const CURL = '/usr/lib/xen-domid-lab-curl';
-/** What systemd gives to services. */
+/** Environment that systemd gives to services. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 const RUNTIME_DIRECTORY = '/run/xen-domid';
-/** Under emulation node alone takes seconds to start, and a minute where the machine has others to serve. */
+/** Under emulation node takes seconds to start, and a minute on a busy machine. */
 const READY_MS = 300_000;
-/** Often enough to be waited for; the unit's own is 30 s. */
+/** Short enough for tests to wait for; the unit's own is 30 s. */
 const WATCHDOG_SECONDS = 1;
 const DEVICE_GROUPS = '/run/device-groups';
-/** What DevicePolicy=closed leaves: null, zero, full, random and urandom. */
+/** Devices that DevicePolicy=closed allows: null, zero, full, random and urandom. */
 const PSEUDO_DEVICES = [3, 5, 7, 8, 9].map((minor) => `c 1:${minor} rwm`);
 
 export const SOCKET: string = join(RUNTIME_DIRECTORY, 'xen-domid.sock');
 
-/** The directives of the unit file: each with its values, in order. */
+/** The directives of the unit file, each with its values in order. */
 export function readUnit(): ReadonlyMap<string, readonly string[]> {
   const unit = new Map<string, string[]>();
   for (const line of readFileSync(join(ROOT, 'packaging/systemd/xen-domid.service'), 'utf8').split(
@@ -47,7 +47,7 @@ function bytes(text: string): string {
   return String(Number(number) * 1024 ** 'KMG'.indexOf(unit) * 1024);
 }
 
-/** A control group in which the devices that the unit allows can be opened, and no others. */
+/** Creates a control group with access to the unit's devices, and to no others. */
 async function deviceGroup(devices: readonly string[]): Promise<string> {
   const group = join(DEVICE_GROUPS, 'xen-domid');
   const exists = await stat(group).catch(() => undefined);
@@ -70,7 +70,7 @@ async function deviceGroup(devices: readonly string[]): Promise<string> {
   return group;
 }
 
-/** `/dev/xen` without `hypercall`, as kernels before 4.18 have it. */
+/** Makes a `/dev/xen` without `hypercall`, like kernels before 4.18. */
 async function oldDevices(): Promise<string> {
   const folder = '/dev/xen-without-hypercall';
   await rm(folder, { recursive: true, force: true });
@@ -81,15 +81,15 @@ async function oldDevices(): Promise<string> {
 }
 
 export interface ServiceOptions {
-  /** After `xen-domid serve`. */
+  /** Arguments after `xen-domid serve`. */
   readonly args?: readonly string[];
-  /** Hands over the socket, as the socket unit does. */
+  /** Passes the socket, as the socket unit does. */
   readonly listen?: boolean;
   /** SupplementaryGroups, a number. */
   readonly group?: number;
-  /** No /dev/xen/hypercall: memory for hypercalls is locked. */
+  /** Removes /dev/xen/hypercall: memory for hypercalls is then locked. */
   readonly oldKernel?: boolean;
-  /** Instead of the unit's LimitMEMLOCK, bytes. */
+  /** Replaces the unit's LimitMEMLOCK, bytes. */
   readonly memlock?: number;
 }
 
@@ -98,12 +98,12 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A service that was started. */
+/** A started service. */
 export interface Service {
   readonly pid: number;
-  /** What it said to the service manager so far. */
+  /** Its messages to the service manager so far. */
   said(): readonly string[];
-  /** What it wrote, as the journal has it. */
+  /** Its output, like the journal's. */
   log(): Promise<string>;
   kill(signal: NodeJS.Signals): void;
   readonly ended: Promise<Ended>;
@@ -113,7 +113,7 @@ const running = new Set<Service>();
 let plain: Service | undefined;
 let started = 0;
 
-/** The confinement that the unit asks for, as options of `confine`. */
+/** Returns the unit's confinement as options of `confine`. */
 export async function confinement(options: ServiceOptions = {}): Promise<string[]> {
   const unit = readUnit();
   const one = (name: string): string => unit.get(name)?.join() ?? '';
@@ -174,7 +174,7 @@ export async function beginService(options: ServiceOptions = {}): Promise<Servic
   return service;
 }
 
-/** Starts the daemon; returns once it has said that it is ready. */
+/** Starts the daemon; returns once it is ready. */
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
   const service = await beginService(options);
   let ended = false;
@@ -187,7 +187,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   return service;
 }
 
-/** The service as its unit starts it: the one that an earlier test left running, for starting node is most of a test's time. */
+/** Returns the service of the unit: a running one of an earlier test, because starting node is most of a test's time. */
 export async function plainService(): Promise<Service> {
   if (plain !== undefined && running.has(plain)) return plain;
   await endServices();
@@ -195,7 +195,7 @@ export async function plainService(): Promise<Service> {
   return plain;
 }
 
-/** Ends all services that run, and what they leave. */
+/** Ends all running services, and removes their files. */
 export async function endServices(): Promise<void> {
   const all = [...running];
   for (const service of all) service.kill('SIGKILL');
@@ -203,7 +203,7 @@ export async function endServices(): Promise<void> {
   await rm(RUNTIME_DIRECTORY, { recursive: true, force: true });
 }
 
-/** What curl prints, told as little as it can be: nothing of it is ours. */
+/** Returns curl's output: an independent client, with as few options as possible. */
 export async function curl(...args: readonly string[]): Promise<string> {
   return command(
     'env',
@@ -218,7 +218,7 @@ export async function curl(...args: readonly string[]): Promise<string> {
   );
 }
 
-/** What is answered to these lines, by a program that shares nothing with us. */
+/** Returns the replies to these lines, by an independent client. */
 export async function sendLines(lines: readonly object[]): Promise<Record<string, unknown>[]> {
   const child = spawn(LINES, [SOCKET], { stdio: ['pipe', 'pipe', 'inherit'] });
   let text = '';

@@ -1,4 +1,4 @@
-/** What is being done, and for how long: one live line on a terminal, a line a step elsewhere. */
+/** The current step and its duration: one live line on a terminal, a line per step elsewhere. */
 
 const REDRAW_MS = 200;
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'] as const;
@@ -15,20 +15,20 @@ export class StatusLine {
     if (out.isTTY) this.#timer = setInterval(() => this.#draw(), REDRAW_MS).unref();
   }
 
-  /** A new step. */
+  /** Begins a step. */
   step(what: string): void {
     this.#since = performance.now();
     this.update(what);
     if (!this.#out.isTTY) this.#out.write(`${what}\n`);
   }
 
-  /** The same step, further on; shown on a terminal alone. */
+  /** Updates the current step, on a terminal only. */
   update(what: string): void {
     this.#what = what;
     this.#draw();
   }
 
-  /** Nothing is being done any more. */
+  /** Ends the last step. */
   clear(): void {
     clearInterval(this.#timer);
     if (this.#out.isTTY) this.#out.write('\r\u001b[K');

@@ -18,7 +18,7 @@ const JEST_CONFIG = {
 
 export interface SuitesRun extends Omit<CellRun, 'payload'> {
   readonly outputDir: string;
-  /** Of `test/lab`, where they are. */
+  /** Folder of the suites in `test/lab`. */
   readonly folder: string;
   /** Name of the one suite to run; all by default. */
   readonly suite?: string;
@@ -31,7 +31,7 @@ export async function runSuites({ folder, suite, test, ...cell }: SuitesRun): Pr
   const config = { ...JEST_CONFIG, roots: [`<rootDir>/dist/test/lab/${folder}`] };
   const payload = [
     ['node', 'node_modules/jest/bin/jest.js', '--runInBand', '--ci', '--no-cache', '--json'],
-    // What a test that failed has left open must not cost the report.
+    // An open handle of a failed test must not cost the report.
     ['--forceExit'],
     ['--outputFile', '/result/output/jest.json', '--config', JSON.stringify(config)],
     suite === undefined ? [] : [`/${suite}\\.test\\.js$`],

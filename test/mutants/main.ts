@@ -1,4 +1,7 @@
-/** `npm run test:mutants [-- WORD...]`: every mutant, or those whose file or name has one of the words, and which test noticed. */
+/**
+ * `npm run test:mutants [-- WORD...]`: runs every mutant, or those with one of the words in their file or name,
+ * and prints the test that caught each.
+ */
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -7,13 +10,13 @@ import { join } from 'node:path';
 import { type Mutant, MUTANTS } from './mutants.ts';
 import { copyBuild, DIST, patched } from './patched-build.ts';
 
-/** No mutant may take longer: one that hangs has been noticed. */
+/** Timeout of one mutant, ms: a mutant that hangs counts as caught. */
 const MOST_MS = 400_000;
 const AT_ONCE = Math.min(2, availableParallelism());
-/** What came of each when it was last run. */
+/** The results of the last run. */
 const REPORT = join(DIST, '../test/mutants/report.json');
 
-/** What jest leaves, as far as it is read. */
+/** The parts of jest's JSON report that are read. */
 interface JestReport {
   readonly testResults: readonly {
     readonly message: string;
@@ -27,9 +30,9 @@ interface JestReport {
 
 interface Verdict {
   readonly failed: boolean;
-  /** The test that did; where none is named, how jest ended. */
+  /** The test that failed; if none is named, the end of jest's output. */
   readonly by: string;
-  /** That test expected something else: no busy machine is the cause of that. */
+  /** Whether the test failed by an assertion, which a busy machine does not cause. */
   readonly isAssertion: boolean;
   readonly output: string;
 }
@@ -37,7 +40,7 @@ interface Verdict {
 interface Line {
   readonly file: string;
   readonly name: string;
-  /** Null: it lived. */
+  /** Null if the mutant survived. */
   readonly noticedBy: string | null;
   readonly seconds: number;
 }
@@ -47,7 +50,7 @@ async function jestIn(directory: string, tests: readonly string[]): Promise<Verd
   const jest = join(DIST, '../node_modules/jest/bin/jest.js');
   const file = join(directory, 'jest.json');
   await rm(file, { force: true });
-  // Not --bail, with which jest leaves no report.
+  // Not --bail: with it, jest leaves no report.
   const options = ['--ci', '-w', '1', '--json', '--outputFile', file];
   const child = spawn(
     process.execPath,
@@ -83,7 +86,7 @@ function verdictOf(exitCode: number | null, { testResults }: JestReport): Omit<V
   };
 }
 
-/** One after the other, as they are named: what is quick and near comes first. */
+/** Runs the test files in the order of the row, which names fast and close ones first. */
 async function firstFailure(
   directory: string,
   tests: readonly string[],
@@ -96,7 +99,7 @@ async function firstFailure(
   return undefined;
 }
 
-/** A busy machine can make a test fail that waits for something; what is wrong fails twice. */
+/** On a busy machine, a test that waits can fail by accident; a real failure repeats. */
 async function failureOf(
   directory: string,
   tests: readonly string[],
@@ -121,7 +124,7 @@ async function judge(directory: string, index: number, mutant: Mutant): Promise<
   return { file, name, noticedBy, seconds };
 }
 
-/** In the order of the list, without those that are not in it any more. */
+/** In the order of the mutants' list, without removed mutants. */
 function keep(lines: readonly Line[]): void {
   const before = JSON.parse(readFileSync(REPORT, 'utf8')) as Line[];
   const all = MUTANTS.flatMap((mutant) => {
@@ -135,7 +138,7 @@ const words = process.argv.slice(2);
 const wanted = MUTANTS.filter(
   ({ file, name }) => words.length === 0 || words.some((each) => `${file}: ${name}`.includes(each)),
 );
-// Before anything is run: is there a place for each?
+// Checks before the first run that every patch applies.
 await Promise.all(wanted.map(patched));
 const directory = await mkdtemp(join(tmpdir(), 'mutants-'));
 try {
@@ -150,7 +153,7 @@ try {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
       // oxlint-disable-next-line no-await-in-loop -- as many at once as there are cores
       lines.push(await judge(directory, ...job));
-      // At once: half an hour's work is not to be lost.
+      // Writes each result at once: a run takes half an hour.
       keep(lines);
     }
   };

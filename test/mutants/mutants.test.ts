@@ -1,4 +1,4 @@
-/** What `npm run test:mutants` patches is there to be patched. */
+/** Every patch of `npm run test:mutants` applies to the build. */
 import { expect, it } from '@jest/globals';
 import { MUTANTS } from './mutants.ts';
 import { patched } from './patched-build.ts';

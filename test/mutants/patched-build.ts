@@ -1,21 +1,21 @@
-/** A copy of the build in which one place is another: for tests that are to notice. */
+/** A copy of the build with one patch, for tests that must fail with it. */
 import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The build that this is part of. */
+/** The `dist` folder that contains this file. */
 export const DIST: string = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What stands in a built file exactly once, and what is to stand there. */
+/** A text that occurs exactly once in a built file, and its replacement. */
 export interface Patch {
   readonly name: string;
-  /** Below `dist/src`. */
+  /** Path below `dist/src`. */
   readonly file: string;
   readonly text: string;
   readonly without: string;
 }
 
-/** @throws Error where the text is not there, or more than once: the patch is to be made anew. */
+/** @throws Error unless the text occurs exactly once: then the patch needs an update. */
 export async function patched({ file, text, without }: Patch): Promise<string> {
   const source = await readFile(join(DIST, 'src', file), 'utf8');
   const found = source.split(text).length - 1;
@@ -24,7 +24,8 @@ export async function patched({ file, text, without }: Patch): Promise<string> {
 }
 
 /**
- * @param directory that is to be: it gets a package of its own, whose `dist` is this one but for the patch.
+ * Creates a package with a patched copy of this `dist`.
+ * @param directory the new package's folder.
  * @param tests folders of `dist/test` to copy; `''` is all of it.
  */
 export async function copyBuild(

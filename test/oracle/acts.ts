@@ -1,4 +1,4 @@
-/** What a toolstack, guests and Xen itself do to a host, at random: few domids and few UUIDs, so that they collide. */
+/** Random acts of toolstacks, guests and Xen on a host. Few domids and few UUIDs, so that they collide. */
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import {
   type HandleWrite,
@@ -16,7 +16,7 @@ const uuidOf = (first: number, second: number): Uuid =>
     `${half(first)}${half(first)}-${half(first)}-4${half(first).slice(1)}-8${half(second).slice(1)}-${half(second)}${half(second)}${half(second)}`,
   );
 
-/** Of VMs; the last has one half in common with each of the first two, as a torn read of them would, the next a zero half. */
+/** UUIDs of VMs. The fifth shares one half with each of the first two, like a torn read of them; the last has a zero half. */
 export const UUIDS: readonly Uuid[] = [
   uuidOf(1, 1),
   uuidOf(2, 2),
@@ -46,7 +46,7 @@ export class Acts {
     LOTTERY.draw(this.#random)(this);
   }
 
-  /** A handle that is being written is written on. */
+  /** Writes the next part of a handle that is being written. */
   stepWrite(): void {
     this.#forgetDone();
     if (this.#writes.length === 0) return;
@@ -55,7 +55,7 @@ export class Acts {
     write.step();
   }
 
-  /** As a single look at the domid does, or anything else that takes the domain's lock. */
+  /** Completes a pending write, like anything that takes the domain's lock, a single look included. */
   finishWrite(domid: number): void {
     for (const write of this.#writes) if (write.domid === domid) write.finish();
     this.#forgetDone();
@@ -79,7 +79,7 @@ export class Acts {
     this.create(1 + this.#random.below(HIGHEST_NAMED));
   }
 
-  /** Destroyed and created again with the same UUID, as by a reboot. */
+  /** Reboots a domain: it is destroyed and created again with the same UUID. */
   reboot(): void {
     const domain = this.#domain();
     if (domain === undefined || domain.stage !== 'live') return;
@@ -111,7 +111,7 @@ export class Acts {
     this.#later(this.#host.beginSetHandle(domain.domid, tombstoneOf(domain.domid)));
   }
 
-  /** The UUID goes from one domain to another. */
+  /** Moves a UUID from one domain to another. */
   move(): void {
     const [from, to] = [this.#domain(), this.#domain()];
     if (from === undefined || to === undefined || from.domid === to.domid) return;

@@ -1,4 +1,4 @@
-/** Runs the oracle of a build in a process of its own: within jest every look at the clock is dear. */
+/** Runs the oracle of a build in its own process: inside jest, reading the clock is slow. */
 import { execFile } from 'node:child_process';
 
 export interface ChildVerdict {

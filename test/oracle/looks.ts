@@ -1,4 +1,4 @@
-/** The hypervisor as the inventory is given it: every look goes into a log, which the judges go by. */
+/** The inventory's hypervisor. It logs every look for the judges. */
 import type { Domid } from '../../src/domain.ts';
 import type { Dominfo, DominfoList } from '../../src/hypervisor/dominfo.ts';
 import type { Hypervisor, HypervisorVersion } from '../../src/hypervisor/hypervisor.ts';
@@ -12,11 +12,11 @@ import type { Uuid } from '../../src/uuid.ts';
 import type { Acts } from './acts.ts';
 import type { Random } from '../support/random.ts';
 
-/** What a look showed of a domid at a step of the host. */
+/** The result of a look at a domid, at a step of the host. */
 export interface Look {
   readonly step: number;
   readonly domid: number;
-  /** undefined where there was no domain. */
+  /** undefined if there was no domain. */
   readonly uuid: Uuid | undefined;
   readonly dying: boolean;
 }
@@ -36,28 +36,28 @@ export interface LookLogOptions {
 
 export class LookLog implements Hypervisor {
   readonly version: HypervisorVersion;
-  /** Single looks, in the order in which they were made. */
+  /** Single looks, in order. */
   readonly singles: Look[] = [];
-  /** Lists of the inventory that its visitor has been given. */
+  /** Lists that the inventory's visitor has received. */
   readonly lists: ListSpan[] = [];
-  /** What the last look showed of each domid. */
+  /** The last result for each domid. */
   readonly shown: Map<number, Look> = new Map();
   /** The incarnation that the last single look at each domid met. */
   readonly #read = new Map<number, number>();
-  /** Domains that some look has shown, by incarnation. */
+  /** Incarnations of domains that any look has shown. */
   readonly seen: Set<number> = new Set();
-  /** Domids that were looked at singly since the last {@link takeLookedAt}. */
+  /** Steps of the single looks since the last {@link takeLookedAt}, by domid. */
   #lookedAt = new Map<number, number>();
-  /** Looks off the event loop whose answer is still to come. */
+  /** Pending looks off the event loop. */
   pending = 0;
-  /** Hypercalls that were made to fail. */
+  /** Hypercalls that failed on purpose. */
   faults = 0;
-  /** How likely a hypercall fails just now, and how. */
+  /** Probability that a hypercall fails. */
   faultChance = 0;
   faultErrno: HypercallErrno = 'EIO';
-  /** How likely the host goes on between two hypercalls. */
+  /** Probability that the host acts between two hypercalls. */
   actChance = 0;
-  /** The list that was handed over last. */
+  /** The last delivered list. */
   delivered: RunningList | undefined;
   readonly #options: LookLogOptions;
 
@@ -71,13 +71,13 @@ export class LookLog implements Hypervisor {
       if (random.chance(this.faultChance)) {
         hypervisor.failNext(kind, this.faultErrno);
         this.faults++;
-        // It may be the second look that decides what the first, or a list, is to be made of.
+        // A failed second look may have been the one that decides how to read the first look, or a list.
         this.shown.clear();
       } else if (kind === 'domctl' || kind === 'one') this.#record(domid);
     };
   }
 
-  /** Domids that were looked at singly since the last call, and the step of the last look at each. */
+  /** Returns the domids of single looks since the last call, with the step of the last look at each. */
   takeLookedAt(): ReadonlyMap<number, number> {
     const lookedAt = this.#lookedAt;
     this.#lookedAt = new Map();
@@ -100,16 +100,16 @@ export class LookLog implements Hypervisor {
       const { began = NaN, ended = NaN } = this.delivered ?? {};
       this.lists.push({ began, ended });
       const entries = Array.from(list, ({ domid, uuid, dying }) => ({ domid, uuid, dying }));
-      // A single look made beside the list stands: where the two disagree, the inventory looks again.
+      // A single look during the list is kept: if the two disagree, the inventory looks again.
       for (const [domid, { step }] of this.shown) if (step < began) this.shown.delete(domid);
       for (const entry of entries) {
         if (!this.shown.has(entry.domid)) this.shown.set(entry.domid, { step: began, ...entry });
       }
-      // What is in doubt is no holder before it has been looked at again.
+      // A doubtful domain is no known holder before the inventory has looked at it again.
       this.pending++;
       try {
         const visited = visit(list);
-        // One that could not be taken in has shown nothing.
+        // A list that the visitor rejects has shown nothing.
         for (const { domid } of entries) {
           const states = this.#options.host.history?.statesOf(domid, began, ended) ?? [];
           for (const { incarnation } of states) this.seen.add(incarnation);
@@ -125,7 +125,7 @@ export class LookLog implements Hypervisor {
     return this.#options.hypervisor.close();
   }
 
-  /** The last looks at those that they showed to hold the UUID. */
+  /** Returns the last looks that showed a holder of the UUID. */
   holdersOf(uuid: Uuid): Look[] {
     const holders: Look[] = [];
     for (const look of this.shown.values())
@@ -133,7 +133,7 @@ export class LookLog implements Hypervisor {
     return holders;
   }
 
-  /** Whether single looks between the steps showed these domids with the UUID, undying, one after the other. */
+  /** Whether single looks between the steps showed these domids with the UUID, not dying, in this order. */
   showedInOrder(domids: readonly Domid[], uuid: Uuid, from: number, to: number): boolean {
     let next = 0;
     for (let index = this.#firstSince(from); index < this.singles.length; index++) {

@@ -1,4 +1,4 @@
-/** The oracle by itself: `node main.js [--seed N] [--lookups N] [--seconds N]`, or `--trace SEED` to see one scenario. */
+/** Runs the oracle: `node main.js [--seed N] [--lookups N] [--seconds N]`, or `--trace SEED` to print one scenario. */
 import { parseArgs } from 'node:util';
 import { describeReport, runOracle, traceOf } from './run.ts';
 

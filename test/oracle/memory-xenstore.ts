@@ -1,4 +1,4 @@
-/** xenstored as its clients meet it, without a socket: what is sent waits until the test delivers it. */
+/** xenstored as its clients see it, without a socket: events wait until the test delivers them. */
 import { Observable, type Subscriber } from 'rxjs';
 import type { XenstoreSession } from '../../src/inventory/pipeline.ts';
 import type { SimulatedHost } from '../../src/simulator/index.ts';
@@ -10,7 +10,7 @@ type SpecialPath = '@introduceDomain' | '@releaseDomain';
 interface Watch {
   readonly path: string;
   readonly subscriber: Subscriber<WatchEvent>;
-  /** xenstored has taken it: what happens from here on makes an event. */
+  /** xenstored has registered the watch: from now on it fires. */
   set: boolean;
   /** Its first event has been delivered. */
   begun: boolean;
@@ -26,7 +26,7 @@ interface Request {
 class Session implements XenstoreSession {
   readonly watches: Watch[] = [];
   requests: Request[] = [];
-  /** Sent, and not yet read. */
+  /** Events that the client has not read yet. */
   events: Watch[] = [];
   ended = false;
   readonly closed: Promise<XenError>;
@@ -79,7 +79,7 @@ class Session implements XenstoreSession {
     if (this.ended) return;
     this.ended = true;
     const reason = disconnected();
-    // Each takes itself out of the list.
+    // Each subscriber removes itself from the list.
     const watches = this.watches.slice();
     for (const { subscriber } of watches) subscriber.error(reason);
     for (const { reject } of this.requests) reject(reason);
@@ -89,7 +89,7 @@ class Session implements XenstoreSession {
 }
 
 export class MemoryXenstore {
-  /** The step of the host at which the last event was read that a look has to follow. */
+  /** The step of the host at which the client read the last event that requires a look. */
   lastEventAt: number | undefined;
   readonly #host: SimulatedHost;
   readonly #introduced = new Set<number>();
@@ -140,7 +140,7 @@ export class MemoryXenstore {
     return this.#session?.watches.filter(({ set }) => !set).length ?? 0;
   }
 
-  /** xenstored takes the watch that was asked for first, and sends its first event. */
+  /** Registers the oldest requested watch and sends its first event. */
   takeWatch(): void {
     const session = this.#session;
     const watch = session?.watches.find(({ set }) => !set);
@@ -163,13 +163,13 @@ export class MemoryXenstore {
       const wasFirst = !watch.begun;
       watch.begun = true;
       const ready = session.watches.length === 2 && session.watches.every(({ begun }) => begun);
-      // Before both are set nothing has to be seen, for the list that follows sees it.
+      // Events before both watches are set require no look: the list that follows sees their cause.
       if (ready || !wasFirst) this.lastEventAt = this.#host.now;
       watch.subscriber.next({ path: watch.path });
     }
   }
 
-  /** Events that were sent never arrive, or several as one; not those that say that a watch is set. */
+  /** Loses or merges unread events, except the first event of a watch. */
   lose(): void {
     const session = this.#session;
     if (session === undefined) return;
@@ -192,7 +192,7 @@ export class MemoryXenstore {
     this.lastEventAt = undefined;
   }
 
-  /** As the C xenstored's check_domains(). */
+  /** Same as check_domains() of the C xenstored. */
   #domainException(domid: number): void {
     let concerned = false;
     for (const each of this.#host.shutDownDomids) {

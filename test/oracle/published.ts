@@ -1,63 +1,91 @@
-/** What the feed has made known, replayed change by change, each held to what may follow what. */
+/** The state that the change feed has published, replayed change by change; each change must be able to follow the ones before it. */
 import type { Domain } from '../../src/domain.ts';
 import type { Change } from '../../src/change.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { DomainState } from '../../src/simulator/index.ts';
 import { Violation } from './violation.ts';
 
-/** What is published of a domain, of all that a look shows. */
-export type Told = Pick<Domain, 'domid' | 'uuid' | 'dying' | 'shutdown'> & {
+/** The fields of a domain that the feed reports changes of. */
+export type PublishedDomain = Pick<Domain, 'domid' | 'uuid' | 'dying' | 'shutdown'> & {
   readonly shutdownReason?: Domain['shutdownReason'];
 };
 
 export class Published {
   readonly domains: Map<number, Domain> = new Map();
 
+  /** Replaces the state, for a snapshot or a resync. */
   begin(domains: readonly Domain[]): void {
     this.domains.clear();
     for (const domain of domains) this.domains.set(domain.domid, domain);
   }
 
+  /**
+   * Applies a change, also one that is wrong, so that a caller can go on after it.
+   * @throws Violation for a change that cannot follow the ones before it.
+   */
   apply(change: Change): void {
-    const { kind, domid, uuid, domain, previous } = change;
+    const { kind, domid, uuid, domain } = change;
     const known = this.domains.get(domid);
-    const demand = (holds: boolean, what: string): void => {
-      if (!holds) {
-        throw new Violation(
-          `the feed says ${kind} of ${domid} (${uuid}): ${what}; known was ${say(known)}`,
-        );
-      }
-    };
-    demand(!namesNoVm(uuid), 'its UUID names no VM');
-    demand(isSame(known, previous), `previous is ${say(previous)}`);
-    demand((kind === 'created') === (known === undefined), 'it is created first, and once');
-    demand(
-      (kind === 'destroyed') === (domain === undefined),
-      'only what is destroyed is not there',
+    if (domain === undefined) this.domains.delete(domid);
+    else this.domains.set(domid, domain);
+    const wrong = wrongAbout(change, known);
+    if (wrong === undefined) return;
+    throw new Violation(
+      `the feed says ${kind} of ${domid} (${uuid}): ${wrong}; before it had ${say(known)}`,
     );
-    demand(domain === undefined || (domain.uuid === uuid && domain.domid === domid), 'two names');
-    demand(kind !== 'renamed' || known?.uuid !== uuid, 'it had this UUID');
-    demand(kind === 'created' || kind === 'renamed' || known?.uuid === uuid, 'it had another UUID');
-    demand(kind !== 'created' || domain?.dying === false, 'a dying domain is not created');
-    demand(kind === 'destroyed' || known?.dying !== true, 'it was dying already');
-    demand(kind !== 'dying' || domain?.dying === true, 'it is not');
-    demand(
+  }
+
+  /** UUIDs of the domains that are not dying, by domid. */
+  get alive(): Map<number, string> {
+    const alive = [...this.domains.values()].filter(({ dying }) => !dying);
+    return new Map(alive.map(({ domid, uuid }) => [domid, uuid]));
+  }
+
+  /** @throws Violation where a reader's state differs from `other`, the state that the feed has published. */
+  demandSameAs(other: Published, where: string): void {
+    for (const domid of new Set([...this.domains.keys(), ...other.domains.keys()])) {
+      const [mine, theirs] = [this.domains.get(domid), other.domains.get(domid)];
+      if (isSame(mine, theirs)) continue;
+      throw new Violation(
+        `${where} a subscriber has ${say(mine)}, and the feed published ${say(theirs)}`,
+      );
+    }
+  }
+}
+
+/** Returns why `change` cannot follow, for a domain that was `known`; undefined if it can. */
+function wrongAbout(change: Change, known: Domain | undefined): string | undefined {
+  const { kind, domid, uuid, domain, previous } = change;
+  const rules: readonly (readonly [boolean, string])[] = [
+    [!namesNoVm(uuid), 'its UUID names no VM'],
+    [isSame(known, previous), `previous is ${say(previous)}`],
+    [(kind === 'created') === (known === undefined), 'a domain is created first, and once'],
+    [(kind === 'destroyed') === (domain === undefined), 'only a destroyed domain is absent'],
+    [domain === undefined || (domain.uuid === uuid && domain.domid === domid), 'two names'],
+    [kind !== 'renamed' || known?.uuid !== uuid, 'it had this UUID'],
+    [kind === 'created' || kind === 'renamed' || known?.uuid === uuid, 'it had another UUID'],
+    [kind !== 'created' || domain?.dying === false, 'a dying domain is not created'],
+    [kind === 'destroyed' || known?.dying !== true, 'it was dying already'],
+    [kind !== 'dying' || domain?.dying === true, 'it is not dying'],
+    [
       kind !== 'shutdown' ||
         (domain?.shutdown === true &&
           (known?.shutdown !== true || known.shutdownReason !== domain.shutdownReason)),
       'that is not new',
-    );
-    demand(
+    ],
+    [
       kind !== 'resumed' || (domain?.shutdown === false && known?.shutdown === true),
       'that is not new',
-    );
-    if (domain === undefined) this.domains.delete(domid);
-    else this.domains.set(domid, domain);
-  }
+    ],
+  ];
+  return rules.find(([holds]) => !holds)?.[1];
 }
 
-/** The fields that changes are about are the same. */
-export function isSame(one: Told | undefined, other: Told | undefined): boolean {
+/** Whether two states of a domain are the same to the feed. */
+export function isSame(
+  one: PublishedDomain | undefined,
+  other: PublishedDomain | undefined,
+): boolean {
   return (
     one?.uuid === other?.uuid &&
     one?.dying === other?.dying &&
@@ -66,28 +94,36 @@ export function isSame(one: Told | undefined, other: Told | undefined): boolean 
   );
 }
 
-/** Whether what is published of a domid is what a look at it in this state leads to. */
-export function follows(told: Told | undefined, state: DomainState | undefined): boolean {
-  if (state === undefined) return told === undefined;
+/** Whether a look at a domain in this state leads to the published state. */
+export function follows(
+  published: PublishedDomain | undefined,
+  state: DomainState | undefined,
+): boolean {
+  if (state === undefined) return published === undefined;
   if (state.dying || namesNoVm(state.uuid))
-    return told === undefined || (told.dying && isGoing(state));
-  return told !== undefined && !told.dying && told.uuid === state.uuid && hasShutdown(told, state);
+    return published === undefined || (published.dying && isGoing(state));
+  return (
+    published !== undefined &&
+    !published.dying &&
+    published.uuid === state.uuid &&
+    hasShutdown(published, state)
+  );
 }
 
-/** A domain that lost its handle is no VM any more; it is dying only where it is, or stands under a tombstone. */
+/** A domain without a handle is published as dying only if it is dead or has a tombstone. */
 function isGoing(state: DomainState): boolean {
   return state.dying || state.uuid.startsWith('deadbeef');
 }
 
 const REASONS = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft_reset'];
 
-export function hasShutdown(told: Told, { shutdownCode }: DomainState): boolean {
-  if (shutdownCode === undefined) return !told.shutdown && told.shutdownReason === undefined;
-  return told.shutdown && told.shutdownReason === REASONS[shutdownCode];
+export function hasShutdown(domain: PublishedDomain, { shutdownCode }: DomainState): boolean {
+  if (shutdownCode === undefined) return !domain.shutdown && domain.shutdownReason === undefined;
+  return domain.shutdown && domain.shutdownReason === REASONS[shutdownCode];
 }
 
-export function say(told: Told | undefined): string {
-  if (told === undefined) return 'nothing';
-  const { domid, uuid, dying, shutdown, shutdownReason = '' } = told;
+export function say(domain: PublishedDomain | undefined): string {
+  if (domain === undefined) return 'nothing';
+  const { domid, uuid, dying, shutdown, shutdownReason = '' } = domain;
   return `${domid} ${uuid}${dying ? ' dying' : ''}${shutdown ? ` shut down ${shutdownReason}` : ''}`;
 }

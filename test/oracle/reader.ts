@@ -1,40 +1,38 @@
-/** A subscriber that reads when the test says so, and holds each batch to what the feed has told. */
-import type { Domain } from '../../src/domain.ts';
-import type { Change, FeedBatch } from '../../src/change.ts';
-import { isSame, Published, say } from './published.ts';
+/** A subscriber that reads when the test says so, and checks each batch against the feed's record. */
+import type { FeedBatch } from '../../src/change.ts';
+import { type FeedRecord, revisionOf } from './feed-record.ts';
+import { Published } from './published.ts';
 import { Violation } from './violation.ts';
 
 export class Reader {
-  /** A batch has been asked for and has not come. */
+  /** A batch is pending. */
   waits = false;
   ended = false;
   token: string | undefined;
   readonly #batches: AsyncGenerator<FeedBatch, void, void>;
-  readonly #changes: readonly Change[];
-  /** What this reader makes of its batches, and what the feed told, as of the reader's token. */
+  readonly #record: FeedRecord;
+  /** The state by this reader's batches. */
   readonly #has = new Published();
-  readonly #told = new Published();
+  /** The state that the feed published, as of the reader's token. */
+  readonly #published = new Published();
+  #publishedRevision: number;
   #revision: number | undefined;
 
-  /**
-   * @param initial what was known at a revision before any that it will get.
-   * @param changes every change of the feed.
-   * @param begin where it goes on from a token: what was known there.
-   */
+  /** @param resume the revision of the token with which the subscription resumes. */
   constructor(
     batches: AsyncGenerator<FeedBatch, void, void>,
-    initial: { readonly domains: readonly Domain[]; readonly revision: number },
-    changes: readonly Change[],
-    begin?: { readonly revision: number },
+    record: FeedRecord,
+    resume?: { readonly revision: number },
   ) {
+    const { domains, revision } = record.first;
     this.#batches = batches;
-    this.#changes = changes;
-    this.#told.begin(initial.domains);
-    this.#taken = initial.revision;
-    if (begin === undefined) return;
-    this.#tell(begin.revision);
-    this.#has.begin([...this.#told.domains.values()]);
-    this.#revision = begin.revision;
+    this.#record = record;
+    this.#published.begin(domains);
+    this.#publishedRevision = revision;
+    if (resume === undefined) return;
+    this.#replay(resume.revision);
+    this.#has.begin([...this.#published.domains.values()]);
+    this.#revision = resume.revision;
   }
 
   get revision(): number | undefined {
@@ -54,18 +52,18 @@ export class Reader {
     }
   }
 
-  /** Whether it has all that was told. */
+  /** Whether it has every published change. */
   get isUpToDate(): boolean {
-    return this.#revision === this.#changes.length;
+    return this.#revision === this.#record.revision;
   }
 
   #take(batch: FeedBatch): void {
-    const revision = Number(batch.token.split(':')[1]);
+    const revision = revisionOf(batch.token);
     this.token = batch.token;
     if (batch.kind === 'changes') {
       const since = this.#revision;
       if (since === undefined) throw new Violation('a subscription begins with changes');
-      const exact = this.#changes.slice(since, revision);
+      const exact = this.#record.between(since, revision) ?? [];
       const differs = batch.changes.some((change, index) => change !== exact[index]);
       if (!batch.conflated && (differs || exact.length !== batch.changes.length)) {
         throw new Violation(
@@ -79,31 +77,15 @@ export class Reader {
       }
       this.#has.begin(batch.domains);
     }
-    this.#tell(revision);
+    this.#replay(revision);
     this.#revision = revision;
-    compare(this.#has.domains, this.#told.domains, `at ${batch.token} after ${batch.kind}`);
+    this.#has.demandSameAs(this.#published, `at ${batch.token} after ${batch.kind}`);
   }
 
-  /** Changes that `#told` has taken in. */
-  #taken = 0;
-
-  #tell(revision: number): void {
-    for (; this.#taken < revision; this.#taken++)
-      this.#told.apply(this.#changes[this.#taken] as Change);
-  }
-}
-
-function compare(
-  has: ReadonlyMap<number, Domain>,
-  told: ReadonlyMap<number, Domain>,
-  where: string,
-): void {
-  for (const domid of new Set([...has.keys(), ...told.keys()])) {
-    const [mine, theirs] = [has.get(domid), told.get(domid)];
-    if (!isSame(mine, theirs)) {
-      throw new Violation(
-        `${where} a subscriber has ${say(mine)}, and the feed told ${say(theirs)}`,
-      );
-    }
+  #replay(revision: number): void {
+    const changes = this.#record.between(this.#publishedRevision, revision);
+    if (changes === undefined) throw new Violation(`revision ${revision} was not published yet`);
+    for (const change of changes) this.#published.apply(change);
+    this.#publishedRevision = Math.max(this.#publishedRevision, revision);
   }
 }

@@ -1,4 +1,4 @@
-/** Scenario after scenario, each with a seed of its own. */
+/** Runs scenarios, each with its own seed. */
 import { runScenario, type ScenarioReport } from './scenario.ts';
 
 export interface RunOptions {
@@ -14,7 +14,7 @@ export interface RunReport extends ScenarioReport {
   seconds: number;
 }
 
-/** @throws Error that says what was wrong, and how to see it again. */
+/** @throws Error with the violation, and with the seed that reproduces it. */
 export async function runOracle(options: RunOptions): Promise<RunReport> {
   const { seed, lookups = Infinity, seconds = Infinity, onProgress } = options;
   const began = performance.now();
@@ -53,7 +53,7 @@ export async function runOracle(options: RunOptions): Promise<RunReport> {
   }
 }
 
-/** What happened in one scenario, up to what was wrong. */
+/** Returns the trace of one scenario, up to its violation if there is one. */
 export async function traceOf(seed: number): Promise<string[]> {
   const lines: string[] = [];
   try {

@@ -1,6 +1,6 @@
-/** One host, one inventory, and everything at once that can happen to either: in an order that chance decides. */
+/** One host, one inventory, and random interleavings of everything that can happen to either. */
+import type { Change, Token } from '../../src/change.ts';
 import type { Domain } from '../../src/domain.ts';
-import type { Change } from '../../src/change.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import type { LookupResult } from '../../src/results.ts';
@@ -14,6 +14,8 @@ import type { Uuid } from '../../src/uuid.ts';
 import { parseUuid } from '../../src/uuid.ts';
 import { XenError } from '../../src/xen-error.ts';
 import { Acts, UUIDS } from './acts.ts';
+import { FeedRecord, revisionOf } from './feed-record.ts';
+import { isGapless } from './history-judge.ts';
 import { type Asked, Judge } from './judge.ts';
 import { LookLog } from './looks.ts';
 import { MemoryXenstore } from './memory-xenstore.ts';
@@ -28,9 +30,9 @@ const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 
 const ROUNDS = 6;
 const BUSY_STEPS = 50;
 const UNASKED_STEPS = 40;
-/** No look finds what only this finds, unless it is waited for. */
+/** Interval of the slow timer. So long that only #quiesce() reaches it. */
 const SLOW_MS = 24 * 3_600_000;
-/** Within it every list that an event calls for is made, also after some that failed. */
+/** Long enough for all lists that an event requires, also after failed ones. */
 const EVENTS_SETTLE_MS = 2_000_000;
 const UNKNOWN = parseUuid('99999999-9999-4999-8999-999999999999');
 
@@ -67,8 +69,7 @@ class Scenario {
   readonly acts: Acts;
   readonly log: LookLog;
   readonly xenstore: MemoryXenstore;
-  readonly published = new Published();
-  readonly changes: Change[] = [];
+  readonly record = new FeedRecord();
   readonly judge: Judge;
   readonly readers: Reader[] = [];
   readonly report: ScenarioReport = {
@@ -87,11 +88,8 @@ class Scenario {
   #faultsSeen = 0;
   #nested = 0;
   readonly #mostActs: number;
-  #initial: readonly Domain[] = [];
-  /** The revision of `#initial`. */
-  #begunAt = 0;
   readonly #aborts: AbortController[] = [];
-  /** Half-written handles that the feed was free to tell of. */
+  /** Half-written handles that the feed may publish. */
   readonly #torn = new Set<Uuid>();
 
   constructor(random: Random, time: VirtualTime, trace?: (text: string) => void) {
@@ -110,9 +108,13 @@ class Scenario {
     this.#follows = random.chance(0.85);
     this.#maxUuids = random.chance(0.15) ? 1 + random.below(3) : 1000;
     this.#mostActs = random.pick([0, 0.02, 0.1, 0.3]);
-    const { log, published, changes } = this;
-    this.judge = new Judge({ host, log, published, changes, nowMs: () => time.now });
+    const { log, record } = this;
+    this.judge = new Judge({ host, log, record, nowMs: () => time.now });
     this.#trace(`${release}, domids ${domids} after ${rover}, maxUuids ${this.#maxUuids}`);
+  }
+
+  get published(): FeedRecord['published'] {
+    return this.record.published;
   }
 
   async run(): Promise<ScenarioReport> {
@@ -131,12 +133,9 @@ class Scenario {
     }
     const inventory = await opening;
     this.#inventory = inventory;
-    // What the first list left in doubt was told of before anybody could listen.
-    this.changes.length = inventory.counters.changes;
     let begun = false;
     inventory.changes$.subscribe((change) => {
       if (begun) this.#take(change);
-      else this.changes.push(change);
     });
     const batches = inventory.subscribe();
     const snapshot = batches.next();
@@ -150,10 +149,10 @@ class Scenario {
     const { value: first } = await snapshot;
     await batches.return();
     if (first?.kind !== 'snapshot') throw new Violation('a subscription begins with a snapshot');
-    this.#initial = first.domains;
-    this.published.begin(this.#initial);
-    for (const { uuid } of this.#initial) this.#torn.add(uuid);
-    this.#begunAt = this.changes.length;
+    // The host has rested so far: this is the state before the first change that is recorded.
+    const initial = first.domains;
+    this.record.begin(initial, first.token);
+    for (const { uuid } of initial) this.#torn.add(uuid);
     begun = true;
     for (let round = 0; round < ROUNDS; round++) {
       this.log.actChance = this.#mostActs;
@@ -167,7 +166,7 @@ class Scenario {
     await this.#close(inventory);
     this.report.lists = this.log.lists.length;
     this.report.singles = this.log.singles.length;
-    this.report.changes = this.changes.length;
+    this.report.changes = this.record.revision;
     return this.report;
   }
 
@@ -183,7 +182,7 @@ class Scenario {
 
   // --- questions ---
 
-  /** @param nested the feed is in the middle of telling something: what this implies it tells next. */
+  /** @param nested called from a change handler: the feed may publish implied changes after it. */
   lookup(inventory: Inventory, uuid: Uuid, nested = false): void {
     const { random, judge } = this;
     const timeoutMs = random.chance(0.1) ? random.pick([0.5, 5, 50]) : 5000;
@@ -236,27 +235,26 @@ class Scenario {
   }
 
   /** A list is the state after exactly the changes up to its token. */
-  #checkToken(domains: readonly Domain[], token: string): void {
-    const told = new Published();
-    told.begin(this.#initial);
-    const revision = Number(token.split(':')[1]);
-    for (const change of this.changes.slice(this.#begunAt, revision)) told.apply(change);
+  #checkToken(domains: readonly Domain[], token: Token): void {
+    const { first } = this.record;
+    const published = new Published();
+    published.begin(first.domains);
+    const changes = this.record.between(first.revision, revisionOf(token)) ?? [];
+    for (const change of changes) published.apply(change);
     const listed = new Map(domains.map((domain) => [domain.domid as number, domain]));
-    for (const [domid, domain] of told.domains) {
-      if (!isSame(listed.get(domid), domain)) {
-        throw new Violation(
-          `list at ${token}: ${say(listed.get(domid))}, the feed has ${say(domain)}`,
-        );
-      }
+    for (const [domid, domain] of published.domains) {
+      if (isSame(listed.get(domid), domain)) continue;
+      const has = say(listed.get(domid));
+      throw new Violation(`list at ${token}: ${has}, the feed has ${say(domain)}`);
     }
     for (const domain of domains) {
-      if (told.domains.has(domain.domid) || domain.dying || namesNoVm(domain.uuid)) continue;
-      throw new Violation(`list at ${token}: ${say(domain)}, of which the feed has nothing`);
+      if (published.domains.has(domain.domid) || domain.dying || namesNoVm(domain.uuid)) continue;
+      throw new Violation(`list at ${token}: ${say(domain)}, unknown to the feed`);
     }
   }
 
-  /** Somebody else in this process lists, with the same hypervisor. */
-  listBeside(): void {
+  /** Lists with the same hypervisor, as other code of this process would. */
+  listConcurrently(): void {
     const { host, hypervisor, log } = this;
     const listing = hypervisor.listDomains((list) => {
       const { began = NaN, ended = NaN } = log.delivered ?? {};
@@ -293,14 +291,7 @@ class Scenario {
     const { token, revision } = other ?? {};
     const isKnown = token !== undefined && revision !== undefined;
     const batches = inventory.subscribe(isKnown ? { token } : {});
-    this.readers.push(
-      new Reader(
-        batches,
-        { domains: this.#initial, revision: this.#begunAt },
-        this.changes,
-        isKnown ? { revision } : undefined,
-      ),
-    );
+    this.readers.push(new Reader(batches, this.record, isKnown ? { revision } : undefined));
   }
 
   hangUp(): void {
@@ -332,7 +323,7 @@ class Scenario {
     return this.random.chance(0.03) ? UNKNOWN : this.random.pick(UUIDS);
   }
 
-  // --- what is held against the inventory ---
+  // --- checks ---
 
   #judgeLookup(uuid: Uuid, asked: Asked, result: LookupResult): void {
     this.report.answers[result.status]++;
@@ -344,11 +335,10 @@ class Scenario {
 
   #take(change: Change): void {
     this.#trace(`${change.kind} ${change.domid} ${change.uuid}`);
-    this.changes.push(change);
     try {
-      this.published.apply(change);
+      this.record.add(change);
       this.#checkWhole(change);
-      // Who is told of a change may ask at once, in the middle of the look that led to it.
+      // A change handler may ask a question, in the middle of the look that led to the change.
       if (this.#nested === 0 && this.random.chance(0.1) && this.#inventory !== undefined) {
         this.#nested++;
         this.lookup(this.#inventory, this.random.pick(UUIDS), true);
@@ -359,7 +349,7 @@ class Scenario {
     }
   }
 
-  /** Rule 6: of what a look may have read half written, only the first sight of a domain may show. */
+  /** Rule 6: a half-written handle may show only in the first sight of a domain. */
   #checkWhole({ kind, domid, uuid }: Change): void {
     if (UUIDS.includes(uuid)) return;
     const incarnation = this.host.get(domid)?.incarnation ?? -1;
@@ -374,13 +364,13 @@ class Scenario {
     }
   }
 
-  /** What is published of a domid is what a look at it showed, or a later one. */
+  /** The published state of a domid is that of the last look at it, or a later one. */
   #checkFresh(): void {
     if (this.log.pending > 0) return;
     const lookedAt = this.log.takeLookedAt();
     const failed = this.log.faults !== this.#faultsSeen;
     this.#faultsSeen = this.log.faults;
-    // The second look at a handle that is new on its domid may have been the one that failed.
+    // The failed look may have been the second one, at a handle that is new on its domid.
     if (failed) return;
     for (const [domid, step] of lookedAt) this.#checkPublished(domid, step);
   }
@@ -390,11 +380,11 @@ class Scenario {
     const told = published.domains.get(domid);
     const states = host.history?.statesOf(domid, since, host.now) ?? [];
     if (states.some((state) => follows(told, state))) return;
-    const absent = !covers(states, since, host.now);
+    const absent = !isGapless(states, { from: since, to: host.now });
     if (absent && follows(told, undefined)) return;
     const last = states.at(-1);
     throw new Violation(
-      `the feed has ${say(told)} at ${domid}, which since step ${since} it was not: ${last === undefined ? 'there is none' : `last it was ${last.uuid}${last.dying ? ' dying' : ''} of step ${last.from}`}`,
+      `the feed has ${say(told)} at ${domid}, which it was not since step ${since}: ${last === undefined ? 'there is none' : `last it was ${last.uuid}${last.dying ? ' dying' : ''} of step ${last.from}`}`,
     );
   }
 
@@ -422,7 +412,7 @@ class Scenario {
 
   // --- the end ---
 
-  /** The host rests, whatever was sent arrives, and the hypervisor answers: now all that was announced has to be known. */
+  /** The host rests, all events arrive, and the hypervisor answers: every announced change must be published. */
   async #rest(): Promise<void> {
     const { acts, log, hypervisor, xenstore } = this;
     this.#trace('the host rests');
@@ -432,7 +422,7 @@ class Scenario {
     hypervisor.clearFaults();
     hypervisor.resumeLists();
     xenstore.refuse(0);
-    // What is left to read is read all at once, in the middle of whatever runs, or one by one in between.
+    // Unread entries and events arrive all at once, or one at a time between other steps.
     if (this.random.chance(0.5)) {
       hypervisor.stepList(1 + this.random.below(12));
       for (let count = this.random.below(4); count > 0; count--) acts.perform();
@@ -443,7 +433,7 @@ class Scenario {
     if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
     if (this.#follows) {
       const since = xenstore.lastEventAt;
-      if (since === undefined) throw new Violation('xenstore was not connected to again');
+      if (since === undefined) throw new Violation('no new connection to xenstore');
       const domids = new Set(
         [...this.published.domains.keys(), ...this.host.domains()].map((each) =>
           typeof each === 'number' ? each : each.domid,
@@ -453,7 +443,7 @@ class Scenario {
     }
   }
 
-  /** All else is found by the slow timer. */
+  /** The slow timer finds all other changes. */
   async #quiesce(inventory: Inventory): Promise<void> {
     const { time } = this;
     this.#trace('the slow timer');
@@ -472,7 +462,7 @@ class Scenario {
     if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
   }
 
-  /** Time goes by, and everything that is under way ends. */
+  /** Advances the time until nothing is pending. */
   async #idle(ms: number): Promise<void> {
     const { time, hypervisor, xenstore } = this;
     let left = ms;
@@ -515,19 +505,6 @@ class Scenario {
   }
 }
 
-function covers(
-  states: readonly { readonly from: number; readonly to: number }[],
-  from: number,
-  to: number,
-): boolean {
-  let covered = from;
-  for (const state of states) {
-    if (state.from > covered) return false;
-    covered = state.to;
-  }
-  return covered > to;
-}
-
 const BUSY = new Lottery<Step>([
   [30, ({ acts }) => acts.perform()],
   [5, ({ acts }) => acts.stepWrite()],
@@ -548,7 +525,7 @@ const BUSY = new Lottery<Step>([
   ],
   [4, (scenario, inventory) => scenario.get(inventory, scenario.random.below(11))],
   [2, (scenario, inventory) => scenario.list(inventory)],
-  [1, (scenario) => scenario.listBeside()],
+  [1, (scenario) => scenario.listConcurrently()],
   [2, (scenario) => scenario.abort()],
   [14, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(3))],
   [8, (scenario) => scenario.deliverList()],
@@ -595,14 +572,14 @@ const BUSY = new Lottery<Step>([
   ],
 ]);
 
-/** Nobody asks, so that whatever is found is found because of an event. */
+/** Steps without questions: only events can cause looks. */
 const UNASKED = new Lottery<Step>([
   [30, ({ acts }) => acts.perform()],
   [5, ({ acts }) => acts.stepWrite()],
   [20, ({ hypervisor, random }) => void hypervisor.stepList(1 + random.below(4))],
   [6, (scenario) => scenario.deliverList()],
   [6, ({ time }) => time.turn()],
-  // Events may have to wait for their list as long as a hundred of them take.
+  // Events may wait for their list for up to a hundred times its duration.
   [
     6,
     async ({ time, hypervisor, random }) => {

@@ -1,9 +1,9 @@
-/** Time that passes when the test says so: timers, turns of the event loop, and the clock. */
+/** Virtual timers, event loop turns and clock: time passes only when the test advances it. */
 import type { Random } from '../support/random.ts';
 
 const realSetImmediate = globalThis.setImmediate;
 
-/** What each reading of the clock takes, ms: nothing is done in no time. */
+/** Time that each reading of the clock takes, ms. It must never stand still. */
 const READING_MS = 0.001;
 
 class Timer {
@@ -33,7 +33,10 @@ export class VirtualTime {
   #immediates: (() => void)[] = [];
   #now = 1;
 
-  /** Takes the place of the real ones, and of chance. @returns how to give them back. */
+  /**
+   * Replaces the global timers, the clock and `Math.random`.
+   * @returns a function that restores them.
+   */
   install(random: Random): () => void {
     const replaced = {
       setTimeout: globalThis.setTimeout,
@@ -77,12 +80,12 @@ export class VirtualTime {
     return this.#now;
   }
 
-  /** Whether something waits for the next turn of the event loop. */
+  /** Whether any callback waits for the next turn of the event loop. */
   get hasTurn(): boolean {
     return this.#immediates.length > 0;
   }
 
-  /** One turn of the event loop. */
+  /** Runs one turn of the event loop. */
   async turn(): Promise<void> {
     const immediates = this.#immediates;
     this.#immediates = [];
@@ -91,8 +94,8 @@ export class VirtualTime {
   }
 
   /**
-   * Lets time pass, and whatever becomes due meanwhile happen in its order.
-   * @param ends whether something else is to happen first, asked after each.
+   * Advances the time, and runs due timers in order.
+   * @param ends checked after each timer; true stops early.
    * @returns the time that has passed, ms.
    */
   async advance(ms: number, ends: () => boolean = () => false): Promise<number> {
@@ -120,7 +123,7 @@ export class VirtualTime {
   }
 }
 
-/** Until every promise that can go on has done so. */
+/** Waits until no promise can make progress. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => realSetImmediate(resolve));
 }

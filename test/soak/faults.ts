@@ -1,4 +1,4 @@
-/** What goes wrong around the service, one thing at a time, each put right again. */
+/** Faults around the service, one at a time, each repaired afterwards. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { EFAULT_TIMES, FAILURES } from '../support/failures.ts';
@@ -7,7 +7,7 @@ import { MOST_LOST, type World } from './world.ts';
 
 interface Fault {
   readonly name: string;
-  /** xenstored tells of all that happens, in spite of it or after it. */
+  /** xenstored announces every change, during the fault or after it. */
   readonly announced: boolean;
   inject(faults: Faults): Promise<void> | void;
 }
@@ -22,7 +22,7 @@ export class Faults {
     this.hypervisor = hypervisor;
   }
 
-  /** One fault, until it is over. */
+  /** Injects one fault and waits until it is over. */
   async inject(): Promise<void> {
     const { world } = this;
     const fault = LOTTERY.draw(world.random);
@@ -35,7 +35,7 @@ export class Faults {
     this.injected.set(name, (this.injected.get(name) ?? 0) + 1);
   }
 
-  /** What was queued and did not come up any more is taken back. */
+  /** Cancels queued failures. */
   clear(): void {
     this.hypervisor.clearFaults();
   }

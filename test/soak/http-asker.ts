@@ -1,8 +1,8 @@
-/** Asks over HTTP, on connections that are kept and on others; and reads what monitoring reads. */
+/** Asks over HTTP, on kept and on new connections, and reads the pages for monitoring. */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Violation } from '../oracle/violation.ts';
-import type { Reply } from './judge.ts';
+import type { Reply } from './reply-judge.ts';
 import { anyQuestion } from './questions.ts';
 import type { Client, ClientOptions } from './scene.ts';
 
@@ -67,7 +67,7 @@ export class HttpAsker implements Client {
     if (status !== (hypervisor ? 200 : 503)) throw new Violation(`HTTP ${status}: ${body}`);
   }
 
-  /** Sent once more where a connection that was kept has been ended meanwhile, as HTTP allows. */
+  /** Retries once if the service has closed a kept connection, as HTTP allows. */
   async #fetch(method: string, path: string, text?: string): Promise<Answer> {
     const keep = this.#options.random.chance(0.8);
     for (;;) {

@@ -1,10 +1,10 @@
-/** A connection that speaks lines: each answer goes to who asked, and what nobody asked for is a violation. */
+/** A connection with one JSON message a line. It matches replies to requests; a reply without a request is a violation. */
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import type { Change } from '../../src/change.ts';
 import type { Domain } from '../../src/domain.ts';
 import { Violation } from '../oracle/violation.ts';
-import type { Reply } from './judge.ts';
+import type { Reply } from './reply-judge.ts';
 
 export interface Notification {
   readonly method: 'changes' | 'resync';
@@ -18,7 +18,7 @@ export interface Notification {
 
 export type Message = Reply & Partial<Notification> & { readonly id?: number | null };
 
-/** The connection has ended: nothing more is answered. */
+/** The connection has ended: pending requests are lost. */
 export class Lost extends Error {
   override readonly name = 'Lost';
 }
@@ -30,11 +30,11 @@ interface Waiter {
 
 export class LineClient {
   readonly socket: Socket;
-  /** Told of notifications; throws where they are wrong. */
+  /** Receives notifications; throws if one is wrong. */
   onNotification: (notification: Notification) => void = () => undefined;
-  /** Told of an answer to no request of ours: garbage has such. */
+  /** Receives replies without a request, which garbage can cause. */
   onStray: (message: Message) => void = (message) => {
-    throw new Violation(`an answer to what was not asked: ${JSON.stringify(message)}`);
+    throw new Violation(`a reply without a request: ${JSON.stringify(message)}`);
   };
   #text = '';
   #lastId = 0;
@@ -49,7 +49,7 @@ export class LineClient {
     socket.on('close', () => this.#lose());
   }
 
-  /** @throws Lost where nobody listens. */
+  /** @throws Lost if nothing listens. */
   static async connect(path: string): Promise<LineClient> {
     const socket = createConnection({ path, allowHalfOpen: true });
     try {
@@ -64,12 +64,12 @@ export class LineClient {
     return this.#failure !== undefined;
   }
 
-  /** What was wrong with what came, if anything was. */
+  /** The first error of this connection. */
   get failure(): Error | undefined {
     return this.#failure;
   }
 
-  /** A request's text, and what will be answered to it. */
+  /** Returns the text of a request and its pending reply. */
   prepare(method: string, params?: object): { text: string; reply: Promise<Reply> } {
     const id = ++this.#lastId;
     const text = JSON.stringify({ jsonrpc: '2.0', id, method, params });
@@ -77,7 +77,7 @@ export class LineClient {
       if (this.#failure === undefined) this.#waiting.set(id, { resolve, reject });
       else reject(this.#failure);
     });
-    // Whoever awaits it hears of it; of several, the first that fails is enough.
+    // The caller's `await` still rejects; this only marks the rejection as handled.
     reply.catch(() => undefined);
     return { text, reply };
   }
@@ -92,7 +92,7 @@ export class LineClient {
     if (!this.socket.destroyed && this.socket.writable) this.socket.write(bytes);
   }
 
-  /** Says no more, and waits until the service has said all. */
+  /** Half-closes, and waits until the service has closed too. */
   async end(): Promise<void> {
     this.socket.end();
     await this.#closed();

@@ -1,11 +1,11 @@
-/** `npm run test:soak [-- seconds]`: two minutes where nothing is said. `SOAK_SEED` repeats a run, as far as sockets let it. */
+/** `npm run test:soak [-- seconds]`, two minutes by default. `SOAK_SEED` repeats a run, apart from the timing of sockets. */
 import { soak, type SoakReport } from './soak.ts';
 
 const MEBIBYTE = 2 ** 20;
 
 const seconds = Number(process.argv[2] ?? 120);
 if (!(seconds > 0)) {
-  process.stderr.write('npm run test:soak [-- seconds]\n');
+  process.stderr.write('usage: npm run test:soak [-- seconds]\n');
   process.exit(2);
 }
 const seed = Number(process.env['SOAK_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
@@ -31,14 +31,11 @@ function describe(soaked: SoakReport): string {
   const told = Object.entries(answers).map(([status, count]) => `${count} ${status}`);
   const rows: readonly (readonly [string, string])[] = [
     ['seed', `${soaked.seed}, Xen ${soaked.release}, ${soaked.seconds.toFixed(0)} s`],
-    [
-      'look-ups',
-      `${lookups}: ${told.join(', ')}; beside them ${soaked.gets} get, ${soaked.lists} list`,
-    ],
-    ['host', `${soaked.acts} acts, ${soaked.changes} changes told by the service`],
+    ['look-ups', `${lookups}: ${told.join(', ')}; also ${soaked.gets} get, ${soaked.lists} list`],
+    ['host', `${soaked.acts} acts, ${soaked.changes} changes published by the service`],
     [
       'subscribers',
-      `${subscribers.changes} changes read, ${subscribers.resumed} times on from a token, ${subscribers.resyncs} resyncs, ${subscribers.conflated} batches conflated`,
+      `${subscribers.changes} changes read, ${subscribers.resumed} resumed from a token, ${subscribers.resyncs} resyncs, ${subscribers.conflated} batches conflated`,
     ],
     ['hypercalls failed', `${soaked.hypercallsFailed}`],
     ...Object.entries(soaked.turns).map(
@@ -50,12 +47,12 @@ function describe(soaked: SoakReport): string {
     ['compared at rest', `${soaked.rests} times`],
     [
       'memory used',
-      `${mebibytes(soaked.growth.bytesAnHour)} MiB an hour over ${soaked.growth.seconds.toFixed(0)} s (${soaked.growth.samples} samples): ${mebibytes(soaked.growth.bytes)} MiB in all, ${mebibytes(soaked.growth.mostBytes)} are allowed`,
+      `${mebibytes(soaked.growth.bytesAnHour)} MiB per hour over ${soaked.growth.seconds.toFixed(0)} s (${soaked.growth.samples} samples): ${mebibytes(soaked.growth.bytes)} MiB in total, ${mebibytes(soaked.growth.mostBytes)} allowed`,
     ],
-    ['resident', `${mebibytes(rss[0])} MiB, at the end ${mebibytes(rss[1])} MiB`],
+    ['resident', `${mebibytes(rss[0])} MiB at the start, at the end ${mebibytes(rss[1])} MiB`],
     [
-      'listeners on one event',
-      `${soaked.mostListeners[0]} at most, at the end ${soaked.mostListeners[1]}`,
+      'most listeners of one event',
+      `${soaked.mostListeners[0]} at the start, at the end ${soaked.mostListeners[1]}`,
     ],
     [
       'left over',

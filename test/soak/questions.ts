@@ -1,23 +1,23 @@
-/** What clients ask, and who judges the answers. */
+/** Questions of clients, each with its judge. */
 import { DOMID_FIRST_RESERVED } from '../../src/domain.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { uuidOf } from '../support/vms.ts';
-import type { Asked, Judge, Reply } from './judge.ts';
+import type { Asked, ReplyJudge, Reply } from './reply-judge.ts';
 import type { ClientOptions } from './scene.ts';
 import { POOL } from './world.ts';
 
 export interface Question {
   readonly method: string;
   readonly params: object;
-  judge(judge: Judge, asked: Asked, reply: Reply): void;
+  judge(judge: ReplyJudge, asked: Asked, reply: Reply): void;
 }
 
 /** No domain ever has it. */
 const UNKNOWN = uuidOf(0xffffff);
 const MANY = 12;
 
-/** Mostly of a domain that is there: what is nowhere costs a list, and lists may have a fifth of the time. */
+/** Mostly the UUID of an existing domain: a UUID without a domain costs a list, and lists may use a fifth of the time. */
 function anyUuid({ scene, random }: ClientOptions): Uuid {
   if (random.chance(0.002)) return UNKNOWN;
   if (random.chance(0.02)) return random.pick(POOL);
@@ -63,7 +63,7 @@ function manyOf(uuids: readonly string[]): Question {
 
 function getOf({ scene, random }: ClientOptions): Question {
   const known = scene.world.domain(random)?.domid ?? 0;
-  // One past the last is no domid.
+  // One past the last domid is invalid.
   const domid = (known + (random.chance(0.3) ? 1 : 0)) % DOMID_FIRST_RESERVED;
   return {
     method: 'get',

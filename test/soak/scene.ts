@@ -1,25 +1,25 @@
-/** What every client of a soak is given: where to connect, who judges, and when to pause. */
+/** Shared by the clients of a soak: the service's path, the judge, and the gate that pauses them. */
 import type { Random } from '../support/random.ts';
-import type { FeedRecord } from './service-feed.ts';
-import type { Judge } from './judge.ts';
+import type { FeedRecord } from '../oracle/feed-record.ts';
+import type { ReplyJudge } from './reply-judge.ts';
 import type { World } from './world.ts';
 
 export interface Scene {
   readonly path: string;
-  readonly judge: Judge;
+  readonly judge: ReplyJudge;
   readonly world: World;
   readonly gate: Gate;
-  /** What the service that runs now has told of. */
+  /** The record of the service that runs now. */
   readonly feed: () => FeedRecord;
-  /** Nothing is believed of an answer after it. */
+  /** Ends the soak. */
   readonly onViolation: (error: unknown) => void;
 }
 
-/** One that behaves in its own way, until the gate is closed for good. */
+/** A client with its own behaviour. */
 export interface Client {
-  /** One thing after the other; each begins behind the gate. */
+  /** Does one thing. Turns run one at a time, behind the gate. */
   turn(): Promise<void>;
-  /** Lets go of what it holds. */
+  /** Closes its connections. */
   close(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export interface ClientOptions {
   readonly random: Random;
 }
 
-/** Lets clients through one turn at a time, or makes all of them wait. */
+/** Admits clients to turns, or makes all of them wait. */
 export class Gate {
   #inside = 0;
   #over = false;
@@ -39,7 +39,7 @@ export class Gate {
     return this.#over;
   }
 
-  /** How many are in a turn. */
+  /** Number of clients in a turn. */
   get inside(): number {
     return this.#inside;
   }
@@ -54,7 +54,7 @@ export class Gate {
     this.#inside--;
   }
 
-  /** Nobody enters any more; who is inside goes on to the end of the turn. */
+  /** Admits no more clients; turns that have begun go on. */
   shut(): void {
     this.#isShut = true;
   }
@@ -65,7 +65,7 @@ export class Gate {
     this.#waiting.clear();
   }
 
-  /** Opens it, and whoever passes sees that it is over. */
+  /** Opens the gate for good; clients then read `over` and stop. */
   end(): void {
     this.#over = true;
     this.open();

@@ -1,18 +1,21 @@
-/** The service under test, the real one, and its next lives. */
+/** The real service under test, and its restarts. */
 import { join } from 'node:path';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { type Daemon, serve } from '../../src/service/daemon.ts';
 import type { SimulatedHypervisor, SimulatedXenstored } from '../../src/simulator/index.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
-import { FeedRecord } from './service-feed.ts';
+import { FeedRecord } from '../oracle/feed-record.ts';
 
-/** Nothing is found by the slow timer that nothing else has found. */
+/** Interval of the slow timer: never, so that it cannot hide a missed event. */
 const NEVER_MS = 24 * 3_600_000;
+
+/** More changes than a subscriber can miss and still receive one by one. */
+const KEPT_CHANGES = 2000;
 
 export interface ServiceOptions {
   readonly hypervisor: SimulatedHypervisor;
   readonly xenstored: SimulatedXenstored;
-  /** Where its socket is to be. */
+  /** Directory for the socket. */
   readonly directory: string;
   readonly onViolation: (error: unknown) => void;
 }
@@ -22,7 +25,7 @@ export class Service {
   readonly #options: ServiceOptions;
   #daemon: Daemon | undefined;
   #record: FeedRecord | undefined;
-  /** How often it was ended or begun again: odd while it does not answer. */
+  /** Ends and starts of the service: odd while it does not run. */
   turns = 0;
 
   constructor(options: ServiceOptions) {
@@ -47,7 +50,7 @@ export class Service {
       xenstore: () => WatchableXenstore.open({ socketPath: xenstored.socketPath }),
       listIntervalMs: NEVER_MS,
     });
-    this.#record = await FeedRecord.of(inventory, onViolation);
+    this.#record = await FeedRecord.of(inventory, { kept: KEPT_CHANGES, onViolation });
     this.#daemon = await serve({
       inventory: () => Promise.resolve(inventory),
       socketPath: this.path,

@@ -1,4 +1,4 @@
-/** A host at full speed, faults, a hundred clients: for so long, and what came of it. */
+/** Runs a busy host, faults and a hundred clients for a while, and reports the result. */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -16,8 +16,8 @@ import { follows, say } from '../oracle/published.ts';
 import { Random } from '../support/random.ts';
 import { Violation } from '../oracle/violation.ts';
 import { Faults } from './faults.ts';
-import type { FeedRecord } from './service-feed.ts';
-import { Judge } from './judge.ts';
+import type { FeedRecord } from '../oracle/feed-record.ts';
+import { ReplyJudge } from './reply-judge.ts';
 import { LineClient } from './line-client.ts';
 import { type Client, Gate, type Scene } from './scene.ts';
 import { Service } from './service.ts';
@@ -26,8 +26,8 @@ import { TEMPERS } from './tempers.ts';
 import {
   type Growth,
   growthOf,
-  type Holdings,
-  holdings,
+  type OpenResources,
+  openResources,
   leaked,
   mostListeners,
   type Vitals,
@@ -36,20 +36,20 @@ import {
 import { POOL, World } from './world.ts';
 
 const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
-/** Entries that a list copies in a turn of the event loop: the host goes on meanwhile. */
+/** Entries that a list copies in a turn of the event loop; the host acts in between. */
 const LIST_PACE = 40;
-/** Between two times at which all rest and what is known is compared with what is so. */
+/** Time between two rests, at which the published state is compared with the host, ms. */
 const ROUND_MS = 8000;
-/** What was announced has to be known, and told, within so long. */
+/** Announced changes must be published within this time, ms. */
 const SETTLE_MS = 60_000;
-/** A question that is open for longer is held to have been forgotten. */
+/** A question that is pending for longer counts as forgotten, ms. */
 const FORGOTTEN_MS = 120_000;
-/** The service is ended and begun anew in this share of the time; then one life of it is measured. */
+/** The service restarts in this first share of the run; after that, one process is measured. */
 const WARM_UP = 0.3;
-/** More than it keeps. */
+/** More changes than the service keeps. */
 const KEPT_CHANGES = 8500;
 const ACTS_A_TICK = 12;
-/** Ticks. */
+/** Ticks of the timer between two cleanups of the history. */
 const FORGET_EVERY = 100;
 const ACT_IN_HYPERCALL = 0.01;
 
@@ -63,9 +63,9 @@ export interface SoakReport {
   readonly seed: number;
   readonly release: Release;
   readonly seconds: number;
-  /** Turns of all clients of a temper. */
+  /** Turns of all clients, by temper. */
   readonly turns: Readonly<Record<string, number>>;
-  readonly answers: Judge['answers'];
+  readonly answers: ReplyJudge['answers'];
   readonly gets: number;
   readonly lists: number;
   readonly acts: number;
@@ -82,7 +82,7 @@ export interface SoakReport {
   readonly growth: Growth;
   readonly rss: readonly [firstBytes: number, lastBytes: number];
   readonly mostListeners: readonly [first: number, last: number];
-  /** Handles, files and listeners that were left, in words. */
+  /** Remaining handles, files and listeners. */
   readonly leaks: readonly string[];
   readonly violations: readonly string[];
 }
@@ -90,7 +90,7 @@ export interface SoakReport {
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const directory = await mkdtemp(join(tmpdir(), 'soak-'));
   await listenOnce(join(directory, 'once'));
-  const before = holdings();
+  const before = openResources();
   const run = new Soak(options, directory);
   try {
     await run.run();
@@ -100,7 +100,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   return await run.report(before);
 }
 
-/** With the first server libuv opens a file that it keeps, to be able to refuse when there are no more. */
+/** With its first server, libuv opens a spare descriptor that it keeps, to be able to refuse connections at the limit. */
 async function listenOnce(path: string): Promise<void> {
   const server = createServer().listen(path);
   await once(server, 'listening');
@@ -124,13 +124,13 @@ class Soak {
   readonly #began = performance.now();
   #world: World | undefined;
   #faults: Faults | undefined;
-  #judge: Judge | undefined;
+  #judge: ReplyJudge | undefined;
   #changes = 0;
   #rests = 0;
   #ticks = 0;
-  /** The service lives its last life, and keeps as much as it ever will. */
+  /** The service restarts no more, and its buffers are full. */
   #filled = false;
-  /** Host and faults are at work. */
+  /** The host acts and faults are injected. */
   #busy = false;
   #over = false;
 
@@ -163,7 +163,7 @@ class Soak {
       directory: this.#directory,
       onViolation: (error) => this.#violate(error),
     });
-    const judge = new Judge(this.#host, () => ({
+    const judge = new ReplyJudge(this.#host, () => ({
       failed: hypervisor.counters.failed,
       serviceTurns: service.turns,
     }));
@@ -212,20 +212,20 @@ class Soak {
     process.off('warning', onWarning);
   }
 
-  async report(before: Holdings): Promise<SoakReport> {
+  async report(before: OpenResources): Promise<SoakReport> {
     const deadline = performance.now() + 2000;
-    let leaks = leaked(before, holdings());
+    let leaks = leaked(before, openResources());
     while (leaks.length > 0 && performance.now() < deadline) {
       // oxlint-disable-next-line no-await-in-loop -- sockets close in their own time
       await sleep(20);
-      leaks = leaked(before, holdings());
+      leaks = leaked(before, openResources());
     }
     const growth = growthOf(this.#samples);
     const [first = 0] = this.#listeners;
     const subscribers = this.#clients.filter((client) => client instanceof Subscriber);
     const sum = (of: (subscriber: Subscriber) => number): number =>
       subscribers.reduce((total, subscriber) => total + of(subscriber), 0);
-    const { answers, gets, lists } = this.#judge as Judge;
+    const { answers, gets, lists } = this.#judge as ReplyJudge;
     return {
       seed: this.#options.seed,
       release: this.#release,
@@ -293,7 +293,7 @@ class Soak {
     if (++this.#ticks % FORGET_EVERY === 0) this.#judge?.forget();
   }
 
-  /** Faults one after the other, while the host is busy. */
+  /** Injects faults one after the other while the host is busy. */
   async #trouble(): Promise<void> {
     const random = new Random(this.#random.below(2 ** 31));
     while (!this.#over) {
@@ -307,7 +307,7 @@ class Soak {
   }
   #troubled: Promise<void> = Promise.resolve();
 
-  /** Everything at once, then rest, and all that is known has to be so. */
+  /** Runs everything at once, then rests and compares the published state with the host. */
   async #round(service: Service): Promise<void> {
     const world = this.#world as World;
     const { seconds, onProgress } = this.#options;
@@ -321,7 +321,7 @@ class Soak {
     this.#gate.shut();
     if (!(await this.#until(FORGOTTEN_MS, () => this.#gate.inside === 0)))
       this.#violate(new Violation(`${this.#gate.inside} clients still wait for answers`));
-    // Who was wronged is gone, and would be waited for.
+    // A client that saw a violation has ended and would never finish its turn.
     if (this.#violations.length > 0) return;
     world.rest();
     await this.#rest(service);
@@ -329,14 +329,14 @@ class Soak {
     this.#listeners.push(mostListeners());
     const sample = await vitalsAt(this.#elapsed);
     if (this.#filled) this.#samples.push(sample);
-    const { answers } = this.#judge as Judge;
+    const { answers } = this.#judge as ReplyJudge;
     const total = Object.values(answers).reduce((sum, count) => sum + count, 0);
     onProgress?.(
       `${this.#elapsed.toFixed(0)} s: ${total} look-ups, ${this.#host.size} domains, ${service.record.revision} changes, ${(sample.usedBytes / 2 ** 20).toFixed(1)} MiB used, ${sample.files} files, ${this.#violations.length} violations`,
     );
   }
 
-  /** What the service keeps of changes is full before its memory is measured. */
+  /** Fills the service's log of changes before its memory is measured. */
   async #fill(service: Service): Promise<void> {
     const world = this.#world as World;
     this.#filled = true;
@@ -351,11 +351,11 @@ class Soak {
     const world = this.#world as World;
     const { record } = service;
     if (!world.announcedOnly) {
-      // Renames and lost events are announced by nobody: a list finds them.
-      world.loseWhatIsToBeLost();
+      // Renames and lost events are not announced: a list finds them.
+      world.useUpLostEvents();
       await service.inventory.list();
     }
-    await this.#untilPublished(record, 'all that was done');
+    await this.#untilPublished(record, 'the round');
     if (world.announcedOnly) {
       // oxlint-disable-next-line no-await-in-loop -- each is found by its own event
       for (const _ of world.announcements()) await this.#untilPublished(record, 'one event');
@@ -363,7 +363,7 @@ class Soak {
     const subscribers = this.#clients.filter((client) => client instanceof Subscriber);
     // oxlint-disable-next-line no-await-in-loop -- a restart may have ended it
     for (const subscriber of subscribers) if (!subscriber.subscribed) await subscriber.connect();
-    await this.#untilOr('subscribers have not been told of all changes', () =>
+    await this.#untilOr('subscribers have not received all changes', () =>
       subscribers.every(({ token }) => token === service.inventory.token),
     );
     if (this.#violations.length > 0) return;
@@ -377,14 +377,14 @@ class Soak {
 
   async #untilPublished(record: FeedRecord, after: string): Promise<void> {
     await this.#untilOr(
-      () => `after ${after}, what is published is not what is so: ${this.#difference(record)}`,
+      () => `after ${after}, the published state is not the host's: ${this.#difference(record)}`,
       () => this.#difference(record) === undefined,
     );
   }
 
-  /** At rest there is one right answer to each look-up. */
+  /** At rest, each look-up has exactly one right answer. */
   async #askAll(path: string): Promise<void> {
-    const judge = this.#judge as Judge;
+    const judge = this.#judge as ReplyJudge;
     const client = await LineClient.connect(path);
     const asked = judge.asks();
     const ask = async (uuid: string): Promise<void> => {
@@ -411,7 +411,8 @@ class Soak {
     for (const domid of published.domains.keys()) {
       const state = host.history?.domainAt(domid, host.now);
       const told = published.domains.get(domid);
-      if (!follows(told, state)) return `${say(told)} is published, so is ${state?.uuid}`;
+      if (!follows(told, state))
+        return `${say(told)} is published, while the host has ${state?.uuid}`;
     }
     for (const { domid, uuid, stage } of host.domains()) {
       if (published.domains.has(domid) || stage === 'dead' || namesNoVm(uuid)) continue;
@@ -421,16 +422,16 @@ class Soak {
   }
 
   async #restart(service: Service): Promise<void> {
-    this.#faults?.count('service ended and begun again');
+    this.#faults?.count('service restarted');
     this.#changes += service.record.revision;
-    // In the middle of everything.
+    // The restart happens while clients ask.
     this.#gate.open();
     await sleep(this.#random.below(50));
     await service.end();
     await service.begin();
   }
 
-  /** Nobody is connected, and nobody subscribes. */
+  /** Waits until there are no other connections and no subscriptions. */
   async #untilAlone(service: Service): Promise<void> {
     const client = await LineClient.connect(service.path);
     let held = '';
@@ -447,7 +448,7 @@ class Soak {
     // oxlint-disable-next-line no-await-in-loop -- until it is so
     while (!(await alone())) {
       if (performance.now() > deadline) {
-        this.#violate(new Violation(`with all clients gone the service holds ${held}`));
+        this.#violate(new Violation(`with all clients gone the service still has ${held}`));
         break;
       }
       // oxlint-disable-next-line no-await-in-loop
@@ -456,7 +457,7 @@ class Soak {
     await client.destroy();
   }
 
-  /** @returns whether `holds` came to hold within so long. */
+  /** @returns whether `holds` became true in time. */
   async #until(ms: number, holds: () => boolean): Promise<boolean> {
     const deadline = performance.now() + ms;
     while (!holds()) {

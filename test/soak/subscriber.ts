@@ -1,16 +1,16 @@
-/** A subscriber: each change exactly once and in order, over broken connections, slow reading and a service that begins anew. */
+/** A subscriber that must receive each change exactly once and in order, over broken connections, slow reading and restarts. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Domain } from '../../src/domain.ts';
 import type { Change } from '../../src/change.ts';
-import { isSame, Published, say } from '../oracle/published.ts';
+import { isSame, Published } from '../oracle/published.ts';
 import type { Random } from '../support/random.ts';
 import { Violation } from '../oracle/violation.ts';
-import { epochOf, type FeedRecord, revisionOf } from './service-feed.ts';
-import type { Asked } from './judge.ts';
+import { epochOf, type FeedRecord, revisionOf } from '../oracle/feed-record.ts';
+import type { Asked } from './reply-judge.ts';
 import { LineClient, Lost, type Notification } from './line-client.ts';
 import type { Client, ClientOptions, Scene } from './scene.ts';
 
-/** The service conflates what a reader that is further behind has missed. */
+/** The service conflates the changes for a reader that has missed more than this. */
 const CONFLATED_OVER = 1024;
 
 export class Subscriber implements Client {
@@ -18,16 +18,16 @@ export class Subscriber implements Client {
   readonly #random: Random;
   readonly #published = new Published();
   #client: LineClient | undefined;
-  /** When it connected. */
+  /** State of the judge when it connected. */
   #connected: Asked | undefined;
   #subscription: number | undefined;
   #token: string | undefined;
-  /** Notifications that came before the answer to `subscribe` was taken in. */
+  /** Notifications that arrived before the reply to `subscribe` was handled. */
   #early: Notification[] = [];
   changes = 0;
   resyncs = 0;
   conflated = 0;
-  /** Subscriptions that went on from a token. */
+  /** Subscriptions that resumed from a token. */
   resumed = 0;
 
   constructor({ scene, random }: ClientOptions) {
@@ -53,7 +53,7 @@ export class Subscriber implements Client {
     else if (what < 0.35) await this.#resubscribe();
   }
 
-  /** Subscribes where it is not subscribed, from its token where it has one. */
+  /** Subscribes if it is not subscribed, from its token if it has one. */
   async connect(): Promise<void> {
     const { judge, path } = this.#scene;
     if (this.#client?.failure instanceof Violation) throw this.#client.failure;
@@ -89,9 +89,9 @@ export class Subscriber implements Client {
     }
   }
 
-  /** What it has is what the service has told, where it has read all. */
+  /** Compares its state with the published one; requires that it has read everything. */
   check(record: FeedRecord): void {
-    compare(this.#published, record.published, `at rest, at ${this.#token}`);
+    this.#published.demandSameAs(record.published, `at rest, at ${this.#token}`);
   }
 
   async close(): Promise<void> {
@@ -103,13 +103,13 @@ export class Subscriber implements Client {
     this.#client = undefined;
   }
 
-  /** For so long that what it missed is conflated, or no longer kept. */
+  /** Stays away until the changes that it missed are conflated, or dropped. */
   async #away(): Promise<void> {
     await this.#hangUp();
     await sleep(this.#random.below(3000));
   }
 
-  /** Connected, and reads nothing. */
+  /** Stays connected, but reads nothing for a while. */
   async #unread(): Promise<void> {
     this.#client?.socket.pause();
     await sleep(this.#random.below(3000));
@@ -135,7 +135,7 @@ export class Subscriber implements Client {
   #begin({ subscription, domains, token }: Begin, asked: string | undefined): void {
     this.#subscription = subscription;
     if (domains === undefined) {
-      if (token !== asked) throw new Violation(`subscribed with ${asked}, and told of ${token}`);
+      if (token !== asked) throw new Violation(`subscribed with ${asked}, and received ${token}`);
       this.resumed++;
     } else {
       if (asked !== undefined) this.resyncs++;
@@ -153,7 +153,7 @@ export class Subscriber implements Client {
       this.#early.push(notification);
       return;
     }
-    // One that has just ended may still have something on its way.
+    // An ended subscription may still have notifications in the socket.
     if (subscription < this.#subscription) return;
     if (changes !== undefined) {
       this.#take(changes, token);
@@ -169,13 +169,13 @@ export class Subscriber implements Client {
     if (epochOf(from) !== epochOf(token))
       throw new Violation(`changes lead from ${from} to ${token}`);
     const record = this.#scene.feed();
-    const isCurrent = epochOf(record.inventory.token) === epochOf(token);
+    const isCurrent = record.epoch === epochOf(token);
     const exact = isCurrent ? record.between(revisionOf(from), revisionOf(token)) : undefined;
     const count = revisionOf(token) - revisionOf(from);
     if (count > CONFLATED_OVER) this.conflated++;
     else if (changes.length !== count || (exact !== undefined && !areSame(changes, exact))) {
       throw new Violation(
-        `a subscriber got ${changes.length} changes from ${from} to ${token}, other than those that were told`,
+        `a subscriber got ${changes.length} changes from ${from} to ${token}, other than the published ones`,
       );
     }
     this.changes += changes.length;
@@ -201,12 +201,4 @@ function areSame(some: readonly Change[], others: readonly Change[]): boolean {
       isSame(change.previous, other.previous)
     );
   });
-}
-
-function compare(has: Published, told: Published, where: string): void {
-  for (const domid of new Set([...has.domains.keys(), ...told.domains.keys()])) {
-    const [mine, theirs] = [has.domains.get(domid), told.domains.get(domid)];
-    if (!isSame(mine, theirs))
-      throw new Violation(`${where} a subscriber has ${say(mine)}, and told was ${say(theirs)}`);
-  }
 }

@@ -1,21 +1,21 @@
-/** How clients behave: one at a time or all at once, hasty or slow, well or badly. */
+/** Behaviours of clients: sequential, pipelined, slow, rude. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../support/random.ts';
 import { Violation } from '../oracle/violation.ts';
 import { HttpAsker } from './http-asker.ts';
-import type { Asked, Reply } from './judge.ts';
+import type { Asked, Reply } from './reply-judge.ts';
 import { LineClient, Lost } from './line-client.ts';
 import { anyQuestion, listOf, type Question } from './questions.ts';
 import type { Client, ClientOptions, Scene } from './scene.ts';
 import { Subscriber } from './subscriber.ts';
 
-/** Has a connection, and another one when the service ended it with itself. */
+/** Keeps one connection, and reconnects after the service has ended. */
 class LineAsker implements Client {
   protected readonly options: ClientOptions;
   protected readonly scene: Scene;
   protected readonly random: Random;
   protected client: LineClient | undefined;
-  /** When it last connected. */
+  /** State of the judge when it last connected. */
   #connected: Asked | undefined;
 
   constructor(options: ClientOptions) {
@@ -72,7 +72,7 @@ class LineAsker implements Client {
     await this.answered(question, client.call(question.method, question.params));
   }
 
-  /** Judged when it comes, not when all have come. */
+  /** Judges each reply when it arrives, not after all have arrived. */
   protected async answered(question: Question, reply: Promise<Reply>): Promise<void> {
     const { judge } = this.scene;
     const asked = judge.asks();
@@ -83,7 +83,7 @@ class LineAsker implements Client {
     }
   }
 
-  /** Questions in one write. */
+  /** Sends all questions in one write. */
   protected async askAll(
     client: LineClient,
     questions: readonly Question[],
@@ -122,7 +122,7 @@ class Batcher extends LineAsker {
   }
 }
 
-/** Asks for more than fits ahead of it, and reads it in small helpings. */
+/** Asks for more than fits into the buffers ahead of it, and reads it in small portions. */
 class SlowReader extends LineAsker {
   protected override async act(): Promise<void> {
     const client = await this.connected();
@@ -141,7 +141,7 @@ class SlowReader extends LineAsker {
   }
 }
 
-/** Says all it has to say and ends: what it asked is answered all the same. */
+/** Sends its questions and half-closes: it must receive all replies. */
 class HalfCloser extends LineAsker {
   protected override async act(): Promise<void> {
     const client = await this.connect();
@@ -156,7 +156,7 @@ class HalfCloser extends LineAsker {
   }
 }
 
-/** In and out, often without waiting for what it asked. */
+/** Connects and disconnects, often without waiting for the reply. */
 class Reconnecter extends LineAsker {
   protected override async act(): Promise<void> {
     const client = await this.connected();
@@ -185,7 +185,7 @@ const RUDE: readonly Rudeness[] = [
   () => '{"jsonrpc":"2.0","id":2,"method":"subscribe","params":{"token":"x:1"}}\n'.repeat(20),
 ];
 
-/** Whatever it sends and however it goes, others must not feel it. What comes back only has to be JSON, or HTTP. */
+/** Sends garbage and disconnects at any time; other clients must not notice. Replies must only be valid JSON or HTTP. */
 class Rude extends LineAsker {
   protected override async act(): Promise<void> {
     const client = await this.connected();
@@ -195,7 +195,7 @@ class Rude extends LineAsker {
       return JSON.stringify({ jsonrpc: '2.0', id: 7, method, params });
     };
     const first = this.random.pick(RUDE)(this.random, question);
-    // HTTP is answered by HTTP, which this client does not read.
+    // The service replies to HTTP with HTTP, which this client does not parse.
     if (isHttp(first)) client.socket.removeAllListeners('data').resume();
     client.send(first);
     if (this.random.chance(0.5)) client.send(this.random.pick(RUDE)(this.random, question));
@@ -218,7 +218,7 @@ interface Temper {
   make(options: ClientOptions): Client;
 }
 
-/** A hundred clients. */
+/** A hundred clients in total. */
 export const TEMPERS: readonly Temper[] = [
   { name: 'ask one after the other', clients: 22, make: (options) => new LineAsker(options) },
   { name: 'pipeline', clients: 14, make: (options) => new Pipeliner(options) },

@@ -1,34 +1,34 @@
-/** What a process holds: memory that is still used after a collection, files, handles of the event loop, and listeners. */
+/** Resources of a process: memory in use after a collection, files, handles of the event loop, and listeners. */
 import type { EventEmitter } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Most that memory may grow over the time that is measured, bytes. Some of it is no leak: the service keeps a few
- * bytes for each domid that ever came up.
+ * Most growth of memory over the measured time, bytes. Some growth is no leak: the service keeps a few bytes for
+ * each domid that was ever used.
  */
 const MOST_GROWTH_BYTES = 8 * 2 ** 20;
 
 export interface Vitals {
   /** s */
   readonly at: number;
-  /** Bytes of objects and of buffers that were still used after a collection. */
+  /** Bytes of objects and buffers in use after a collection. */
   readonly usedBytes: number;
   readonly rssBytes: number;
   readonly files: number;
 }
 
-export interface Holdings {
-  /** What each open file is, by its number. */
+export interface OpenResources {
+  /** Target of each open file, by descriptor. */
   readonly files: ReadonlyMap<string, string>;
-  /** Of the event loop, by name. */
+  /** Active resources of the event loop, by name. */
   readonly resources: Readonly<Record<string, number>>;
-  /** On `process`. */
+  /** Listeners on `process`. */
   readonly listeners: number;
 }
 
 export async function vitalsAt(at: number): Promise<Vitals> {
-  // Buffers that the first collection lets go of are given back beside what runs.
+  // Buffers that the first collection frees are released in the background.
   collect();
   await sleep(50);
   collect();
@@ -36,7 +36,7 @@ export async function vitalsAt(at: number): Promise<Vitals> {
   return { at, usedBytes: heapUsed + arrayBuffers, rssBytes: rss, files: openFiles().size };
 }
 
-export function holdings(): Holdings {
+export function openResources(): OpenResources {
   const resources: Record<string, number> = {};
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
   const listeners = process
@@ -45,8 +45,8 @@ export function holdings(): Holdings {
   return { files: openFiles(), resources, listeners };
 }
 
-/** What is held beyond what was held before, in words. */
-export function leaked(before: Holdings, after: Holdings): string[] {
+/** Describes the resources in `after` that were not in `before`. */
+export function leaked(before: OpenResources, after: OpenResources): string[] {
   const more: string[] = [];
   const compare = (what: string, was: number, is: number): void => {
     if (is > was) more.push(`${is - was} ${what}`);
@@ -63,7 +63,7 @@ interface ActiveHandles {
   _getActiveHandles(): EventEmitter[];
 }
 
-/** The most listeners that one event of one socket, server or timer in use has. */
+/** The highest number of listeners for one event of any active socket, server or timer. */
 export function mostListeners(): number {
   // oxlint-disable-next-line no-underscore-dangle -- node has no other way to tell
   const active = (process as unknown as ActiveHandles)._getActiveHandles();
@@ -76,16 +76,16 @@ export function mostListeners(): number {
 }
 
 export interface Growth {
-  /** Bytes an hour: the median of the slopes between all pairs of samples (Theil and Sen). */
+  /** Bytes per hour: the median of the slopes between all pairs of samples (Theil-Sen). */
   readonly bytesAnHour: number;
-  /** That slope over the time that was measured, and the most that it may come to. */
+  /** That slope over the measured time, and its limit. */
   readonly bytes: number;
   readonly mostBytes: number;
   readonly seconds: number;
   readonly samples: number;
 }
 
-/** What memory was used, and when. */
+/** Memory in use at a time. */
 export type Sample = Pick<Vitals, 'at' | 'usedBytes'>;
 
 export function growthOf(samples: readonly Sample[]): Growth {
@@ -116,7 +116,7 @@ function openFiles(): Map<string, string> {
     try {
       files.set(fd, readlinkSync(`/proc/self/fd/${fd}`));
     } catch {
-      // It was the directory itself.
+      // The directory itself, which is closed by now.
     }
   }
   return files;
@@ -124,6 +124,6 @@ function openFiles(): Map<string, string> {
 
 function collect(): void {
   const { gc } = globalThis;
-  if (gc === undefined) throw new Error('node --expose-gc is needed, to see what memory is used');
+  if (gc === undefined) throw new Error('run with node --expose-gc, to measure the memory in use');
   gc();
 }

@@ -1,4 +1,4 @@
-/** A host that is never at rest: VMs boot, move, reboot and go, step by step and all at once, as chance decides. */
+/** A host that is never at rest: VMs boot, move, reboot and end at random, step by step and all at once. */
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import {
   bootSteps,
@@ -17,13 +17,13 @@ import { XenError } from '../../src/xen-error.ts';
 import { Lottery, type Random } from '../support/random.ts';
 import { uuidOf } from '../support/vms.ts';
 
-/** So many UUIDs there are, and no more VMs than that: most UUIDs have a VM, and few have two. */
+/** Numbers of UUIDs and VMs, such that most UUIDs have a VM and few have two. */
 const UUIDS = 160;
 const VMS = 130;
 
 export const POOL: readonly Uuid[] = Array.from({ length: UUIDS }, (_, index) => uuidOf(index + 1));
 
-/** Of a VM that is gone before anybody looks. */
+/** UUID of a VM that is gone before any look. */
 const UNSEEN = uuidOf(UUIDS + 1);
 
 /** Most events that one fault loses. */
@@ -35,13 +35,13 @@ export class World {
   readonly host: SimulatedHost;
   readonly xenstored: SimulatedXenstored;
   readonly random: Random;
-  /** Boots and ends of VMs that are under way. */
+  /** Boots and ends of VMs in progress. */
   readonly #steps = new Set<Iterator<unknown>>();
   readonly #writes = new Set<HandleWrite>();
-  /** Only what xenstored announces is done: whatever the inventory misses then, it misses by its own fault. */
+  /** Restricts acts to those that xenstored announces: changes that the inventory then misses are its own fault. */
   announcedOnly = false;
   acts = 0;
-  /** As of so many acts. */
+  /** The value of `acts` at which `#domains` was read. */
   #domains: readonly SimulatedDomain[] = [];
   #domainsOf = -1;
 
@@ -57,19 +57,19 @@ export class World {
     try {
       act(this);
     } catch (error) {
-      // Xen refuses what others made impossible meanwhile, as it refuses toolstacks.
+      // Xen refuses acts that others made impossible meanwhile, as it does for toolstacks.
       if (!(error instanceof XenError)) throw error;
     }
   }
 
-  /** All that is under way ends, and every living domain is known to xenstored. */
+  /** Completes everything in progress, and introduces every living domain. */
   rest(): void {
     for (const steps of this.#steps) while (this.#advance(steps));
     this.#finishWrites();
     this.introduceAll();
   }
 
-  /** One act after the other, each of which xenstored tells of by one event, and nothing else does. */
+  /** Performs acts that xenstored announces with exactly one event each. */
   *announcements(): Generator<void> {
     const live = (): SimulatedDomain | undefined =>
       [...this.host.domains()].find(
@@ -90,13 +90,13 @@ export class World {
     yield;
   }
 
-  /** Events that were still to be lost are lost now. */
-  loseWhatIsToBeLost(): void {
+  /** Makes the events that a pending fault loses. */
+  useUpLostEvents(): void {
     for (let vm = 0; vm < MOST_LOST; vm++)
       destroyVm(this.host, this.xenstored, bootVm(this.host, this.xenstored, { uuid: UNSEEN }));
   }
 
-  /** As a toolstack does after xenstored was started again. */
+  /** Introduces all domains, as a toolstack does after a restart of xenstored. */
   introduceAll(): void {
     const live = [...this.host.domains()].filter(({ stage }) => stage === 'live');
     for (const { domid } of live) if (domid !== 0) this.host.introduce(domid);
@@ -106,7 +106,7 @@ export class World {
     return this.random.pick(POOL);
   }
 
-  /** Any but dom0, by the caller's own chance; it may have gone since the last act. */
+  /** Returns any domain but dom0, by the caller's random numbers; it may be gone since the last act. */
   domain(random: Random = this.random): SimulatedDomain | undefined {
     if (this.#domainsOf !== this.acts) {
       this.#domainsOf = this.acts;
@@ -119,11 +119,11 @@ export class World {
     if (this.host.size > VMS) return;
     const flavour = this.random.chance(0.5) ? 'libxl' : 'xapi';
     const steps = bootSteps(this.host, this.xenstored, { uuid, flavour });
-    // At once, so that the UUID is in use.
+    // Runs the first step at once, so that the UUID is in use.
     if (this.#advance(steps)) this.#steps.add(steps);
   }
 
-  /** Less is destroyed where there are few. */
+  /** Destroys less often if there are few domains. */
   destroy(): void {
     if (!this.random.chance(this.host.size / VMS)) return;
     const domain = this.domain();
@@ -146,7 +146,7 @@ export class World {
     this.#advance(this.random.pick([...this.#steps]));
   }
 
-  /** A domain that is in the list before its handle is whole. */
+  /** Creates a domain that is listed before its handle is complete. */
   createSlowly(): void {
     if (this.host.size > VMS) return;
     this.#writes.add(this.host.beginCreate({ uuid: this.#unusedUuid() }));
@@ -158,14 +158,14 @@ export class World {
     this.#writes.add(this.host.beginSetHandle(domain.domid, uuid));
   }
 
-  /** xenstored hears of it, or it would not tell of the next time that the domain shuts down. */
+  /** xenstored must notice the resume, or it would not announce the next shutdown. */
   resume(domid: number): void {
     this.host.resume(domid);
     this.xenstored.release(domid);
     this.host.introduce(domid);
   }
 
-  /** The UUID goes from one domain to another, as at the end of a migration on one host. */
+  /** Moves a UUID from one domain to another, as at the end of a migration on one host. */
   move(): void {
     const [from, to] = [this.domain(), this.domain()];
     if (from === undefined || to === undefined || from === to || namesNoVm(from.uuid)) return;
@@ -192,7 +192,7 @@ export class World {
     return unused.length === 0 ? this.anyUuid() : this.random.pick(unused);
   }
 
-  /** @returns whether there is more to come. */
+  /** @returns whether steps remain. */
   #advance(steps: Iterator<unknown>): boolean {
     try {
       if (steps.next().done !== true) return true;
@@ -215,7 +215,7 @@ const announced: readonly (readonly [number, Act])[] = [
   [10, (world) => world.boot()],
   [10, (world) => world.destroy()],
   [4, (world) => world.reboot()],
-  // A boot and an end take six steps each: there have to be more than are begun.
+  // A boot and an end take six steps each: more steps than beginnings are needed.
   [160, (world) => world.step()],
   [2, (world) => world.on(({ domid }) => world.host.shutdown(domid, world.random.below(6)))],
   [2, (world) => world.on(({ domid }) => world.host.pause(domid))],

@@ -29,7 +29,7 @@ export class FakeXencall implements Xencall {
     this.sysctl = answers.sysctl;
   }
 
-  /** How many asynchronous hypercalls wait. */
+  /** Number of waiting asynchronous hypercalls. */
   get held(): number {
     return this.#held.length;
   }
@@ -105,7 +105,7 @@ export interface FakeRelease {
   readonly recordBytes: number;
 }
 
-/** A Xen with `domains` (ascending domids, read anew on each hypercall), as `release` would answer. */
+/** A fake Xen with `domains` (ascending domids, read on each hypercall) that answers like `release`. */
 export function fakeXen(release: FakeRelease, domains: () => readonly FakeDomain[]): FakeXencall {
   const xen = new FakeXencall({
     domctl(operation) {

@@ -1,4 +1,4 @@
-/** A domain as a look could have shown it. */
+/** A domain record for tests. */
 import type { Domain, Domid } from '../../src/domain.ts';
 
 export function madeUpDomain(

@@ -1,4 +1,4 @@
-/** Chance that comes again for the same seed. */
+/** Random numbers that a seed reproduces. */
 
 /** mulberry32. */
 export class Random {

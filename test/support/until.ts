@@ -1,4 +1,4 @@
-/** Waits for what must come, instead of sleeping for luck. */
+/** Waits for a condition, instead of sleeping. */
 import { setTimeout as pause } from 'node:timers/promises';
 
 const POLL_MS = 20;
@@ -6,13 +6,14 @@ const TIMEOUT_MS = 30_000;
 
 export interface UntilOptions {
   readonly timeoutMs?: number;
-  /** Said in the error when it does not come. */
+  /** Names the condition in the timeout error. */
   readonly what?: string;
 }
 
 /**
- * The first answer of `condition` that is neither false nor undefined.
- * @throws Error when there is none in time (default 30 s).
+ * Polls `condition` until it returns something other than false and undefined.
+ * @returns that value.
+ * @throws Error on timeout (default 30 s).
  */
 export async function until<T>(
   condition: () => T | Promise<T>,

@@ -1,6 +1,6 @@
 /**
- * The bundle in a dom0 whose userland, in `/old`, is too old for Node. Its one kernel and its one Xen are the cell's; what
- * is started there by chroot sees nothing of the cell's own libraries.
+ * The bundle in a dom0 with a userland, in `/old`, that is too old for Node. Kernel and Xen are the cell's;
+ * programs in the chroot see none of the cell's own libraries.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
@@ -23,7 +23,7 @@ import { endServices, startService } from '../service.ts';
 const OLD = '/old';
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
-/** Under emulation node alone takes seconds to start, and longer to be unpacked. */
+/** Under emulation, node takes seconds to start, and longer to be unpacked. */
 const SLOW_MS = 300_000;
 
 interface Ran {
@@ -33,7 +33,7 @@ interface Ran {
 }
 
 const children = new Set<ChildProcess>();
-/** What they have written, until they are ended. */
+/** Output of the started programs, until they end. */
 let lines: string[] = [];
 
 /** Runs a program in the old userland. */
@@ -45,7 +45,7 @@ async function inOld(...words: readonly string[]): Promise<Ran> {
   });
 }
 
-/** Starts `xen-domid` in the old userland, and goes on. */
+/** Starts `xen-domid` in the old userland, without waiting for its end. */
 function start(...args: readonly string[]): ChildProcess {
   const words = [OLD, '/usr/local/bin/xen-domid', ...args];
   const child = spawn('chroot', words, {
@@ -73,7 +73,7 @@ const xenDomid = async (...args: readonly string[]): Promise<Ran> =>
 
 const named = ({ domid, uuid }: Made): string => `${domid} ${uuid}`;
 
-/** The files that a process has mapped, as it names them. */
+/** Returns the files that a process has mapped, by its own names. */
 async function mappedBy(pid: number | undefined): Promise<string[]> {
   const maps = await readFile(`/proc/${pid}/maps`, 'utf8');
   const files = [...maps.matchAll(/ (\/\S+\.so\S*|\/\S+\.node)$/gm)].map(([, file = '']) => file);
@@ -83,7 +83,7 @@ async function mappedBy(pid: number | undefined): Promise<string[]> {
 beforeAll(async () => {
   for (const folder of ['dev', 'proc', 'run'])
     await command('mount', '-o', 'rbind', `/${folder}`, join(OLD, folder));
-  // As docs/operations.md has it.
+  // The commands of docs/operations.md.
   await command('chroot', OLD, 'tar', '-xzf', '/bundle.tar.gz', '-C', '/opt');
   const [name = ''] = await readdir(join(OLD, 'opt'));
   await command('chroot', OLD, 'ln', '-sfn', name, '/opt/xen-domid');
@@ -158,7 +158,7 @@ test(
     });
     const [one] = await makeIntroduced(1);
     await until(() => lines.some((line) => line.includes(one?.uuid ?? 'none')), {
-      what: 'the watcher hears of a new domain',
+      what: 'the watcher prints a new domain',
     });
   },
   SLOW_MS,

@@ -1,14 +1,14 @@
 /*
- * Runs a program as systemd runs a service, with the restrictions that the kernel alone can give it.
+ * Runs a program as systemd runs a service, with the restrictions that need only the kernel.
  *   confine [OPTION VALUE]... -- PROGRAM [ARGUMENT]...
  *     --cgroup DIRECTORY     joins this control group
  *     --writable DIRECTORY   all else is read-only, as by ProtectSystem=strict; private /tmp; of /proc only the own processes
- *     --devices DIRECTORY    takes this folder's devices for those in /dev/xen
+ *     --devices DIRECTORY    shows this folder's devices in /dev/xen
  *     --memlock BYTES        LimitMEMLOCK
  *     --nofile COUNT         LimitNOFILE
  *     --umask OCTAL          UMask
  *     --group NUMBER         SupplementaryGroups
- *     --listen PATH          hands over a socket that listens there, mode 0660, as a socket unit does
+ *     --listen PATH          passes a socket that listens there, mode 0660, as a socket unit does
  * Always: no capability in any set, no way to get one (NoNewPrivileges), only descriptors 0 to 2 and the socket.
  */
 #define _GNU_SOURCE
@@ -46,7 +46,7 @@ static void join(const char *cgroup)
     must(!procs || fprintf(procs, "%d\n", getpid()) < 0 || fclose(procs) != 0, path);
 }
 
-/* Mounts of its own, of which nobody outside sees anything. */
+/* Private mounts, invisible outside. */
 static void own_mounts(void)
 {
     static int done;
@@ -106,7 +106,7 @@ static void drop_capabilities(void)
     must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
 }
 
-/* Leaves it at the first descriptor, and no other above the standard ones. */
+/* Moves it to the first descriptor after the standard ones, and closes all others. */
 static void hand_over(int socket)
 {
     char pid[16];

@@ -1,13 +1,13 @@
 /*
  * Resolves UUIDs and handles xenstore's events as toolstacks do without an inventory, and times it. Reads a request a
- * line, answers each with a line. DOMID is what a look-up should find, -1 where it should find nothing,
- * -2 where it should find any.
+ * line, answers each with a line. DOMID is the expected domid of a look-up, -1 for none,
+ * -2 for any.
  *   lookup HOW UUID DOMID TIMES   lists all domains, looks for the UUID among them
  *   event HOW                     waits for an event of a special watch, then lists all domains
  *   store UUID DOMID TIMES        /local/domain of xenstore, and each domain's vm node until one names the UUID
  *   xl UUID DOMID TIMES           lists all domains, then reads each one's name until one is the UUID
  *   drop                          forgets all events so far
- *   nothing                       what the way here and back costs
+ *   nothing                       measures the cost of the request itself
  *   write DOMID UUID              the nodes that `store` and `xl` read
  *   erase DOMID                   removes them
  *   gone MS                       lists every MS ms on a thread of its own until `seen`
@@ -20,8 +20,8 @@
  *   move UUID                     on a thread of its own, until `stay`: a new domain with the UUID, at a domid by
  *                                 chance, then the end of the one before, so that there is one at every moment
  *   stay                          ends that, and the last domain; "COUNT" of moves
- * HOW is ROOM and STOP, as "1024 empty": entries a call, and what ends the list: a page that is empty or short, or once:
- * the first call. "2 append" is xenctrl.ml before 4.18: pages of two until a short one, appended from the last.
+ * HOW is ROOM and STOP, for example "1024 empty": entries per call, and the end of the list: an empty page, a short page,
+ * or "once" for the first call. "2 append" is xenctrl.ml before 4.18: pages of two until a short one, appended from the last.
  * A timed request is answered with "WALL CPU IDLE WRONG CALLS ENTRIES": nanoseconds that it took, of the process's CPU
  * that is, and that the process took between the last answer and this request; wrong answers; hypercalls, or requests
  * to xenstore; entries that hypercalls copied.
@@ -276,7 +276,7 @@ static struct {
     unsigned long every_ms;
     volatile bool over;
     xc_domaininfo_t info[DOMID_END];
-    /* Moments; 0 of a domain that has not been there, or not been missed. */
+    /* Moments; 0 for a domain that was not there yet, or not missed yet. */
     uint64_t there[DOMID_END], missed[DOMID_END];
 } gone;
 
@@ -448,7 +448,7 @@ static unsigned long end_moving(void)
     return moving.moves;
 }
 
-/* Of the whole process: what clock_getcpuclockid() makes of its number. */
+/* The whole process's clock, as clock_getcpuclockid() computes it. */
 static uint64_t cpu_of(pid_t pid)
 {
     clockid_t clock;
@@ -463,7 +463,7 @@ static bool is_wrong(int found, int domid)
     return domid == ANYBODY ? found == NOBODY : found != domid;
 }
 
-/* False where the request is none that is timed. */
+/* Returns false for a request that is not timed. */
 static bool timed(const char *line, unsigned long *wrong)
 {
     char uuid[40], stop[16];

@@ -1,15 +1,15 @@
 /*
  * Makes, changes and removes domains without a toolstack.
- *   bare [N] [--uuid UUID] [--domid DOMID]   domains that xenstore knows nothing of; prints "DOMID UUID" of each
+ *   bare [N] [--uuid UUID] [--domid DOMID]   domains unknown to xenstore; prints "DOMID UUID" of each
  *   introduced [N] [--uuid UUID] [--domid DOMID]   the same, with two pages and introduced to xenstore
  *   is-introduced DOMID   prints what xenstored says: true or false
  *   sethandle DOMID UUID
- *   grow DOMID MIB   gives a bare domain so much memory
+ *   grow DOMID MIB   gives a bare domain this much memory
  *   pause DOMID...   unpause DOMID...   resume DOMID...   destroy DOMID...   destroy-all
  *   shutdown DOMID CODE
  *   hold DOMID   gives the domain one page more, maps it, prints "held", keeps it until stdin ends:
  *                when the domain is destroyed meanwhile, it stays listed as dying
- *   -   takes commands from stdin, one a line, and prints "done" after each: for those who have many
+ *   -   takes commands from stdin, one a line, and prints "done" after each: for many commands
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -26,7 +26,7 @@
 
 #define ROOM 32752
 #define NO_DOMID 0
-/* Out of the way of anything that a guest has been given. */
+/* Unused by a guest's own memory. */
 #define HELD_PFN 0xf0000
 #define CONSOLE 0
 #define XENSTORE 1
@@ -105,8 +105,8 @@ static uint32_t create(uint32_t domid, const uint8_t *handle)
 }
 
 /*
- * Xen gives the page as it was left by who had it before. What xenstored would take for a request in it, it would
- * answer with an event, and Xen 4.17 dies of an event to a domain without vCPUs.
+ * Xen does not clear the page. xenstored would answer a request in the old content with an event, and Xen 4.17 crashes
+ * on an event to a domain without vCPUs.
  */
 static void clear(uint32_t domid, xen_pfn_t page)
 {
@@ -127,12 +127,12 @@ static void introduce(struct xs_handle *xs, uint32_t domid)
     xen_pfn_t pages[2] = { CONSOLE, XENSTORE };
     int port;
 
-    /* An event for a domain without a vCPU is one too many for Xen: evtchn_2l_set_pending() follows a null pointer. */
+    /* Xen crashes on an event for a domain without a vCPU: evtchn_2l_set_pending() follows a null pointer. */
     if (xc_domain_max_vcpus(xch, domid, 1))
         fail("xc_domain_max_vcpus");
     if (xc_domain_setmaxmem(xch, domid, 64))
         fail("xc_domain_setmaxmem");
-    /* Of a PV guest the numbers of the machine's pages come back in place of the guest's. */
+    /* For a PV guest, machine page numbers are returned in place of the guest's. */
     if (xc_domain_populate_physmap_exact(xch, domid, 2, 0, 0, pages))
         fail("xc_domain_populate_physmap_exact");
     clear(domid, pages[XENSTORE]);
@@ -223,7 +223,7 @@ static void is_introduced(uint32_t domid)
 
 static int resume(xc_interface *handle, uint32_t domid)
 {
-    /* xc_domain_resume would write into a guest's memory, which a bare domain has none of. */
+    /* xc_domain_resume would write into the guest's memory, but a bare domain has none. */
     struct xen_domctl domctl = { .cmd = XEN_DOMCTL_resumedomain, .domain = domid };
 
     return xc_domctl(handle, &domctl);

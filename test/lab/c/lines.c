@@ -1,6 +1,6 @@
 /*
- * A client of a Unix socket that knows nothing of what is said there.
- *   lines PATH       sends stdin as it is, says that no more comes, and prints what is answered until the other side ends
+ * A client of a Unix socket that knows no protocol.
+ *   lines PATH       sends stdin unchanged, half-closes, and prints the reply until the other side closes
  */
 #include <err.h>
 #include <string.h>

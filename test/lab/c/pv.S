@@ -1,12 +1,12 @@
 /*
- * A PV guest of a few instructions. The first letter of its command line says what it does:
+ * A PV guest of a few instructions. The first letter of its command line selects its behaviour:
  * a digit: shuts down with that reason (SHUTDOWN_* of xen/include/public/sched.h);
  * s: spins; anything else: blocks for ever.
  */
 #define SCHED_OP 29
 #define SCHEDOP_BLOCK 1
 #define SCHEDOP_SHUTDOWN 2
-/* Of struct start_info, whose address is in rsi at the start (xen/include/public/xen.h). */
+/* Offsets in struct start_info; its address is in rsi at the start (xen/include/public/xen.h). */
 #define START_INFO_CMD_LINE 128
 
   .section .note.Xen, "a", @note

@@ -1,9 +1,9 @@
 /*
- * A PVH guest of a few instructions; its command line is read as that of pv.S.
+ * A PVH guest of a few instructions; it reads its command line like pv.S.
  */
 #define SCHED_OP 29
 #define SCHEDOP_SHUTDOWN 2
-/* Of struct hvm_start_info, whose address is in ebx at the start (xen/include/public/arch-x86/hvm/start_info.h). */
+/* Offsets in struct hvm_start_info; its address is in ebx at the start (xen/include/public/arch-x86/hvm/start_info.h). */
 #define HVM_START_INFO_CMDLINE 24
 
   .section .note.Xen, "a", @note
@@ -37,7 +37,7 @@ shut_down:
   vmmcall
   jmp shut_down
 block:
-  /* With interrupts off, hlt would be taken for a power-off. */
+  /* With interrupts off, Xen would treat hlt as a power-off. */
   sti
   hlt
   jmp block

@@ -1,12 +1,12 @@
 /*
- * How long libxenctrl takes. Reads a request a line, answers each with a line, so that a caller can take turns with it:
+ * Times libxenctrl. Reads one request per line and answers with one line, so that a caller can alternate with it:
  *   single DOMID TIMES   looks at one domain, by xc_domain_getinfo (up to 4.17) or xc_domain_getinfo_single
  *       -> "single NANOSECONDS TIMES FOUND"    FOUND: how many looks showed that very domain
  *   list ROOM TIMES      lists all domains with room for ROOM a call
  *       -> "list NANOSECONDS TIMES CALLS ENTRIES stop=STOP"    CALLS and ENTRIES of one list;
  *          STOP: whether a call not filled ("short") or an empty one ("empty") ended the list
  *   raw DOMID TIMES and rawlist TIMES
- *       -> the same by xencall1 alone, on memory taken once: what any caller has to pay.
+ *       -> the same by xencall1 alone, on memory allocated once: the least cost of any caller.
  *          "raw NANOSECONDS TIMES FOUND", "rawlist NANOSECONDS TIMES ENTRIES"
  * Memory of the result is taken once for each ROOM and touched before the clock starts.
  */

@@ -1,7 +1,7 @@
 /*
- * What libxenctrl itself sees, a JSON object a line.
+ * Prints libxenctrl's view, a JSON object per line.
  *   witness          every domain, by xc_domain_getinfolist
- *   witness DOMID    one, by xc_domain_getinfo (up to 4.17) or xc_domain_getinfo_single; null where there is none
+ *   witness DOMID    one, by xc_domain_getinfo (up to 4.17) or xc_domain_getinfo_single; null if there is none
  * 64-bit numbers are strings: JSON's readers would round them.
  */
 #include <errno.h>

@@ -1,11 +1,11 @@
-/** `node churn-in-dom0.js MINUTES`: domains come and go, the daemon is asked, and the witness looks on. */
+/** `node churn-in-dom0.js MINUTES`: domains come and go, clients ask the daemon, and the witness compares. */
 import { Trial } from '../../faults/trial.ts';
 import { growthOf, type Sample } from '../../soak/vitals.ts';
 import { note } from '../dom0.ts';
 import { openXenFaultHost } from './xen-fault-host.ts';
 
 const COMPARE_EVERY_MS = 5000;
-/** A collection holds an emulated daemon for a while. */
+/** A collection blocks an emulated daemon for a while. */
 const ROUNDS_A_SAMPLE = 6;
 const MEBIBYTE = 2 ** 20;
 
@@ -36,7 +36,7 @@ async function churn(minutes: number): Promise<boolean> {
       },
     );
     for (const line of [...wrong, ...missed].slice(0, 20)) note(line);
-    // In the first half a process still comes to its size.
+    // In the first half a process still grows to its normal size.
     const half = (samples.at(-1)?.at ?? 0) / 2;
     const growth = growthOf(samples.filter(({ at }) => at >= half));
     note(

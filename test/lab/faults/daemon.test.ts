@@ -1,4 +1,4 @@
-/** What becomes of the daemon itself. */
+/** Faults of the daemon itself. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { otherThanGone, otherThanLate, trial } from '../../faults/expect-trial.ts';
 import { openXenFaultHost, type XenFaultHost } from './xen-fault-host.ts';
@@ -13,7 +13,7 @@ beforeEach(async () => {
 }, SLOW_MS);
 afterEach(() => host.close(), SLOW_MS);
 
-// Names of tests are those of the table's rows.
+// Tests have the names of the table's rows.
 
 test(
   'daemon killed -9 and started again, 5 times',
@@ -22,7 +22,7 @@ test(
       for (let kills = 0; kills < KILLS; kills++) {
         // oxlint-disable-next-line no-await-in-loop -- one death after the other
         await host.killDaemon();
-        // What it knew is no longer so.
+        // Afterwards its knowledge is out of date.
         // oxlint-disable-next-line no-await-in-loop
         await storm.storms();
         // oxlint-disable-next-line no-await-in-loop
@@ -34,7 +34,7 @@ test(
     });
     expect(otherThanGone(row.unavailable)).toEqual([]);
     expect(row.anotherDaemon).toBe(true);
-    // Nothing is believed from before; a daemon may be killed again before it has told the subscriber so.
+    // Nothing from before is trusted. A daemon may be killed again before it has sent that to the subscriber.
     expect(row.resyncs).toBeGreaterThan(0);
     expect(row.resyncs).toBeLessThanOrEqual(KILLS);
   },
@@ -55,7 +55,7 @@ test(
     });
     expect(otherThanLate(row.unavailable)).toEqual([]);
     expect(row.anotherDaemon).toBe(false);
-    // It kept what it had to tell: no subscriber has to begin again.
+    // It kept the pending changes: no subscriber needs a resync.
     expect(row.resyncs).toBe(0);
   },
   SLOW_MS,

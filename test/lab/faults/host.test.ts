@@ -1,4 +1,4 @@
-/** What becomes of the host: what the daemon lives on is taken away. */
+/** Faults of the host: the resources of the daemon are taken away. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { otherThanGone, otherThanLate, trial } from '../../faults/expect-trial.ts';
@@ -14,7 +14,7 @@ const HOUR_S = 3600;
 const DEVICES = ['/dev/xen/privcmd', '/dev/xen/hypercall', '/proc/xen/privcmd'];
 const SMALL_DISK = '/tmp/small-disk';
 
-/** What the clock shall show, for `date`. */
+/** Offsets of the clock, for `date`. */
 const clockBy = (seconds: number): string => `@${Math.round(Date.now() / 1000) + seconds}`;
 
 let host: XenFaultHost;
@@ -24,7 +24,7 @@ beforeEach(async () => {
 }, SLOW_MS);
 afterEach(() => host.close(), SLOW_MS);
 
-/** A client that is hung up on, of which the log is to tell. */
+/** A client that the daemon disconnects, which its log must mention. */
 async function beRude(): Promise<void> {
   const client = await Client.connect(host.socketPath);
   client.send('{'.repeat(70_000));
@@ -45,19 +45,19 @@ async function crowd(): Promise<Client[]> {
   return clients;
 }
 
-// Names of tests are those of the table's rows.
+// Tests have the names of the table's rows.
 
 test(
   'daemon out of descriptors',
   async () => {
     await host.serve();
-    // Fewer than it had reason to count upon: of those that it knows of it keeps some for itself.
+    // Fewer than at the daemon's start: it reserves some descriptors for itself, by that limit.
     limitFiles(host.pid, FEW_FILES);
     const { unavailable } = await trial(host, async (storm) => {
       const clients = await crowd();
-      storm.remarks.push(`${clients.length} clients beside`);
+      storm.remarks.push(`${clients.length} other clients`);
       await storm.goesOn();
-      // Without a descriptor for it the daemon cannot come back to the next one.
+      // Without a free descriptor the daemon cannot reconnect to the next xenstored.
       await killXenstored();
       await storm.goesOn();
       await startXenstored();
@@ -81,7 +81,7 @@ test(
       await host.serve({ log });
       const { unavailable } = await trial(host, async (storm) => {
         await command('dd', 'if=/dev/zero', `of=${filler}`, 'bs=4096').catch(() => undefined);
-        // What fits into the page that the log has been given.
+        // These lines still fit into the last page of the log.
         for (let lines = 0; lines < 3; lines++) {
           // oxlint-disable-next-line no-await-in-loop
           await beRude();
@@ -132,7 +132,7 @@ test(
         await command('mount', '-t', 'tmpfs', 'tmpfs', folder);
       }
       try {
-        // Who has it open goes on.
+        // Open connections go on.
         await storm.goesOn();
         expect(otherThanLate(storm.unavailable)).toEqual([]);
         await host.killDaemon();
@@ -159,7 +159,7 @@ test(
       const devices = DEVICES.filter((device) => existsSync(device));
       for (const device of devices) chmodSync(device, 0);
       try {
-        // Who has it open goes on.
+        // Open connections go on.
         await storm.goesOn();
         expect(otherThanLate(storm.unavailable)).toEqual([]);
         await host.killDaemon();
@@ -200,7 +200,7 @@ test(
     const { unavailable } = await trial(host, async (storm) => {
       const { holdings } = storm.storm;
       const domids = (): number[] => holdings.all.map(({ domid }) => domid);
-      // On a quick machine that is so before the storm is told of its fault.
+      // On a fast machine, this is already true when the storm learns that the fault is over.
       await until(() => Math.max(...domids()) > 32_700 && (domids().at(-1) ?? 0) < 32_000, {
         what: 'domids come to their end and begin again',
       });

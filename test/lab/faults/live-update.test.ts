@@ -1,4 +1,4 @@
-/** The xenstore daemon is replaced while it runs, and keeps its clients. */
+/** Live update: the xenstore daemon is replaced while it runs, and keeps its clients. */
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { otherThanLate, trial } from '../../faults/expect-trial.ts';
@@ -17,7 +17,7 @@ afterEach(() => host.close(), SLOW_MS);
 
 const pidOfXenstored = (): number => Number(readFileSync('/run/xenstored.pid', 'utf8'));
 
-/** When the program was loaded that the process runs now: its stack's end moves with each. */
+/** Changes when the process loads another program: each has its own end of the stack. */
 const imageOf = (pid: number): string =>
   readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /s, '')
@@ -45,7 +45,7 @@ cannot(cell.release === '4.14' && 'Xen 4.14 has no live update')(
       }
     });
     expect(otherThanLate(row.unavailable)).toEqual([]);
-    // Neither the daemon nor who follows its feed was hung up on.
+    // Neither the daemon nor the feed's subscriber was disconnected.
     expect(row).toMatchObject({ xenstoreDisconnects: 0, disconnects: 0 });
   },
   SLOW_MS,

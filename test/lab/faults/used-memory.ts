@@ -1,6 +1,6 @@
 /**
- * Loaded into the daemon by `node --expose-gc --import`: on SIGUSR2 it says what memory is still used after a
- * collection. What is resident says little of growth: garbage stays as long as there is room.
+ * Loaded into the daemon by `node --expose-gc --import`: on SIGUSR2 it prints the memory in use after a
+ * collection. Resident memory says little about growth: garbage stays as long as there is room.
  */
 import { vitalsAt } from '../../soak/vitals.ts';
 

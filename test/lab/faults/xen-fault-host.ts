@@ -1,4 +1,4 @@
-/** The Xen that this dom0 runs on, with the daemon as a process of its own. */
+/** The Xen of this dom0, with the daemon as a separate process. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,15 +19,15 @@ import {
 const BIN = join(import.meta.dirname, '../../../src/cli/bin.cjs');
 const USED_MEMORY = join(import.meta.dirname, 'used-memory.js');
 const FOLDER = '/run/xen-domid';
-/** Where an emulated machine shares its processor. */
+/** With room for an emulated machine that shares its processor. */
 const STARTS_MS = 180_000;
 const XENSTORED_PID = '/run/xenstored.pid';
 
 export interface ServeOptions {
-  /** Where its log goes. */
+  /** Target of its log. */
   readonly log?: string;
   readonly uid?: number;
-  /** It can be asked for {@link XenFaultHost.usedBytes}. */
+  /** Makes {@link XenFaultHost.usedBytes} available. */
   readonly tellsMemory?: boolean;
 }
 
@@ -39,7 +39,7 @@ export class XenFaultHost implements FaultHost {
   #toIntroduce: number[] = [];
   #introducing: number | undefined;
   #daemon: ChildProcess | undefined;
-  /** What the daemon wrote to standard error, all of them. */
+  /** Standard error of all daemons. */
   log = '';
 
   // --- domains ---
@@ -63,7 +63,7 @@ export class XenFaultHost implements FaultHost {
     if (this.#introducing === undefined) void this.#introduceAll();
   }
 
-  /** By a program of its own, that whatever was done to xenstored has done nothing to. */
+  /** Introduces with a separate program, which no fault of xenstored has affected. */
   async introduceNow(domid: number): Promise<void> {
     await introduce(domid);
   }
@@ -78,7 +78,7 @@ export class XenFaultHost implements FaultHost {
     });
   }
 
-  /** Makes and destroys domains until Xen has handed out `last`. */
+  /** Creates and destroys domains until Xen has assigned `last`. */
   async spendDomidsUntil(last: number): Promise<void> {
     for (let spent = 0; spent < last;) {
       // oxlint-disable-next-line no-await-in-loop -- a thousand after the other
@@ -113,7 +113,7 @@ export class XenFaultHost implements FaultHost {
     return this.pid;
   }
 
-  /** @returns once it answers. */
+  /** Resolves once it answers. */
   async serve(options: ServeOptions = {}): Promise<void> {
     const before = this.log.length;
     const child = this.#spawn(options);
@@ -130,7 +130,10 @@ export class XenFaultHost implements FaultHost {
     );
   }
 
-  /** Starts it where it cannot run. @returns its status and what it said. */
+  /**
+   * Starts the daemon where it cannot run.
+   * @returns its exit status and output.
+   */
   async serveInVain(options: ServeOptions = {}): Promise<{ status: number | null; said: string }> {
     const before = this.log.length;
     const child = this.#spawn(options);
@@ -146,7 +149,7 @@ export class XenFaultHost implements FaultHost {
     return this.#daemon?.exitCode === null && this.#daemon.signalCode === null;
   }
 
-  /** @returns once it is gone, and nothing of it but its socket is left. */
+  /** Resolves once it is gone, except for its socket file. */
   async killDaemon(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const daemon = this.#daemon;
     if (daemon === undefined || !this.daemonRuns) return;
@@ -160,7 +163,7 @@ export class XenFaultHost implements FaultHost {
     return Math.round(Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 102.4) / 10;
   }
 
-  /** Of a daemon that {@link ServeOptions.tellsMemory}: bytes that are used after a collection. */
+  /** Bytes in use after a collection, of a daemon with {@link ServeOptions.tellsMemory}. */
   async usedBytes(): Promise<number> {
     const before = this.log.length;
     this.signalDaemon('SIGUSR2');
@@ -211,7 +214,7 @@ export class XenFaultHost implements FaultHost {
     ) {
       this.#introducing = domid;
       const introducer = (this.#introducer ??= startDomainMaker());
-      // Where xenstored is away, the program that tells it ends.
+      // While xenstored is away, the program that introduces domains ends.
       // oxlint-disable-next-line no-await-in-loop
       await introducer.ask('introduce', domid).catch(() => (this.#introducer = undefined));
     }
@@ -219,7 +222,7 @@ export class XenFaultHost implements FaultHost {
   }
 }
 
-/** A host with a daemon that answers, as each row begins with. */
+/** A host with a daemon that answers: the beginning of each row. */
 export async function openXenFaultHost(options: ServeOptions = {}): Promise<XenFaultHost> {
   await reviveXenstored();
   const host = new XenFaultHost();

@@ -1,4 +1,4 @@
-/** What becomes of the xenstore daemon. */
+/** Faults of the xenstore daemon. */
 import { renameSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { otherThanLate, trial } from '../../faults/expect-trial.ts';
@@ -15,7 +15,7 @@ beforeEach(async () => {
 }, SLOW_MS);
 afterEach(() => host.close(), SLOW_MS);
 
-// Names of tests are those of the table's rows.
+// Tests have the names of the table's rows.
 
 test(
   'xenstored killed, started again',

@@ -1,4 +1,4 @@
-/** The command line in dom0, as a person types it, beside `xl list -v`. */
+/** The command line in dom0, as a person types it, compared with `xl list -v`. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -58,7 +58,7 @@ interface Row {
 const ROW =
   /^(?<name>.*?) +(?<domid>\d+) +(?<mem>\d+) +(?<vcpus>\d+) +(?<state>[a-z-]{6}) +(?<time>\d+\.\d) +(?<uuid>[\da-f-]{36})/;
 
-/** The rows of a table, by `xl` or by us. */
+/** Returns the rows of a table of `xl` or of ours. */
 function rowsOf(table: string): Row[] {
   return table
     .trimEnd()
@@ -121,7 +121,7 @@ describe('list --direct', () => {
     const ours = rowsOf(out);
     expect(ours.map(withoutTime)).toEqual(before.map(withoutTime));
     expect(ours.map(withoutTime)).toEqual(after.map(withoutTime));
-    // Rounded to a tenth by both.
+    // Both round to a tenth.
     const wrong = ours.filter(
       ({ time }, index) =>
         time < (before[index]?.time ?? 0) - 0.1 || time > (after[index]?.time ?? 0) + 0.1,
@@ -207,7 +207,7 @@ describe('lookup --direct', () => {
     const { status, out, err } = await xenDomid(['lookup', '--direct', TWICE]);
     expect({ status, out }).toEqual({ status: 3, out: '' });
     expect(err).toContain(`domids ${domids.join(', ')}`);
-    // Of several, the highest.
+    // Uses the highest of several.
     const worst = await xenDomid(['lookup', '--direct', guest.uuid, TWICE, UNKNOWN]);
     expect(worst.status).toBe(3);
   }, 60_000);

@@ -35,7 +35,7 @@ const BARE = 1000;
 const INTRODUCED = 10;
 const PAGE_BYTES = 4096;
 const OTHER = 'c0ffee00-1234-4567-89ab-cdef01234567';
-/** Of the flags, those that this package tells of. */
+/** The flags that this package reports. */
 const FLAGS = Object.values(DominfFlag).reduce<number>((all, flag) => all | flag, 0);
 
 let hypervisor: Hypervisor;
@@ -50,7 +50,7 @@ afterAll(async () => {
   await destroyAll();
 }, 60_000);
 
-/** A record of ours, in the words in which the witness' is compared with it. */
+/** Converts one of our records to the witness's format. */
 function ours(info: Dominfo): Record<string, unknown> {
   const domain = info.toDomain();
   const flags = info.flags & FLAGS;
@@ -76,8 +76,8 @@ interface Copied {
 }
 
 /**
- * What `looked` shows is what the witness saw before and after. Guests wake up now and then: where the
- * witness itself saw a change, it is done anew.
+ * Checks that `looked` shows the same as the witness before and after it. Guests wake up now and then: if the
+ * witness itself saw a change, it repeats.
  */
 async function expectWitnessed(looked: () => Copied[] | Promise<Copied[]>): Promise<void> {
   const { before, between, after } = await until(async () => {
@@ -104,7 +104,7 @@ function copyAsync(domid: number): Promise<Copied> {
   });
 }
 
-/** One domain as the list shows it; a single look and an asynchronous one show the same. */
+/** Returns one domain of the list; a single look and an asynchronous one must show the same. */
 async function look(domid: number): Promise<Record<string, unknown> | undefined> {
   const listed = (): Promise<Record<string, unknown> | undefined> =>
     hypervisor.listDomains((list) =>
@@ -145,7 +145,7 @@ describe(`with ${BARE} bare domains, ${INTRODUCED} introduced ones and 3 guests`
   let highest: number;
 
   beforeAll(async () => {
-    // First: for each domain introduced, xenconsoled asks xenstored about all there are.
+    // Runs first: for each introduced domain, xenconsoled asks xenstored about all domains.
     const guests: Made[] = [];
     for (const kind of ['pv-block', 'pvh-block', 'pv-crash'] as const) {
       // oxlint-disable-next-line no-await-in-loop -- xl makes one at a time
@@ -158,7 +158,7 @@ describe(`with ${BARE} bare domains, ${INTRODUCED} introduced ones and 3 guests`
     const introduced = await makeIntroduced(INTRODUCED);
     const leaving = bare.filter((_, index) => index % 10 === 3).map(({ domid }) => domid);
     await destroy(...leaving);
-    // As many as were asked for, with gaps between them, and one far off.
+    // The requested number of domains, with gaps between them, and one far off.
     const late = await makeBare(leaving.length - 1);
     const [far] = await makeBare(1, { domid: 32_000 });
     const all = [...bare, ...introduced, ...guests, ...late].map(({ domid }) => domid);
@@ -233,7 +233,7 @@ describe(`with ${BARE} bare domains, ${INTRODUCED} introduced ones and 3 guests`
       const domids = Array.from(list, ({ domid }) => domid);
       const end = performance.now() + 50;
       while (performance.now() < end);
-      // Whoever had begun the second list meanwhile would have written over the first.
+      // A second list that began meanwhile would have overwritten the first.
       expect(Array.from(list, ({ domid }) => domid)).toEqual(domids);
       visiting--;
       return domids;
@@ -321,7 +321,7 @@ describe('states', () => {
     async (type) => {
       const { domid, uuid } = await xlCreate({ kind: `${type}-spin`, name: `${type}-spin` });
       const hvm = type === 'pvh' ? DominfFlag.HVM_GUEST : 0;
-      // It wants dom0's one processor, and has it never while dom0 asks.
+      // It needs dom0's only processor, and never gets it while dom0 asks.
       expect(await look(domid)).toMatchObject({ uuid, flags: hvm, vcpus: 1 });
       const { cpuTimeNs = 0 } = hypervisor.getDomainInfo(domid) ?? {};
       await until(() => (hypervisor.getDomainInfo(domid)?.cpuTimeNs ?? 0) > cpuTimeNs);

@@ -1,4 +1,4 @@
-/** The lab itself: what the other suites lean on is there, and does what they take it to do. */
+/** The lab itself: the other suites' tools exist, and behave as those suites assume. */
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { stat } from 'node:fs/promises';
 

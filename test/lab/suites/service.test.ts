@@ -1,4 +1,4 @@
-/** The service on a real Xen, started as its unit starts it: without a capability, by a process that is not ours asked. */
+/** The service on a real Xen, started like its unit starts it, without capabilities, and asked by independent processes. */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { existsSync, lstatSync } from 'node:fs';
@@ -41,7 +41,7 @@ import type { UntilOptions } from '../../support/until.ts';
 const BIN = join(import.meta.dirname, '../../../src/cli/bin.cjs');
 const CONFINE = '/usr/lib/xen-domid-lab/confine';
 const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
-/** Under emulation, on a machine that may have others to serve. */
+/** With room for emulation on a busy machine. */
 const SLOW_MS = 600_000;
 const CRASH = 3;
 /** Rounds of domains that come, change and go. */
@@ -59,7 +59,7 @@ let testOver = new AbortController();
 let xenstoredRuns = true;
 
 afterEach(async () => {
-  // Who asks on and on would never let a client be closed.
+  // Without a pause, a client that asks on and on would never close.
   testOver.abort();
   testOver = new AbortController();
   for (const watcher of watchers) watcher.kill();
@@ -73,7 +73,7 @@ afterEach(async () => {
 
 afterAll(endServices);
 
-/** A machine with others to serve is slow, not wrong. */
+/** A busy machine is slow, not wrong. */
 const until = <T>(condition: () => T | Promise<T>, options: UntilOptions = {}) =>
   untilSoon(condition, { timeoutMs: SLOW_MS / 2, ...options });
 
@@ -83,7 +83,7 @@ function connect(): InventoryClient {
   return client;
 }
 
-/** Of a domain, what does not change by itself. */
+/** The fields of a domain that do not change by themselves. */
 type Still = Pick<
   Domain,
   | 'domid'
@@ -127,7 +127,7 @@ const asAnswered = (domain: Domain): Still => ({
   cpupool: domain.cpupool,
 });
 
-/** What `ask` answers while the witness sees the same before and after it. */
+/** Returns the answer of `ask` while the witness sees the same before and after it. */
 async function whileStill<T>(ask: () => Promise<T>): Promise<{ seen: Still[]; answer: T }> {
   return until(
     async () => {
@@ -140,7 +140,7 @@ async function whileStill<T>(ask: () => Promise<T>): Promise<{ seen: Still[]; an
   );
 }
 
-/** `xen-domid watch --json` in a process of its own. */
+/** `xen-domid watch --json` in a separate process. */
 class Watcher {
   readonly #child = spawn(process.execPath, [BIN, 'watch', '--json', '--socket', SOCKET], {
     env: { PATH: process.env['PATH'] },
@@ -160,12 +160,12 @@ class Watcher {
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#err += text));
   }
 
-  /** What it said beside changes. */
+  /** Its output apart from changes. */
   get said(): string {
     return this.#err;
   }
 
-  /** The kinds of change it printed of the domain with this UUID, and the domid with each. */
+  /** Returns the printed kinds of change of the domain with this UUID, with their domids. */
   of({ uuid }: Made): string[] {
     return this.#out
       .split('\n')
@@ -179,7 +179,7 @@ class Watcher {
     await until(() => this.of(made).includes(`${kind} ${made.domid}`)).catch((cause: unknown) => {
       const printed = this.of(made).join(', ') || 'nothing';
       throw new Error(
-        `watch did not print ${kind} ${made.domid}, but ${printed} of it; beside changes: ${this.said}`,
+        `watch did not print ${kind} ${made.domid}, but ${printed} of it; other output: ${this.said}`,
         { cause },
       );
     });
@@ -190,7 +190,10 @@ class Watcher {
   }
 }
 
-/** Asks for `made` all the time, one question after the other. @returns how to stop, with the answers by number. */
+/**
+ * Asks for `made` all the time, one question after the other.
+ * @returns a function that stops it and returns the answers by number.
+ */
 function askOnAndOn(client: InventoryClient, { uuid }: Made): () => Promise<Map<string, number>> {
   const answers = new Map<string, number>();
   const over = new AbortController();
@@ -209,9 +212,12 @@ function askOnAndOn(client: InventoryClient, { uuid }: Made): () => Promise<Map<
   };
 }
 
-/** Ends it as systemd does; how long it took, ms. */
+/**
+ * Ends the service like systemd.
+ * @returns the duration, ms.
+ */
 async function terminate(service: Service): Promise<number> {
-  // A full socket would take no more.
+  // A full socket would accept no more data.
   service.said();
   const began = performance.now();
   service.kill('SIGTERM');
@@ -219,12 +225,12 @@ async function terminate(service: Service): Promise<number> {
   return performance.now() - began;
 }
 
-/** What a shell prints that is confined as the service is. */
+/** Returns the output of a shell with the service's confinement. */
 async function confined(script: string): Promise<string> {
   return command(CONFINE, ...(await confinement()), 'sh', '-c', `${script} 2>&1 || true`);
 }
 
-/** How many look-ups the service has answered with a domain, as its metrics tell. */
+/** Returns the number of look-ups that the service has answered with a domain, by its metrics. */
 async function foundSoFar(): Promise<number> {
   const metrics = await curl('http://localhost/metrics');
   return Number(/^xen_domid_lookups_total\{result="found"\} (\d+)$/m.exec(metrics)?.[1]);
@@ -336,7 +342,7 @@ describe('while domains come and go', () => {
       for (let round = 0; round < ROUNDS; round++) {
         // oxlint-disable no-await-in-loop -- one round after the other
         const fresh = [...(await makeBare(2)), ...(await makeIntroduced(2))];
-        // Before their introduction nothing but the hypervisor knows of the first two.
+        // Before their introduction, only the hypervisor knows the first two.
         const early = await client.lookupMany(fresh.map(({ uuid }) => uuid));
         expect(early.map((result) => result.status === 'found' && result.domain.domid)).toEqual(
           fresh.map(({ domid }) => domid),
@@ -389,7 +395,7 @@ describe('while domains come and go', () => {
         'destroy',
         ...made.filter((each) => !gone.includes(each)).map(({ domid }) => domid),
       );
-      // A bare domain's end may be announced by nothing but a look.
+      // A bare domain's end has no announcement; only a look finds it.
       await until(async () => (await client.list()).domains.length === 2, {
         what: 'only dom0 and the resident are listed',
       });
@@ -530,7 +536,7 @@ test(
       [`created ${later.domid}`, `destroyed ${later.domid}`],
       [],
     ]);
-    // The service was there all the time.
+    // The service ran throughout.
     expect(watcher.said).not.toContain('again');
     expect((await client.stats())['xenstoreDisconnects']).toBe(disconnects + 1);
   },

@@ -1,4 +1,4 @@
-/** What a boot storm costs on a real Xen: hypercalls, entries copied, lists. Times are printed; under emulation they mean little. */
+/** Cost of a boot storm on a real Xen: hypercalls, entries copied, lists. Times are printed; under emulation they mean little. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Inventory, type InventoryStats } from '../../../src/inventory/inventory.ts';
@@ -6,11 +6,11 @@ import { WatchableXenstore } from '../../../src/xenstore/watches.ts';
 import { destroyAll, type DomainMaker, note, startDomainMaker, until, witness } from '../dom0.ts';
 
 const VMS = 1000;
-/** VMs that are looked up before it is counted. */
+/** VMs to look up before counting begins. */
 const WARM_UP_VMS = 2;
 /** VMs that are built at the same time. */
 const SIDE_BY_SIDE = 20;
-/** After so long without an event, less what a timer may be early, the inventory lists: one of them may be yet to be answered. */
+/** The inventory lists after this time without an event, less the time that a timer may fire early: one domain may still be pending. */
 const QUIET_MS = 240;
 const TIMEOUT_MS = 300_000;
 
@@ -19,7 +19,7 @@ let inventory: Inventory;
 
 beforeEach(async () => {
   maker = startDomainMaker();
-  // The safety net has its own price, and under emulation a storm lasts longer than a minute.
+  // The slow timer has its own cost, and under emulation a storm lasts longer than a minute.
   inventory = await Inventory.open({ listIntervalMs: 2 * TIMEOUT_MS });
   await until(() => inventory.counters.lists.connect > 0);
 });
@@ -34,7 +34,7 @@ afterEach(async () => {
 interface Lookup {
   readonly domid: number | undefined;
   readonly tookMs: number;
-  /** Made off the event loop, as single looks were slow before. */
+  /** Looks run off the event loop, because earlier single looks were slow. */
   readonly stalled: boolean;
 }
 
@@ -46,7 +46,7 @@ async function lookUp(uuid: string): Promise<Lookup> {
   return { domid: result.status === 'found' ? result.domain.domid : undefined, tookMs, stalled };
 }
 
-/** Counts the times of quiet between introductions, which a machine under emulation has though VMs boot all the while. */
+/** Counts the pauses between introductions, which happen under emulation though VMs boot all the while. */
 async function quietTimes(): Promise<{ stop: () => number }> {
   const xenstore = await WatchableXenstore.open();
   let count = 0;
@@ -69,7 +69,7 @@ function median(numbers: readonly number[]): number {
   return numbers.toSorted((one, other) => one - other)[numbers.length >> 1] ?? NaN;
 }
 
-/** What was counted between two moments. */
+/** Counters between two moments. */
 function between(before: InventoryStats, after: InventoryStats): string {
   const lists = Object.entries(after.lists).flatMap(([reason, count]) => {
     const made = count - before.lists[reason as keyof InventoryStats['lists']];
@@ -86,8 +86,9 @@ test(
   async () => {
     const changes = new Map<string, number>();
     inventory.changes$.subscribe(({ kind }) => changes.set(kind, (changes.get(kind) ?? 0) + 1));
-    // Where Xen's next domid is, nothing tells before the first new domain: it takes a list, and lies far from the highest
-    // domid there was, which is evidence against guessing. The second one, where it is expected, is evidence for it.
+    // Before the first new domain, Xen's next domid is unknown. The domain takes a list, and is far from the
+    // highest domid, which is evidence against guessing. The second one is at the expected domid, which is
+    // evidence for it.
     for (let warmUp = 0; warmUp < WARM_UP_VMS; warmUp++) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const [line = ''] = await maker.ask('introduced');
@@ -130,7 +131,7 @@ test(
       await maker.ask('destroy', ...domids.slice(at, at + 100));
     }
     const isOver = (): boolean => changes.get('destroyed') === VMS;
-    // On a machine where a list takes a second, the next one for an event is due in a hundred.
+    // If a list takes a second, the next one for an event is due in a hundred.
     await until(isOver, { timeoutMs: 60_000 }).catch(() => undefined);
     const gone = inventory.counters;
     await until(async () => isOver() || (await inventory.list(), isOver()));

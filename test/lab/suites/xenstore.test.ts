@@ -47,7 +47,7 @@ describe('real domains', () => {
     await xenstore.close();
   });
 
-  /** So many events have come, those with which the watches begin among them. */
+  /** Number of events so far, including the first event of each watch. */
   async function told({ introduced = 0, released = 0 }): Promise<void> {
     await until(
       () => events['@introduceDomain'] >= introduced && events['@releaseDomain'] >= released,

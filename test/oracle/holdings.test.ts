@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { expect, test } from '@jest/globals';
 import type { Domid } from '../../src/domain.ts';
 import { Holdings } from './holdings.ts';
-import { newUuid } from './storm.ts';
+import { uuidOf } from '../support/vms.ts';
 
-/** What is made of an answer that names `domid`, while domain 4 boots again from what was domain 3. */
+/** Judges an answer of `domid` while the VM of domain 3 reboots as domain 4. */
 async function judged(domid: number): Promise<string | undefined> {
   const holdings = new Holdings();
-  const uuid = newUuid();
+  const uuid = uuidOf(1);
   await holdings.begin(uuid, () => Promise.resolve(3));
   await holdings.end(3, () => Promise.resolve());
   const maker = new EventTarget();
@@ -23,10 +23,10 @@ async function judged(domid: number): Promise<string | undefined> {
   return wrong;
 }
 
-test('whoever is told of a domain that boots again before its maker hears of it is told right', async () => {
+test('an answer with the domid of a rebooted domain is right before the act that made it returns', async () => {
   expect(await judged(4)).toBeUndefined();
 });
 
-test('whoever is told of another domain than the one that boots again is told wrong', async () => {
-  expect(await judged(5)).toMatch('domain 5, which did not have it');
+test('an answer with a domid other than that of the rebooted domain is wrong', async () => {
+  expect(await judged(5)).toMatch('domain 5, which did not hold it');
 });

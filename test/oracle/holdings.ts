@@ -1,9 +1,10 @@
-/** Who held which UUID, and when: the record of whoever makes the domains. Answers are judged by it. */
+/** A history of the domains that a test made, for hosts that record none: each act lies between two moments, and answers are judged by that. */
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { DomidResult, LookupResult } from '../../src/client/client.ts';
 import type { Uuid } from '../../src/uuid.ts';
+import { contradiction, type HolderHistory } from './history-judge.ts';
 
-/** An act of the host: it came to be between two moments of `performance.now()`. */
+/** An act of the host. It took effect at some instant between two moments of `performance.now()`. */
 interface Act {
   readonly from: number;
   to: number;
@@ -11,13 +12,13 @@ interface Act {
 
 const UNDONE = Infinity;
 
-/** A domain has a UUID, from one act on until another. */
+/** A domain held a UUID, from one act until another. */
 export interface Holding {
   readonly domid: number;
   readonly uuid: Uuid;
   readonly begins: Act;
   ends: Act | undefined;
-  /** When the last question was asked that it was the answer to. */
+  /** When the last question that found it was asked. */
   foundAt: number | undefined;
 }
 
@@ -27,28 +28,33 @@ export interface Span {
   readonly answered: number;
 }
 
-/** A domain in a list of all of them. */
+/** A domain in a list of all domains. */
 export interface Listed {
   readonly domid: number;
   readonly uuid: string;
   readonly dying: boolean;
 }
 
-/** Holdings of the past that are kept to ask for: who asks for the dead asks for those who died of late. */
+/** Ended holdings to ask for. Only the newest stay. */
 const REMEMBERED = 500;
 
 function heldBefore({ domid, begins, ends }: Holding, answered: number): string {
   const [from, to] = [begins.from, ends?.to ?? Infinity].map((at) => Math.round(answered - at));
-  return `${domid} had it from ${from} to ${to} ms before`;
+  return `${domid} held it from ${from} to ${to} ms before`;
 }
 
-export class Holdings {
+/** Whether the holding certainly lasted from one moment to another. */
+function lasted({ begins, ends }: Holding, from: number, to: number): boolean {
+  return begins.to < from && (ends === undefined || ends.from > to);
+}
+
+export class Holdings implements HolderHistory {
   readonly #byUuid = new Map<Uuid, Holding[]>();
   readonly #living = new Map<number, Holding>();
   #past: Holding[] = [];
-  /** Acts that have not been heard of yet: of a domain that boots again others may hear before its maker does. */
+  /** Acts that have not returned: a client may learn of a rebooted domain before the act that made it returns. */
   readonly #beginning = new Map<Uuid, Promise<unknown>>();
-  /** Every holding there ever was. */
+  /** Every holding, also ended ones. */
   readonly all: Holding[] = [];
 
   get living(): readonly Holding[] {
@@ -63,7 +69,7 @@ export class Holdings {
     return this.#living.get(domid);
   }
 
-  /** A domain is made, or renamed, by `act`, which tells its domid. */
+  /** Records that `act` makes or renames a domain. It returns the domid. */
   begin(uuid: Uuid, act: () => Promise<number>): Promise<Holding> {
     const beginning = this.#begin(uuid, act).finally(() => this.#beginning.delete(uuid));
     this.#beginning.set(uuid, beginning);
@@ -84,72 +90,80 @@ export class Holdings {
     return holding;
   }
 
-  /** A domain is destroyed, by `act`. */
+  /** Records that `act` destroys a domain. */
   async end(domid: number, act: () => Promise<void>): Promise<void> {
     const ends = { from: performance.now(), to: UNDONE };
     const holding = this.#living.get(domid);
-    // From here on "not found" may be right.
+    // From now on "not found" may be right.
     if (holding !== undefined) holding.ends = ends;
     await act();
     ends.to = performance.now();
     this.#end(domid, ends);
   }
 
-  /** What is being done now, with this UUID or with any, is on record. */
+  /** Waits until the pending acts, with this UUID or with any, are on record. */
   async recorded(uuid?: Uuid): Promise<void> {
     const acts = [...this.#beginning].filter(([of]) => uuid === undefined || of === uuid);
     await Promise.allSettled(acts.map(([, act]) => act));
   }
 
-  /** To be asked once all is {@link recorded}: why the answer is wrong; undefined where it may be right. What found a holder marks it found. */
+  heldUndyingAtSomeInstant(domid: number, uuid: Uuid, from: number, to: number): boolean {
+    return this.#holdingAt(domid, uuid, from, to) !== undefined;
+  }
+
+  holderThroughout(uuid: Uuid, from: number, to: number): Holding | undefined {
+    return this.#byUuid.get(uuid)?.find((holding) => lasted(holding, from, to));
+  }
+
+  /**
+   * Returns why the answer is wrong; undefined if it may be right. Marks the holding that was found.
+   * Requires that all acts with this UUID are {@link recorded}.
+   */
   judge(uuid: Uuid, result: LookupResult | DomidResult, span: Span): string | undefined {
-    const holdings = this.#byUuid.get(uuid) ?? [];
-    if (result.status === 'unavailable') return undefined;
-    if (result.status === 'ambiguous') return `${uuid}: ambiguous, while no two domains had it`;
-    if (result.status === 'notFound') {
-      const throughout = holdings.find(({ begins, ends }) => {
-        return begins.to < span.asked && (ends === undefined || ends.from > span.answered);
-      });
-      if (throughout === undefined) return undefined;
-      return `${uuid}: not found, while domain ${throughout.domid} had it all the time`;
+    const { asked: from, answered: to } = span;
+    if (result.status === 'ambiguous') return `${uuid}: ambiguous, while no two domains held it`;
+    const wrong = contradiction(this, uuid, result, { from, to });
+    if (wrong !== undefined) {
+      const held = (this.#byUuid.get(uuid) ?? []).map((each) => heldBefore(each, to));
+      return `${wrong}: ${held.join('; ')}`;
     }
-    const domid = 'domain' in result ? result.domain.domid : result.domid;
-    const holding = holdings.find(({ domid: held, begins, ends }) => {
-      return held === domid && begins.from < span.answered && (ends?.to ?? Infinity) > span.asked;
-    });
-    if (holding === undefined) {
-      const held = holdings.map((each) => heldBefore(each, span.answered)).join('; ');
-      return `${uuid}: domain ${domid}, which did not have it from ${Math.round(span.answered - span.asked)} ms before the answer on; ${held}`;
+    if (result.status === 'found') {
+      const domid = 'domain' in result ? result.domain.domid : result.domid;
+      const holding = this.#holdingAt(domid, uuid, from, to);
+      if (holding !== undefined) holding.foundAt = Math.max(holding.foundAt ?? 0, from);
     }
-    holding.foundAt = Math.max(holding.foundAt ?? 0, span.asked);
     return undefined;
   }
 
   /**
-   * Why a list of all domains is wrong, a line each.
-   * @param who gave it. Domains that this record has nothing of are not its business.
+   * Returns what is wrong with a list of all domains, a line each. Ignores UUIDs that are not on record.
+   * @param lister named in the lines.
    */
-  async judgeList(who: string, list: () => Promise<readonly Listed[]>): Promise<string[]> {
+  async judgeList(lister: string, list: () => Promise<readonly Listed[]>): Promise<string[]> {
     const asked = performance.now();
     const listed = (await list()).filter(({ dying }) => !dying);
     const answered = performance.now();
     await this.recorded();
     const lines: string[] = [];
     for (const { domid, uuid } of listed) {
-      const holdings = this.#byUuid.get(uuid as Uuid);
-      const holds = holdings?.some(({ domid: held, begins, ends }) => {
-        return held === domid && begins.from < answered && (ends?.to ?? Infinity) > asked;
-      });
-      if (holds === false) lines.push(`${who} lists ${domid} as ${uuid}, which it was not`);
+      if (!this.#byUuid.has(uuid as Uuid)) continue;
+      if (this.heldUndyingAtSomeInstant(domid, uuid as Uuid, asked, answered)) continue;
+      lines.push(`${lister} lists ${domid} as ${uuid}, which it was not`);
     }
     const seen = new Set(listed.map(({ domid, uuid }) => `${domid} ${uuid}`));
-    for (const { domid, uuid, begins, ends } of this.all) {
-      const throughout = begins.to < asked && (ends === undefined || ends.from > answered);
-      if (throughout && !seen.has(`${domid} ${uuid}`)) {
-        lines.push(`${who} does not list ${domid} ${uuid}, which was there all the time`);
+    for (const holding of this.all) {
+      const { domid, uuid } = holding;
+      if (lasted(holding, asked, answered) && !seen.has(`${domid} ${uuid}`)) {
+        lines.push(`${lister} does not list ${domid} ${uuid}, which was there all the time`);
       }
     }
     return lines;
+  }
+
+  #holdingAt(domid: number, uuid: Uuid, from: number, to: number): Holding | undefined {
+    return this.#byUuid.get(uuid)?.find(({ domid: held, begins, ends }) => {
+      return held === domid && begins.from < to && (ends?.to ?? Infinity) > from;
+    });
   }
 
   #end(domid: number, act: Act): void {
