@@ -51,6 +51,8 @@ export class Census {
   readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
   #lists = 0;
   #listRuns = false;
+  /** {@link ListSight.shown} of the next list: also what a list showed that failed after a part of it was taken in. */
+  #shown = new Set<Uuid>();
 
   constructor({ hypervisor, looks, feed, waiters, maxUuids }: CensusOptions) {
     this.#hypervisor = hypervisor;
@@ -148,7 +150,7 @@ export class Census {
    */
   takeList(list: DominfoList): ListSight {
     const { indexes, missing } = this.#mirror.compare(list);
-    const shown = new Set<Uuid>();
+    const shown = this.#shown;
     const doubtful: Domid[] = [];
     const newcomers: Domid[] = [];
     const looked = new Map<Domid, Domain | undefined>();
@@ -170,6 +172,7 @@ export class Census {
     }
     this.next.sawListed(newcomers);
     this.#settle(doubtful, looked);
+    this.#shown = new Set();
     return { shown, looked };
   }
 

@@ -188,12 +188,7 @@ export class Lookups {
   }
 
   #pend(uuid: Uuid, timeoutMs: number, signal: AbortSignal | undefined): Promise<LookupResult> {
-    const pending = new PendingLookup({
-      uuid,
-      lists: this.#lists,
-      holders: this.#census.holders,
-      confirm: () => this.#confirmPending(uuid, 'list'),
-    });
+    const pending = new PendingLookup(uuid, this.#lists);
     const leave = this.#waiters.add(uuid, pending);
     const stopLimits = limit({
       timeoutMs,
@@ -202,7 +197,9 @@ export class Lookups {
       onAborted: (reason) => pending.abort(reason),
     });
     this.#pending.add(pending);
-    this.#hints.ask(uuid);
+    // A subscriber's look, made in the middle of this look-up, may have found a holder before anybody waited for it.
+    if (this.#census.holders.of(uuid).length > 0) this.#confirmSoon(uuid, 'cache');
+    else this.#hints.ask(uuid);
     return pending.result.finally(() => {
       stopLimits();
       leave();
