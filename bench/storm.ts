@@ -1,7 +1,7 @@
 /** `npm run bench:storm`: boots, shutdowns, churn and moves on a simulated host, in counts, of all ways to look up. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openProgressBar } from '../src/cli/terminal/progress.ts';
+import { ProgressBar } from '../src/cli/terminal/progress.ts';
 import { agentOf, stormOfInventory } from '../src/storm/inventory-storm.ts';
 import { ENTRANTS, stormOfLists } from '../src/storm/list-storm.ts';
 import { LOOKUPS_A_BOOT, type Phase } from '../src/storm/work.ts';
@@ -125,7 +125,7 @@ function stormOverSocket(vms: number, domids: Storm['domids'], atOnce: number): 
 }
 
 const SHARES_A_JOB = 100;
-const bar = await openProgressBar(process.stdout.isTTY, jobs.length * SHARES_A_JOB);
+const bar = new ProgressBar(process.stdout.isTTY, jobs.length * SHARES_A_JOB);
 try {
   for (const [done, { name, run }] of jobs.entries()) {
     bar.name(name);

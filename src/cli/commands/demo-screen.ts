@@ -1,10 +1,5 @@
 /** The demonstration's one screen on a terminal, and its lines in a pipe. */
-import type { WriteStream } from 'node:tty';
 import type { DemoView } from './demo-figures.ts';
-
-const HIDE_CURSOR = '\u001b[?25l';
-const SHOW_CURSOR = '\u001b[?25h';
-const CLEAR = '\u001b[H\u001b[2J';
 
 /** What differs from host to host. */
 export interface DemoHost {
@@ -14,26 +9,6 @@ export interface DemoHost {
   readonly title: string;
   /** Below them. */
   readonly hint: string;
-}
-
-export class Screen {
-  readonly isTerminal: boolean;
-  readonly #out: WriteStream;
-
-  constructor(out: WriteStream) {
-    this.#out = out;
-    this.isTerminal = out.isTTY;
-    if (this.isTerminal) out.write(HIDE_CURSOR);
-  }
-
-  /** @param text for a terminal. @param line for a pipe. */
-  draw(text: string, line: string): void {
-    this.#out.write(this.isTerminal ? `${CLEAR}${text}` : line);
-  }
-
-  leave(): void {
-    if (this.isTerminal) this.#out.write(`${SHOW_CURSOR}\n`);
-  }
 }
 
 export function screenOf(view: DemoView, { title, hint }: DemoHost): string {

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Counters, InventoryClient } from '../../client/client.ts';
-import { type DemoHost, lineOf, Screen, screenOf } from './demo-screen.ts';
+import { type DemoHost, lineOf, screenOf } from './demo-screen.ts';
 import { DemoFigures } from './demo-figures.ts';
+import { Display } from '../terminal/progress.ts';
 
 const VMS = 50;
 const REFRESH_MS = 500;
@@ -49,7 +50,7 @@ async function demo(): Promise<void> {
 
 async function show(client: InventoryClient, socket: string, signal: AbortSignal): Promise<void> {
   const figures = new DemoFigures(client, signal);
-  const screen = new Screen(process.stdout);
+  const screen = new Display(process.stdout, 'screen');
   const host = simulatedHost(socket);
   figures.begin();
   try {
@@ -61,7 +62,8 @@ async function show(client: InventoryClient, socket: string, signal: AbortSignal
       const view = figures.take(stats);
       // What was done before the first look-up is no part of its cost.
       if (hasAsked) {
-        screen.draw(screenOf(view, host), lineOf(view, host));
+        if (screen.isTerminal) screen.draw(screenOf(view, host));
+        else process.stdout.write(lineOf(view, host));
         line++;
       }
       hasAsked ||= view.lookupsASecond > 0;
@@ -70,7 +72,7 @@ async function show(client: InventoryClient, socket: string, signal: AbortSignal
     }
   } finally {
     figures.end();
-    screen.leave();
+    screen.close();
   }
 }
 

@@ -2,7 +2,7 @@
 import { type OptionValues, parseCount } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { openProgressBar } from '../terminal/progress.ts';
+import { ProgressBar } from '../terminal/progress.ts';
 import { agentOf, stormOfInventory } from '../../storm/inventory-storm.ts';
 import { ENTRANTS, stormOfLists } from '../../storm/list-storm.ts';
 import { LOOKUPS_A_BOOT, type Phase, type StormFigures } from '../../storm/work.ts';
@@ -16,7 +16,7 @@ export async function storm(
   { vms: text, json }: Pick<OptionValues, 'vms' | 'json'>,
 ): Promise<ExitStatus> {
   const vms = text === undefined ? DEFAULT_VMS : parseCount('--vms', text, 1, MOST_VMS);
-  const bar = await openProgressBar(io.outputIsTerminal(), (1 + ENTRANTS.length) * 2 * vms);
+  const bar = new ProgressBar(io.outputIsTerminal(), (1 + ENTRANTS.length) * 2 * vms);
   const results: StormFigures[] = [];
   const options = {
     vms,
