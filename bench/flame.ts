@@ -1,4 +1,4 @@
-/** `npm run bench:flame`: where the daemon's time goes while many ask it, by Node's profiler. */
+/** `npm run bench flame`: where the daemon's time goes while many ask it, by Node's profiler. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** What `npm run bench:storm` leaves in bench/results/storm.json, and `npm run bench:charts` reads. */
+/** What `npm run bench storm` leaves in bench/results/storm.json, and `npm run bench charts` reads. */
 import type { StormFigures } from '../src/storm/work.ts';
 import type { DomidPolicy } from '../src/simulator/index.ts';
 import type { Quantiles } from './quantiles.ts';

@@ -1,4 +1,4 @@
-/** `npm run bench:storm`: boots, shutdowns, churn and moves on a simulated host, in counts, of all ways to look up. */
+/** `npm run bench storm`: boots, shutdowns, churn and moves on a simulated host, in counts, of all ways to look up. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ProgressBar } from '../src/cli/terminal/progress.ts';

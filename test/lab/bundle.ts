@@ -1,4 +1,4 @@
-/** `npm run test:bundle`: installs the bundle in a dom0 whose own glibc is too old for Node, and tries it there. */
+/** `npm run test:xen -- bundle`: installs the bundle in a dom0 whose own glibc is too old for Node, and tries it there. */
 import { rmSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** `npm run test:churn -- RELEASE DAEMON [MINUTES]`: domains come and go in one cell, with the witness beside. */
+/** `npm run test:xen -- churn RELEASE DAEMON [MINUTES]`: domains come and go in one cell, with the witness beside. */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const DEFAULT_MINUTES = 10;
 /** To boot, to settle, to end, on a machine that has other things to do. */
 const BESIDE_MS = 1_200_000;
 
-const USAGE = `usage: npm run test:churn -- RELEASE DAEMON [MINUTES]
+const USAGE = `usage: npm run test:xen -- churn RELEASE DAEMON [MINUTES]
 RELEASE: ${RELEASES.join(', ')}; DAEMON: ${DAEMONS.join(', ')}; MINUTES: ${DEFAULT_MINUTES} by default`;
 
 async function main([

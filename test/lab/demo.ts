@@ -1,4 +1,4 @@
-/** `npm run demo:xen`: boots a real Xen with twenty VMs in an emulator, and shows what the service does there. */
+/** `npm run test:xen -- demo`: boots a real Xen with twenty VMs in an emulator, and shows what the service does there. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
