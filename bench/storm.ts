@@ -4,18 +4,12 @@ import { dirname } from 'node:path';
 import { ProgressBar } from '../src/cli/terminal/progress.ts';
 import { agentOf, stormOfInventory } from '../src/storm/inventory-storm.ts';
 import { ENTRANTS, stormOfLists } from '../src/storm/list-storm.ts';
-import { LOOKUPS_A_BOOT, type Phase } from '../src/storm/work.ts';
+import { LOOKUPS_A_BOOT, OURS, type Phase } from '../src/storm/work.ts';
 import { machine } from './machine.ts';
 import type { Quantiles } from './quantiles.ts';
 import { openSocketAgent, type SocketAgent } from './storm-agent.ts';
 import { type MoveFigures, movesOfEntrant, movesOfInventory } from './storm-moves.ts';
-import {
-  OURS,
-  OURS_OVER_SOCKET,
-  type Storm,
-  STORM_RESULT,
-  type StormReport,
-} from './storm-result.ts';
+import { OURS_OVER_SOCKET, type Storm, STORM_RESULT, type StormReport } from './storm-result.ts';
 import { steadyOfEntrant, steadyOfInventory, type SteadyFigures } from './storm-steady.ts';
 import { printTable } from './table.ts';
 

@@ -21,6 +21,11 @@ const OPTIONS = {
 
 export type CommandName = 'serve' | 'lookup' | 'list' | 'watch' | 'stats' | 'storm';
 
+/** Most VMs of a simulated host. The other domids are for VMs that boot before others are gone. */
+export const SIMULATED_VMS_MAX = 30_000;
+/** VMs of a storm, by default. */
+export const STORM_VMS = 1000;
+
 type OptionName = keyof typeof OPTIONS;
 
 /** The options of each command, in addition to `--help`, `--version` and `--json`. */

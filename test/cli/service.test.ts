@@ -231,9 +231,9 @@ describe('watch', () => {
     await world.stopService();
     world.host.createDomain({ uuid: parseUuid(A), domid: 20 });
     world.host.shutdown(2, 3);
-    await until(() => /Trying again\.\.\. \[ERR_SERVICE_\w+\]\n/.test(world.output.err));
+    await until(() => /Reconnecting\.\.\. \[ERR_SERVICE_\w+\]\n/.test(world.output.err));
     await world.startService();
-    await until(() => world.output.err.includes('connected again'));
+    await until(() => world.output.err.includes('reconnected'));
     await until(() => lines().length >= 3);
     world.host.destroy(3);
     await until(() => lines().length >= 4);

@@ -1,9 +1,9 @@
-/** The demonstration's one screen on a terminal, and its lines in a pipe. */
+/** The text of the demonstration: a screen for a terminal, or a line for a pipe. */
 import type { DemoView } from './demo-figures.ts';
 
-/** What differs from host to host. */
+/** The texts that differ between the simulated host and a real Xen. */
 export interface DemoHost {
-  /** As at the beginning of a line in a pipe. */
+  /** Begins each line in a pipe. */
   readonly name: string;
   /** Above the figures. */
   readonly title: string;
@@ -26,7 +26,7 @@ export function screenOf(view: DemoView, { title, hint }: DemoHost): string {
 
 ${hint}
 
-What becomes of domains:
+Changes of domains:
 ${changes.join('')}`;
 }
 
