@@ -1,10 +1,10 @@
-/** `npm run bench:flame`: where the daemon's time goes while many ask it, by Node's profiler. */
+/** `npm run bench flame`: where the daemon's time goes while many ask it, by Node's profiler. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { openProgressBar } from '../src/cli/terminal/progress.ts';
+import { ProgressBar } from '../src/cli/terminal/progress.ts';
 import { InventoryClient } from '../src/client/client.ts';
 import { type CpuProfile, FLAME_RESULT, type FlameReport, flameOf } from './flame-tree.ts';
 import { machine } from './machine.ts';
@@ -17,7 +17,7 @@ const SECONDS = 15;
 
 const directory = await mkdtemp(join(tmpdir(), 'xen-domid-flame-'));
 const socket = join(directory, 'socket');
-const bar = await openProgressBar(process.stdout.isTTY, SECONDS);
+const bar = new ProgressBar(process.stdout.isTTY, SECONDS);
 const daemon = spawn(
   process.execPath,
   [

@@ -6,7 +6,8 @@ import { Inventory } from '../src/inventory/inventory.ts';
 import { Looks } from '../src/inventory/looks.ts';
 import { Waiters } from '../src/inventory/waiters.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../src/simulator/index.ts';
-import { parseUuid, type Uuid } from '../src/uuid.ts';
+import { uuidOf } from '../src/storm/work.ts';
+import type { Uuid } from '../src/uuid.ts';
 
 const SAMPLES = 31;
 const LOOKS_A_SAMPLE = 40_000;
@@ -34,9 +35,6 @@ export function spreadOf(values: readonly number[]): Spread {
   const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? NaN;
   return { median: at(0.5), least: at(0), most: at(1) };
 }
-
-const uuidOf = (n: number): Uuid =>
-  parseUuid(`6d4f1a5e-0b7c-4c4e-9d2a-${n.toString(16).padStart(12, '0')}`);
 
 /** Where answers go, so that making them cannot be left out as useless. */
 export let sink: unknown;

@@ -1,39 +1,49 @@
-/** `npm run bench`: figures that need no Xen. `npm run bench hit`, or `service`, for some of them alone. */
-import { measureHit } from './hit.ts';
-import { measureOdd } from './odd.ts';
-import { reportService } from './service-report.ts';
-import { printTable } from './table.ts';
+/** `npm run bench [PART [ARGUMENT...]]`: runs one part, in a process of its own; without a name `hit` and `service`. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 
-const parts = { hit: measureHits, odd: measureOddLoads, service: reportService } as const;
-
-const [only] = process.argv.slice(2);
-for (const [name, measure] of Object.entries(parts)) {
-  // oxlint-disable-next-line no-await-in-loop -- one after the other, or they would disturb each other
-  if (only === undefined || name === only) await measure();
+interface Part {
+  readonly script: string;
+  /** Of Node. */
+  readonly flags?: readonly string[];
 }
 
-async function measureHits(): Promise<void> {
-  const figures = [await measureHit(1000), await measureHit(32_752)];
-  printTable(
-    'A hit, and an unchanged list, beyond their hypercalls (median, least to most)',
-    figures,
-    {
-      domains: ({ domains }) => `${domains}`,
-      'hit, ns': ({ beyondLookNs: { median, least, most } }) =>
-        `${median.toFixed(0)} (${least.toFixed(0)} to ${most.toFixed(0)})`,
-      'comparing, ns a domain': ({ compareNs: { median, least, most } }) =>
-        `${median.toFixed(1)} (${least.toFixed(1)} to ${most.toFixed(1)})`,
-      'garbage of a hit, bytes': ({ hitBytes }) => hitBytes.toFixed(0),
-      'of its answer alone': ({ answerBytes }) => answerBytes.toFixed(0),
-    },
-  );
+/** Garbage is collected when the measurement says so, not in the midst of it. */
+const OWN_GARBAGE = ['--expose-gc', '--max-semi-space-size=128'];
+
+const PARTS: Readonly<Record<string, Part>> = {
+  hit: { script: 'hit-report.js', flags: OWN_GARBAGE },
+  odd: { script: 'odd.js', flags: OWN_GARBAGE },
+  service: { script: 'service-report.js', flags: OWN_GARBAGE },
+  startup: { script: 'startup.js' },
+  storm: { script: 'storm.js' },
+  flame: { script: 'flame.js' },
+  xen: { script: 'xen/index.js' },
+  charts: { script: 'charts/index.js' },
+  picture: { script: '../docs/demo-picture.js' },
+};
+const DEFAULT_PARTS = ['hit', 'service'];
+
+async function run({ script, flags = [] }: Part, args: readonly string[]): Promise<void> {
+  const argv = [...flags, join(import.meta.dirname, script), ...args];
+  const [status] = (await once(spawn(process.execPath, argv, { stdio: 'inherit' }), 'exit')) as [
+    number | null,
+  ];
+  if (status !== 0) process.exitCode = status ?? 1;
 }
 
-async function measureOddLoads(): Promise<void> {
-  printTable('Odd loads on a simulated host', await measureOdd(), {
-    load: ({ load }) => load,
-    'CPU, ms': ({ cpuMs }) => cpuMs.toFixed(0),
-    'event loop held, ms': ({ heldMs }) => (Number.isNaN(heldMs) ? '' : heldMs.toFixed(0)),
-    counts: ({ counts }) => counts,
-  });
+// Ctrl-C interrupts the part too: wait until it has cleaned up.
+process.on('SIGINT', () => undefined);
+
+const [named, ...args] = process.argv.slice(2);
+for (const name of named === undefined ? DEFAULT_PARTS : [named]) {
+  const part = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
+  if (part === undefined) {
+    process.stderr.write(`usage: npm run bench [-- ${Object.keys(PARTS).join('|')}]\n`);
+    process.exitCode = 2;
+    break;
+  }
+  // oxlint-disable-next-line no-await-in-loop -- two at once would disturb each other
+  await run(part, args);
 }

@@ -11,10 +11,11 @@ import {
 } from '../src/simulator/index.ts';
 import { parseUuid, type Uuid } from '../src/uuid.ts';
 import { WatchableXenstore } from '../src/xenstore/watches.ts';
+import { printTable } from './table.ts';
 
 const MANY = 32_000;
 
-export interface OddFigures {
+interface OddFigures {
   readonly load: string;
   readonly cpuMs: number;
   /** The longest time without a turn of the event loop, ms. */
@@ -211,9 +212,9 @@ async function wrappedMiss(): Promise<OddFigures> {
   return figures;
 }
 
-/** Every load once, one after the other. */
-export async function measureOdd(): Promise<OddFigures[]> {
-  return [
+printTable(
+  'Odd loads on a simulated host',
+  [
     ...(await openAndList('4.20')),
     ...(await openAndList('4.22')),
     await slowReaders(),
@@ -222,5 +223,11 @@ export async function measureOdd(): Promise<OddFigures[]> {
     await smallCache(),
     await pollers(),
     await wrappedMiss(),
-  ];
-}
+  ],
+  {
+    load: ({ load }) => load,
+    'CPU, ms': ({ cpuMs }) => cpuMs.toFixed(0),
+    'event loop held, ms': ({ heldMs }) => (Number.isNaN(heldMs) ? '' : heldMs.toFixed(0)),
+    counts: ({ counts }) => counts,
+  },
+);

@@ -1,6 +1,6 @@
 /** What clients do to a server, and how long it takes. */
 import type { Socket } from 'node:net';
-import { uuidOf } from './service-uuids.ts';
+import { uuidOf } from '../src/storm/work.ts';
 
 export type Method = 'lookup' | 'domid';
 

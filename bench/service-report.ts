@@ -1,4 +1,4 @@
-/** The service's figures as tables, and as a file. */
+/** `npm run bench service`: the service's figures as tables, and as a file. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Comparison, measureService, type ServiceFigures } from './service.ts';
@@ -8,7 +8,7 @@ import { printTable } from './table.ts';
 
 const REPORT = join('bench', 'results', 'service.json');
 
-export async function reportService(): Promise<void> {
+async function reportService(): Promise<void> {
   const figures = await measureService((what) => void process.stderr.write(`${what}\n`));
   const report = { machine: machine(), ...figures };
   mkdirSync(dirname(REPORT), { recursive: true });
@@ -54,3 +54,5 @@ function printMemory({ memory }: ServiceFigures): void {
     'young generation': ({ memory: { young } }) => mib(young),
   });
 }
+
+await reportService();

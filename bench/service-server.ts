@@ -12,7 +12,7 @@ import {
   SimulatedXenstored,
 } from '../src/simulator/index.ts';
 import { WatchableXenstore } from '../src/xenstore/watches.ts';
-import { uuidOf } from './service-uuids.ts';
+import { uuidOf } from '../src/storm/work.ts';
 
 const [kind = '', path = '', domains = '1000'] = process.argv.slice(2);
 

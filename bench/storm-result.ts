@@ -1,5 +1,5 @@
-/** What `npm run bench:storm` leaves in bench/results/storm.json, and `npm run bench:charts` reads. */
-import type { StormFigures } from '../src/storm/work.ts';
+/** What `npm run bench storm` leaves in bench/results/storm.json, and `npm run bench charts` reads. */
+import { OURS, type StormFigures } from '../src/storm/work.ts';
 import type { DomidPolicy } from '../src/simulator/index.ts';
 import type { Quantiles } from './quantiles.ts';
 import type { MoveFigures } from './storm-moves.ts';
@@ -7,8 +7,7 @@ import type { SteadyFigures } from './storm-steady.ts';
 
 export const STORM_RESULT = 'bench/results/storm.json';
 
-export const OURS = 'xen-domid';
-export const OURS_OVER_SOCKET = 'xen-domid, socket';
+export const OURS_OVER_SOCKET: string = `${OURS}, socket`;
 
 export interface Storm extends StormFigures {
   readonly vms: number;

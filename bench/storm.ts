@@ -1,21 +1,15 @@
-/** `npm run bench:storm`: boots, shutdowns, churn and moves on a simulated host, in counts, of all ways to look up. */
+/** `npm run bench storm`: boots, shutdowns, churn and moves on a simulated host, in counts, of all ways to look up. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openProgressBar } from '../src/cli/terminal/progress.ts';
+import { ProgressBar } from '../src/cli/terminal/progress.ts';
 import { agentOf, stormOfInventory } from '../src/storm/inventory-storm.ts';
 import { ENTRANTS, stormOfLists } from '../src/storm/list-storm.ts';
-import { LOOKUPS_A_BOOT, type Phase } from '../src/storm/work.ts';
+import { LOOKUPS_A_BOOT, OURS, type Phase } from '../src/storm/work.ts';
 import { machine } from './machine.ts';
 import type { Quantiles } from './quantiles.ts';
 import { openSocketAgent, type SocketAgent } from './storm-agent.ts';
 import { type MoveFigures, movesOfEntrant, movesOfInventory } from './storm-moves.ts';
-import {
-  OURS,
-  OURS_OVER_SOCKET,
-  type Storm,
-  STORM_RESULT,
-  type StormReport,
-} from './storm-result.ts';
+import { OURS_OVER_SOCKET, type Storm, STORM_RESULT, type StormReport } from './storm-result.ts';
 import { steadyOfEntrant, steadyOfInventory, type SteadyFigures } from './storm-steady.ts';
 import { printTable } from './table.ts';
 
@@ -125,7 +119,7 @@ function stormOverSocket(vms: number, domids: Storm['domids'], atOnce: number): 
 }
 
 const SHARES_A_JOB = 100;
-const bar = await openProgressBar(process.stdout.isTTY, jobs.length * SHARES_A_JOB);
+const bar = new ProgressBar(process.stdout.isTTY, jobs.length * SHARES_A_JOB);
 try {
   for (const [done, { name, run }] of jobs.entries()) {
     bar.name(name);

@@ -1,4 +1,4 @@
-/** `npm run bench:xen -- calls [RELEASE...]`: our looks and lists beside libxenctrl's, in dom0 of each release in the lab. */
+/** `npm run bench xen calls [RELEASE...]`: our looks and lists beside libxenctrl's, in dom0 of each release in the lab. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

@@ -1,4 +1,4 @@
-/** `npm run picture`: what `npm start` shows on a terminal, as it was on this machine just now, to `docs/demo.svg`. */
+/** `npm run bench picture`: what `npm start` shows on a terminal, as it was on this machine just now, to `docs/demo.svg`. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';

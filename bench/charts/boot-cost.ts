@@ -1,5 +1,6 @@
 /** What a boot costs against how many VMs boot, by simulation: calls, and domains copied. */
-import { OURS, type Storm, type StormReport } from '../storm-result.ts';
+import { OURS } from '../../src/storm/work.ts';
+import type { Storm, StormReport } from '../storm-result.ts';
 import { type Line, logLogPanels } from './axes.ts';
 import type { Picture } from './picture.ts';
 

@@ -1,4 +1,4 @@
-/** `npm run bench:charts`: the pictures of docs/benchmarks.md, of the figures in bench/results/. */
+/** `npm run bench charts`: the pictures of docs/benchmarks.md, of the figures in bench/results/. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { FLAME_RESULT, type FlameReport } from '../flame-tree.ts';
@@ -9,25 +9,25 @@ import { latency } from './latency.ts';
 import { writePicture } from './picture.ts';
 import { XEN_STORM_RESULT, type XenStormReport, xenStormPictures } from './xen-storm.ts';
 
-const storm = await figures<StormReport>(STORM_RESULT, 'bench:storm');
+const storm = await figures<StormReport>(STORM_RESULT, 'storm');
 const pictures = [
   bootCost(storm),
   latency(storm),
-  flame(await figures<FlameReport>(FLAME_RESULT, 'bench:flame')),
+  flame(await figures<FlameReport>(FLAME_RESULT, 'flame')),
 ];
 // Made in the lab alone.
 if (existsSync(XEN_STORM_RESULT)) {
-  pictures.push(...xenStormPictures(await figures<XenStormReport>(XEN_STORM_RESULT, 'bench:xen')));
+  pictures.push(...xenStormPictures(await figures<XenStormReport>(XEN_STORM_RESULT, 'xen')));
 }
 for (const picture of pictures) {
   // oxlint-disable-next-line no-await-in-loop
   for (const file of await writePicture(picture)) process.stdout.write(`${file}\n`);
 }
 
-async function figures<T>(file: string, script: string): Promise<T> {
+async function figures<T>(file: string, part: string): Promise<T> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as T;
   } catch (error) {
-    throw new Error(`no figures to draw: npm run ${script} makes ${file}`, { cause: error });
+    throw new Error(`no figures to draw: npm run bench ${part} makes ${file}`, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:xen [-- [PART...] [RELEASE...] [--full]]`: what each way costs on a real Xen, in the lab.
+ * `npm run bench -- xen [PART...] [RELEASE...] [--full]`: what each way costs on a real Xen, in the lab.
  * PART: calls (../xen.ts), storm, stalls, toolstack; all by default.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -110,7 +110,7 @@ async function main(args: readonly string[]): Promise<void> {
   const words = args.filter((arg) => arg !== '--full');
   if (words.some((word) => !isPart(word) && !isRelease(word))) {
     throw new Error(
-      `usage: npm run bench:xen [-- [PART...] [RELEASE...] [--full]]; PART: ${PARTS.join(', ')}; RELEASE: ${RELEASES.join(', ')}`,
+      `usage: npm run bench -- xen [PART...] [RELEASE...] [--full]; PART: ${PARTS.join(', ')}; RELEASE: ${RELEASES.join(', ')}`,
     );
   }
   const parts = words.some(isPart) ? PARTS.filter((part) => words.includes(part)) : PARTS;

@@ -1,7 +1,8 @@
-/** What may stand on the command line, and with which command. */
+/** Parses the command line: one command, its operands, and the options that it takes. */
 import { parseArgs } from 'node:util';
 import { printableJson } from './terminal/printable.ts';
 
+/** A mistake in the command line. Ends with exit status 2. */
 export class UsageError extends Error {}
 
 const OPTIONS = {
@@ -20,9 +21,14 @@ const OPTIONS = {
 
 export type CommandName = 'serve' | 'lookup' | 'list' | 'watch' | 'stats' | 'storm';
 
+/** Most VMs of a simulated host. The other domids are for VMs that boot before others are gone. */
+export const SIMULATED_VMS_MAX = 30_000;
+/** VMs of a storm, by default. */
+export const STORM_VMS = 1000;
+
 type OptionName = keyof typeof OPTIONS;
 
-/** The options of each command, beside `--help`, `--version` and `--json`. */
+/** The options of each command, in addition to `--help`, `--version` and `--json`. */
 const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
   serve: ['socket', 'group', 'simulate', 'metrics'],
   lookup: ['socket', 'direct', 'simulated'],
@@ -31,6 +37,11 @@ const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
   stats: ['socket', 'simulated'],
   storm: ['vms'],
 };
+
+/** The names of all commands, for an error message. */
+export const COMMANDS: string = Object.keys(OPTIONS_OF)
+  .join(', ')
+  .replace(/, (?=\w+$)/, ' or ');
 
 export interface Arguments {
   readonly command: CommandName | '';
@@ -57,21 +68,21 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const { values, positionals } = parse(argv);
   const [command = '', ...operands] = positionals;
   if (command !== '' && !isCommand(command)) {
-    throw new UsageError(`there is no command ${printableJson(command)}`);
+    throw new UsageError(`unknown command ${printableJson(command)}, expected ${COMMANDS}`);
   }
   const options = values as OptionValues;
   if (command !== '' && !options.help && !options.version) checkOptions(command, options);
   return { command, operands, options };
 }
 
-/** @throws UsageError unless `text` is a whole number within these bounds. */
-export function parseCount(option: string, text: string, least: number, most: number): number {
+/** Parses a whole number from `min` to `max`. @throws UsageError for anything else. */
+export function parseCount(option: string, text: string, min: number, max: number): number {
   const count = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  if (count >= least && count <= most) return count;
-  throw new UsageError(`${option} wants a whole number of ${least} to ${most}`);
+  if (count >= min && count <= max) return count;
+  throw new UsageError(`${option} needs a whole number from ${min} to ${max}`);
 }
 
-/** Not strict: what Node then says of a mistake is for programmers, and differs from one Node to the next. */
+/** Not strict: Node's own messages in strict mode address programmers, and differ between its versions. */
 function parse(argv: readonly string[]): { values: object; positionals: string[] } {
   const parsed = parseArgs({
     args: [...argv],
@@ -86,23 +97,21 @@ function parse(argv: readonly string[]): { values: object; positionals: string[]
 
 interface OptionToken {
   readonly name: string;
-  /** As it was typed. */
+  /** As typed, with its dashes. */
   readonly rawName: string;
   readonly value?: string | undefined;
   readonly inlineValue?: boolean | undefined;
 }
 
 function checkOption({ name, rawName, value, inlineValue }: OptionToken): void {
-  if (!isOption(name)) throw new UsageError(`there is no option ${rawName}`);
+  if (!isOption(name)) throw new UsageError(`unknown option ${rawName}`);
   if (OPTIONS[name].type === 'boolean') {
     if (value !== undefined) throw new UsageError(`${rawName} takes no value`);
   } else if (value === undefined || value === '') {
-    throw new UsageError(`${rawName} wants a value`);
+    throw new UsageError(`${rawName} needs a value`);
   } else if (/^-./.test(value) && inlineValue !== true) {
-    // As likely the next option, and the value was forgotten.
-    throw new UsageError(
-      `${rawName} wants a value; if ${value} is meant, write ${rawName}=${value}`,
-    );
+    // Probably the next option, and the value was forgotten.
+    throw new UsageError(`${rawName} needs a value; to pass ${value}, write ${rawName}=${value}`);
   }
 }
 

@@ -1,29 +1,63 @@
-/** The service, as a command asks it. */
+/** How a command reaches the service, or the hypervisor itself. */
 import { existsSync } from 'node:fs';
 import type { InventoryClient } from '../client/client.ts';
+import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { Io } from './io.ts';
 
 export interface ConnectOptions {
   readonly socket?: string;
-  /** The user wants answers for a simulated host, though there may be a real one. */
+  /** Accept the answers of a service that simulates a host, although this machine may run Xen. */
   readonly simulated: boolean;
+}
+
+/** Of the commands that can ask the hypervisor without the service. */
+export interface AskOptions extends ConnectOptions {
+  readonly direct: boolean;
 }
 
 const PRIVCMD = '/dev/xen/privcmd';
 
-/** A script has to know at once that there is no service; nothing is tried twice. */
+/** Makes a client that does not retry: a script must learn at once that there is no service. */
 export function connect(io: Io, { socket, simulated }: ConnectOptions): Promise<InventoryClient> {
   return io.connect({
     ...(socket !== undefined && { socket }),
     retry: false,
-    // Without a Xen here, nobody can take a simulated host for the real one.
+    // On a machine without Xen, a simulated host cannot be mistaken for the real one.
     acceptSimulated: simulated || !existsSync(PRIVCMD),
   });
 }
 
-/** The same error with what else can be done where the service cannot be reached. */
-export function orDirect(error: unknown): unknown {
+/** Calls `ask` with a client of the service. Where no service answers, the error also names `--direct`. */
+export async function askService<T>(
+  io: Io,
+  options: AskOptions,
+  ask: (client: InventoryClient) => Promise<T>,
+): Promise<T> {
+  const client = await connect(io, options);
+  try {
+    return await ask(client);
+  } catch (error) {
+    throw orDirect(error);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Calls `ask` with the hypervisor of this host. */
+export async function askHypervisor<T>(
+  io: Io,
+  ask: (hypervisor: Hypervisor) => Promise<T>,
+): Promise<T> {
+  const hypervisor = await io.openHypervisor();
+  try {
+    return await ask(hypervisor);
+  } finally {
+    await hypervisor.close();
+  }
+}
+
+function orDirect(error: unknown): unknown {
   if (!(error instanceof XenError) || error.code !== ErrorCode.SERVICE_UNREACHABLE) return error;
   const { errno } = error;
   return new XenError(

@@ -1,3 +1,3 @@
-/** What the command's exit status tells a script. Of several, the highest. */
+/** The exit status of a command. Of several that apply, the highest. */
 export const ExitStatus = { done: 0, notFound: 1, usage: 2, ambiguous: 3, unavailable: 4 } as const;
 export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];

@@ -1,11 +1,11 @@
-/** What the command line needs of the world, so that a test can be the world. */
+/** The command line's view of the process and of the host, so that tests can replace both. */
 import type { Readable } from 'node:stream';
-import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { ClientOptions, InventoryClient } from '../client/client.ts';
+import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 
-/** The little of xenstore that the command line reads. */
+/** The part of xenstore that the command line uses. */
 export interface NodeReader {
-  /** The value of a node; undefined where there is none. */
+  /** Reads the value of a node; `undefined` if there is none. */
   read(path: string): Promise<string | undefined>;
   close(): Promise<void>;
 }
@@ -16,16 +16,15 @@ export interface Io {
   readonly openHypervisor: () => Promise<Hypervisor>;
   readonly openXenstore: () => Promise<NodeReader>;
   readonly connect: (options: ClientOptions) => Promise<InventoryClient>;
-  /** Standard input. Who reads it closes it, or the process would wait for more. */
+  /** Standard input. The reader must close it: an open one keeps the process alive. */
   readonly input: () => Readable;
-  /** Whether standard input, and standard output, is a terminal. */
   readonly inputIsTerminal: () => boolean;
   readonly outputIsTerminal: () => boolean;
-  /** Columns of the terminal that standard output is; undefined where it is none. */
+  /** Columns of the terminal on standard output; `undefined` if it is no terminal, or does not report its width. */
   readonly columns: () => number | undefined;
   readonly environment: NodeJS.ProcessEnv;
-  /** Aborted when the user, or the system, wants an end. */
+  /** A signal that SIGINT or SIGTERM aborts. */
   readonly interrupted: () => AbortSignal;
-  /** A process that has done its work ends, whatever still hangs in it. */
+  /** Ends the process soon, even if something keeps it alive. */
   readonly endSoon: () => void;
 }

@@ -1,9 +1,10 @@
-/** The command line: reads the arguments, runs one command, turns what went wrong into words and a status. */
+/** The command line: parses the arguments, runs one command, and turns an error into a message and an exit status. */
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { type Arguments, isCommand, parseArguments, UsageError } from './arguments.ts';
-import { errorText } from './terminal/error-text.ts';
+import { type Arguments, COMMANDS, isCommand, parseArguments, UsageError } from './arguments.ts';
+import { lookup } from './commands/lookup.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
+import { errorText } from './terminal/error-text.ts';
 import { printableJson } from './terminal/printable.ts';
 
 export async function main(argv: readonly string[], io: Io): Promise<ExitStatus> {
@@ -13,15 +14,15 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitStatus>
     ({ json } = args.options);
     return await run(args, io);
   } catch (error) {
-    const usage = error instanceof UsageError || isInvalidInput(error);
+    const usage = error instanceof UsageError || isInvalidUuid(error);
     io.err(json ? asJson(error) : `xen-domid: ${asText(error)}\n`);
-    if (usage && !json) io.err(`Try: xen-domid ${helpedBy(argv)}--help\n`);
-    // Nothing unforeseen may look like 1, which says that no domain has the UUID.
+    if (usage && !json) io.err(`Try: xen-domid ${commandOf(argv)}--help\n`);
+    // An unexpected error must not end with 1, which says that no domain has the UUID.
     return usage ? ExitStatus.usage : ExitStatus.unavailable;
   }
 }
 
-/** Each command is loaded only where it is asked for: one question shall be answered while Node still starts. */
+/** Imports `lookup` statically, because its start-up time counts, and each other command only when it runs. */
 async function run({ command, operands, options }: Arguments, io: Io): Promise<ExitStatus> {
   if (options.version) {
     io.out(`${(await import('../package-version.ts')).packageVersion()}\n`);
@@ -31,12 +32,10 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
     io.out((await import('./help.ts')).HELP[command]);
     return ExitStatus.done;
   }
-  if (command === '') {
-    throw new UsageError('a command is wanted: serve, lookup, list, watch, stats or storm');
-  }
+  if (command === '') throw new UsageError(`expected a command: ${COMMANDS}`);
   if (command === 'lookup') {
-    if (operands.length === 0) throw new UsageError('lookup wants a UUID, or - to read them');
-    return (await import('./commands/lookup.ts')).lookup(io, operands, options);
+    if (operands.length > 0) return lookup(io, operands, options);
+    throw new UsageError('lookup needs a UUID, or - to read UUIDs from standard input');
   }
   if (operands.length > 0) throw new UsageError(`${command} takes no argument`);
   switch (command) {
@@ -53,12 +52,12 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
   }
 }
 
-/** The command whose help has what was wanted. */
-function helpedBy([command = '']: readonly string[]): string {
+/** The command to show the help of, with a space behind it. */
+function commandOf([command = '']: readonly string[]): string {
   return command !== '' && isCommand(command) ? `${command} ` : '';
 }
 
-function isInvalidInput(error: unknown): boolean {
+function isInvalidUuid(error: unknown): boolean {
   return error instanceof XenError && error.code === ErrorCode.INVALID_UUID;
 }
 

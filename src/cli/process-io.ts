@@ -1,30 +1,30 @@
-/** The world as a process sees it. What is slow to load is loaded by who asks for it. */
+/** The real process and host. */
 import { writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
+import { InventoryClient } from '../client/client.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 
 const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
-/** For what is written and what is removed at the end. */
+/** Time for pending writes and for the removal of temporary files. */
 const END_MS = 100;
 
-// A reader that has seen enough, as `head`, is no error, and nothing more is to be done for it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader such as `head` closes the pipe once it has read enough. That is no error.
   if (error.code === 'EPIPE') {
     // oxlint-disable-next-line unicorn/no-process-exit -- this is the process
     process.exit();
   }
   writeError(`xen-domid: standard output cannot be written (${error.code})\n`);
-  // oxlint-disable-next-line unicorn/no-process-exit -- no status of an answer that was not told
+  // oxlint-disable-next-line unicorn/no-process-exit -- the status of an answer would claim that it was printed
   process.exit(ExitStatus.unavailable);
 });
 
-// A log that cannot be written, its disk full or its reader gone, is no reason to end.
+// The daemon keeps running when its log cannot be written, for example because the disk is full.
 process.stderr.on('error', () => undefined);
 
-/** The stream takes nothing more once it has failed, though there may be room again. */
+/** Writes past the stream once it has failed: the stream stays closed, although there may be room again. */
 function writeError(text: string): void {
   if (process.stderr.writable) {
     process.stderr.write(text);
@@ -33,8 +33,13 @@ function writeError(text: string): void {
   try {
     writeSync(STDERR, text);
   } catch {
-    // There is nowhere to say it.
+    // Nothing is left to report it to.
   }
+}
+
+/** Loads `node:tty` on demand: a look-up of a whole UUID starts faster without it. */
+function isTerminal(fd: number): boolean {
+  return process.getBuiltinModule('node:tty').isatty(fd);
 }
 
 export const processIo: Io = {
@@ -42,11 +47,11 @@ export const processIo: Io = {
   err: writeError,
   openHypervisor: async () => (await import('../hypervisor/open.ts')).openHypervisor(),
   openXenstore: async () => (await import('../xenstore/xenstore.ts')).Xenstore.open(),
-  connect: async (options) => new (await import('../client/client.ts')).InventoryClient(options),
+  connect: async (options) => new InventoryClient(options),
   input: () => process.stdin,
-  inputIsTerminal: () => isatty(STDIN),
-  outputIsTerminal: () => isatty(STDOUT),
-  // A serial console has 0: it does not know.
+  inputIsTerminal: () => isTerminal(STDIN),
+  outputIsTerminal: () => isTerminal(STDOUT),
+  // A serial console reports 0: it does not know.
   columns: () =>
     process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : undefined,
   environment: process.env,

@@ -1,9 +1,9 @@
-/** A way to find a VM's domid that keeps nothing in mind, and what it has cost so far. */
+/** A way to find the domid of a VM without a cache, and its cost so far. */
 import type { Uuid } from '../uuid.ts';
 
 export interface Cost {
   readonly hypercalls: number;
-  /** Domains that they copied: a list all, a single look one. */
+  /** Domains copied by the hypercalls: all by a list, one by a single look. */
   readonly domainsCopied: number;
   readonly lists: number;
   readonly xenstoreRequests: number;
@@ -12,18 +12,17 @@ export interface Cost {
 export const NO_COST: Cost = { hypercalls: 0, domainsCopied: 0, lists: 0, xenstoreRequests: 0 };
 
 export interface Contestant {
-  readonly name: string;
-  /** Since it was made. */
+  /** Since it was created. */
   readonly cost: Cost;
-  /** Called before each hypercall and each request to xenstore: what happens on the host meanwhile. */
+  /** Called before each hypercall and each request to xenstore: lets the host change in between. */
   beforeCall: (() => void) | undefined;
-  /** The domid of the first domain with this UUID; undefined where it finds none. */
+  /** Finds the domid of the first domain with this UUID; `undefined` if there is none. */
   lookUp(uuid: Uuid): number | undefined;
-  /** What it does to learn what an event of xenstored is about. */
+  /** Finds out what an event of xenstored is about. */
   heedEvent(): void;
 }
 
-/** `cost` and `times` as much as lies between `from` and `to`. */
+/** Adds `times` the difference of `to` and `from` to `cost`. */
 export function addCost(cost: Cost, times: number, from: Cost, to: Cost): Cost {
   const sum = (key: keyof Cost): number => cost[key] + times * (to[key] - from[key]);
   return {

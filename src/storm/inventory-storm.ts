@@ -1,4 +1,4 @@
-/** A storm whose look-ups an inventory answers: all that it does is counted, its first list, look-ups and events. */
+/** A storm whose look-ups an inventory answers. Everything is counted: its first list, the look-ups, the events. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inventory } from '../inventory/inventory.ts';
 import {
@@ -23,27 +23,27 @@ import {
   uuidOf,
 } from './work.ts';
 
-/** Who asks the inventory, from wherever it is. */
+/** Asks the inventory, in the same process or from another one. */
 export interface Agent {
-  /** Asks so many times, one after the other. @returns the domid of each answer; undefined where none was found. */
+  /** Asks several times, one after another. @returns the domid of each answer, `undefined` for not found. */
   ask(uuid: Uuid, times: number): Promise<(number | undefined)[]>;
   close(): Promise<void>;
 }
 
 export interface InventoryStormOptions extends StormOptions {
   readonly name: string;
-  /** VMs that boot side by side, each with one look-up outstanding. */
+  /** VMs that boot concurrently, each with one pending look-up. */
   readonly atOnce: number;
   readonly openAgent: (inventory: Inventory) => Promise<Agent>;
 }
 
-/** In the same process. */
+/** An agent in the same process. */
 export function agentOf(inventory: Inventory): Promise<Agent> {
   return Promise.resolve({
     ask: async (uuid, times) => {
       const domids: (number | undefined)[] = [];
       for (let time = 0; time < times; time++) {
-        // oxlint-disable-next-line no-await-in-loop -- an agent waits for one answer before it asks again
+        // oxlint-disable-next-line no-await-in-loop -- an agent waits for an answer before it asks again
         const result = await inventory.lookup(uuid);
         domids.push(result.status === 'found' ? result.domain.domid : undefined);
       }
@@ -97,10 +97,10 @@ export async function stormOfInventory(options: InventoryStormOptions): Promise<
           domidOf[vm] = step.value;
           break;
         }
-        // oxlint-disable no-await-in-loop -- a boot takes its steps one after the other
+        // oxlint-disable no-await-in-loop -- the steps of a boot are sequential
         if (step.value === 'built') await ask(uuid, LOOKUPS_BEFORE_INTRODUCTION);
         if (step.value !== 'introduced') continue;
-        // A toolstack has devices to set up before it lets the VM run: by then its event has arrived.
+        // A toolstack sets up devices before it unpauses the VM. The event arrives in that time.
         const events = ++introduced;
         await until(() => inventory.counters.events >= events);
         // oxlint-enable no-await-in-loop
@@ -120,7 +120,7 @@ export async function stormOfInventory(options: InventoryStormOptions): Promise<
       await nextTurn();
       progress(vms + ++destroyed);
     });
-    // Only dom0 is left, and the inventory has seen that.
+    // Wait until the inventory has noticed that only dom0 is left.
     await until(() => inventory.counters.domains === host.size);
     return { name, boot, shutdown: phase(booted, LOOKUPS_A_SHUTDOWN) };
   } finally {

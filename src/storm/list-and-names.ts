@@ -1,11 +1,10 @@
-/** Look-ups as `xl list -v | grep UUID` makes them: a list, and then the name of each domain in it. */
+/** Look-ups like those of `xl list -v | grep UUID`: a list, then the name of each domain in it. */
 import type { SimulatedHost, SimulatedXenstored } from '../simulator/index.ts';
 import type { Uuid } from '../uuid.ts';
 import type { Contestant, Cost } from './contestant.ts';
 import { BY_1024, PagedLists } from './paged-lists.ts';
 
 export class ListAndNames implements Contestant {
-  readonly name = 'like xl list -v';
   readonly #lists: PagedLists;
   readonly #xenstored: SimulatedXenstored;
   #requests = 0;
@@ -27,7 +26,7 @@ export class ListAndNames implements Contestant {
     return { ...this.#lists.cost, xenstoreRequests: this.#requests };
   }
 
-  /** The names are for the reader; what answers is the UUID that the list had. */
+  /** The answer is in the list. The names are read because `xl` prints them. */
   lookUp(uuid: Uuid): number | undefined {
     const domid = this.#lists.lookUp(uuid);
     this.#readNames();

@@ -1,4 +1,4 @@
-/** A storm whose look-ups keep nothing in mind: each asks anew, and so does each event. */
+/** A storm whose look-ups use no cache: each look-up and each event asks anew. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { bootSteps, destroyVm, SimulatedHost, SimulatedXenstored } from '../simulator/index.ts';
 import type { Contestant } from './contestant.ts';
@@ -26,9 +26,9 @@ import { XenstoreWalk } from './xenstore-walk.ts';
 export interface Entrant {
   readonly name: string;
   readonly make: (host: SimulatedHost, xenstored: SimulatedXenstored) => Contestant;
-  /** Whether VMs shall have their nodes in xenstore: making them takes longer than the VMs. */
+  /** Whether VMs get nodes in xenstore, which take longer to create than the VMs. */
   readonly readsXenstore: boolean;
-  /** How much work a look-up among so many domains is: hypercalls, requests, and a little for each domain copied. */
+  /** Estimated work of a look-up among this many domains: hypercalls, requests, and a share of each domain copied. */
   readonly work: (domains: number) => number;
 }
 
@@ -58,8 +58,9 @@ export const ENTRANTS: readonly Entrant[] = [
   },
 ];
 
-const MOST_WORK = 600_000;
-/** Look-ups and events of one VM that are measured. */
+/** Limit of the work of one storm, in the unit of {@link Entrant.work}: a few seconds. */
+const WORK_MAX = 600_000;
+/** Measured look-ups and events of one VM. */
 const MEASURED_A_VM = 6;
 const TURN_MS = 20;
 
@@ -108,16 +109,16 @@ export async function stormOfLists(
   }
 }
 
-/** Which VMs are measured: all, or so few that it takes no more than {@link MOST_WORK}, the middles of equal parts. */
+/** Selects the measured VMs: all, or the middles of equal parts, as many as fit in {@link WORK_MAX}. */
 function someOf(vms: number, { work }: Entrant): (vm: number) => boolean {
-  const most = Math.ceil(MOST_WORK / (MEASURED_A_VM * work(vms / 2)));
+  const most = Math.ceil(WORK_MAX / (MEASURED_A_VM * work(vms / 2)));
   if (most >= vms) return () => true;
   const middles = Array.from({ length: most }, (_, part) => Math.ceil(((part + 0.5) * vms) / most));
   const measured = new Set(middles);
   return (vm) => measured.has(vm);
 }
 
-/** VM after VM, and now and then a turn of the event loop: a key that is pressed shall be heard. */
+/** Calls `act` for each VM, and yields to the event loop every {@link TURN_MS}, so that Ctrl-C works. */
 async function oneByOne(vms: number, act: (vm: number) => void): Promise<void> {
   let turnEndsMs = performance.now() + TURN_MS;
   for (let vm = 1; vm <= vms; vm++) {

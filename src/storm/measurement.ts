@@ -1,4 +1,4 @@
-/** Counts what some of the look-ups and events of a storm cost, for all of them. */
+/** Counts the cost of some of the look-ups and events of a storm, and extrapolates to all of them. */
 import type { SimulatedHost } from '../simulator/index.ts';
 import type { Uuid } from '../uuid.ts';
 import { addCost, type Contestant, type Cost, NO_COST } from './contestant.ts';
@@ -18,8 +18,8 @@ export class Measurement {
   }
 
   /**
-   * One look-up, which stands for `times`: nothing changes between them, and nothing is kept in mind.
-   * @param isThere whether there is such a VM.
+   * Makes one look-up, and counts its cost `times` times: nothing changes in between, and there is no cache.
+   * @param isThere whether a VM has this UUID.
    */
   lookUp(vm: number, uuid: Uuid, times: number, isThere = true): void {
     const domid = this.#counted(vm, times, () => this.#contestant.lookUp(uuid));
@@ -32,7 +32,7 @@ export class Measurement {
     this.#counted(vm, 1, () => this.#contestant.heedEvent());
   }
 
-  /** @param vms how many there are, measured or not. */
+  /** @param vms number of VMs, measured or not. */
   end(vms: number): Phase {
     const scaled = (count: number): number => Math.round((count * vms) / this.#vms.size);
     const { hypercalls, domainsCopied, lists, xenstoreRequests } = this.#cost;

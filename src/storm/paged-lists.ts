@@ -1,14 +1,14 @@
-/** Look-ups as toolstacks make them without an inventory: a list of all domains for each, in pages. */
+/** Look-ups like those of toolstacks without an inventory: a list of all domains for each, in pages. */
 import { DominfoOffset } from '../hypervisor/layout.ts';
 import type { SimulatedHost } from '../simulator/index.ts';
 import { type Uuid, uuidWords } from '../uuid.ts';
 import type { Contestant, Cost } from './contestant.ts';
 
-/** Domains a hypercall, and how it is known that there are no more. */
+/** Domains per hypercall, and when to stop. */
 export interface Paging {
   readonly name: string;
   readonly chunk: number;
-  /** `room`: there was room for all in one call. */
+  /** `room`: one call has room for all domains. */
   readonly until: 'empty page' | 'short page' | 'room';
 }
 
@@ -16,7 +16,7 @@ export interface Paging {
 export const BY_2: Paging = { name: 'list by 2', chunk: 2, until: 'empty page' };
 /** `xenctrl.ml` in Xen 4.18 and in updates of 4.16 and 4.17, and with it xenopsd; libxl's `libxl_list_domain()`. */
 export const BY_1024: Paging = { name: 'list by 1024', chunk: 1024, until: 'empty page' };
-/** One hypercall less. */
+/** Like {@link BY_1024}, with one hypercall less. */
 export const TO_SHORT_PAGE: Paging = {
   name: 'list to short page',
   chunk: 1024,
@@ -28,7 +28,6 @@ const HANDLE_WORD = DominfoOffset.handle >> 2;
 const DOMID_MASK = 0xffff;
 
 export class PagedLists implements Contestant {
-  readonly name: string;
   beforeCall: (() => void) | undefined;
   readonly #host: SimulatedHost;
   readonly #paging: Paging;
@@ -40,7 +39,6 @@ export class PagedLists implements Contestant {
   #length = 0;
 
   constructor(host: SimulatedHost, paging: Paging) {
-    this.name = paging.name;
     this.#host = host;
     this.#paging = paging;
     this.#recordWords = host.profile.recordBytes >> 2;
@@ -77,12 +75,12 @@ export class PagedLists implements Contestant {
     this.list();
   }
 
-  /** Domains that the last list showed. */
+  /** Number of domains in the last list. */
   get length(): number {
     return this.#length;
   }
 
-  /** Copies all domains. */
+  /** Lists all domains. */
   list(): void {
     const { chunk, until } = this.#paging;
     const words = this.#recordWords;
@@ -104,7 +102,7 @@ export class PagedLists implements Contestant {
     }
   }
 
-  /** Of the domain at place `index` of the last list. */
+  /** The domid of the domain at `index` of the last list. */
   domidAt(index: number): number {
     return (this.#listed[index * this.#recordWords] ?? 0) & DOMID_MASK;
   }

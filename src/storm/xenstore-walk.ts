@@ -1,15 +1,14 @@
-/** Look-ups that ask xenstore alone: the domains that it has, and of each which VM it is. */
+/** Look-ups that ask only xenstore: for its domains, then for the VM of each domain. */
 import type { SimulatedXenstored } from '../simulator/index.ts';
 import type { Uuid } from '../uuid.ts';
+import { XENSTORE_PAYLOAD_MAX } from '../xenstore/messages.ts';
 import type { Contestant, Cost } from './contestant.ts';
 
 const DOMAINS = '/local/domain';
-/** Most that a message of xenstore carries, and what of it a part of a directory gives to the directory's generation. */
-const PAYLOAD_BYTES = 4096;
+/** Bytes of a part of a directory that hold the directory's generation. */
 const GENERATION_BYTES = 16;
 
 export class XenstoreWalk implements Contestant {
-  readonly name = 'xenstore alone';
   beforeCall: (() => void) | undefined;
   readonly #xenstored: SimulatedXenstored;
   #requests = 0;
@@ -38,7 +37,7 @@ export class XenstoreWalk implements Contestant {
     for (const _ of this.#vms());
   }
 
-  /** Domain by domain, as whoever walks them reads them. */
+  /** Reads domain by domain, and stops when the caller does. */
   *#vms(): Generator<[domid: number, vm: string | undefined]> {
     this.#lists++;
     for (const name of this.#domains()) {
@@ -51,9 +50,9 @@ export class XenstoreWalk implements Contestant {
     this.#ask();
     const names = this.#xenstored.directory(DOMAINS) ?? [];
     const bytes = names.reduce((sum, name) => sum + name.length + 1, 0);
-    // What does not fit a message is refused, and then got in parts.
-    if (bytes > PAYLOAD_BYTES) {
-      const parts = Math.ceil(bytes / (PAYLOAD_BYTES - GENERATION_BYTES));
+    // xenstored refuses a directory that does not fit in one message. The client then requests it in parts.
+    if (bytes > XENSTORE_PAYLOAD_MAX) {
+      const parts = Math.ceil(bytes / (XENSTORE_PAYLOAD_MAX - GENERATION_BYTES));
       for (let part = 0; part < parts; part++) this.#ask();
     }
     return names;

@@ -6,6 +6,7 @@ import { main } from '../../src/cli/main.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { DominfFlag } from '../../src/domain.ts';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
+import { METRICS_ADDRESS_FORM } from '../../src/service/http/metrics-address.ts';
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
 import {
   ALIVE,
@@ -50,7 +51,7 @@ beforeEach(() => {
       read: async (path) => names[path],
       close: async () => undefined,
     }),
-    connect: () => Promise.reject(new Error('--direct asks no service')),
+    connect: () => Promise.reject(new Error('--direct must not connect to the service')),
     input: () => Readable.from(input),
     inputIsTerminal: () => false,
     outputIsTerminal: () => false,
@@ -64,7 +65,7 @@ beforeEach(() => {
 const run = (...argv: string[]): Promise<number> => main(argv, io);
 
 describe('lookup --direct', () => {
-  it('prints the domid alone for one UUID, in any letter case', async () => {
+  it('prints only the domid for one UUID, in any letter case', async () => {
     expect(await run('lookup', A.toUpperCase(), '--direct')).toBe(0);
     expect(output).toEqual({ out: '1\n', err: '' });
     expect(xen.closed).toBe(true);
@@ -83,16 +84,16 @@ describe('lookup --direct', () => {
     });
   });
 
-  it('exits 1 where only a dying domain has it', async () => {
+  it('exits 1 if only a dying domain has the UUID', async () => {
     expect(await run('lookup', '--direct', DYING)).toBe(1);
   });
 
-  it('exits 3 where two domains have it, and picks none', async () => {
+  it('exits 3 if two domains have the UUID, and picks neither', async () => {
     expect(await run('lookup', '--direct', TWICE)).toBe(3);
     expect(output).toEqual({ out: '', err: expect.stringContaining('domids 5, 9') });
   });
 
-  it('of several statuses exits with the highest, and prints what it found', async () => {
+  it('exits with the highest of several statuses, and prints the domids found', async () => {
     expect(await run('lookup', '--direct', UNKNOWN, TWICE, A)).toBe(3);
     expect(output.out).toBe(`${A} 1\n`);
   });
@@ -110,13 +111,13 @@ describe('lookup --direct', () => {
     ]);
   });
 
-  it('makes one list however many are asked for', async () => {
+  it('makes one list for any number of UUIDs', async () => {
     await run('lookup', '--direct', A, B, UNKNOWN);
     expect(xen.calls.filter((hypercall) => hypercall === 35)).toHaveLength(1 + PROBES_OF_4_17);
   });
 
   it.each(['', 'abc', `${A}0`, A.slice(1), A.replace('6', 'g'), A.replaceAll('-', '')])(
-    'exits 2 for %p, which is no UUID, and asks nothing',
+    'exits 2 for %p, which is not a UUID, without a hypercall',
     async (text) => {
       expect(await run('lookup', '--direct', A, text)).toBe(2);
       expect(output.err).toContain('is not a UUID');
@@ -124,7 +125,7 @@ describe('lookup --direct', () => {
     },
   );
 
-  it('looks singly at a domain listed before its handle was complete', async () => {
+  it('makes a single look at a domain that was listed before its handle was complete', async () => {
     let listed = false;
     const { sysctl } = xen;
     domains.push({ domid: 20, uuid: NIL });
@@ -141,7 +142,7 @@ describe('lookup --direct', () => {
     expect(output.out).toBe('20\n');
   });
 
-  it('of two holders, one of which is renamed before it is read singly, gives the other', async () => {
+  it('gives the other of two holders if one is renamed before its single look', async () => {
     const { sysctl } = xen;
     xen.sysctl = (operation, self) => {
       const result = sysctl(operation, self);
@@ -152,7 +153,7 @@ describe('lookup --direct', () => {
     expect(output.out).toBe('9\n');
   });
 
-  it('of two holders, the first gone once the second was read, gives the second', async () => {
+  it('gives the second of two holders if the first is gone once the second was read', async () => {
     const { domctl } = xen;
     xen.domctl = (operation, self) => {
       const asked = operation.getUint16(8, true);
@@ -164,7 +165,7 @@ describe('lookup --direct', () => {
     expect(output.out).toBe('9\n');
   });
 
-  it('exits 4 where the hypervisor refuses, with what to do', async () => {
+  it('exits 4 if the hypervisor refuses, and says what to do', async () => {
     xen.sysctl = () => -constants.errno.EPERM;
     expect(await run('lookup', '--direct', A)).toBe(4);
     expect(output.err).toMatch(/EPERM.*dom0.* \[ERR_NOT_PERMITTED\]\n$/);
@@ -183,8 +184,8 @@ describe('lookup --direct', () => {
     });
   });
 
-  it('never lets an unforeseen error look like "not found"', async () => {
-    io = { ...io, openHypervisor: () => Promise.reject(new TypeError('a mistake of ours')) };
+  it('never reports an unexpected error as "not found"', async () => {
+    io = { ...io, openHypervisor: () => Promise.reject(new TypeError('a bug')) };
     expect(await run('lookup', '--direct', A)).toBe(4);
   });
 });
@@ -224,21 +225,21 @@ describe('list --direct', () => {
     expect(listed[3]).not.toHaveProperty('name');
   });
 
-  it('prints the list without names where xenstore is away, and says why', async () => {
+  it('prints the list without names if xenstore is unreachable, and says why', async () => {
     io = { ...io, openXenstore: () => Promise.reject(new Error('nothing answers')) };
     expect(await run('list', '--direct')).toBe(0);
     expect(output.out.trimEnd().split('\n')).toHaveLength(1 + domains.length);
     expect(output.err).toContain('nothing answers');
   });
 
-  it('lets nothing of a name reach the terminal that is not text', async () => {
+  it('prints a name without its control characters', async () => {
     names['/local/domain/1/name'] = 'evil\u001b[2J\nname\u009b0m\u202e\r\t\u0000 größe';
     await run('list', '--direct');
     expect(output.out.split('\n')).toHaveLength(2 + domains.length);
     expect(output.out).not.toMatch(/[^\n\P{C}]/u);
   });
 
-  it('lets nothing of it through in JSON either, which still tells the name as it is', async () => {
+  it('escapes control characters in JSON, from which a parser gets the name unchanged', async () => {
     const name = 'evil\u001b[2J\u009b0m\u202e\u2028 \u{e0001} größe';
     names['/local/domain/1/name'] = name;
     await run('list', '--direct', '--json');
@@ -247,7 +248,7 @@ describe('list --direct', () => {
     expect(listed[1]).toMatchObject({ domid: 1, name });
   });
 
-  it('asks for 1000 names at once, and not one after the other', async () => {
+  it('requests 1000 names at once, not one after the other', async () => {
     domains = Array.from({ length: 1000 }, (_, domid) => ({ domid, uuid: A }));
     let asked = 0;
     const all = new EventEmitter().setMaxListeners(1000);
@@ -261,7 +262,7 @@ describe('list --direct', () => {
     expect(output.out).toMatch(/^vm-999 +999 /m);
   });
 
-  it('prints the names that came, where xenstore goes away before it has told all', async () => {
+  it('prints the names read so far if xenstore disconnects', async () => {
     io = {
       ...io,
       openXenstore: async () => ({
@@ -280,29 +281,32 @@ describe('list --direct', () => {
 
 describe('usage', () => {
   it.each([
-    [['lookup', '--direct'], 'wants a UUID'],
+    [['lookup', '--direct'], 'needs a UUID'],
     [['list', '--direct', 'more'], 'takes no argument'],
-    [['frobnicate'], 'no command "frobnicate"\nTry: xen-domid --help'],
-    [[], 'a command is wanted'],
-    [['list', '--frobnicate'], 'there is no option --frobnicate\nTry: xen-domid list --help'],
-    [['list', '--frob\u001b[2J=3'], 'there is no option --frob?[2J\n'],
-    [['list', '-x'], 'there is no option -x\n'],
-    [['list', '--__proto__'], 'there is no option --__proto__\n'],
-    [['list', '--json=yes'], '--json takes no value\n'],
-    [['serve', '--simulate'], '--simulate wants a value\n'],
     [
-      ['serve', '--simulate', '-1'],
-      '--simulate wants a value; if -1 is meant, write --simulate=-1\n',
+      ['frobnicate'],
+      'unknown command "frobnicate", expected serve, lookup, list, watch, stats or storm\nTry: xen-domid --help',
     ],
-    [['list', '--socket', ''], '--socket wants a value\n'],
-    [['serve', '--simulate', '2', '--socket='], '--socket wants a value\n'],
-    [['list', '--socket', '--sort'], '--socket wants a value; if --sort is meant'],
-    [['serve', '--simulate=-1'], '--simulate wants a whole number of 0 to 30000'],
-    [['serve', '--metrics', 'foo'], '--metrics "foo": HOST:PORT is wanted'],
-    [['serve', '--simulate', '2', '--metrics', '[::1]:99999'], 'HOST:PORT is wanted'],
+    [[], 'expected a command: serve, lookup, list, watch, stats or storm\n'],
+    [['list', '--frobnicate'], 'unknown option --frobnicate\nTry: xen-domid list --help'],
+    [['list', '--frob\u001b[2J=3'], 'unknown option --frob?[2J\n'],
+    [['list', '-x'], 'unknown option -x\n'],
+    [['list', '--__proto__'], 'unknown option --__proto__\n'],
+    [['list', '--json=yes'], '--json takes no value\n'],
+    [['serve', '--simulate'], '--simulate needs a value\n'],
+    [['serve', '--simulate', '-1'], '--simulate needs a value; to pass -1, write --simulate=-1\n'],
+    [['list', '--socket', ''], '--socket needs a value\n'],
+    [['serve', '--simulate', '2', '--socket='], '--socket needs a value\n'],
+    [
+      ['list', '--socket', '--sort'],
+      '--socket needs a value; to pass --sort, write --socket=--sort\n',
+    ],
+    [['serve', '--simulate=-1'], '--simulate needs a whole number from 0 to 30000'],
+    [['serve', '--metrics', 'foo'], `--metrics "foo": ${METRICS_ADDRESS_FORM}`],
+    [['serve', '--simulate', '2', '--metrics', '[::1]:99999'], METRICS_ADDRESS_FORM],
     [['list', '--vms', '3'], 'list has no option --vms'],
     [['list', '--direct', '--sort', 'size'], '--sort takes domid, name'],
-    [['storm', '--vms', '0'], '--vms wants a whole number'],
+    [['storm', '--vms', '0'], '--vms needs a whole number'],
   ])('%j exits 2 and says what is wrong', async (argv, message) => {
     expect(await run(...argv)).toBe(2);
     expect(output.err).toContain(message);

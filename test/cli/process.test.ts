@@ -1,17 +1,21 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { transform } from 'esbuild';
 import { domainOf, Peer } from '../support/client-peer.ts';
 import { Client } from '../support/daemon-room.ts';
 import { until } from '../support/until.ts';
 import { A, B, LONELY, UNKNOWN, World } from './world.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
+
+const RUN = join(import.meta.dirname, '../../src/cli/run.js');
 
 /** Processes take their time to start where others are busy. */
 jest.setTimeout(30_000);
@@ -42,6 +46,15 @@ function runFile(file: string, argv: readonly string[], input = ''): Promise<End
 
 const run = (argv: readonly string[], input?: string): Promise<Ended> =>
   runFile(process.execPath, [BIN, ...argv], input);
+
+/** Runs the modules of the command line, without the bundle. */
+const runModules = (argv: readonly string[]): Promise<Ended> =>
+  runFile(process.execPath, [
+    '--input-type=module',
+    '-e',
+    `await (await import(${JSON.stringify(RUN)})).run(process.argv.slice(1))`,
+    ...argv,
+  ]);
 
 const shell = (command: string): Promise<Ended> =>
   runFile('bash', ['-c', command.replaceAll('xen-domid', `'${process.execPath}' '${BIN}'`)]);
@@ -114,7 +127,26 @@ describe('a process', () => {
     }
   });
 
-  it('says which Node it wants, where it runs on an older one', async () => {
+  it('is a bundle that a Node too old for it can parse', async () => {
+    const bundle = await readFile(BIN, 'utf8');
+    // Newer than Node 12: private methods, `?.`, `??`, and the prefix in require('node:net').
+    const lowered = await transform(bundle, {
+      target: 'node12',
+      supported: { 'dynamic-import': true },
+    });
+    const same = await transform(bundle, { target: 'esnext' });
+    expect(lowered.code).toBe(same.code);
+    expect(bundle).not.toMatch(/require\("node:/);
+  });
+
+  it('bundles the client only, and no package', async () => {
+    const bundle = await readFile(BIN, 'utf8');
+    const required = [...bundle.matchAll(/require\("([^"]+)"\)/g)].map(([, name = '']) => name);
+    expect(required.filter((name) => !isBuiltin(name))).toEqual([]);
+    expect(bundle).not.toMatch(/SimulatedHost|class Inventory\b/);
+  });
+
+  it('says which Node it needs on an older one', async () => {
     const { out, err } = await shell(
       `NODE_OPTIONS="--import data:text/javascript,delete(process.getBuiltinModule)" xen-domid lookup ${A}; echo $?`,
     );
@@ -177,7 +209,7 @@ describe('a process', () => {
     }
   });
 
-  it('that asks one question says what the command line says', async () => {
+  it('says the same from the bundle as from the modules that it is made of', async () => {
     const domain = {
       ...domainOf(7, A),
       memoryBytes: 4096,
@@ -213,9 +245,9 @@ describe('a process', () => {
         (word) => word !== '',
       );
       // oxlint-disable-next-line no-await-in-loop -- the answer is that of this turn
-      const [alone, whole] = await Promise.all([run(asked), run([...asked, '--simulated'])]);
-      expect(alone).toEqual(whole);
-      expect(alone.status).toBe(status);
+      const [bundled, unbundled] = await Promise.all([run(asked), runModules(asked)]);
+      expect(bundled).toEqual(unbundled);
+      expect(bundled.status).toBe(status);
     }
   });
 

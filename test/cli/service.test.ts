@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseUuid } from '../../src/uuid.ts';
+import type { ListedDomain } from '../../src/results.ts';
+import { formatTable } from '../../src/cli/terminal/table.ts';
+import { domainOf } from '../support/client-peer.ts';
 import { A, B, LONELY, TWICE, UNKNOWN, World } from './world.ts';
+
+/** Characters of a UUID. */
+const UUID_LENGTH = 36;
 
 let world: World;
 
@@ -155,16 +161,19 @@ describe('lookup', () => {
 });
 
 describe('list', () => {
-  it('prints what xl prints, by domid, in the widths of xl where it goes to no terminal', async () => {
+  it('prints the columns of xl in ascending domid, as wide as their contents, in a pipe', async () => {
     expect(await world.run('list')).toBe(0);
-    const lines = world.output.out.trimEnd().split('\n');
-    expect(lines.slice(1).map((line) => Number(line.slice(40, 46)))).toEqual([0, 1, 2, 3, 5, 9]);
-    expect(lines[0]).toMatch(/^Name {37}/);
+    const [head, dom0, ...vms] = world.output.out.trimEnd().split('\n');
+    expect(head).toBe(
+      `Name ID Mem VCPUs  State Time(s) UUID${' '.repeat(UUID_LENGTH - 'UUID'.length)} Reason`,
+    );
+    expect(dom0).toMatch(/^- +0 /);
+    expect(vms.map((line) => Number(line.split(/ +/)[1]))).toEqual([1, 2, 3, 5, 9]);
     expect(world.output.out).not.toContain('\u001b');
   });
 
-  it.each([200, 120, 100, 80, 60])(
-    'fits a terminal of %d columns, UUIDs whole',
+  it.each([200, 120, 100, 80, 60, 50, 42, 39])(
+    'fits a terminal of %d columns with whole domids and UUIDs',
     async (columns) => {
       world.terminal = true;
       world.columns = columns;
@@ -172,9 +181,23 @@ describe('list', () => {
       await world.run('list');
       const lines = world.output.out.trimEnd().split('\n');
       for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
-      expect(lines[2]).toContain(A);
+      expect(lines[2]).toMatch(new RegExp(`\\b1 .*${A}`));
     },
   );
+
+  it.each([
+    [92, 'Name ID Mem VCPUs State Time(s) UUID Reason', 'a-name-of-20-letters'],
+    [80, 'Name ID Mem VCPUs State Time(s) UUID Reason', 'a-name-…'],
+    [79, 'Name ID Mem VCPUs State Time(s) UUID', 'a-name-of-20-…'],
+    [61, 'Name ID Mem State UUID', 'a-name-of…'],
+    [41, 'ID UUID', ''],
+  ])('in %d columns shows %s', (columns, heads, name) => {
+    const named = { ...domainOf(7, A), name: 'a-name-of-20-letters' } as unknown as ListedDomain;
+    const [head = '', line = ''] = formatTable([named], { columns, colour: false }).split('\n');
+    expect(head.trim().split(/ +/).join(' ')).toBe(heads);
+    expect(line).toContain(name);
+    expect(line).toContain(A);
+  });
 
   it('has colours on a terminal alone, and never with NO_COLOR', async () => {
     world.terminal = true;
@@ -208,9 +231,9 @@ describe('watch', () => {
     await world.stopService();
     world.host.createDomain({ uuid: parseUuid(A), domid: 20 });
     world.host.shutdown(2, 3);
-    await until(() => /Trying again\.\.\. \[ERR_SERVICE_\w+\]\n/.test(world.output.err));
+    await until(() => /Reconnecting\.\.\. \[ERR_SERVICE_\w+\]\n/.test(world.output.err));
     await world.startService();
-    await until(() => world.output.err.includes('connected again'));
+    await until(() => world.output.err.includes('reconnected'));
     await until(() => lines().length >= 3);
     world.host.destroy(3);
     await until(() => lines().length >= 4);

@@ -1,4 +1,4 @@
-/** Faults on a simulated host. On a real one: `npm run test:faults`. */
+/** Faults on a simulated host. On a real one: `npm run test:xen -- faults`. */
 import { lstatSync, renameSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { ErrorCode } from '../../src/xen-error.ts';

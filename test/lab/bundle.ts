@@ -1,4 +1,4 @@
-/** `npm run test:bundle`: installs the bundle in a dom0 with a glibc that is too old for Node, and tests it there. */
+/** `npm run test:xen -- bundle`: installs the bundle in a dom0 with a glibc that is too old for Node, and tests it there. */
 import { rmSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** `npm run test:churn -- RELEASE DAEMON [MINUTES]`: domains come and go in one cell, watched by the witness. */
+/** `npm run test:xen -- churn RELEASE DAEMON [MINUTES]`: domains come and go in one cell, watched by the witness. */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const DEFAULT_MINUTES = 10;
 /** Minutes to boot, to settle and to end, on a busy machine. */
 const BESIDE_MS = 1_200_000;
 
-const USAGE = `usage: npm run test:churn -- RELEASE DAEMON [MINUTES]
+const USAGE = `usage: npm run test:xen -- churn RELEASE DAEMON [MINUTES]
 RELEASE: ${RELEASES.join(', ')}; DAEMON: ${DAEMONS.join(', ')}; MINUTES: ${DEFAULT_MINUTES} by default`;
 
 async function main([

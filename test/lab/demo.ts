@@ -1,10 +1,10 @@
-/** `npm run demo:xen`: boots a real Xen with twenty VMs in an emulator, and shows the service there. */
+/** `npm run test:xen -- demo`: boots a real Xen with twenty VMs in an emulator, and shows the service there. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { runCell, type Phase } from './cell.ts';
-import { Screen } from '../../src/cli/commands/demo-screen.ts';
+import { Display } from '../../src/cli/terminal/progress.ts';
 import { type DemoSaid, readDemoLine } from './demo-line.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { StatusLine } from './status-line.ts';
@@ -26,7 +26,7 @@ const STEPS: Record<Phase, string> = {
 async function demonstrate(outputDir: string): Promise<void> {
   const status = new StatusLine(process.stdout);
   let started = 0;
-  let screen: Screen | undefined;
+  let screen: Display | undefined;
   let drawing = '';
   const take = ({ kind, text }: DemoSaid): void => {
     if (kind === 'starting') {
@@ -36,8 +36,9 @@ async function demonstrate(outputDir: string): Promise<void> {
       drawing += `${text}\n`;
     } else if (kind === 'shown') {
       if (screen === undefined) status.clear();
-      screen ??= new Screen(process.stdout);
-      screen.draw(drawing, `${text}\n`);
+      screen ??= new Display(process.stdout, 'screen');
+      if (screen.isTerminal) screen.draw(drawing);
+      else process.stdout.write(`${text}\n`);
       drawing = '';
     } else {
       process.stdout.write(`${text}\n`);
@@ -58,7 +59,7 @@ async function demonstrate(outputDir: string): Promise<void> {
     },
   }).finally(() => {
     status.clear();
-    screen?.leave();
+    screen?.close();
   });
   if (exit !== 0)
     throw new Error(`the demonstration ended with ${exit}; its console: ${consoleLog}`);

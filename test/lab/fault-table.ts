@@ -58,7 +58,7 @@ export function commandOf({ fault, host }: KeptRow): string {
     release === undefined
       ? `simulated '${host.replace('simulated ', '')}: ${fault}'`
       : `${release} ${daemon} '${fault}'`;
-  return `npm run test:faults -- ${args}`;
+  return `npm run test:xen -- faults ${args}`;
 }
 
 function cellsOf(row: KeptRow): string[] {

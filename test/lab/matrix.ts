@@ -2,7 +2,7 @@
 import { DAEMONS, RELEASES } from './release.ts';
 import { chooseCells, runCells } from './run-cells.ts';
 
-const USAGE = `usage: npm run test:xen [-- RELEASE [DAEMON [SUITE]]]
+const USAGE = `usage: npm run test:xen [-- RELEASE [DAEMON [SUITE]]], or -- faults, churn, bundle or demo
 RELEASE: ${RELEASES.join(', ')}; DAEMON: ${DAEMONS.join(', ')}; all of them by default
 SUITE: one of test/lab/suites, as hypervisor; all of them by default`;
 

@@ -1,30 +1,30 @@
-/** What the demonstration counts: look-ups of its own, and what they cost the service. */
+/** The figures of the demonstration: its own look-ups, and their cost to the service. */
 import type { Change, Counters, InventoryClient } from '../../client/client.ts';
 
-/** What one screen shows, of the time since the one before. */
+/** The figures of one screen, since the screen before. */
 export interface DemoView {
   readonly vms: number;
   readonly changes: readonly Change[];
   readonly lookupsASecond: number;
   readonly medianMs: number;
   readonly p99Ms: number;
-  /** Single looks and lists, all included, for each look-up. */
+  /** All single looks and lists, divided by the number of look-ups. */
   readonly hypercallsALookup: number;
   readonly lists: number;
   readonly wrong: number;
 }
 
-/** Agents that ask one question after the other. */
+/** Concurrent agents. Each waits for an answer before it asks again. */
 const AGENTS = 4;
 const KEPT_CHANGES = 10;
-/** One look-up in so many is of a UUID that no domain has. */
+/** One of this many look-ups asks for a UUID that no domain has. */
 const UNKNOWN_EVERY = 5000;
 const UNKNOWN = '00000000-0000-4000-8000-000000000001';
 
 export class DemoFigures {
   readonly #client: InventoryClient;
   readonly #signal: AbortSignal;
-  /** UUIDs of the domains that the feed has told of, by domid. */
+  /** UUIDs by domid, from the feed. */
   readonly #uuids = new Map<number, string>();
   readonly #ended = new AbortController();
   #changes: Change[] = [];
@@ -96,7 +96,7 @@ export class DemoFigures {
       const [domid, uuid] = known[Math.floor(Math.random() * known.length)] ?? [0, UNKNOWN];
       const unknown = count % UNKNOWN_EVERY === 0;
       const beganMs = performance.now();
-      // oxlint-disable-next-line no-await-in-loop -- as an agent does
+      // oxlint-disable-next-line no-await-in-loop -- an agent waits for its answer
       const result = await this.#client.domid(unknown ? UNKNOWN : uuid);
       this.#latencies.push(performance.now() - beganMs);
       if (result.status === 'found' && result.domid !== domid) this.#wrong++;

@@ -1,39 +1,14 @@
-/** The demonstration's one screen on a terminal, and its lines in a pipe. */
-import type { WriteStream } from 'node:tty';
+/** The text of the demonstration: a screen for a terminal, or a line for a pipe. */
 import type { DemoView } from './demo-figures.ts';
 
-const HIDE_CURSOR = '\u001b[?25l';
-const SHOW_CURSOR = '\u001b[?25h';
-const CLEAR = '\u001b[H\u001b[2J';
-
-/** What differs from host to host. */
+/** The texts that differ between the simulated host and a real Xen. */
 export interface DemoHost {
-  /** As at the beginning of a line in a pipe. */
+  /** Begins each line in a pipe. */
   readonly name: string;
   /** Above the figures. */
   readonly title: string;
   /** Below them. */
   readonly hint: string;
-}
-
-export class Screen {
-  readonly isTerminal: boolean;
-  readonly #out: WriteStream;
-
-  constructor(out: WriteStream) {
-    this.#out = out;
-    this.isTerminal = out.isTTY;
-    if (this.isTerminal) out.write(HIDE_CURSOR);
-  }
-
-  /** @param text for a terminal. @param line for a pipe. */
-  draw(text: string, line: string): void {
-    this.#out.write(this.isTerminal ? `${CLEAR}${text}` : line);
-  }
-
-  leave(): void {
-    if (this.isTerminal) this.#out.write(`${SHOW_CURSOR}\n`);
-  }
 }
 
 export function screenOf(view: DemoView, { title, hint }: DemoHost): string {
@@ -51,7 +26,7 @@ export function screenOf(view: DemoView, { title, hint }: DemoHost): string {
 
 ${hint}
 
-What becomes of domains:
+Changes of domains:
 ${changes.join('')}`;
 }
 

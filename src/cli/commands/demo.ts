@@ -1,4 +1,4 @@
-/** `npm start`: a service on a simulated host, asked by this process, and what it does on one screen. */
+/** `npm start`: runs a service on a simulated host, asks it from this process, and shows the figures on one screen. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -6,12 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Counters, InventoryClient } from '../../client/client.ts';
-import { type DemoHost, lineOf, Screen, screenOf } from './demo-screen.ts';
+import { type DemoHost, lineOf, screenOf } from './demo-screen.ts';
 import { DemoFigures } from './demo-figures.ts';
+import { Display } from '../terminal/progress.ts';
 
 const VMS = 50;
 const REFRESH_MS = 500;
-/** In a pipe it ends by itself. */
+/** In a pipe it ends after this many lines. */
 const LINES_IN_PIPE = 12;
 
 async function demo(): Promise<void> {
@@ -32,7 +33,7 @@ async function demo(): Promise<void> {
   const client = new InventoryClient({ socket, acceptSimulated: true });
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    // A second one, while it cleans up, is none: it would leave the service behind.
+    // Not `once`: a second signal during the clean-up would end this process and leave the service running.
     process.on(name, () => controller.abort());
   }
   daemon.once('exit', () => controller.abort());
@@ -49,19 +50,20 @@ async function demo(): Promise<void> {
 
 async function show(client: InventoryClient, socket: string, signal: AbortSignal): Promise<void> {
   const figures = new DemoFigures(client, signal);
-  const screen = new Screen(process.stdout);
+  const screen = new Display(process.stdout, 'screen');
   const host = simulatedHost(socket);
   figures.begin();
   try {
     let hasAsked = false;
     for (let line = 0; !signal.aborted;) {
       if (!screen.isTerminal && line === LINES_IN_PIPE) return;
-      // oxlint-disable no-await-in-loop -- one screen after the other
+      // oxlint-disable no-await-in-loop -- one screen after another
       const stats: Counters = await client.stats();
       const view = figures.take(stats);
-      // What was done before the first look-up is no part of its cost.
+      // Skip the figures before the first look-up: they are the cost of starting.
       if (hasAsked) {
-        screen.draw(screenOf(view, host), lineOf(view, host));
+        if (screen.isTerminal) screen.draw(screenOf(view, host));
+        else process.stdout.write(lineOf(view, host));
         line++;
       }
       hasAsked ||= view.lookupsASecond > 0;
@@ -70,14 +72,14 @@ async function show(client: InventoryClient, socket: string, signal: AbortSignal
     }
   } finally {
     figures.end();
-    screen.leave();
+    screen.close();
   }
 }
 
 function simulatedHost(socket: string): DemoHost {
   return {
     name: 'simulated host',
-    title: `xen-domid on a SIMULATED host: VMs come and go, and are asked for.
+    title: `xen-domid on a SIMULATED host: VMs come and go, and are looked up.
 Ctrl-C ends it. With a Xen: xen-domid serve, as root in dom0.`,
     hint: `Ask it yourself:  npx xen-domid list --socket ${socket}`,
   };
@@ -90,7 +92,7 @@ async function end(daemon: ChildProcess): Promise<void> {
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // EIO is a terminal that was closed.
+  // EIO: the terminal was closed.
   if (error.code !== 'EPIPE' && error.code !== 'EIO') {
     process.stderr.write(`xen-domid: standard output cannot be written (${error.code})\n`);
     process.exitCode = 1;

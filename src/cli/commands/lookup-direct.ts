@@ -1,58 +1,27 @@
-/** `xen-domid lookup --direct`: the hypervisor itself is asked, once for all UUIDs. */
+/** `xen-domid lookup --direct`: asks the hypervisor itself, by one list for all UUIDs. */
+import { lookUpDirectly } from '../../inventory/direct-lookup.ts';
 import type { Uuid } from '../../uuid.ts';
-import { type DirectResult, lookupDirect } from './direct.ts';
-import { ExitStatus } from '../exit-status.ts';
+import { askHypervisor } from '../connect.ts';
+import type { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
+import { type AnswerFormat, Answers } from './answers.ts';
+import { readUuids } from './lookup-input.ts';
 
-const STATUS = {
-  found: ExitStatus.done,
-  notFound: ExitStatus.notFound,
-  ambiguous: ExitStatus.ambiguous,
-} as const;
-
-/** @param operands `-` stands for what standard input has. */
-export async function lookupDirectly(
+/** @param operands `-` stands for the UUIDs on standard input, which is read to its end first. */
+export async function lookupDirect(
   io: Io,
   operands: readonly (Uuid | '-')[],
-  json: boolean,
+  format: AnswerFormat,
 ): Promise<ExitStatus> {
   const uuids: Uuid[] = operands.flatMap((operand) => (operand === '-' ? [] : [operand]));
-  const several = operands.length > 1 || uuids.length === 0;
   if (uuids.length < operands.length) {
-    const { readUuids } = await import('./lookup-input.ts');
     for await (const { uuid, problem } of readUuids(io.input())) {
       if (problem !== undefined) throw problem;
       uuids.push(uuid);
     }
   }
-  const hypervisor = await io.openHypervisor();
-  try {
-    const results = await lookupDirect(hypervisor, uuids);
-    results.forEach((result, index) => {
-      const uuid = uuids[index] as Uuid;
-      if (json) io.out(`${JSON.stringify({ uuid, ...result })}\n`);
-      else report(io, uuid, result, several);
-    });
-    return results.reduce<ExitStatus>(
-      (worst, { status }) => (STATUS[status] > worst ? STATUS[status] : worst),
-      ExitStatus.done,
-    );
-  } finally {
-    await hypervisor.close();
-  }
-}
-
-function report(io: Io, uuid: Uuid, result: DirectResult, several: boolean): void {
-  switch (result.status) {
-    case 'found':
-      io.out(several ? `${uuid} ${result.domain.domid}\n` : `${result.domain.domid}\n`);
-      break;
-    case 'notFound':
-      io.err(`xen-domid: no domain has the UUID ${uuid}\n`);
-      break;
-    case 'ambiguous': {
-      const domids = result.domains.map(({ domid }) => domid).join(', ');
-      io.err(`xen-domid: more than one domain has the UUID ${uuid}: domids ${domids}\n`);
-    }
-  }
+  const results = await askHypervisor(io, (hypervisor) => lookUpDirectly(hypervisor, uuids));
+  const answers = new Answers(io, format);
+  results.forEach((result, index) => answers.print(uuids[index] as Uuid, result));
+  return answers.status;
 }

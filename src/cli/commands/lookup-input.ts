@@ -1,22 +1,22 @@
-/** UUIDs from standard input, a line each, asked for as they come. */
+/** UUIDs from standard input, one a line. Each is looked up as soon as it is read. */
 import type { Readable } from 'node:stream';
 import type { Uuid } from '../../uuid.ts';
-import { errorText } from '../terminal/error-text.ts';
+import { parseVmUuid } from '../../vm-uuid.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import type { Asker } from './lookup.ts';
-import { parseVmUuid } from '../../vm-uuid.ts';
+import { errorText } from '../terminal/error-text.ts';
+import type { Asker } from './asker.ts';
 
-/** The UUID of a VM, or why it is none. */
+/** A UUID that a VM can have, or why the line holds none. */
 export type InputLine = { readonly number: number } & (
   | { readonly uuid: Uuid; readonly problem?: never }
   | { readonly uuid?: never; readonly problem: Error }
 );
 
-/** No line that is a UUID is nearly as long; what follows up to its end is not kept. */
-const MOST_LINE = 1024;
+/** Characters kept of a line. A UUID has 36; a longer line is malformed however it ends. */
+const LINE_LENGTH_MAX = 1024;
 
-/** The lines that are not empty. */
+/** Yields the lines that are not blank. */
 export async function* readUuids(input: Readable): AsyncGenerator<InputLine> {
   let begun = '';
   let number = 0;
@@ -24,7 +24,7 @@ export async function* readUuids(input: Readable): AsyncGenerator<InputLine> {
   for await (const chunk of input as AsyncIterable<string>) {
     const lines = chunk.split('\n');
     lines[0] = begun + (lines[0] ?? '');
-    begun = (lines.pop() ?? '').slice(0, MOST_LINE);
+    begun = (lines.pop() ?? '').slice(0, LINE_LENGTH_MAX);
     for (const line of lines) {
       number++;
       if (line.trim() !== '') yield inputLine(number, line.trim());
@@ -33,11 +33,11 @@ export async function* readUuids(input: Readable): AsyncGenerator<InputLine> {
   if (begun.trim() !== '') yield inputLine(number + 1, begun.trim());
 }
 
-/** A line that is no UUID is told of, and the others are asked for. */
+/** Reports a malformed line, and looks up the others. Closes standard input, which would keep the process alive. */
 export async function askInput(io: Io, asker: Asker): Promise<void> {
   const input = io.input();
   const reading = askLines(io, asker, input);
-  // What ends the reading early is told by the other promise.
+  // When `failure` ends the race, closing the input makes this one reject too.
   reading.catch(() => undefined);
   try {
     await Promise.race([reading, asker.failure]);

@@ -1,12 +1,12 @@
-/** The beginning of a UUID, as a person at a terminal types it. */
+/** The beginning of a UUID, as a person types it at a terminal. */
 import type { Domain } from '../../domain.ts';
+import type { Uuid } from '../../uuid.ts';
 import { namesNoVm } from '../../vm-uuid.ts';
-import { connect, orDirect } from '../connect.ts';
+import { askHypervisor, type AskOptions, askService } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import type { LookupCommand } from './lookup.ts';
 
-/** At least the first group of a UUID, and so much of the others as is there. */
+/** The first group of a UUID, and as much of the other groups as was typed. */
 const PREFIX =
   /^[\da-f]{8}(-([\da-f]{0,4}|[\da-f]{4}-([\da-f]{0,4}|[\da-f]{4}-([\da-f]{0,4}|[\da-f]{4}-[\da-f]{0,11}))))?$/i;
 
@@ -14,12 +14,15 @@ export function isPrefix(text: string): boolean {
   return PREFIX.test(text);
 }
 
-/** The domid of the one VM whose UUID begins so; those that do, where there are several. */
-export async function lookupPrefix(
+/**
+ * Finds the UUID that begins with `prefix`. It is a hint: the caller must look it up.
+ * @returns the exit status instead, where no VM or several VMs have such a UUID; both are reported.
+ */
+export async function resolvePrefix(
   io: Io,
   prefix: string,
-  options: LookupCommand,
-): Promise<ExitStatus> {
+  options: AskOptions,
+): Promise<Uuid | ExitStatus> {
   const domains = await listDomains(io, options);
   const begin = prefix.toLowerCase();
   const holders = domains.filter(
@@ -31,30 +34,16 @@ export async function lookupPrefix(
     io.err(`xen-domid: no domain has a UUID that begins with ${begin}\n`);
     return ExitStatus.notFound;
   }
-  if (uuids.size > 1) {
-    io.err(
-      `xen-domid: ${uuids.size} UUIDs begin with ${begin}: type more of the one that is meant\n`,
-    );
-    for (const holder of holders) io.err(`${holder.uuid} ${holder.domid}\n`);
-    return ExitStatus.ambiguous;
-  }
-  // The list only said which UUID is meant.
-  return (await import('./lookup.ts')).lookup(io, [uuid], options);
+  if (uuids.size === 1) return uuid;
+  io.err(`xen-domid: ${uuids.size} UUIDs begin with ${begin}: type more digits of one of them\n`);
+  for (const holder of holders) io.err(`${holder.uuid} ${holder.domid}\n`);
+  return ExitStatus.ambiguous;
 }
 
-async function listDomains(io: Io, options: LookupCommand): Promise<readonly Domain[]> {
-  if (options.direct) {
-    const hypervisor = await io.openHypervisor();
-    return hypervisor
-      .listDomains((infos) => Array.from(infos, (info) => info.toDomain()))
-      .finally(() => hypervisor.close());
-  }
-  const client = await connect(io, options);
-  try {
-    return (await client.list()).domains;
-  } catch (error) {
-    throw orDirect(error);
-  } finally {
-    await client.close();
-  }
+async function listDomains(io: Io, options: AskOptions): Promise<readonly Domain[]> {
+  if (!options.direct)
+    return askService(io, options, async (client) => (await client.list()).domains);
+  return askHypervisor(io, (hypervisor) =>
+    hypervisor.listDomains((infos) => Array.from(infos, (info) => info.toDomain())),
+  );
 }

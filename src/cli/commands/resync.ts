@@ -1,9 +1,9 @@
-/** What became of domains while nobody told: the difference between two snapshots. */
+/** The changes between two snapshots, for the time without a connection. */
 import type { Domain } from '../../domain.ts';
 import { changesBetween } from '../../inventory/difference.ts';
 import { type Change } from '../../change.ts';
 
-/** In ascending domid: which came first is not known any more. */
+/** Returns the changes in ascending domid: the order in which they happened is unknown. */
 export function changesSince(
   known: ReadonlyMap<number, Domain>,
   domains: readonly Domain[],
@@ -13,13 +13,13 @@ export function changesSince(
   return domids.flatMap((domid) => {
     const before = known.get(domid);
     const domain = now.get(domid);
-    // The service tells of no tombstones and no domains without a UUID.
+    // The service reports neither tombstones nor domains without a UUID.
     const sight = domain && { domain, nil: false, tombstone: false, same: isSame(before, domain) };
     return changesBetween(before, sight);
   });
 }
 
-/** Without a unique id (Xen before 4.21) the UUID has to do. */
+/** Without unique ids (Xen before 4.21), compares the UUIDs, and the CPU time, which never decreases. */
 function isSame(before: Domain | undefined, domain: Domain): boolean {
   if (before === undefined) return false;
   return before.uniqueId === undefined || domain.uniqueId === undefined

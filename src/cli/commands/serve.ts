@@ -1,4 +1,4 @@
-/** `xen-domid serve`: the daemon, until it is told to end. */
+/** `xen-domid serve`: runs the daemon until a signal ends it. */
 import { fstatSync } from 'node:fs';
 import { checkDevices } from '../../hypervisor/devices.ts';
 import { serviceSocketPath } from '../../protocol/socket-path.ts';
@@ -7,7 +7,7 @@ import { METRICS_ADDRESS_FORM, parseMetricsAddress } from '../../service/http/me
 import { isJournal } from '../../service/system/service-manager.ts';
 import { runUntilSignal } from '../../service/signals.ts';
 import { ErrorCode, XenError } from '../../xen-error.ts';
-import { type OptionValues, parseCount, UsageError } from '../arguments.ts';
+import { type OptionValues, parseCount, SIMULATED_VMS_MAX, UsageError } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { printableJson } from '../terminal/printable.ts';
@@ -15,13 +15,12 @@ import { printableJson } from '../terminal/printable.ts';
 export type ServeCommand = Pick<OptionValues, 'socket' | 'group' | 'simulate' | 'metrics'>;
 
 const STDERR = 2;
-const MOST_SIMULATED_VMS = 30_000;
 
 export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> {
   const { socket, group, metrics, simulate } = command;
-  // Before all that is slow to load: who forgot something hears of it at once.
+  // Check the arguments before loading the modules of the daemon, which takes a while.
   const vms =
-    simulate === undefined ? undefined : parseCount('--simulate', simulate, 0, MOST_SIMULATED_VMS);
+    simulate === undefined ? undefined : parseCount('--simulate', simulate, 0, SIMULATED_VMS_MAX);
   if (metrics !== undefined && parseMetricsAddress(metrics) === undefined) {
     throw new UsageError(`--metrics ${printableJson(metrics)}: ${METRICS_ADDRESS_FORM}`);
   }
@@ -47,7 +46,8 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
         log: lineLog(io.err, isJournal(io.environment, fstatSync(STDERR))),
         environment: io.environment,
       });
-      // With the daemon, while a second signal does nothing: it would leave the simulated xenstored's directory behind.
+      // Close the simulation within close(), while signals are ignored: else a second signal would leave the directory of
+      // the simulated xenstored behind.
       return { ...daemon, close: () => daemon.close().finally(() => simulation?.close()) };
     } catch (error) {
       await simulation?.close();
@@ -66,7 +66,7 @@ function checkXen(): void {
     const { message, cause } = error;
     throw new XenError(
       error.code,
-      `${message}. To try xen-domid without a Xen: xen-domid serve --simulate 20 --socket /tmp/xen-domid/socket`,
+      `${message}. To try xen-domid without Xen: xen-domid serve --simulate 20 --socket /tmp/xen-domid/socket`,
       { cause },
     );
   }

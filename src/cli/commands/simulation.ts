@@ -1,4 +1,4 @@
-/** A simulated host whose VMs come and go, as a toolstack on libxl would have them. */
+/** A simulated host with VMs that come and go, in the steps of a toolstack on libxl. */
 import { randomUUID } from 'node:crypto';
 import type { Hypervisor } from '../../hypervisor/hypervisor.ts';
 import {
@@ -14,9 +14,9 @@ import {
 import { parseUuid, type Uuid } from '../../uuid.ts';
 import { WatchableXenstore } from '../../xenstore/watches.ts';
 
-/** A VM is destroyed and another one booted so often. */
+/** Time between two changes. Each destroys one VM and boots another one. */
 const CHURN_MS = 1000;
-/** Between two steps of a toolstack. */
+/** Time between two steps of a boot or a shutdown. */
 const STEP_MS = 20;
 
 export class Simulation {
@@ -27,7 +27,7 @@ export class Simulation {
   readonly #timers = new Set<NodeJS.Timeout>();
   #vms = 0;
 
-  /** For the inventory of this host. */
+  /** The inventory's connection to the simulated xenstored. */
   readonly openXenstore = (): Promise<WatchableXenstore> =>
     WatchableXenstore.open({ socketPath: this.xenstored.socketPath });
 
@@ -38,7 +38,7 @@ export class Simulation {
     this.hypervisor = new SimulatedHypervisor(host);
   }
 
-  /** @param vms VMs to begin with; as many are there ever after, but for one that is on its way. */
+  /** @param vms number of VMs. It stays the same, except for one VM that is booting or shutting down. */
   static async start(vms: number): Promise<Simulation> {
     const host = new SimulatedHost({ history: false });
     const xenstored = await SimulatedXenstored.start(host);
@@ -61,7 +61,7 @@ export class Simulation {
     return { uuid: parseUuid(randomUUID()), name: `vm-${++this.#vms}` };
   }
 
-  /** One goes, whichever it is, and another comes. */
+  /** Destroys a random VM and boots another one. */
   #churn(): void {
     const at = Math.floor(Math.random() * this.#domids.length);
     const [domid] = this.#domids.splice(at, 1);
@@ -71,7 +71,7 @@ export class Simulation {
     );
   }
 
-  /** A step now and then, as a toolstack takes its time. */
+  /** Runs the steps at the pace of a toolstack. */
   #walk<T>(steps: Generator<BootStep | DestroyStep, T>, done?: (result: T) => void): void {
     const timer = this.#every(STEP_MS, () => {
       const step = steps.next();

@@ -1,4 +1,4 @@
-/** The orders that a list of domains can be put in. */
+/** The orders of `xen-domid list --sort`. */
 import type { ListedDomain } from '../../results.ts';
 import { UsageError } from '../arguments.ts';
 import { printableJson } from '../terminal/printable.ts';
@@ -7,7 +7,7 @@ type Comparison = (one: ListedDomain, other: ListedDomain) => number;
 
 const byText = (one: string, other: string): number => (one < other ? -1 : Number(one > other));
 
-/** Sizes begin with the largest. Equal ones stay in ascending domid. */
+/** Sizes in descending order. Equal domains stay in ascending domid, because sorting is stable. */
 const COMPARISONS: Readonly<Record<string, Comparison>> = {
   domid: (one, other) => one.domid - other.domid,
   name: (one, other) => byText(one.name ?? '', other.name ?? ''),

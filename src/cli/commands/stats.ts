@@ -1,4 +1,4 @@
-/** `xen-domid stats`: the service's counters. */
+/** `xen-domid stats`: prints the service's counters. */
 import type { Counter, Counters } from '../../results.ts';
 import { connect, type ConnectOptions } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
@@ -20,7 +20,7 @@ export async function stats(io: Io, options: StatsCommand): Promise<ExitStatus> 
   }
 }
 
-/** A line each: its name, with those that it is under, and its value. */
+/** One line a counter: its full name, such as `lookups.found`, and its value. */
 export function formatCounters(counters: Counters): string {
   const lines = [...flatten(counters, '')];
   const width = Math.max(0, ...lines.map(([name]) => name.length));

@@ -1,22 +1,18 @@
-/** `xen-domid storm`: VMs boot on a simulated host, and what look-ups cost each way stands side by side. */
-import { type OptionValues, parseCount } from '../arguments.ts';
+/** `xen-domid storm`: boots VMs on a simulated host, and prints the cost of look-ups by each contestant side by side. */
+import { type OptionValues, parseCount, SIMULATED_VMS_MAX, STORM_VMS } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { openProgressBar } from '../terminal/progress.ts';
+import { ProgressBar } from '../terminal/progress.ts';
 import { agentOf, stormOfInventory } from '../../storm/inventory-storm.ts';
 import { ENTRANTS, stormOfLists } from '../../storm/list-storm.ts';
-import { LOOKUPS_A_BOOT, type Phase, type StormFigures } from '../../storm/work.ts';
-
-const OURS = 'xen-domid';
-const DEFAULT_VMS = 1000;
-const MOST_VMS = 30_000;
+import { LOOKUPS_A_BOOT, OURS, type Phase, type StormFigures } from '../../storm/work.ts';
 
 export async function storm(
   io: Io,
   { vms: text, json }: Pick<OptionValues, 'vms' | 'json'>,
 ): Promise<ExitStatus> {
-  const vms = text === undefined ? DEFAULT_VMS : parseCount('--vms', text, 1, MOST_VMS);
-  const bar = await openProgressBar(io.outputIsTerminal(), (1 + ENTRANTS.length) * 2 * vms);
+  const vms = text === undefined ? STORM_VMS : parseCount('--vms', text, 1, SIMULATED_VMS_MAX);
+  const bar = new ProgressBar(io.outputIsTerminal(), (1 + ENTRANTS.length) * 2 * vms);
   const results: StormFigures[] = [];
   const options = {
     vms,
@@ -28,7 +24,7 @@ export async function storm(
     results.push(await stormOfInventory({ ...options, name: OURS, atOnce: 1, openAgent: agentOf }));
     for (const entrant of ENTRANTS) {
       bar.name(entrant.name);
-      // oxlint-disable-next-line no-await-in-loop -- one contestant after the other
+      // oxlint-disable-next-line no-await-in-loop -- one contestant after another
       results.push(await stormOfLists(entrant, options));
     }
   } finally {
@@ -49,18 +45,18 @@ function report(vms: number, results: readonly StormFigures[]): string {
       ({ name, boot }) =>
         `${name}: measured at ${boot.vmsMeasured} of the ${vms} VMs, spread evenly, and scaled up.\n`,
     );
-  return `${vms} VMs boot on a simulated host, each with ${LOOKUPS_A_BOOT} look-ups and an event that calls for a look:
+  return `${vms} VMs boot on a simulated host, each with ${LOOKUPS_A_BOOT} look-ups and one event to check:
 
 ${table(results.map(({ name, boot }) => ({ name, ...boot })))}
 
-and go, each with a look-up and two events:
+and shut down, each with one look-up and two events:
 
 ${table(results.map(({ name, shutdown }) => ({ name, ...shutdown })))}
 
 Counted, not timed: hypercalls, the domains that they copied, requests to xenstore,
-answers that named no or another domain. "list by N" lists all domains for each
+answers that named no domain or the wrong one. "list by N" lists all domains for each
 look-up and each event, N a hypercall, until a page is empty ("to short page":
-until one is not full). xen-domid confirms each answer by a hypercall.
+until a page is not full). xen-domid confirms each answer by a hypercall.
 ${notes.join('')}`;
 }
 

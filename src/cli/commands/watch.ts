@@ -1,4 +1,4 @@
-/** `xen-domid watch`: what becomes of domains, a line each, until interrupted. */
+/** `xen-domid watch`: prints a line for each change, until interrupted. */
 import type { Domain } from '../../domain.ts';
 import type { Change } from '../../change.ts';
 import { connect, type ConnectOptions } from '../connect.ts';
@@ -12,15 +12,15 @@ export interface WatchCommand extends ConnectOptions {
   readonly json: boolean;
 }
 
-/** Outlives the service: after a restart it tells what the new snapshot has different. */
+/** Survives a restart of the service: prints the differences of the new snapshot afterwards. */
 export async function watch(io: Io, options: WatchCommand): Promise<ExitStatus> {
   const client = await connect(io, options);
   const known = new Map<number, Domain>();
   const batches = client.subscribe({
     signal: io.interrupted(),
     onDisconnected: (error) =>
-      io.err(`xen-domid: ${withCode(`${printable(error.message)}. Trying again...`, error)}\n`),
-    onConnected: () => io.err('xen-domid: connected again\n'),
+      io.err(`xen-domid: ${withCode(`${printable(error.message)}. Reconnecting...`, error)}\n`),
+    onConnected: () => io.err('xen-domid: reconnected\n'),
   });
   try {
     for await (const batch of batches) {
@@ -54,7 +54,7 @@ function detailOf({ kind, domain, previous }: Change): string {
   return kind === 'shutdown' ? ` ${domain?.shutdownReason ?? ''}` : '';
 }
 
-/** Local time, to the millisecond. */
+/** Local time with milliseconds. */
 function clockOf(time: Date): string {
   const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':');
   const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-');

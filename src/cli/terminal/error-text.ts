@@ -1,8 +1,8 @@
-/** An error as a person at a terminal is told of it. */
+/** The text of an error, for a person at a terminal. */
 import { XenError } from '../../xen-error.ts';
 import { printable } from './printable.ts';
 
-/** `text` and the code of `error`, where it has one: by it `docs/errors.md` is searched. */
+/** Appends the code of `error`, if it has one: `docs/errors.md` lists the errors by code. */
 export function withCode(text: string, error: unknown): string {
   return error instanceof XenError ? `${text} [${error.code}]` : text;
 }

@@ -1,13 +1,13 @@
-/** A guest can write its own name: nothing in it may move the cursor, colour the screen or start a line. */
+/** Makes text safe to print. A guest can write its own name, which must not move the cursor or start a new line. */
 
 const NOT_TEXT = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
-/** `text` with a question mark for whatever a terminal would obey instead of showing it. */
+/** Replaces control and other invisible characters by question marks. */
 export function printable(text: string): string {
   return text.replaceAll(NOT_TEXT, '?');
 }
 
-/** JSON, with the same characters as escapes: who parses it gets them, who looks at it is safe from them. */
+/** JSON with the same characters as escapes: a parser gets them, a terminal does not. */
 export function printableJson(value: unknown): string {
   return JSON.stringify(value).replaceAll(NOT_TEXT, (character) =>
     Array.from(

@@ -1,4 +1,4 @@
-/** Domains as a table, with the columns of `xl list -v` and the UUID. */
+/** Domains as a table, with the columns of `xl list -v`. */
 import { styleText } from 'node:util';
 import type { Domain } from '../../domain.ts';
 import type { ListedDomain } from '../../results.ts';
@@ -6,21 +6,23 @@ import { printable } from './printable.ts';
 import { fitText, padEnd, textWidth } from './text-width.ts';
 
 export interface TableOptions {
-  /** Of the terminal; undefined where the table goes to none, and has the widths that `xl` gives it. */
+  /** Columns of the terminal; `undefined` for a table that may be as wide as its contents. */
   readonly columns: number | undefined;
   readonly colour: boolean;
 }
 
 interface Column {
   readonly head: string;
-  /** As `xl` has it; 0 where it comes last. */
-  readonly width: number;
   readonly right: boolean;
   readonly text: (domain: ListedDomain) => string;
 }
 
+interface FittedColumn extends Column {
+  readonly width: number;
+}
+
 const MIB = 2 ** 20;
-const LEAST_NAME_WIDTH = 8;
+const NAME_WIDTH_MIN = 8;
 
 /** The letters of `xl list`: running, blocked, paused, shut down, crashed, dying. */
 function stateLetters(domain: Domain): string {
@@ -35,34 +37,32 @@ function stateLetters(domain: Domain): string {
   return letters.map(([is, letter]) => (is ? letter : '-')).join('');
 }
 
-function column(head: string, width: number, right: boolean, text: Column['text']): Column {
-  return { head, width, right, text };
+function leftColumn(head: string, text: Column['text']): Column {
+  return { head, right: false, text };
 }
 
-const NAME = column('Name', 40, false, ({ name }) => printable(name ?? '-'));
-const REASON = column('Reason', 0, false, ({ shutdownReason }) => shutdownReason ?? '-');
-const TIME = column('Time(s)', 9, true, ({ cpuTimeSeconds }) => cpuTimeSeconds.toFixed(1));
-const VCPUS = column('VCPUs', 5, true, ({ vcpus }) => String(vcpus));
-const MEM = column('Mem', 7, true, ({ memoryBytes }) => String(Math.floor(memoryBytes / MIB)));
+function rightColumn(head: string, text: Column['text']): Column {
+  return { head, right: true, text };
+}
 
-/** Memory in MiB, CPU time in seconds, as `xl` gives them. */
-const COLUMNS: readonly Column[] = [
-  NAME,
-  column('ID', 5, true, ({ domid }) => String(domid)),
-  MEM,
-  VCPUS,
-  column('State', 7, true, stateLetters),
-  TIME,
-  column('UUID', 36, false, ({ uuid }) => uuid),
-  REASON,
-];
+const NAME = leftColumn('Name', ({ name }) => printable(name ?? '-'));
+const DOMID = rightColumn('ID', ({ domid }) => String(domid));
+const MEM = rightColumn('Mem', ({ memoryBytes }) => String(Math.floor(memoryBytes / MIB)));
+const VCPUS = rightColumn('VCPUs', ({ vcpus }) => String(vcpus));
+const STATE = rightColumn('State', stateLetters);
+const TIME = rightColumn('Time(s)', ({ cpuTimeSeconds }) => cpuTimeSeconds.toFixed(1));
+const UUID = leftColumn('UUID', ({ uuid }) => uuid);
+const REASON = leftColumn('Reason', ({ shutdownReason }) => shutdownReason ?? '-');
 
-/** Left out, in this order, where the terminal is too narrow even for short names. */
-const DISPENSABLE = [REASON, TIME, VCPUS, MEM];
+/** In the order of `xl`. Memory in MiB, CPU time in seconds. */
+const COLUMNS: readonly Column[] = [NAME, DOMID, MEM, VCPUS, STATE, TIME, UUID, REASON];
+
+/** Left out in this order on a terminal that is too narrow even with short names. Domid and UUID always stay. */
+const DISPENSABLE = [REASON, TIME, VCPUS, MEM, STATE, NAME];
 
 export function formatTable(domains: readonly ListedDomain[], options: TableOptions): string {
-  const { columns, colour } = options;
-  const fitted = columns === undefined ? COLUMNS : fitColumns(domains, columns);
+  const { columns = Infinity, colour } = options;
+  const fitted = fitColumns(domains, columns);
   const lines = domains.map((domain) => {
     const line = row(fitted.map(({ width, right, text }) => cell(text(domain), width, right)));
     return colour ? coloured(domain, line) : line;
@@ -71,30 +71,25 @@ export function formatTable(domains: readonly ListedDomain[], options: TableOpti
   return `${[colour ? styled('bold', head) : head, ...lines].join('\n')}\n`;
 }
 
-/** Columns as wide as what is in them; names give way first, then whole columns. */
-function fitColumns(domains: readonly ListedDomain[], columns: number): readonly Column[] {
-  let shown = COLUMNS.map((one) => ({ one, width: neededWidth(one, domains) }));
+/** Makes each column as wide as its contents. If that is too wide, shortens names first, then leaves out columns. */
+function fitColumns(domains: readonly ListedDomain[], columns: number): readonly FittedColumn[] {
+  let shown: FittedColumn[] = COLUMNS.map((one) => ({ ...one, width: widthOf(one, domains) }));
   const overrun = (): number => shown.reduce((sum, { width }) => sum + width + 1, -1) - columns;
-  const shrinkName = (): void => {
-    shown = shown.map(({ one, width }) => ({
-      one,
-      width: one === NAME ? Math.max(Math.min(width, LEAST_NAME_WIDTH), width - overrun()) : width,
-    }));
-  };
+  const named = shown[0]?.width ?? 0;
   for (const dispensable of DISPENSABLE) {
-    const name = shown[0]?.width ?? 0;
-    if (overrun() <= Math.max(0, name - LEAST_NAME_WIDTH)) break;
-    shown = shown.filter(({ one }) => one !== dispensable);
+    if (overrun() <= Math.max(0, named - NAME_WIDTH_MIN)) break;
+    shown = shown.filter(({ head }) => head !== dispensable.head);
   }
-  if (overrun() > 0) shrinkName();
-  return shown.map(({ one, width }) => ({
-    ...one,
-    width,
-    text: one === NAME ? (domain) => fitText(one.text(domain), width) : one.text,
-  }));
+  const excess = overrun();
+  if (excess <= 0) return shown;
+  return shown.map((one) => {
+    if (one.head !== NAME.head) return one;
+    const width = one.width - excess;
+    return { ...one, width, text: (domain) => fitText(one.text(domain), width) };
+  });
 }
 
-function neededWidth({ head, text }: Column, domains: readonly ListedDomain[]): number {
+function widthOf({ head, text }: Column, domains: readonly ListedDomain[]): number {
   return domains.reduce((most, domain) => Math.max(most, textWidth(text(domain))), head.length);
 }
 
@@ -113,7 +108,7 @@ function coloured(domain: Domain, line: string): string {
 }
 
 function styled(style: 'bold' | 'dim' | 'red' | 'yellow', text: string): string {
-  // Whether it goes to a terminal that wants it has been decided.
+  // The caller has decided that colours are wanted: styleText must not look at the stream again.
   return (styleText as (format: string, text: string, options: object) => string)(style, text, {
     validateStream: false,
   });

@@ -1,4 +1,4 @@
-/** How many columns of a terminal a text takes. */
+/** The width of a text in columns of a terminal. */
 import { eastAsianWidth } from 'get-east-asian-width';
 
 const MARK = /^\p{M}$/u;
@@ -15,14 +15,14 @@ export function textWidth(text: string): number {
   return width;
 }
 
-/** As much of `text` as fits in `most` columns; where that is not all, it ends with an ellipsis. */
-export function fitText(text: string, most: number): string {
-  if (textWidth(text) <= most) return text;
+/** Shortens `text` to at most `max` columns. A shortened text ends with an ellipsis. */
+export function fitText(text: string, max: number): string {
+  if (textWidth(text) <= max) return text;
   let width = 1;
   let fitted = '';
   for (const character of text) {
     width += widthOf(character);
-    if (width > most) break;
+    if (width > max) break;
     fitted += character;
   }
   return `${fitted}…`;

@@ -574,7 +574,7 @@ describe('its end', () => {
       expect(lstatSync(SOCKET).ino).not.toBe(ino);
       expect(await connect().domid(made.uuid)).toEqual({ status: 'found', domid: made.domid });
       await watcher.told(meanwhile, 'created');
-      expect(watcher.said).toContain('connected again');
+      expect(watcher.said).toContain('reconnected');
       expect(watcher.of(made)).toEqual([]);
       expect(watcher.of(meanwhile)).toEqual([`created ${meanwhile.domid}`]);
     },
