@@ -1,4 +1,4 @@
-/** The table of faults and what came of them, as docs/reliability.md has it. */
+/** The table of docs/results/faults.md: faults and how the service behaved. */
 import type { Row } from '../faults/trial.ts';
 
 /** In the folder of what a cell leaves. */
@@ -33,9 +33,8 @@ const HEAD = [
   'missed',
   'resyncs',
   'xenstore lost',
-  'timer alone',
+  'only by timer',
   'memory, MiB',
-  'command',
 ];
 
 const seconds = (ms: number | null): string => (ms === null ? '-' : (ms / 1000).toFixed(2));
@@ -48,17 +47,7 @@ function causes(unavailable: Readonly<Record<string, number>>): string {
 
 function memory({ memoryMiB, anotherDaemon }: KeptRow): string {
   if (memoryMiB === null) return '-';
-  return memoryMiB.join(anotherDaemon === true ? ', another process ' : ' to ');
-}
-
-/** What runs this row alone. */
-export function commandOf({ fault, host }: KeptRow): string {
-  const [, release, daemon] = /^Xen (\S+), (\S+)$/.exec(host) ?? [];
-  const args =
-    release === undefined
-      ? `simulated '${host.replace('simulated ', '')}: ${fault}'`
-      : `${release} ${daemon} '${fault}'`;
-  return `npm run test:faults -- ${args}`;
+  return memoryMiB.join(anotherDaemon === true ? ', new process ' : ' to ');
 }
 
 function cellsOf(row: KeptRow): string[] {
@@ -76,7 +65,6 @@ function cellsOf(row: KeptRow): string[] {
     counted(row.xenstoreDisconnects),
     counted(row.foundByTimer),
     memory(row),
-    `\`${commandOf(row)}\``,
   ];
 }
 

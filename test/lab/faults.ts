@@ -17,10 +17,10 @@ const TIMEOUT_MS = 3_600_000;
 
 const USAGE = `usage: npm run test:faults [-- RELEASE [DAEMON [TEST]]]     in dom0, in the lab
        npm run test:faults -- simulated [TEST]             on simulated hosts
-       npm run test:faults -- table                        docs/reliability.md as test/faults/rows.json has it
+       npm run test:faults -- table                        docs/results/faults.md as test/faults/rows.json has it
 RELEASE: ${RELEASES.join(', ')}; ${USUAL.join(' and ')} by default; DAEMON: ${DAEMONS.join(', ')}; both by default
 TEST: a pattern of the names of tests, which are those of the table's rows; all of them by default
-Rows are kept in test/faults/rows.json and docs/reliability.md.`;
+Rows are kept in test/faults/rows.json and docs/results/faults.md.`;
 
 async function rowsIn(folder: string): Promise<Row[]> {
   const text = await readFile(join(folder, FAULT_ROWS_FILE), 'utf8').catch(() => '');
