@@ -1,6 +1,7 @@
 /** What is to be reached, beside what was measured: ratios in one boot of one release. */
 import type { Release } from '../../test/lab/release.ts';
 import type { BootStorm, OtherWay, OurWay, StormResult, Work } from './results.ts';
+import { IN_NODE } from './way-names.ts';
 
 export interface Bar {
   readonly what: string;
@@ -13,7 +14,7 @@ const IN_PROCESS = '6';
 const BY_SOCKET = '7';
 
 function startsWith<T extends { readonly name: string }>(ways: readonly T[], number: string): T {
-  const way = ways.find(({ name }) => name.startsWith(`${number}:`) && !name.includes('binding'));
+  const way = ways.find(({ name }) => name.startsWith(`${number}:`) && !name.endsWith(IN_NODE));
   if (way === undefined) throw new Error(`way ${number} was not measured`);
   return way;
 }
@@ -90,7 +91,7 @@ export function barsOf(release: Release, result: StormResult): Bar[] | undefined
   for (const number of [IN_PROCESS, BY_SOCKET] as const) {
     const way = ourWay(last, number);
     most(
-      `CPU of an event in chunk-1024 lists in C, ${way.name}`,
+      `CPU of an event in lists by 1024 in C, ${way.name}`,
       way.eventsCpuNs / last.vms / listNs,
       wanted.event,
       (value) => value.toFixed(2),
@@ -130,7 +131,7 @@ function inMs(ns: number): string {
 }
 
 function isOurs({ name }: { readonly name: string }): boolean {
-  return name.includes('ours');
+  return name.includes('xen-domid');
 }
 
 /** Of ours, everywhere. */

@@ -2,6 +2,7 @@
 import { countsBetween, LIST_WAYS, type ListWay, type Measured } from './contestants.ts';
 import { type Bench, makeVm, type Service, type Vm } from './host.ts';
 import type { BootStorm, OurWay, Work } from './results.ts';
+import { IN_NODE, WAY_NAMES } from './way-names.ts';
 import { add, NO_WORK } from './work.ts';
 
 /** Look-ups of a VM before its introduction, and after. */
@@ -9,7 +10,7 @@ export const BEFORE = 10;
 export const AFTER = 20;
 /** Over the socket fewer are made: under emulation all would last longer than a boot. */
 const BY_SOCKET = { before: 1, after: 2 };
-/** Of the chunk-1024 list through our binding, one VM in so many. */
+/** Of the list by 1024 through our binding, one VM in so many. */
 const PAGED_EVERY = 8;
 
 interface Sums {
@@ -54,7 +55,7 @@ const SLOW_WAYS = Object.values(LIST_WAYS).filter(({ every }) => every > 1);
 /** Whose lists are made through our binding when this VM is up: not also in C, or the storm would stand still so long that it seems to be over. */
 function pagedAt(vm: number, vms: number): ListWay | undefined {
   const slow = SLOW_WAYS.find((way) => isTurn(way, vm - 1, vms));
-  return slow ?? (vm % PAGED_EVERY === 1 ? LIST_WAYS.chunk1024 : undefined);
+  return slow ?? (vm % PAGED_EVERY === 1 ? LIST_WAYS.by1024 : undefined);
 }
 
 /** Adds up how long the steps take that a toolstack would take without anybody looking. */
@@ -84,7 +85,7 @@ export async function bootStorm(
   count: number,
   progress: (text: string) => void,
 ): Promise<Booted> {
-  const { chunk1024 } = LIST_WAYS;
+  const { by1024 } = LIST_WAYS;
   const others = new Others();
   const vms: Vm[] = [];
   const boots = new Boots();
@@ -99,7 +100,7 @@ export async function bootStorm(
     return measured.firstNs;
   };
   const paged = async ({ name, how }: ListWay, { uuid, domid }: Vm): Promise<void> => {
-    others.lookup(`${name}, our binding`, await inProcess.paged(how, uuid, domid));
+    others.lookup(`${name}${IN_NODE}`, await inProcess.paged(how, uuid, domid));
   };
 
   const countsBefore = await inProcess.counts();
@@ -110,8 +111,8 @@ export async function bootStorm(
     const { uuid, domid } = vm;
     vms.push(vm);
     firstNs += await ours(vm, BEFORE);
-    others.lookup(chunk1024.name, await c.lookup(chunk1024.how, uuid, domid));
-    const way = SLOW_WAYS.find((one) => isTurn(one, number, count)) ?? chunk1024;
+    others.lookup(by1024.name, await c.lookup(by1024.how, uuid, domid));
+    const way = SLOW_WAYS.find((one) => isTurn(one, number, count)) ?? by1024;
     // Read from outside: to ask a process costs it more than an event does.
     const cpuBefore = await c.number('cpu', inProcess.pid);
     await boots.step(() => maker.ask('introduce', domid));
@@ -135,7 +136,7 @@ export async function bootStorm(
   // Lists come when they come: as if each had the processor for all the time that it took.
   eventsCpuNs += counts.listMs * 1e6;
   const ourWay: OurWay = {
-    name: '6: ours, in process',
+    name: WAY_NAMES.inProcess,
     lookups,
     firstNs,
     eventsCpuNs,
@@ -196,7 +197,7 @@ export async function serviceStorm(
   return {
     vms,
     way: {
-      name: '7: ours, over the socket',
+      name: WAY_NAMES.overSocket,
       lookups,
       lookupsDaemonCpuNs: lookupsCpuNs,
       eventsCpuNs: daemonNs - lookupsCpuNs,

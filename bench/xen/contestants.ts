@@ -7,6 +7,7 @@ import { DEFAULT_SOCKET_PATH } from '../../src/client/client.ts';
 import { Companion, until } from '../../test/lab/dom0.ts';
 import type { SeenChange, Timed } from './agent-results.ts';
 import type { Counts, Work } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 
 /** A UUID's domid that any answer but "nobody" is right for, and one that nobody has. */
 export const ANYBODY = -2;
@@ -20,11 +21,11 @@ export interface ListWay {
   readonly every: number;
 }
 
-export const LIST_WAYS: Readonly<Record<'chunk2' | 'chunk1024' | 'short' | 'once', ListWay>> = {
-  chunk2: { name: '1: chunk 2', how: '2 append', every: 16 },
-  chunk1024: { name: '2: chunk 1024', how: '1024 empty', every: 1 },
-  short: { name: '2b: chunk 1024, stop at the short page', how: '1024 short', every: 4 },
-  once: { name: '3: one call of 32768', how: '32768 once', every: 8 },
+export const LIST_WAYS: Readonly<Record<'by2' | 'by1024' | 'short' | 'once', ListWay>> = {
+  by2: { name: WAY_NAMES.by2, how: '2 append', every: 16 },
+  by1024: { name: WAY_NAMES.by1024, how: '1024 empty', every: 1 },
+  short: { name: WAY_NAMES.short, how: '1024 short', every: 4 },
+  once: { name: WAY_NAMES.once, how: '32768 once', every: 8 },
 };
 
 /** `contestants.c`. */

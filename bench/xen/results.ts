@@ -83,7 +83,7 @@ export interface ShutdownStorm {
   readonly cpuNs: number;
   /** `destroyed` after the moment at which the domain was last seen in Xen's list. */
   readonly destroyedAfter: Spread;
-  /** A chunk-1024 list in C, as it is due at each event. */
+  /** A list by 1024 in C, as it is due at each event. */
   readonly eventList: Work;
 }
 

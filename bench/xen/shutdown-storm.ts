@@ -28,7 +28,7 @@ export async function shutdownStorm(
     // oxlint-disable-next-line no-await-in-loop -- as a toolstack does
     await maker.ask('destroy', ...some);
     // oxlint-disable-next-line no-await-in-loop
-    eventList = add(eventList, (await c.event(LIST_WAYS.chunk1024.how)).work);
+    eventList = add(eventList, (await c.event(LIST_WAYS.by1024.how)).work);
     progress(`shutdown storm of ${vms.length}: ${at + some.length}`);
   }
   const destroyed = new Map<number, number>();

@@ -6,6 +6,7 @@ import { until } from '../../test/lab/dom0.ts';
 import { type Agent, LIST_WAYS, NOBODY, type OthersInC } from './contestants.ts';
 import { type Bench, makeVm, type Service, type Vm } from './host.ts';
 import type { Spread, SteadyState, Work } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 import { add, NO_WORK, spread } from './work.ts';
 
 const ROUNDS = 12;
@@ -60,11 +61,11 @@ export async function steadyState(
     await maker.ask('unpause', vm.domid);
     destroyed.push(await latency(c, client, vm.domid, () => maker.ask('destroy', vm.domid)));
     const nobody = randomUUID();
-    ask('7: ours, over the socket', (await client.lookup(nobody, NOBODY, 1)).work);
+    ask(WAY_NAMES.overSocket, (await client.lookup(nobody, NOBODY, 1)).work);
     await pause(Math.max(0, began + ROUND_MS - performance.now()));
     daemonNs += (await c.number('cpu', daemon.pid)) - cpuBefore;
     seconds += (performance.now() - began) / 1000;
-    ask('6: ours, in process', (await inProcess.lookup(nobody, NOBODY, 1)).work);
+    ask(WAY_NAMES.inProcess, (await inProcess.lookup(nobody, NOBODY, 1)).work);
     for (const { name, how, every } of Object.values(LIST_WAYS)) {
       if (every === 1 || round % SLOW_EVERY === 0)
         ask(name, (await c.lookup(how, nobody, NOBODY)).work);

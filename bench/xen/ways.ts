@@ -2,6 +2,7 @@
 import { each, otherBootNs, ourBootNs } from './bars.ts';
 import { pointsOf } from './points.ts';
 import type { BootStorm, StorePoint, Work } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 import { add, NO_WORK } from './work.ts';
 
 export interface WayCost {
@@ -38,7 +39,7 @@ export function waysOf(storm: BootStorm, points: readonly StorePoint[]): WayCost
   const byStore = (['store', 'xl'] as const).map((what): WayCost => {
     const lookups = ofStorm.reduce((sum, point) => add(sum, point[what]), NO_WORK);
     return {
-      name: what === 'store' ? '4: xenstore alone' : '5: list, then a name a domain, as xl',
+      name: what === 'store' ? WAY_NAMES.xenstoreAlone : WAY_NAMES.likeXl,
       isOurs: false,
       lookups,
       eventNs: undefined,
