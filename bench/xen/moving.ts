@@ -1,4 +1,4 @@
-/** In dom0: a VM that moves to a random domid again and again, and has one at every moment. Who says that it has none is wrong. */
+/** In dom0: a VM moves to random domids again and again, and has one at every moment, so that "no such VM" is always wrong. */
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { destroyAll } from '../../test/lab/dom0.ts';
@@ -7,7 +7,7 @@ import type { Bench } from './host.ts';
 import type { StormResult, Work } from './results.ts';
 import { WAY_NAMES } from './way-names.ts';
 
-/** More than a page of 1024. */
+/** More than fit a page of 1024. */
 const DOMAINS = 1500;
 const APART = 20;
 const LOOKUPS = { by2: 40, by1024: 400, short: 400, once: 100 } as const;

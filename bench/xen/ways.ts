@@ -1,4 +1,4 @@
-/** What a boot costs by each way: all its look-ups and its event, where not all were measured as the mean of those that were. */
+/** Computes the cost of a boot by each way: its look-ups and its event, scaled up from the mean where not all were measured. */
 import { each, otherBootNs, ourBootNs } from './bars.ts';
 import { pointsOf } from './points.ts';
 import type { BootStorm, StorePoint, Work } from './results.ts';
@@ -17,7 +17,7 @@ export interface WayCost {
   readonly entriesALookup: number;
 }
 
-/** All ways, in the order of their numbers. */
+/** Returns all ways in the order of their numbers. */
 export function waysOf(storm: BootStorm, points: readonly StorePoint[]): WayCost[] {
   const others = storm.others.map((way): WayCost => {
     const { name, lookups, events, readEventCpuNs = 0 } = way;
