@@ -1,8 +1,8 @@
-/** Samples of Node's profiler as a tree of calls, without what took next to nothing. */
+/** Turns the samples of Node's profiler into a tree of calls, without the smallest. */
 
 export const FLAME_RESULT = 'bench/results/flame.json';
 
-/** What `node --cpu-prof` writes, as far as it is read here. */
+/** The fields of a profile by `node --cpu-prof` that are read here. */
 export interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
@@ -14,19 +14,19 @@ export interface CpuProfile {
 
 export interface Frame {
   readonly name: string;
-  /** Of the product, a folder of `src`; else `node` or `libraries`. */
+  /** A folder of `src`, `words` for the files of `src`, `libraries` or `node`. */
   readonly room: string;
-  /** Of all samples in which the daemon was busy, those in this call and in what it calls. */
+  /** Share of the busy samples that are in this call or in calls it makes. */
   readonly share: number;
   readonly children: readonly Frame[];
 }
 
 export interface Flame {
-  /** Of all samples. */
+  /** Share of all samples in which the daemon was busy. */
   readonly busyShare: number;
-  /** Of the samples in which the daemon was busy, those in look-ups and in what they call, the hypercall among it. */
+  /** Share of the busy samples that are in look-ups or in calls they make, the hypercall included. */
   readonly lookupShare: number;
-  /** Of the samples in which the daemon was busy, by what the innermost of these calls was for. */
+  /** Shares of the busy samples by purpose. */
   readonly shares: Readonly<Record<string, number>>;
   readonly root: Frame;
 }
@@ -39,13 +39,13 @@ export interface FlameReport extends Flame {
   readonly lookups: number;
 }
 
-/** Smaller ones cannot be seen. */
+/** Smaller shares are not visible in the picture. */
 const LEAST_SHARE = 0.004;
 
 const NO_WORK = '(idle)';
 const LOOK_UPS = '/inventory/lookups.js';
 
-/** What a sample is counted as: the first of these that its innermost matching frame is in. */
+/** The purposes of samples. The innermost frame that matches any of them decides, by the first that it matches. */
 const KINDS: readonly (readonly [kind: string, matches: (frame: Named) => boolean])[] = [
   ['the simulated Xen (a hypercall, on a host)', ({ room }) => room === 'simulator'],
   ['the binding to the hypervisor', ({ room }) => room === 'hypervisor'],

@@ -1,4 +1,4 @@
-/** `npm run bench flame`: where the daemon's time goes while many ask it, by Node's profiler. */
+/** `npm run bench flame`: profiles the daemon with Node's profiler while clients ask it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -8,10 +8,11 @@ import { ProgressBar } from '../src/cli/terminal/progress.ts';
 import { InventoryClient } from '../src/client/client.ts';
 import { type CpuProfile, FLAME_RESULT, type FlameReport, flameOf } from './flame-tree.ts';
 import { machine } from './machine.ts';
+import { percent } from './statistics.ts';
 
 const VMS = 1000;
 const CLIENTS = 8;
-/** Of each client. */
+/** For each client. */
 const LOOKUPS_AT_ONCE = 8;
 const SECONDS = 15;
 
@@ -45,10 +46,10 @@ try {
   const askOn = async (client: InventoryClient, slot: number): Promise<void> => {
     for (let at = slot; seconds() < SECONDS; at += 7919) {
       const index = at % uuids.length;
-      // oxlint-disable-next-line no-await-in-loop -- an agent waits for one answer before it asks again
+      // oxlint-disable-next-line no-await-in-loop -- one look-up after the other
       const result = await client.lookup(uuids[index] ?? '');
       if (result.status === 'unavailable') throw new Error(result.cause);
-      // Each second one VM makes way for another.
+      // Each second one VM ends and another starts.
       if (result.status === 'notFound') uuids.splice(index, 1);
       lookups++;
     }
@@ -65,7 +66,7 @@ try {
   await ended;
 
   const [file] = (await readdir(directory)).filter((name) => name.endsWith('.cpuprofile'));
-  if (file === undefined) throw new Error('the daemon left no profile');
+  if (file === undefined) throw new Error('the daemon wrote no profile');
   const profile = JSON.parse(await readFile(join(directory, file), 'utf8')) as CpuProfile;
   const report: FlameReport = {
     machine: machine(),
@@ -80,13 +81,13 @@ try {
   bar.stop();
   const { busyShare, lookupShare, shares } = report;
   process.stdout.write(`${report.machine}
-${lookups} look-ups in ${SECONDS} s by ${CLIENTS} clients, ${VMS} simulated VMs
-the daemon was busy in ${percent(busyShare)} of the samples; of those
-${percent(lookupShare).padStart(8)}  in look-ups, with what they call; or, each sample counted as what it was for at the end:
+${lookups} look-ups in ${SECONDS} s by ${CLIENTS} clients, ${VMS} simulated VMs.
+The daemon was busy in ${percent(busyShare)} of the samples. Look-ups, with the calls they make, are ${percent(lookupShare)} of the busy samples.
+Busy samples by the purpose of their innermost call:
 ${Object.entries(shares)
   .map(([name, share]) => `  ${percent(share).padStart(6)}  ${name}`)
   .join('\n')}
-written: ${FLAME_RESULT}
+Written to ${FLAME_RESULT}.
 `);
 } finally {
   bar.stop();
@@ -96,10 +97,6 @@ written: ${FLAME_RESULT}
 
 function first<T>(all: readonly T[]): T {
   const [one] = all;
-  if (one === undefined) throw new Error('there is none');
+  if (one === undefined) throw new Error('the list is empty');
   return one;
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }

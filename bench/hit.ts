@@ -1,4 +1,4 @@
-/** What a look-up costs beyond its hypercall, and a list beyond its own: on a simulated host, in one process. */
+/** Measures the cost of a look-up and of a list in addition to their hypercalls: in one process, on a simulated host. */
 import { Census } from '../src/inventory/census.ts';
 import { Feed } from '../src/inventory/feed.ts';
 import { Inventory } from '../src/inventory/inventory.ts';
@@ -8,6 +8,7 @@ import { Waiters } from '../src/inventory/waiters.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../src/simulator/index.ts';
 import { uuidOf } from '../src/storm/work.ts';
 import type { Uuid } from '../src/uuid.ts';
+import { ascending, quantile } from './statistics.ts';
 
 const SAMPLES = 31;
 const LOOKS_A_SAMPLE = 40_000;
@@ -15,11 +16,11 @@ const LISTS_A_SAMPLE_OF_DOMAINS = 400_000;
 
 export interface HitFigures {
   readonly domains: number;
-  /** Nanoseconds a look-up takes beyond the single look it makes: median, least and most of the samples. */
+  /** Nanoseconds that a look-up takes in addition to its single look. */
   readonly beyondLookNs: Spread;
-  /** Nanoseconds a domain that comparing an unchanged list takes. */
+  /** Nanoseconds that the comparison of an unchanged list takes a domain. */
   readonly compareNs: Spread;
-  /** Bytes that a hit leaves to the garbage collector, its answer included, and those of the answer alone. */
+  /** Bytes that a hit allocates, including its answer, and the bytes of the answer. */
   readonly hitBytes: number;
   readonly answerBytes: number;
 }
@@ -30,13 +31,12 @@ export interface Spread {
   readonly most: number;
 }
 
-export function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.toSorted((one, other) => one - other);
-  const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? NaN;
-  return { median: at(0.5), least: at(0), most: at(1) };
+function spreadOf(values: readonly number[]): Spread {
+  const sorted = ascending(values);
+  return { median: quantile(sorted, 0.5), least: quantile(sorted, 0), most: quantile(sorted, 1) };
 }
 
-/** Where answers go, so that making them cannot be left out as useless. */
+/** Keeps the answers alive, so that V8 cannot remove the code that makes them. */
 export let sink: unknown;
 
 function timeNs(count: number, run: (index: number) => void): number {
@@ -56,7 +56,7 @@ export async function measureHit(domains: number): Promise<HitFigures> {
   const hypervisor = new SimulatedHypervisor(host);
   const inventory = await Inventory.open({ hypervisor, xenstore: false });
 
-  // An order in which neither the map nor the mirror is walked from end to end.
+  // Neither the cache nor the mirror is walked in order, which would hide cache misses of the processor.
   const order = Uint32Array.from(
     { length: LOOKS_A_SAMPLE },
     (_, index) => (index * 7919) % uuids.length,
@@ -66,7 +66,8 @@ export async function measureHit(domains: number): Promise<HitFigures> {
   };
   const look = (index: number): void => {
     const info = hypervisor.getDomainInfo(domids[order[index] ?? 0] ?? 0);
-    if (info === undefined) throw new Error('a domain is missing');
+    if (info === undefined)
+      throw new Error('the simulated host does not have a domain that was created');
   };
   const answer = (index: number): void => {
     const info = hypervisor.getDomainInfo(domids[order[index] ?? 0] ?? 0);
@@ -79,7 +80,7 @@ export async function measureHit(domains: number): Promise<HitFigures> {
   }
   const { cache, ...others } = inventory.counters.sources;
   if (cache < 0.999 * SAMPLES * LOOKS_A_SAMPLE)
-    throw new Error(`not all were hits: ${JSON.stringify(others)}`);
+    throw new Error(`some look-ups were not hits: ${JSON.stringify(others)}`);
   const figures = {
     domains,
     beyondLookNs: spreadOf(beyond.slice(5)),

@@ -1,6 +1,7 @@
-/** How long each of many things took: what share of them took no longer than so long. */
+/** The distribution of many durations, as a list of quantiles. */
+import { quantile } from './statistics.ts';
 
-/** Of all, ascending: 0 is the least, 1 the most. */
+/** The shares at which {@link Quantiles} are taken: 0 is the smallest duration, 1 the largest. */
 export const QUANTILES = [
   0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 1,
 ] as const;
@@ -23,9 +24,8 @@ export class Latencies {
 
   quantilesUs(): Quantiles {
     const sorted = this.#ms.slice(0, this.#count).toSorted();
-    return QUANTILES.map((part) => {
-      const ms = sorted[Math.round(part * (this.#count - 1))] ?? 0;
-      return Number((ms * 1000).toPrecision(3));
-    });
+    return QUANTILES.map((share) =>
+      this.#count === 0 ? 0 : Number((quantile(sorted, share) * 1000).toPrecision(3)),
+    );
   }
 }

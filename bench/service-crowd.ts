@@ -1,4 +1,4 @@
-/** Many subscribers that read whatever they get, in a process of their own. */
+/** A process with many subscribers that read and discard all notifications. */
 import { createConnection } from 'node:net';
 
 const [path = '', count = '0'] = process.argv.slice(2);

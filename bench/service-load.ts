@@ -1,4 +1,4 @@
-/** What clients do to a server, and how long it takes. */
+/** The load that clients put on a server, and its measurement. */
 import type { Socket } from 'node:net';
 import { uuidOf } from '../src/storm/work.ts';
 
@@ -6,7 +6,7 @@ export type Method = 'lookup' | 'domid';
 
 export interface Rate {
   readonly perSecond: number;
-  /** All that were answered, those of the beginning included that no time was taken of. */
+  /** All answered requests, including the untimed ones at the beginning. */
   readonly requests: number;
 }
 
@@ -15,14 +15,14 @@ const FIRST_ID = 100_000;
 const CLIENT_MS = 400;
 const PIPELINE_MS = 300;
 
-/** The VM that the request with this id asks for. */
+/** The VM that the request with this id looks up. */
 const vmOf = (id: number, vms: number): number => 1 + (id % vms);
 
 function request(method: Method, id: number, vms: number): string {
   return `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":{"uuid":"${uuidOf(vmOf(id, vms))}"}}\n`;
 }
 
-/** One request after the other. @returns what each took, us. */
+/** Sends one request after the other. Returns the duration of each, in microseconds. */
 export function roundTrips(socket: Socket, requests: number, vms: number): Promise<number[]> {
   const took: number[] = [];
   return new Promise((resolve) => {
@@ -49,7 +49,7 @@ function batchOf(method: Method, depth: number, vms: number): string {
   return Array.from({ length: depth }, (_, at) => request(method, FIRST_ID + at, vms)).join('');
 }
 
-/** What comes for `batch`: as many lines as it has. */
+/** Sends a batch and returns the reply: as many lines as the batch has. */
 function exchange(socket: Socket, batch: string): Promise<string> {
   const wanted = batch.split('\n').length - 1;
   return new Promise((resolve) => {
@@ -67,16 +67,17 @@ function exchange(socket: Socket, batch: string): Promise<string> {
   });
 }
 
-/** @throws Error unless what is asked comes back. */
+/** @throws Error unless the request itself comes back. */
 export async function checkEcho(socket: Socket): Promise<void> {
   const batch = batchOf('domid', 10, 10);
-  if ((await exchange(socket, batch)) !== batch) throw new Error('the echo is none');
+  if ((await exchange(socket, batch)) !== batch)
+    throw new Error('the echo server did not send back the request');
 }
 
 /**
- * Asks for each VM.
- * @param domidOf what the answer has to say.
- * @throws Error unless each request has its answer, and the right one.
+ * Looks up each VM.
+ * @param domidOf the expected domid of a VM.
+ * @throws Error unless each request gets its answer, and the right one.
  */
 export async function checkAnswers(
   socket: Socket,
@@ -98,11 +99,11 @@ export async function checkAnswers(
       result.status === 'found' &&
       domid === domidOf(vm) &&
       (method === 'domid' || result.domain?.uuid === uuidOf(vm));
-    if (!right) throw new Error(`the answer for VM ${vm} is wrong: ${line}`);
+    if (!right) throw new Error(`wrong answer for VM ${vm}: ${line}`);
   }
 }
 
-/** Batches of `depth` requests, the next when all of one are answered. */
+/** Sends batches of `depth` requests, each as soon as the one before is answered. */
 export async function pipelined(
   socket: Socket,
   method: Method,
@@ -111,7 +112,7 @@ export async function pipelined(
 ): Promise<Rate> {
   const text = batchOf(method, depth, vms);
   const batch = Buffer.from(text, 'latin1');
-  // The answers have one length each time: to count bytes costs the client nothing.
+  // The answers to a batch always have the same length, so the client only counts bytes.
   const { length } = await exchange(socket, text);
   let bytes = 0;
   let batches = 0;
@@ -135,7 +136,7 @@ export async function pipelined(
   return { perSecond, requests: (batches + 1) * depth };
 }
 
-/** Many clients, each with one request at a time. */
+/** Has many clients send requests, each one at a time. */
 export async function together(sockets: readonly Socket[], vms: number): Promise<Rate> {
   let answered = 0;
   const began = performance.now();

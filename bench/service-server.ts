@@ -1,4 +1,4 @@
-/** One of the servers that are compared: `echo`, `bare` or `ours`, at a path. */
+/** A process with one of the servers that are compared: `node service-server.js echo|bare|ours PATH [DOMAINS]`. */
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapSpaceStatistics } from 'node:v8';
@@ -11,31 +11,31 @@ import {
   SimulatedHypervisor,
   SimulatedXenstored,
 } from '../src/simulator/index.ts';
-import { WatchableXenstore } from '../src/xenstore/watches.ts';
 import { uuidOf } from '../src/storm/work.ts';
+import { WatchableXenstore } from '../src/xenstore/watches.ts';
 
 const [kind = '', path = '', domains = '1000'] = process.argv.slice(2);
 
 export interface Storm {
   readonly boots: number;
-  /** Boots in one turn, and how long it is to the next. */
+  /** Boots in one turn, and the pause after it. */
   readonly perTurn: number;
   readonly turnMs: number;
-  /** VMs that live at once; the oldest is destroyed where there are more. */
+  /** Largest number of VMs at once; the oldest is destroyed beyond it. */
   readonly alive: number;
 }
 
-/** Bytes, after a collection of garbage. */
+/** Bytes, after a garbage collection. */
 export interface Memory {
   readonly rss: number;
   readonly heapUsed: number;
-  /** What V8 holds for new objects, used or not. */
+  /** V8's space for new objects, used or not. */
   readonly young: number;
 }
 
-/** The first message: the server listens. */
+/** The first message, sent when the server listens. */
 export interface Started {
-  /** By number of the VM; of ours alone. */
+  /** By number of the VM; only from our service. */
   readonly domids: readonly number[];
   readonly memory: Memory;
 }
@@ -43,11 +43,11 @@ export interface Started {
 /** The message after a storm. */
 export interface StormEnd {
   readonly memory: Memory;
-  /** All that were told of so far. */
+  /** Changes reported since the start. */
   readonly changes: number;
 }
 
-/** What comes is sent back. */
+/** Sends back the bytes it receives. */
 function echo(): void {
   createServer((socket) => {
     socket.on('data', (chunk) => socket.write(chunk));
@@ -55,7 +55,7 @@ function echo(): void {
   }).listen(path, () => ready());
 }
 
-/** JSON-RPC with nothing behind it: parsed by JSON.parse, answered by hand, joined into one write a chunk. */
+/** Parses requests with JSON.parse and answers without looking anything up, with one write for each chunk it reads. */
 function bare(): void {
   createServer((socket) => {
     let rest = '';
@@ -96,11 +96,11 @@ async function ours(): Promise<void> {
         domids.push(bootVm(host, xenstored, { uuid: uuidOf(next++) }));
         if (domids.length > alive) destroyVm(host, xenstored, domids.shift() ?? 0);
       }
-      // oxlint-disable-next-line no-await-in-loop -- a storm takes its time
+      // oxlint-disable-next-line no-await-in-loop -- the pace of the storm
       await sleep(turnMs);
     }
     for (const domid of domids) destroyVm(host, xenstored, domid);
-    // oxlint-disable-next-line no-await-in-loop no-unmodified-loop-condition -- until all ends are told of
+    // oxlint-disable-next-line no-await-in-loop no-unmodified-loop-condition -- until all ends are reported
     while (inventory.counters.domains > booted.length) await sleep(10);
     const end: StormEnd = { memory: memory(), changes: inventory.counters.changes };
     process.send?.(end);
@@ -120,7 +120,7 @@ function memory(): Memory {
   return { rss, heapUsed, young: young?.physical_space_size ?? 0 };
 }
 
-// Whoever measures is gone.
+// The measuring process has ended.
 process.on('disconnect', () => process.exit());
 
 if (kind === 'echo') echo();

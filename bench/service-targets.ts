@@ -12,12 +12,12 @@ export type Kind = 'echo' | 'bare' | 'ours';
 export interface Target {
   readonly child: ChildProcess;
   readonly path: string;
-  /** Of the simulated host, by number of the VM: what the answers have to say. */
+  /** Domids on the simulated host by number of the VM: the expected answers. */
   readonly domids: readonly number[];
   readonly memory: Memory;
 }
 
-/** Keeps this process, or the one with `pid`, on one core. @returns whether it could. */
+/** Keeps this process, or the one with `pid`, on one core. Returns false where that is not possible. */
 export function pin(core: number, pid: number = process.pid): boolean {
   if (availableParallelism() < 2) return false;
   try {
@@ -44,20 +44,20 @@ export async function open({ path }: Target): Promise<Socket> {
   return socket;
 }
 
-/** Time that the server's event loop has had a processor, ns: other work on the machine counts little in it. */
+/** Processor time of the server's event loop, in nanoseconds: other work on the machine affects it little. */
 export function processorTime({ child: { pid } }: Target): number {
   const [ran = ''] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ');
   return Number(ran);
 }
 
-/** Has VMs boot on the simulated host of ours. @returns what it has come to when all are gone again. */
+/** Boots VMs on the service's simulated host. Returns its state when all of them have ended. */
 export async function storm({ child }: Target, how: Storm): Promise<StormEnd> {
   const over = once(child, 'message') as Promise<[StormEnd]>;
   child.send(how);
   return (await over)[0];
 }
 
-/** Clients of ours that read whatever changes. @returns how to end them. */
+/** Starts subscribers of the service. Returns a function that ends them. */
 export async function subscribe({ path }: Target, subscribers: number): Promise<() => void> {
   const crowd = fork(new URL('service-crowd.js', import.meta.url), [path, `${subscribers}`]);
   await once(crowd, 'message');

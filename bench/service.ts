@@ -1,6 +1,6 @@
 /**
- * What a look-up over the socket costs, beside a server that echoes and one that answers without looking. The servers
- * run on one core and their clients on another, in turns of one run: ratios can be trusted where figures cannot.
+ * Measures look-ups over the socket, compared with a server that echoes and one that answers without looking anything up. The servers
+ * run on one core and their clients on another, in turns within one run, so that ratios are reliable where times are not.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ import {
   subscribe,
   type Target,
 } from './service-targets.ts';
-import { ratios, summarise, type Summary } from './statistics.ts';
+import { ascending, quantile, ratios, summarise, type Summary } from './statistics.ts';
 
 const VMS = 1000;
 const ROUNDS = 15;
@@ -36,33 +36,33 @@ const CLIENTS = 64;
 const SUBSCRIBERS = 100;
 const STORMS = 4;
 const BOOTS = 1000;
-/** Of an hour in which ten VMs a second come and go. */
+/** An hour in which ten VMs a second start and end, in parts. */
 const HOUR_PARTS = 6;
 const BOOTS_A_PART = 6000;
 
-/** Ours beside another, in the turns of one run. */
+/** Our service compared with another server, in the turns of one run. */
 export interface Comparison {
   readonly what: string;
   readonly beside: string;
   readonly unit: 'us' | 'a second';
   readonly ours: Summary;
   readonly theirs: Summary;
-  /** Of the quotients of turns. */
+  /** Summary of the ratios of single turns. */
   readonly ratio: Summary;
-  /** The same of the time that a request takes of the server's processor. */
+  /** The same for the processor time that a request takes of the server. */
   readonly processor?: Summary;
   readonly bar: { readonly atMost: number } | { readonly atLeast: number };
 }
 
 export interface ServiceFigures {
   readonly vms: number;
-  /** Servers and clients each had a core of their own. */
+  /** True if servers and clients each had a core of their own. */
   readonly pinned: boolean;
   readonly comparisons: readonly Comparison[];
   readonly memory: readonly { readonly when: string; readonly memory: Memory }[];
 }
 
-/** Measurements by name, one a round. */
+/** Measurements by name, one for each round. */
 class Columns {
   readonly #values = new Map<string, number[]>();
 
@@ -102,22 +102,21 @@ class Columns {
 
   #of(name: string): readonly number[] {
     const values = this.#values.get(name);
-    if (values === undefined) throw new Error(`nothing was measured as ${name}`);
+    if (values === undefined) throw new Error(`no measurement is named ${name}`);
     return values;
   }
 }
 
 function percentile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  return sorted[Math.floor(share * (sorted.length - 1))] ?? NaN;
+  return quantile(ascending(values), share);
 }
 
 type Targets = Readonly<Record<Kind, Target>>;
 
-/** @param tell is told how far it has come. */
+/** @param tell called with each step that begins. */
 export async function measureService(tell: (what: string) => void): Promise<ServiceFigures> {
   const directory = mkdtempSync(join(tmpdir(), 'xen-domid-bench-'));
-  tell(`a server that echoes, one that only answers, and ours with ${VMS} VMs`);
+  tell(`starting the echo server, the bare server, and the service with ${VMS} VMs`);
   const targets: Targets = {
     echo: await start('echo', directory, 0),
     bare: await start('bare', directory, 0),
@@ -129,7 +128,7 @@ export async function measureService(tell: (what: string) => void): Promise<Serv
     const columns = new Columns();
     for (let round = 1; round <= ROUNDS; round++) {
       tell(`round ${round} of ${ROUNDS}`);
-      // oxlint-disable-next-line no-await-in-loop -- one at a time is what makes the figures
+      // oxlint-disable-next-line no-await-in-loop -- measured one at a time
       await measureRound(targets, columns, round);
     }
     const memory = await measureStorms(targets.ours, columns, tell);
@@ -148,7 +147,7 @@ function comparisonsOf(columns: Columns): Comparison[] {
     });
   const deep = (method: Method, depth: number, atLeast: number): Comparison =>
     columns.compare(
-      `${method}, ${depth} on their way`,
+      `${method}, ${depth} pipelined`,
       [`ours ${method} ${depth}`, `bare domid ${depth}`, 'bare'],
       'a second',
       { atLeast },
@@ -193,9 +192,9 @@ async function withSocket<T>(
   }
 }
 
-/* oxlint-disable no-await-in-loop -- one at a time is what makes the figures */
+/* oxlint-disable no-await-in-loop -- measured one at a time */
 
-/** All that is compared, once; who comes first changes from round to round. */
+/** Measures each comparison once. The order changes from round to round. */
 async function measureRound(targets: Targets, columns: Columns, round: number): Promise<void> {
   const inTurn = <T>(items: readonly T[]): readonly T[] =>
     round % 2 === 0 ? items.toReversed() : items;
@@ -252,14 +251,16 @@ async function measureStorms(
       columns.add('storm p99', percentile(took, 0.99));
       const end = await storming;
       if (end.changes < changes + 2 * BOOTS)
-        throw new Error(`only ${end.changes - changes} changes of ${BOOTS} boots were told of`);
+        throw new Error(
+          `only ${end.changes - changes} changes were reported for ${BOOTS} boots and ends`,
+        );
       ({ changes } = end);
       memory.push({ when: `after ${turn * BOOTS} boots with subscribers`, memory: end.memory });
     }
   });
   unsubscribe();
   for (let part = 1; part <= HOUR_PARTS; part++) {
-    tell(`an hour of boots as fast as they go, part ${part} of ${HOUR_PARTS}`);
+    tell(`an hour's boots as fast as possible, part ${part} of ${HOUR_PARTS}`);
     const end = await storm(ours, { boots: BOOTS_A_PART, perTurn: 10, turnMs: 0, alive: 100 });
     memory.push({ when: `after ${part * BOOTS_A_PART} more, fast`, memory: end.memory });
   }

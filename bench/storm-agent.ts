@@ -1,4 +1,4 @@
-/** Look-ups of a storm from another process, over the service's socket. */
+/** Makes a storm's look-ups from another process, over the service's socket. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -9,14 +9,14 @@ import type { Inventory } from '../src/inventory/inventory.ts';
 import { serve } from '../src/service/daemon.ts';
 import type { Quantiles } from './quantiles.ts';
 
-/** What the other process is told, one after the other for each `id`. */
+/** A request to the other process: look up `uuid` so many times. */
 export interface Question {
   readonly id: number;
   readonly uuid: string;
   readonly times: number;
 }
 
-/** And what it says: `id` of the question, or -1 with how long its look-ups took. */
+/** Its reply, with the `id` of the question; -1 for the durations of all look-ups. */
 export interface Reply {
   readonly id: number;
   readonly domids?: readonly (number | null)[];
@@ -24,11 +24,11 @@ export interface Reply {
 }
 
 export interface SocketAgent extends Agent {
-  /** How long look-ups took, as the client has it. */
+  /** Durations of look-ups, measured by the client. */
   tookUs(): Promise<Quantiles>;
 }
 
-/** Serves the inventory in this process, and asks it from another. */
+/** Serves the inventory in this process and looks up from another. */
 export async function openSocketAgent(inventory: Inventory): Promise<SocketAgent> {
   const directory = await mkdtemp(join(tmpdir(), 'xen-domid-storm-'));
   const socketPath = join(directory, 'socket');
@@ -55,7 +55,7 @@ export async function openSocketAgent(inventory: Inventory): Promise<SocketAgent
     },
     tookUs: async () => {
       const { tookUs } = await ask({ id: -1, uuid: '', times: 0 });
-      if (tookUs === undefined) throw new Error('the client did not say how long it took');
+      if (tookUs === undefined) throw new Error('the client did not report its durations');
       return tookUs;
     },
     close: async () => {

@@ -1,4 +1,4 @@
-/** The process that asks, for storm-agent.ts. */
+/** The process that looks up for storm-agent.ts. */
 import { InventoryClient } from '../src/client/client.ts';
 import { Latencies } from './quantiles.ts';
 import type { Question, Reply } from './storm-agent.ts';
@@ -12,7 +12,7 @@ async function answer({ id, uuid, times }: Question): Promise<Reply> {
   const domids: (number | null)[] = [];
   for (let time = 0; time < times; time++) {
     const began = performance.now();
-    // oxlint-disable-next-line no-await-in-loop -- an agent waits for one answer before it asks again
+    // oxlint-disable-next-line no-await-in-loop -- one look-up after the other
     const result = await client.lookup(uuid);
     latencies.record(performance.now() - began);
     domids.push(result.status === 'found' ? result.domain.domid : null);

@@ -1,4 +1,4 @@
-/** Look-ups of a VM that moves to another domid meanwhile: which answers are wrong, of whom. */
+/** Looks up a VM that moves to another domid during the look-up, and counts the wrong answers of each way. */
 import type { Entrant } from '../src/storm/list-storm.ts';
 import { uuidOf } from '../src/storm/work.ts';
 import { Inventory } from '../src/inventory/inventory.ts';
@@ -24,9 +24,9 @@ export interface MovesOptions {
 export interface MoveFigures extends MovesOptions {
   readonly name: string;
   readonly lookups: number;
-  /** Answers that there is no such VM, though some domain was that VM at every moment. */
+  /** Answers "no such VM", although some domain had its UUID at every moment. */
   readonly missed: number;
-  /** Answers that named a domain that was gone when they were given. */
+  /** Answers that named a domain that had already ended. */
   readonly gone: number;
 }
 
@@ -68,7 +68,7 @@ export async function movesOfInventory(name: string, options: MovesOptions): Pro
 interface Site extends MovesOptions {
   readonly host: SimulatedHost;
   readonly xenstored: SimulatedXenstored;
-  /** Of each VM. */
+  /** By number of the VM. */
   readonly domidOf: number[];
 }
 
@@ -81,8 +81,8 @@ async function openSite({ vms, domids }: MovesOptions): Promise<Site> {
 }
 
 /**
- * As VMs migrate to their own host: the new domain is there before the old one goes. When, of the calls that an
- * undisturbed look-up makes, is left to chance.
+ * Moves a VM as a migration within the host does: the new domain starts before the old one ends. This happens at a
+ * random one of the calls that an undisturbed look-up makes.
  */
 async function moveWhileAsked(
   { host, xenstored, domidOf, vms }: Site,
@@ -98,7 +98,8 @@ async function moveWhileAsked(
     let calls = 0;
     beforeCalls(() => void calls++);
     // oxlint-disable no-await-in-loop -- one look-up after the other
-    if ((await lookUp(uuid)) !== domidOf[vm]) throw new Error('wrong without any move');
+    if ((await lookUp(uuid)) !== domidOf[vm])
+      throw new Error('wrong answer although the VM did not move');
     let left = random.below(calls);
     beforeCalls(() => {
       if (left-- !== 0) return;

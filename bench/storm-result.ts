@@ -1,4 +1,4 @@
-/** What `npm run bench storm` leaves in bench/results/storm.json, and `npm run bench charts` reads. */
+/** The figures in bench/results/storm.json, which `npm run bench charts` draws. */
 import { OURS, type StormFigures } from '../src/storm/work.ts';
 import type { DomidPolicy } from '../src/simulator/index.ts';
 import type { Quantiles } from './quantiles.ts';
@@ -12,9 +12,9 @@ export const OURS_OVER_SOCKET: string = `${OURS}, socket`;
 export interface Storm extends StormFigures {
   readonly vms: number;
   readonly domids: DomidPolicy;
-  /** VMs that boot side by side. */
+  /** VMs that boot at the same time. */
   readonly atOnce: number;
-  /** How long look-ups took, where a client of the service measured that. */
+  /** Durations of look-ups, if they were made by a client of the service. */
   readonly tookUs?: Quantiles;
 }
 

@@ -1,4 +1,4 @@
-/** A host at work: each second a VM comes, another goes, and someone asks for one that is not there. */
+/** A host in steady state: each second a VM starts, another ends, and a UUID is looked up that no VM has. */
 import { Measurement } from '../src/storm/measurement.ts';
 import type { Entrant } from '../src/storm/list-storm.ts';
 import {
@@ -23,10 +23,10 @@ import { MemoryXenstore } from '../test/oracle/memory-xenstore.ts';
 import { Random } from '../test/support/random.ts';
 import { settle, VirtualTime } from '../test/oracle/virtual-time.ts';
 
-/** Ours has timers, the longest of a minute. */
+/** xen-domid has timers, the longest of a minute. */
 const SECONDS_OF_OURS = 120;
 const SECONDS = 3;
-/** Of simulated time, between what happens on the host. */
+/** Simulated time between two operations on the host. */
 const STEP_MS = 200;
 
 export interface SteadyOptions {
@@ -34,7 +34,7 @@ export interface SteadyOptions {
   readonly domids: DomidPolicy;
 }
 
-/** What a second costs, on average. */
+/** Means for a second. */
 export interface SteadyFigures extends SteadyOptions, Cost {
   readonly name: string;
   readonly seconds: number;
@@ -42,7 +42,7 @@ export interface SteadyFigures extends SteadyOptions, Cost {
   readonly wrong: number;
 }
 
-/** The VMs that are there, and which comes and goes next. */
+/** Keeps the VMs of the host, and chooses the next to start and to end. */
 class Churn {
   readonly #random = new Random(1);
   readonly #domids: number[] = [];
@@ -62,7 +62,7 @@ class Churn {
     this.#domids.push(domid);
   }
 
-  /** The domid of the next one to go. */
+  /** Removes a VM at random and returns its domid. */
   goes(): number {
     const at = this.#random.below(this.#domids.length);
     const domid = this.#domids[at] ?? 0;
@@ -71,7 +71,7 @@ class Churn {
     return domid;
   }
 
-  /** Of no VM that ever was. */
+  /** A UUID that no VM ever had. */
   unknown(): Uuid {
     return uuidOf(2 ** 32 + this.#newest);
   }
@@ -111,7 +111,7 @@ export async function steadyOfEntrant(
   return { name: entrant.name, vms, domids, seconds, ...figures };
 }
 
-/** In simulated time, in which each reading of the clock takes a microsecond. */
+/** Measures in simulated time, in which each reading of the clock takes a microsecond. */
 export async function steadyOfInventory(
   name: string,
   { vms, domids }: SteadyOptions,
@@ -123,7 +123,7 @@ export async function steadyOfInventory(
   try {
     const store = new MemoryXenstore(host);
     const calm = async (): Promise<void> => {
-      // oxlint-disable no-await-in-loop -- one thing after the other is what time is
+      // oxlint-disable no-await-in-loop -- simulated time passes step by step
       do {
         while (store.waitsForAccept) store.accept();
         while (store.unsetWatches > 0) store.takeWatch();
@@ -153,7 +153,7 @@ export async function steadyOfInventory(
 
     const hypervisor = new SimulatedHypervisor(host);
     const inventory = await until(Inventory.open({ hypervisor, xenstore: store.open }));
-    // What it does once, when it connects, is no part of this.
+    // Exclude the work of connecting, which is done once.
     await pass(10_000);
     const { counters } = hypervisor;
     const first = { ...counters };

@@ -1,10 +1,15 @@
-/** `npm run bench storm`: boots, shutdowns, churn and moves on a simulated host, in counts, of all ways to look up. */
+/** `npm run bench storm`: counts the work of all ways to look up on a simulated host, during boots, shutdowns, steady state and moves. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ProgressBar } from '../src/cli/terminal/progress.ts';
 import { agentOf, stormOfInventory } from '../src/storm/inventory-storm.ts';
 import { ENTRANTS, stormOfLists } from '../src/storm/list-storm.ts';
-import { LOOKUPS_A_BOOT, OURS, type Phase } from '../src/storm/work.ts';
+import {
+  LOOKUPS_A_BOOT,
+  LOOKUPS_BEFORE_INTRODUCTION,
+  OURS,
+  type Phase,
+} from '../src/storm/work.ts';
 import { machine } from './machine.ts';
 import type { Quantiles } from './quantiles.ts';
 import { openSocketAgent, type SocketAgent } from './storm-agent.ts';
@@ -18,9 +23,9 @@ const VMS_STEADY = [1000, 30_000];
 const VMS_MOVING = [1000, 10_000];
 const DOMIDS = ['sequential', 'random'] as const;
 const SIDE_BY_SIDE = 16;
-/** More take minutes where each of them takes a list, which may use no more than a fifth of the time. */
+/** With more VMs it takes minutes, because each needs a list, and lists take at most a fifth of the time. */
 const MOST_RANDOM_ONE_BY_ONE = 1000;
-/** Look-ups from another process take a hundred times as long, and cost as much. */
+/** Look-ups from another process take a hundred times as long and make the same calls. */
 const MOST_OVER_SOCKET = 1000;
 
 const storms: Storm[] = [];
@@ -53,12 +58,12 @@ for (const domids of DOMIDS) {
   for (const vms of VMS_STEADY) {
     for (const entrant of ENTRANTS) {
       jobs.push({
-        name: `${entrant.name}, churn among ${vms} VMs`,
+        name: `${entrant.name}, steady state of ${vms} VMs`,
         run: async () => void steady.push(await steadyOfEntrant(entrant, { vms, domids })),
       });
     }
     jobs.push({
-      name: `${OURS}, churn among ${vms} VMs`,
+      name: `${OURS}, steady state of ${vms} VMs`,
       run: async () => void steady.push(await steadyOfInventory(OURS, { vms, domids })),
     });
   }
@@ -123,7 +128,7 @@ const bar = new ProgressBar(process.stdout.isTTY, jobs.length * SHARES_A_JOB);
 try {
   for (const [done, { name, run }] of jobs.entries()) {
     bar.name(name);
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    // oxlint-disable-next-line no-await-in-loop -- one job after the other
     await run((share) => bar.update((done + share) * SHARES_A_JOB));
   }
 } finally {
@@ -148,9 +153,9 @@ const aVm = (value: number, vms: number): string =>
 for (const [phase, title] of [
   [
     'boot',
-    `VMs boot: ${LOOKUPS_A_BOOT} look-ups each, 10 of them before the introduction, and an event`,
+    `Boot: ${LOOKUPS_A_BOOT} look-ups a VM, ${LOOKUPS_BEFORE_INTRODUCTION} of them before its introduction, and an event`,
   ],
-  ['shutdown', 'VMs go: one look-up each, and two events'],
+  ['shutdown', 'End: one look-up a VM, and two events'],
 ] as const) {
   const of = (storm: Storm): Phase => storm[phase];
   printTable(`${title}; per VM`, storms, {
@@ -163,27 +168,31 @@ for (const [phase, title] of [
     'domains copied': (storm) => aVm(of(storm).domainsCopied, storm.vms),
     'xenstore requests': (storm) => aVm(of(storm).xenstoreRequests, storm.vms),
     'wrong answers': (storm) => `${count(of(storm).wrong)} of ${count(of(storm).answers)}`,
-    measured: (storm) =>
+    sample: (storm) =>
       of(storm).vmsMeasured === storm.vms ? 'all' : `${count(of(storm).vmsMeasured)} VMs`,
   });
 }
-printTable('Each second one VM comes, one goes, and one UUID is asked for that no VM has', steady, {
+printTable(
+  'Steady state: each second one VM starts, one ends, and a UUID is looked up that no VM has',
+  steady,
+  {
+    way: ({ name }) => name,
+    VMs: ({ vms }) => count(vms),
+    domids: ({ domids }) => domids,
+    'hypercalls a second': ({ hypercalls }) => count(hypercalls),
+    lists: ({ lists }) => count(lists),
+    'domains copied': ({ domainsCopied }) => count(domainsCopied),
+    'xenstore requests': ({ xenstoreRequests }) => count(xenstoreRequests),
+    'wrong answers': ({ wrong, answers }) => `${count(wrong)} of ${count(answers)}`,
+    seconds: ({ seconds }) => count(seconds),
+  },
+);
+printTable('A VM that moves to another domid while it is looked up', moves, {
   way: ({ name }) => name,
   VMs: ({ vms }) => count(vms),
   domids: ({ domids }) => domids,
-  'hypercalls a second': ({ hypercalls }) => count(hypercalls),
-  lists: ({ lists }) => count(lists),
-  'domains copied': ({ domainsCopied }) => count(domainsCopied),
-  'xenstore requests': ({ xenstoreRequests }) => count(xenstoreRequests),
-  'wrong answers': ({ wrong, answers }) => `${count(wrong)} of ${count(answers)}`,
-  seconds: ({ seconds }) => count(seconds),
-});
-printTable('The VM asked for moves to another domid while it is looked up', moves, {
-  way: ({ name }) => name,
-  VMs: ({ vms }) => count(vms),
-  domids: ({ domids }) => domids,
-  'said not to be there': ({ missed }) => count(missed),
+  '"no such VM"': ({ missed }) => count(missed),
   'named a domain that was gone': ({ gone }) => count(gone),
   'of look-ups': ({ lookups }) => count(lookups),
 });
-process.stdout.write(`\nwritten: ${STORM_RESULT}\n`);
+process.stdout.write(`\nWritten to ${STORM_RESULT}.\n`);

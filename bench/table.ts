@@ -1,7 +1,7 @@
-/** A table as Markdown has it, which reads well on a terminal too. */
+/** Prints a Markdown table, which is legible on a terminal too. */
 import { machine } from './machine.ts';
 
-/** @param columns how each column is made of a row. */
+/** @param columns for each heading, the cell of a row. */
 export function printTable<Row>(
   title: string,
   rows: readonly Row[],

@@ -1,4 +1,4 @@
-/** Runs in dom0 of the lab: times looks and lists of ours beside libxenctrl's, in turns, after a check that both are right. */
+/** Runs in dom0 of the lab: checks our looks and lists and libxenctrl's, then times them in turns. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ const WARM_UP_TURNS = 5;
 const LOOK_TURNS = 60;
 const LOOKS_A_TURN = 400;
 const LIST_TURNS = 40;
-/** So that a turn of each takes some ms. */
+/** Chosen so that a turn of each takes some milliseconds. */
 const LISTS_A_TURN = { ours: 8, 2: 1, 1024: 6, 1200: 6, 32768: 1 } as const;
 
 async function checkedNanoseconds(
@@ -57,7 +57,7 @@ async function timeTheirLooks(timer: Timer, how: string, { domid }: Made): Promi
   return (await checkedNanoseconds(timer, request, found)) / LOOKS_A_TURN;
 }
 
-/** Reads of each domain what the inventory compares: domid, flags, handle. */
+/** Reads the fields of each domain that the inventory compares: domid, flags and handle. */
 function readAll(list: DominfoList): number {
   let mixed = list.length;
   for (let index = 0; index < list.length; index++) {
@@ -72,7 +72,7 @@ async function timeOurLists(hypervisor: Hypervisor): Promise<number> {
   let length = 0;
   const start = process.hrtime.bigint();
   for (let list = 0; list < LISTS_A_TURN.ours; list++) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other is what is timed
+    // oxlint-disable-next-line no-await-in-loop -- timed one after the other
     await hypervisor.listDomains((domains) => {
       readAll(domains);
       length = domains.length;
@@ -98,13 +98,13 @@ async function timeBareLists(timer: Timer): Promise<number> {
 async function timeThread(xencall: Xencall): Promise<number> {
   const start = process.hrtime.bigint();
   for (let times = 0; times < LISTS_A_TURN.ours; times++) {
-    // oxlint-disable-next-line no-await-in-loop
+    // oxlint-disable-next-line no-await-in-loop -- timed one after the other
     await xencall.callAsync(Hypercall.xenVersion, 0);
   }
   return Number(process.hrtime.bigint() - start) / LISTS_A_TURN.ours;
 }
 
-/** All that is timed gives the right answers here. */
+/** Checks the answers of everything that is timed. */
 async function check(hypervisor: Hypervisor, made: readonly Made[]): Promise<void> {
   const seen = (await witness()).map(({ domid, uuid }) => ({ domid, uuid }));
   assert.equal(seen.length, DOMAINS + 1);
@@ -118,7 +118,7 @@ async function check(hypervisor: Hypervisor, made: readonly Made[]): Promise<voi
   }
 }
 
-/** Calls each of `contestants` in every turn, in an order that changes from turn to turn. */
+/** Times each contestant once a turn, in an order that changes from turn to turn. */
 async function inTurns(
   turns: number,
   contestants: readonly ((turn: number) => number | Promise<number>)[],
@@ -128,7 +128,7 @@ async function inTurns(
     const order = [...contestants.keys()];
     const first = (turn + WARM_UP_TURNS) % order.length;
     for (const index of [...order.slice(first), ...order.slice(0, first)]) {
-      // oxlint-disable-next-line no-await-in-loop -- taking turns is the point
+      // oxlint-disable-next-line no-await-in-loop -- in turns
       const took = await contestants[index]?.(turn + WARM_UP_TURNS);
       if (turn >= 0) columns[index]?.push(took ?? Number.NaN);
     }

@@ -1,30 +1,30 @@
-/** What the benchmark in dom0 leaves for the host. */
+/** The results that the benchmark in dom0 writes for the host. */
 
-/** Entries that C asks for in a call of xc_domain_getinfolist. */
+/** Entries that the C program asks for in a call of xc_domain_getinfolist. */
 export const ROOMS = [2, 1024, 1200, 32768] as const;
 
-/** Where in the cell's output folder. */
+/** In the cell's output folder. */
 export const RESULT_FILE = 'bench.json';
 
-/** Nanoseconds; what stands at one index of a table's columns was measured in one turn, side by side. */
+/** Nanoseconds. Values at the same index were measured in the same turn. */
 export interface XenBenchResult {
-  /** As `4.17.5`. */
+  /** For example `4.17.5`. */
   readonly xen: string;
   readonly node: string;
-  /** Listed at the time, dom0 among them. */
+  /** Listed domains, including dom0. */
   readonly domains: number;
-  /** One look. */
+  /** Of one look. */
   readonly look: {
     readonly ours: readonly number[];
     readonly c: readonly number[];
-    /** The hypercall alone, from C on memory taken once: what any caller has to pay. */
+    /** The bare hypercall, from C with memory allocated once. No caller can be faster. */
     readonly bare: readonly number[];
   };
-  /** One list of all; of C with each of the rooms. */
+  /** Of one list of all domains; in C with each of {@link ROOMS}. */
   readonly list: {
     readonly ours: readonly number[];
     readonly bare: readonly number[];
-    /** A hypercall that does next to nothing, made as our list is: on a thread of its own. */
+    /** A trivial hypercall on a thread of its own, where our lists are made. */
     readonly thread: readonly number[];
     readonly c: readonly { readonly room: number; readonly took: readonly number[] }[];
   };

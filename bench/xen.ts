@@ -1,12 +1,14 @@
-/** `npm run bench xen calls [RELEASE...]`: our looks and lists beside libxenctrl's, in dom0 of each release in the lab. */
+/** `npm run bench xen calls [RELEASE...]`: compares our looks and lists with libxenctrl's, in dom0 of each release in the lab. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 import { runCell } from '../test/lab/cell.ts';
 import { Progress } from '../test/lab/progress.ts';
 import type { Release } from '../test/lab/release.ts';
-import { ratios, summarise, type Summary } from './statistics.ts';
+import { machine } from './machine.ts';
+import { ratios, summarise, type Summary, summaryText } from './statistics.ts';
+import { printTable } from './table.ts';
 import { RESULT_FILE, type XenBenchResult } from './xen-result.ts';
 
 const REPORT = join('bench', 'results', 'xen.json');
@@ -16,7 +18,7 @@ interface Row {
   readonly ours: Summary;
   readonly theirs: Summary;
   readonly ratio: Summary;
-  /** The most that the median of the ratios should be; where there is something to reach. */
+  /** Largest accepted median of the ratios, where one was set. */
   readonly bar?: number;
 }
 
@@ -25,7 +27,7 @@ interface ReleaseReport {
   readonly node: string;
   readonly domains: number;
   readonly rows: readonly Row[];
-  /** Of a list of ours: to a thread and back. */
+  /** The part of our list that is the round trip to a thread. */
   readonly thread: Summary;
 }
 
@@ -80,58 +82,52 @@ function report(release: Release, result: XenBenchResult): ReleaseReport {
   };
 }
 
-function microseconds({ median, lowerQuartile, upperQuartile }: Summary): string {
-  const [middle, low, high] = [median, lowerQuartile, upperQuartile].map((ns) =>
-    (ns / 1000).toFixed(ns < 1e5 ? 1 : 0),
-  );
-  return `${middle} (${low}-${high})`;
+function microseconds(summary: Summary): string {
+  return summaryText(summary, (ns) => (ns / 1000).toFixed(ns < 1e5 ? 1 : 0));
 }
 
-function quotient({ median, lowerQuartile, upperQuartile }: Summary): string {
-  const [middle, low, high] = [median, lowerQuartile, upperQuartile].map((part) =>
-    part.toFixed(part < 0.1 ? 3 : 2),
-  );
-  return `${middle} (${low}-${high})`;
+function ratioText(summary: Summary): string {
+  return summaryText(summary, (ratio) => ratio.toFixed(ratio < 0.1 ? 3 : 2));
+}
+
+function barText({ ratio, bar }: Row): string {
+  if (bar === undefined) return '';
+  return ratio.median <= bar ? String(bar) : `${bar}: missed`;
 }
 
 const LARGEST_ROOM_BAR: Readonly<Record<number, number>> = { 32768: 0.1 };
 
-const HEAD = ['Xen', 'beside libxenctrl', 'ours, us', 'C, us', 'ours / C', 'wanted'];
-
-/** The table, as Markdown that can be read as it is. */
-function table(reports: readonly ReleaseReport[]): string {
+function print(reports: readonly ReleaseReport[]): void {
   const rows = reports.flatMap(({ xen, rows: measured }) =>
-    measured.map(({ what, ours, theirs, ratio, bar }) => {
-      const wanted = bar === undefined ? '' : `${bar}${ratio.median <= bar ? '' : ': missed'}`;
-      return [xen, what, microseconds(ours), microseconds(theirs), quotient(ratio), wanted];
-    }),
+    measured.map((compared) => ({ xen, ...compared })),
   );
-  const widths = HEAD.map((title, column) =>
-    Math.max(title.length, ...rows.map((cells) => cells[column]?.length ?? 0)),
+  printTable(
+    `Medians of paired turns, quartiles in brackets; ${reports[0]?.domains} domains; Xen in software emulation, where only ratios mean anything`,
+    rows,
+    {
+      Xen: ({ xen }) => xen,
+      'compared with': ({ what }) => what,
+      'ours, us': ({ ours }) => microseconds(ours),
+      'C, us': ({ theirs }) => microseconds(theirs),
+      'ours / C': ({ ratio }) => ratioText(ratio),
+      bar: barText,
+    },
   );
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-  return [line(HEAD), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+  for (const { xen, thread } of reports) {
+    console.log(`${xen}: the round trip to a thread takes ${microseconds(thread)} us of our list.`);
+  }
 }
 
 export async function compareCalls(releases: readonly Release[]): Promise<void> {
   const progress = new Progress(process.stdout);
   const reports: ReleaseReport[] = [];
   for (const release of releases) {
-    // oxlint-disable-next-line no-await-in-loop -- side by side they would disturb each other
+    // oxlint-disable-next-line no-await-in-loop -- at the same time, they would disturb each other
     reports.push(report(release, await measure(release, progress)));
   }
   progress.close();
-  const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}`;
   await mkdir(dirname(REPORT), { recursive: true });
-  await writeFile(REPORT, `${JSON.stringify({ machine, reports }, undefined, 2)}\n`);
-  console.log(`\nMedians of paired runs, quartiles in brackets; ${reports[0]?.domains} domains.`);
-  console.log(`${machine}, Xen in software emulation: only the ratios mean anything.\n`);
-  console.log(`${table(reports)}\n`);
-  for (const { xen, thread } of reports) {
-    console.log(
-      `${xen}: of a list of ours, ${microseconds(thread)} us are the way to a thread and back.`,
-    );
-  }
-  console.log(`\nAlso in ${REPORT}.`);
+  await writeFile(REPORT, `${JSON.stringify({ machine: machine(), reports }, undefined, 2)}\n`);
+  print(reports);
+  console.log(`\nWritten to ${REPORT}.`);
 }

@@ -1,4 +1,4 @@
-/** `npm run bench charts`: the pictures of docs/benchmarks.md, of the figures in bench/results/. */
+/** `npm run bench charts`: draws the pictures of the documentation from the figures in bench/results/. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { FLAME_RESULT, type FlameReport } from '../flame-tree.ts';
@@ -15,7 +15,7 @@ const pictures = [
   latency(storm),
   flame(await figures<FlameReport>(FLAME_RESULT, 'flame')),
 ];
-// Made in the lab alone.
+// Only the lab makes these.
 if (existsSync(XEN_STORM_RESULT)) {
   pictures.push(...xenStormPictures(await figures<XenStormReport>(XEN_STORM_RESULT, 'xen')));
 }

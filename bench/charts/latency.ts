@@ -1,60 +1,56 @@
-/** How long look-ups took during the storms, as a client in another process measured it. */
+/** Duration of look-ups during the storms, as a client in another process measured it. */
 import type { EChartsOption, LineSeriesOption } from 'echarts';
 import { QUANTILES } from '../quantiles.ts';
 import type { Storm, StormReport } from '../storm-result.ts';
 import { shorten } from './axes.ts';
+import { FONT_SIZE, TITLE_SIZE, WIDTH } from './layout.ts';
 import type { Picture, Theme } from './picture.ts';
 
-const WIDTH = 940;
-/** Where the rest of the axis is: 99.99 % lies as far from 99.9 % as that from 99 %. */
-const MARKS = [0, 0.5, 0.9, 0.99, 0.999, 0.9999];
+const HEIGHT = 400;
+/** Labels of the horizontal axis. 99.99 % is as far from 99.9 % as that is from 99 %. */
+const MARKS = [0, 0.9, 0.99, 0.999, 0.9999];
 
 export function latency({ storms }: StormReport): Picture {
   const shown = storms.filter(({ tookUs }) => tookUs !== undefined && tookUs.length > 0);
   return {
     name: 'latency',
     width: WIDTH,
-    height: 360,
+    height: HEIGHT,
     option: (theme) => option(theme, shown),
   };
 }
 
-/** In powers of ten of what is left to 1. */
-const placeOf = (part: number): number => -Math.log10(1 - part);
+/** The position of a share on the axis: the negative power of ten of the rest. */
+const placeOf = (share: number): number => -Math.log10(1 - share);
 
 function option(theme: Theme, storms: readonly Storm[]): EChartsOption {
-  const label = { color: theme.text };
+  const label = { color: theme.text, fontSize: FONT_SIZE };
   const sizes = [...new Set(storms.map(({ vms }) => vms))];
   const line = { lineStyle: { color: theme.faint, width: 0.6 } };
   return {
     title: {
-      text: 'Look-ups over the socket during the storm, microseconds',
+      text: 'Look-ups over the socket during a storm, us',
       left: 8,
       top: 8,
-      textStyle: { color: theme.text, fontSize: 14 },
+      textStyle: { color: theme.text, fontSize: TITLE_SIZE },
     },
-    legend: {
-      orient: 'vertical',
-      right: 20,
-      top: 'middle',
-      itemWidth: 34,
-      textStyle: { ...label, fontSize: 12 },
-    },
-    grid: { left: 52, right: 232, top: 44, bottom: 46 },
+    // The curves leave the upper left free.
+    legend: { orient: 'vertical', left: 66, top: 46, itemWidth: 34, itemGap: 6, textStyle: label },
+    grid: { left: 58, right: 40, top: 44, bottom: 52 },
     xAxis: {
       type: 'value',
       min: 0,
       max: 4,
       interval: 1,
-      name: 'share of look-ups that took no longer',
+      name: 'share of look-ups that took at most that long',
       nameLocation: 'middle',
-      nameGap: 28,
+      nameGap: 30,
       nameTextStyle: label,
       axisLabel: {
         ...label,
         formatter: (place: number) => {
-          const part = MARKS.find((mark) => Math.abs(placeOf(mark) - place) < 0.01) ?? 0;
-          return `${Number((100 * part).toFixed(2))} %`;
+          const share = MARKS.find((mark) => Math.abs(placeOf(mark) - place) < 0.01) ?? 0;
+          return `${Number((100 * share).toFixed(2))} %`;
         },
       },
       axisLine: { lineStyle: { color: theme.faint } },
@@ -71,9 +67,9 @@ function option(theme: Theme, storms: readonly Storm[]): EChartsOption {
       return {
         type: 'line',
         name: `${vms.toLocaleString('en-US')} VMs, ${domids}`,
-        data: QUANTILES.flatMap((part, at) => {
+        data: QUANTILES.flatMap((share, at) => {
           const us = tookUs[at];
-          return part > 0.9999 || us === undefined ? [] : [[placeOf(part), us]];
+          return share > 0.9999 || us === undefined ? [] : [[placeOf(share), us]];
         }),
         symbolSize: 4,
         itemStyle: { color: colour },

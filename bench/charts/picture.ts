@@ -1,4 +1,4 @@
-/** Charts as SVG, in a light and a dark variant, the same bytes for the same figures. */
+/** Writes charts as SVG, in a light and a dark variant; the same figures give the same bytes. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type EChartsOption, init } from 'echarts';
@@ -10,9 +10,9 @@ export interface Theme {
   readonly ground: string;
   readonly text: string;
   readonly faint: string;
-  /** Of ours, which no other has. */
+  /** Of xen-domid; nothing else has it. */
   readonly ours: string;
-  /** Of the others, in their order. */
+  /** Of the other ways, in their order. */
   readonly others: readonly string[];
 }
 
@@ -35,18 +35,18 @@ const THEMES: readonly Theme[] = [
   },
 ];
 
-/** No name in quotes: the library writes it into an attribute as it is. */
+/** Without quotes: ECharts writes it into an attribute unescaped. */
 const FONT = 'system-ui, sans-serif';
 
 export interface Picture {
-  /** Of its files, before `-light.svg` and `-dark.svg`. */
+  /** File name before `-light.svg` and `-dark.svg`. */
   readonly name: string;
   readonly width: number;
   readonly height: number;
   readonly option: (theme: Theme) => EChartsOption;
 }
 
-/** @returns the files written. */
+/** Returns the paths of the files it writes. */
 export async function writePicture({ name, width, height, option }: Picture): Promise<string[]> {
   await mkdir(PICTURES, { recursive: true });
   return await Promise.all(
@@ -66,7 +66,7 @@ export async function writePicture({ name, width, height, option }: Picture): Pr
   );
 }
 
-/** Without what only a page with the library in it needs, and which tells how many charts came before. */
+/** Removes attributes that only ECharts in a browser needs; some count the charts drawn before, so that the bytes would differ. */
 function plain(svg: string): string {
   return svg
     .replaceAll(/ (?:class|pointer-events|ecmeta_[a-z_]+)="[^"]*"/g, '')

@@ -1,21 +1,23 @@
-/** Boot storms on a real Xen: time a boot takes of each way, and its share of the CPU beside what makes the VMs. */
+/** Boot storms on a real Xen: the time that each way takes for a boot, and its share of dom0's CPU. */
 import type { BarSeriesOption, EChartsOption } from 'echarts';
 import type { BootStorm, StormResult } from '../xen/results.ts';
+import { IN_NODE } from '../xen/way-names.ts';
 import { waysOf } from '../xen/ways.ts';
-import { type Line, logLogPanels } from './axes.ts';
+import { type Line, logLogHeight, logLogPanels } from './axes.ts';
+import { FONT_SIZE, panelBox, titlesOf, WIDTH } from './layout.ts';
 import type { Picture, Theme } from './picture.ts';
 
 export const XEN_STORM_RESULT = 'bench/results/xen-storm.json';
 
-/** What of bench/results/xen-storm.json is drawn. */
+/** The parts of bench/results/xen-storm.json that are drawn. */
 export interface XenStormReport {
   readonly reports: readonly StormResult[];
 }
 
-const WIDTH = 940;
-const HEIGHT = 380;
-/** Those through our own binding are in the table. */
-const OWN_BINDING = /, our binding$/;
+/** Pixels. */
+const SHARE_HEIGHT = 290;
+const NAMES_WIDTH = 150;
+const VALUES_WIDTH = 66;
 
 interface Cost {
   readonly name: string;
@@ -25,25 +27,16 @@ interface Cost {
   readonly cpuMs: number;
 }
 
+/** Of all ways but those that repeat another in Node: the tables have these. */
 function costs(storm: BootStorm, { byXenstore }: StormResult): Cost[] {
   return waysOf(storm, byXenstore)
-    .filter(({ name }) => !OWN_BINDING.test(name))
+    .filter(({ name }) => !name.endsWith(IN_NODE))
     .map(({ name, isOurs, bootNs, bootCpuNs }) => ({
-      name: plainName(name),
+      name: name.replace(/^\w+: /, ''),
       isOurs,
       wallMs: bootNs / 1e6,
       cpuMs: bootCpuNs / 1e6,
     }));
-}
-
-function plainName(name: string): string {
-  return name
-    .replace(/^\w+: /, '')
-    .replace('ours, in process', 'xen-domid')
-    .replace('ours, over the socket', 'xen-domid, socket')
-    .replace('chunk 1024, stop at the short page', 'to short page')
-    .replace('one call of 32768', 'one call')
-    .replace('list, then a name a domain, as xl', 'as xl');
 }
 
 export function xenStormPictures({ reports }: XenStormReport): Picture[] {
@@ -56,7 +49,7 @@ export function xenStormPictures({ reports }: XenStormReport): Picture[] {
 
 function bootTime(reports: XenStormReport['reports']): Picture {
   const panels = reports.map((report) => ({ xen: report.xen, lines: linesOf(report) }));
-  // One scale for all, so that panels can be compared.
+  // All panels have one scale, so that they can be compared.
   const values = panels.flatMap(({ lines }) =>
     lines.flatMap(({ points }) => points.map(([, y]) => y)),
   );
@@ -65,18 +58,17 @@ function bootTime(reports: XenStormReport['reports']): Picture {
   return {
     name: 'xen-boot-time',
     width: WIDTH,
-    height: HEIGHT,
+    height: logLogHeight(panels.length),
     option: (theme) =>
       logLogPanels(
         theme,
         panels.map(({ xen, lines }) => ({
-          title: `Xen ${xen}: ms in look-ups and events, a boot`,
+          title: `Xen ${xen}: look-ups and event of a boot, ms`,
           x: 'VMs that boot',
           lines,
           from,
           to,
         })),
-        { width: WIDTH, height: HEIGHT },
       ),
   };
 }
@@ -93,14 +85,14 @@ function linesOf(report: StormResult): Line[] {
   return [...lines.values()];
 }
 
-/** As a profile of dom0 would have it that makes VMs and does nothing else but look them up. */
+/** The share that a profile of dom0 would show if dom0 only created VMs and looked them up. */
 function cpuShare(reports: XenStormReport['reports']): Picture {
   const rows = reports.map((report) => {
-    const most = report.boots.toSorted((one, other) => other.vms - one.vms)[0] as BootStorm;
-    const makingMs = most.bootsNs / most.vms / 1e6;
+    const largest = report.boots.toSorted((one, other) => other.vms - one.vms)[0] as BootStorm;
+    const makingMs = largest.bootsNs / largest.vms / 1e6;
     return {
-      title: `Xen ${report.xen}, ${most.vms} VMs`,
-      shares: costs(most, report)
+      title: `Xen ${report.xen}, ${largest.vms} VMs: share of dom0's CPU`,
+      shares: costs(largest, report)
         .map(({ name, isOurs, cpuMs }) => ({ name, isOurs, share: cpuMs / (cpuMs + makingMs) }))
         .toSorted((one, other) => one.share - other.share),
     };
@@ -108,7 +100,7 @@ function cpuShare(reports: XenStormReport['reports']): Picture {
   return {
     name: 'xen-cpu-share',
     width: WIDTH,
-    height: 320,
+    height: rows.length * SHARE_HEIGHT,
     option: (theme) => shareOption(theme, rows),
   };
 }
@@ -123,20 +115,17 @@ interface ShareRow {
 }
 
 function shareOption(theme: Theme, rows: readonly ShareRow[]): EChartsOption {
-  const each = WIDTH / rows.length;
-  const label = { color: theme.text };
+  const label = { color: theme.text, fontSize: FONT_SIZE };
   return {
-    title: rows.map(({ title }, index) => ({
-      text: `${title}: share of dom0's CPU`,
-      left: index * each + 8,
-      top: 8,
-      textStyle: { color: theme.text, fontSize: 14 },
-    })),
+    title: titlesOf(
+      theme,
+      rows.map(({ title }) => title),
+      SHARE_HEIGHT,
+    ),
     grid: rows.map((_, index) => ({
-      left: index * each + 120,
-      width: each - 120 - 64,
-      top: 40,
-      bottom: 30,
+      ...panelBox(index, SHARE_HEIGHT, { hasAxisName: false }),
+      left: NAMES_WIDTH,
+      width: WIDTH - NAMES_WIDTH - VALUES_WIDTH,
     })),
     xAxis: rows.map((_, gridIndex) => ({
       type: 'value',
@@ -165,9 +154,9 @@ function shareOption(theme: Theme, rows: readonly ShareRow[]): EChartsOption {
         itemStyle: { color: isOurs ? theme.ours : (theme.others[1] ?? theme.text) },
       })),
       label: {
+        ...label,
         show: true,
         position: 'right',
-        color: theme.text,
         formatter: ({ value }) => `${(100 * Number(value)).toPrecision(3)} %`,
       },
     })),

@@ -1,13 +1,13 @@
-/** What a process under measurement answers. */
+/** The replies of a measured process. */
 
 export interface Timed {
   /** Nanoseconds. */
   readonly wallNs: number;
-  /** Of that, the first time. */
+  /** The part of the first look-up. */
   readonly firstNs: number;
-  /** Of the whole process's CPU, its threads included. */
+  /** CPU of the process and its threads. */
   readonly cpuNs: number;
-  /** Answers that named no or another domain. */
+  /** Answers that named no domain, or another one. */
   readonly wrong: number;
 }
 
@@ -27,7 +27,7 @@ export interface Quantiles {
 export interface StallResult {
   readonly lookups: number;
   readonly wrong: number;
-  /** How late the event loop was. */
+  /** Delay of the event loop. */
   readonly loopNs: Quantiles;
   readonly lookupNs: Quantiles;
 }

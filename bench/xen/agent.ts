@@ -1,12 +1,12 @@
 /**
- * Runs in dom0: a process with the inventory in it (`inventory`), or with a client of the service (`client`). Reads a
- * request a line, answers each with a line of JSON. DOMID as in `contestants.c`.
- *   lookup UUID DOMID TIMES               one after the other -> {@link Timed}
- *   paged ROOM STOP UUID DOMID TIMES      the lists of others, through our binding -> {@link Timed}
- *   events COUNT                          waits until so many of xenstore's events have been answered; whether it had to
- *   stats                                 the inventory's or the service's counters
+ * Runs in dom0: a process with an inventory (`inventory`) or a client of the service (`client`). Reads one request a
+ * line and answers each with a line of JSON. DOMID as in `contestants.c`.
+ *   lookup UUID DOMID TIMES               look up one after the other: {@link Timed}
+ *   paged ROOM STOP UUID DOMID TIMES      look up by lists in pages: {@link Timed}
+ *   events COUNT                          wait until so many events of xenstore are answered: true if it had to wait
+ *   stats                                 counters of the inventory or the service
  *   changes                               {@link SeenChange}s since the last time
- *   stall MS UUID...                      look-ups for so long, of one after the other -> {@link StallResult}
+ *   stall MS UUID...                      look up one UUID after the other for so long: {@link StallResult}
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
@@ -16,16 +16,17 @@ import { openHypervisor } from '../../src/hypervisor/open.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { InventoryClient } from '../../src/client/client.ts';
 import { parseUuid, uuidWords } from '../../src/uuid.ts';
+import { ascending, quantile } from '../statistics.ts';
 import { openPagedLists, type Stop } from './paged-lists.ts';
 import type { SeenChange, StallResult, Timed } from './agent-results.ts';
 
 const ANYBODY = -2;
 const NOBODY = -1;
-/** The safety net has its own price, and under emulation a storm lasts longer than a minute. */
+/** So rarely that the slow timer makes no list during a storm, which lasts longer than its usual minute under emulation. */
 const LIST_INTERVAL_MS = 3_600_000;
 
 interface Contestant {
-  /** -1 where none was found. */
+  /** Returns {@link NOBODY} if no domain was found. */
   find(uuid: string): number | Promise<number>;
   stats(): Promise<object>;
 }
@@ -40,7 +41,7 @@ function domidOf(result: Awaited<ReturnType<Inventory['lookup']>>): number {
   if (result.status === 'found') return result.domain.domid;
   if (result.status === 'ambiguous') return result.domains[0]?.domid ?? NOBODY;
   if (result.status === 'notFound') return NOBODY;
-  throw new Error(`a look-up ended with ${JSON.stringify(result)}`);
+  throw new Error(`a look-up failed: ${JSON.stringify(result)}`);
 }
 
 async function inProcess(): Promise<Contestant> {
@@ -70,7 +71,7 @@ async function bySocket(): Promise<Contestant> {
         if (result.status === 'found') return result.domid;
         if (result.status === 'ambiguous') return result.domids[0] ?? NOBODY;
         if (result.status === 'notFound') return NOBODY;
-        throw new Error(`a look-up ended with ${JSON.stringify(result)}`);
+        throw new Error(`a look-up failed: ${JSON.stringify(result)}`);
       }),
     stats: () => client.stats(),
   };
@@ -104,7 +105,7 @@ async function timed(
   const began = process.hrtime.bigint();
   for (let time = 0; time < times; time++) {
     const finding = find();
-    // oxlint-disable-next-line no-await-in-loop -- as an agent waits for one answer before it asks again
+    // oxlint-disable-next-line no-await-in-loop -- one look-up after the other
     const found = typeof finding === 'number' ? finding : await finding;
     if (domid === ANYBODY ? found === NOBODY : found !== domid) wrong++;
     if (time === 0) firstNs = Number(process.hrtime.bigint() - began);
@@ -123,7 +124,7 @@ async function awaitEvents(count: number): Promise<boolean> {
   }
 }
 
-/** Look-ups one after the other for so long, with the event loop free to turn between them. */
+/** Looks up one after the other for so long, with a turn of the event loop after each. */
 async function stall(durationMs: number, uuids: readonly string[]): Promise<StallResult> {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   const looksNs: number[] = [];
@@ -139,13 +140,16 @@ async function stall(durationMs: number, uuids: readonly string[]): Promise<Stal
     await nextTurn();
   }
   delay.disable();
-  const sorted = looksNs.toSorted((one, other) => one - other);
-  const at = (part: number): number => sorted[Math.floor(part * (sorted.length - 1))] ?? Number.NaN;
+  const sorted = ascending(looksNs);
   return {
     lookups: sorted.length,
     wrong,
     loopNs: { p50: delay.percentile(50), p99: delay.percentile(99), max: delay.max },
-    lookupNs: { p50: at(0.5), p99: at(0.99), max: at(1) },
+    lookupNs: {
+      p50: quantile(sorted, 0.5),
+      p99: quantile(sorted, 0.99),
+      max: quantile(sorted, 1),
+    },
   };
 }
 
@@ -169,7 +173,7 @@ async function answer(words: readonly string[]): Promise<object | boolean> {
     case 'stall':
       return stall(Number(rest[0]), rest.slice(1));
     default:
-      throw new Error(`not understood: ${words.join(' ')}`);
+      throw new Error(`unknown request: ${words.join(' ')}`);
   }
 }
 

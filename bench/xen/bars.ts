@@ -1,19 +1,21 @@
-/** What is to be reached, beside what was measured: ratios in one boot of one release. */
+/** The bars of the storm, and the figures that meet or miss them: ratios within one boot of a release. */
 import type { Release } from '../../test/lab/release.ts';
+import { percent } from '../statistics.ts';
 import type { BootStorm, OtherWay, OurWay, StormResult, Work } from './results.ts';
+import { IN_NODE } from './way-names.ts';
 
 export interface Bar {
   readonly what: string;
-  readonly wanted: string;
+  readonly bar: string;
   readonly measured: string;
-  readonly reached: boolean;
+  readonly met: boolean;
 }
 
 const IN_PROCESS = '6';
 const BY_SOCKET = '7';
 
 function startsWith<T extends { readonly name: string }>(ways: readonly T[], number: string): T {
-  const way = ways.find(({ name }) => name.startsWith(`${number}:`) && !name.includes('binding'));
+  const way = ways.find(({ name }) => name.startsWith(`${number}:`) && !name.endsWith(IN_NODE));
   if (way === undefined) throw new Error(`way ${number} was not measured`);
   return way;
 }
@@ -30,7 +32,7 @@ export function each(work: Work, what: 'wallNs' | 'cpuNs' | 'calls' | 'entries')
   return work[what] / work.count;
 }
 
-/** Nanoseconds a boot: its look-ups, and its event. */
+/** Nanoseconds for the look-ups and the event of one boot. */
 export function ourBootNs(storm: BootStorm, way: OurWay): number {
   return each(way.lookups, 'wallNs') * storm.lookupsAVm + way.eventsCpuNs / storm.vms;
 }
@@ -40,16 +42,16 @@ export function otherBootNs(storm: BootStorm, way: OtherWay): number {
   return each(way.lookups, 'wallNs') * storm.lookupsAVm + eventNs + (way.readEventCpuNs ?? 0);
 }
 
-interface Wanted {
-  /** Times less than chunk 2, chunk 1024, one call. */
+interface Limits {
+  /** Times less than a list by 2, a list by 1024, and a list in one call. */
   readonly times: readonly [number, number, number];
-  /** Chunk-1024 lists. */
+  /** Of an event, in lists by 1024. */
   readonly event: number;
   readonly hypercalls: number;
   readonly growth: number;
 }
 
-const WANTED: Partial<Record<Release, Wanted>> = {
+const LIMITS: Partial<Record<Release, Limits>> = {
   '4.17': { times: [400, 20, 150], event: 1, hypercalls: 1.15, growth: 1.3 },
   '4.20': { times: [600, 28, 250], event: 0.5, hypercalls: 1.1, growth: 1.1 },
 };
@@ -57,71 +59,76 @@ const WANTED: Partial<Record<Release, Wanted>> = {
 const MS = 1e6;
 const SECOND = 1e9;
 
-/** Undefined for a release that nothing was set for. */
+/** Returns undefined for a release without bars. */
 export function barsOf(release: Release, result: StormResult): Bar[] | undefined {
-  const wanted = WANTED[release];
+  const limits = LIMITS[release];
   const [first, last] = [result.boots[0], result.boots.at(-1)];
-  if (wanted === undefined || first === undefined || last === undefined) return undefined;
+  if (limits === undefined || first === undefined || last === undefined) return undefined;
   const ours = ourWay(last);
   const shutdown = result.shutdowns.at(-1);
   const bars: Bar[] = [];
-  const most = (what: string, value: number, limit: number, show: (of: number) => string): void => {
+  const atMost = (
+    what: string,
+    value: number,
+    limit: number,
+    show: (of: number) => string,
+  ): void => {
     bars.push({
       what,
-      wanted: `<= ${show(limit)}`,
+      bar: `<= ${show(limit)}`,
       measured: show(value),
-      reached: Number.isFinite(value) && value <= limit,
+      met: Number.isFinite(value) && value <= limit,
     });
   };
 
   for (const [index, number] of ['1', '2', '3'].entries()) {
     const other = otherWay(last, number);
-    const times = wanted.times[index] ?? Number.NaN;
+    const times = limits.times[index] ?? Number.NaN;
     const inLookups = each(other.lookups, 'wallNs') / each(ours.lookups, 'wallNs');
     const inAll = otherBootNs(last, other) / ourBootNs(last, ours);
     bars.push({
-      what: `time in look-ups beside ${other.name} (with events)`,
-      wanted: `${times}x less`,
+      what: `time in look-ups, compared with ${other.name} (with events)`,
+      bar: `${times}x less`,
       measured: `${inLookups.toFixed(1)}x (${inAll.toFixed(1)}x)`,
-      reached: inLookups >= times,
+      met: inLookups >= times,
     });
   }
   const listNs = each(otherWay(last, '2').lookups, 'cpuNs');
   for (const number of [IN_PROCESS, BY_SOCKET] as const) {
     const way = ourWay(last, number);
-    most(
-      `CPU of an event in chunk-1024 lists in C, ${way.name}`,
+    atMost(
+      `CPU of an event, in lists by 1024 in C, ${way.name}`,
       way.eventsCpuNs / last.vms / listNs,
-      wanted.event,
+      limits.event,
       (value) => value.toFixed(2),
     );
   }
   const { single, list, entries } = ours.counts;
   const lookups = ours.lookups.count;
-  most('hypercalls a look-up', (single + list) / lookups, wanted.hypercalls, (v) => v.toFixed(3));
-  most('entries a VM beyond one a look-up', (single + entries - lookups) / last.vms, 3, (v) =>
+  atMost('hypercalls a look-up', (single + list) / lookups, limits.hypercalls, (v) => v.toFixed(3));
+  atMost('entries a VM beyond one a look-up', (single + entries - lookups) / last.vms, 3, (v) =>
     v.toFixed(2),
   );
-  most(
+  atMost(
     `a boot among ${last.vms} over one among ${first.vms}`,
     ourBootNs(last, ours) / ourBootNs(first, ourWay(first)),
-    wanted.growth,
+    limits.growth,
     (v) => v.toFixed(2),
   );
-  most('wrong answers', wrongAnswers(result), 0, String);
+  atMost('wrong answers', wrongAnswers(result), 0, String);
   if (shutdown !== undefined) {
-    most(
+    atMost(
       'shutdown storm: share of time in lists',
       shutdown.listNs / shutdown.tookNs,
       0.02,
-      (v) => `${(100 * v).toFixed(1)} %`,
+      percent,
     );
-    most('shutdown storm: `destroyed` after the end', shutdown.destroyedAfter.max, SECOND, inMs);
+    atMost('shutdown storm: `destroyed` after the end', shutdown.destroyedAfter.max, SECOND, inMs);
   }
-  most('held zombies: `destroyed` after the end', result.zombies.max, SECOND, inMs);
+  atMost('held zombies: `destroyed` after the end', result.zombies.max, SECOND, inMs);
   const { created, destroyed } = result.quiet;
-  most('quiet host: created, after the event', created.max, 50 * MS, inMs);
-  most('quiet host: destroyed, after the event', destroyed.max, 50 * MS, inMs);
+  atMost('quiet host: created, after the event', created.max, 50 * MS, inMs);
+  atMost('quiet host: destroyed, after the event', destroyed.max, 50 * MS, inMs);
   return bars;
 }
 
@@ -130,10 +137,10 @@ function inMs(ns: number): string {
 }
 
 function isOurs({ name }: { readonly name: string }): boolean {
-  return name.includes('ours');
+  return name.includes('xen-domid');
 }
 
-/** Of ours, everywhere. */
+/** Counts xen-domid's wrong answers in all parts. */
 function wrongAnswers({ boots, moving, steady }: StormResult): number {
   const works = [
     ...boots.flatMap(({ ours }) => ours.map(({ lookups }) => lookups)),

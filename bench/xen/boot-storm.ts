@@ -1,21 +1,22 @@
-/** In dom0: V VMs boot; each way is asked at the same moments, slow ones at fewer of them. */
+/** In dom0: a boot storm, in which each way looks up the same VMs, slow ways fewer of them. */
 import { countsBetween, LIST_WAYS, type ListWay, type Measured } from './contestants.ts';
 import { type Bench, makeVm, type Service, type Vm } from './host.ts';
 import type { BootStorm, OurWay, Work } from './results.ts';
+import { IN_NODE, WAY_NAMES } from './way-names.ts';
 import { add, NO_WORK } from './work.ts';
 
-/** Look-ups of a VM before its introduction, and after. */
+/** Look-ups of a VM before and after its introduction. */
 export const BEFORE = 10;
 export const AFTER = 20;
-/** Over the socket fewer are made: under emulation all would last longer than a boot. */
+/** Over the socket fewer are made: under emulation, all of them would take longer than a boot. */
 const BY_SOCKET = { before: 1, after: 2 };
-/** Of the chunk-1024 list through our binding, one VM in so many. */
+/** One VM in so many is also looked up by a list by 1024 in Node. */
 const PAGED_EVERY = 8;
 
 interface Sums {
   lookups: Work;
   events: Work;
-  /** CPU before an event was asked for. */
+  /** CPU before the request for an event. */
   idle: Work;
 }
 
@@ -51,13 +52,13 @@ function isTurn(way: ListWay, vm: number, vms: number): boolean {
 
 const SLOW_WAYS = Object.values(LIST_WAYS).filter(({ every }) => every > 1);
 
-/** Whose lists are made through our binding when this VM is up: not also in C, or the storm would stand still so long that it seems to be over. */
+/** Returns the way that lists in Node for this VM: never the one that lists in C, or the pause would be so long that the storm seems to be over. */
 function pagedAt(vm: number, vms: number): ListWay | undefined {
   const slow = SLOW_WAYS.find((way) => isTurn(way, vm - 1, vms));
-  return slow ?? (vm % PAGED_EVERY === 1 ? LIST_WAYS.chunk1024 : undefined);
+  return slow ?? (vm % PAGED_EVERY === 1 ? LIST_WAYS.by1024 : undefined);
 }
 
-/** Adds up how long the steps take that a toolstack would take without anybody looking. */
+/** Adds up the time of the toolstack's own steps. */
 class Boots {
   tookNs = 0;
 
@@ -78,13 +79,13 @@ export interface Booted {
   readonly vms: readonly Vm[];
 }
 
-/** Ours in process beside the lists of others. */
+/** Measures xen-domid in process and the ways that list, in one storm. */
 export async function bootStorm(
   { maker, c, inProcess }: Bench,
   count: number,
   progress: (text: string) => void,
 ): Promise<Booted> {
-  const { chunk1024 } = LIST_WAYS;
+  const { by1024 } = LIST_WAYS;
   const others = new Others();
   const vms: Vm[] = [];
   const boots = new Boots();
@@ -99,25 +100,25 @@ export async function bootStorm(
     return measured.firstNs;
   };
   const paged = async ({ name, how }: ListWay, { uuid, domid }: Vm): Promise<void> => {
-    others.lookup(`${name}, our binding`, await inProcess.paged(how, uuid, domid));
+    others.lookup(`${name}${IN_NODE}`, await inProcess.paged(how, uuid, domid));
   };
 
   const countsBefore = await inProcess.counts();
   const began = process.hrtime.bigint();
   for (let number = 0; number < count; number++) {
-    // oxlint-disable no-await-in-loop -- a boot takes its steps one after the other, and so do those who watch it
+    // oxlint-disable no-await-in-loop -- the steps of a boot come one after the other
     const vm = await boots.step(() => makeVm(maker));
     const { uuid, domid } = vm;
     vms.push(vm);
     firstNs += await ours(vm, BEFORE);
-    others.lookup(chunk1024.name, await c.lookup(chunk1024.how, uuid, domid));
-    const way = SLOW_WAYS.find((one) => isTurn(one, number, count)) ?? chunk1024;
-    // Read from outside: to ask a process costs it more than an event does.
+    others.lookup(by1024.name, await c.lookup(by1024.how, uuid, domid));
+    const way = SLOW_WAYS.find((one) => isTurn(one, number, count)) ?? by1024;
+    // Read from outside: a request to the process costs it more than an event.
     const cpuBefore = await c.number('cpu', inProcess.pid);
     await boots.step(() => maker.ask('introduce', domid));
     others.event(way.name, await c.event(way.how));
     let cpuAfter = await c.number('cpu', inProcess.pid);
-    // Where it has not had the processor yet, what it costs to ask is counted with the event.
+    // If the event was not answered yet, the cost of this request is counted with it.
     const hadToWait = await inProcess.events(countsBefore.events + number + 1);
     if (hadToWait) cpuAfter = await c.number('cpu', inProcess.pid);
     eventsCpuNs += cpuAfter - cpuBefore;
@@ -132,10 +133,10 @@ export async function bootStorm(
   }
   const tookNs = Number(process.hrtime.bigint() - began);
   const counts = countsBetween(countsBefore, await inProcess.counts());
-  // Lists come when they come: as if each had the processor for all the time that it took.
+  // Lists may run later, outside the steps above; the whole time of each is counted as CPU.
   eventsCpuNs += counts.listMs * 1e6;
   const ourWay: OurWay = {
-    name: '6: ours, in process',
+    name: WAY_NAMES.inProcess,
     lookups,
     firstNs,
     eventsCpuNs,
@@ -162,7 +163,7 @@ export async function bootStorm(
   };
 }
 
-/** Ours over the socket, with nobody else about. */
+/** Measures xen-domid over the socket, in a storm without the other ways. */
 export async function serviceStorm(
   { maker, c }: Bench,
   { daemon, client }: Service,
@@ -196,7 +197,7 @@ export async function serviceStorm(
   return {
     vms,
     way: {
-      name: '7: ours, over the socket',
+      name: WAY_NAMES.overSocket,
       lookups,
       lookupsDaemonCpuNs: lookupsCpuNs,
       eventsCpuNs: daemonNs - lookupsCpuNs,

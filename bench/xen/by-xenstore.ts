@@ -1,4 +1,4 @@
-/** In dom0: look-ups by what xenstore knows, with more and more domains. */
+/** In dom0: look-ups that read xenstore, with more and more domains. */
 import { destroyAll } from '../../test/lab/dom0.ts';
 import { type Bench, makeVm, type Vm } from './host.ts';
 import { pointsOf } from './points.ts';

@@ -1,4 +1,4 @@
-/** In dom0: the processes that are measured, and how each is asked. */
+/** In dom0: the measured processes, and the requests to them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -7,27 +7,28 @@ import { DEFAULT_SOCKET_PATH } from '../../src/client/client.ts';
 import { Companion, until } from '../../test/lab/dom0.ts';
 import type { SeenChange, Timed } from './agent-results.ts';
 import type { Counts, Work } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 
-/** A UUID's domid that any answer but "nobody" is right for, and one that nobody has. */
+/** Expected domids: any domain, and no domain. */
 export const ANYBODY = -2;
 export const NOBODY = -1;
 
-/** How the others list: entries a call, and what ends a list. */
+/** A way to list: entries a call, and the page that ends a list. */
 export interface ListWay {
   readonly name: string;
   readonly how: `${number} ${'append' | 'empty' | 'short' | 'once'}`;
-  /** Look-ups and events are measured at one VM in so many. */
+  /** One VM in so many is measured. */
   readonly every: number;
 }
 
-export const LIST_WAYS: Readonly<Record<'chunk2' | 'chunk1024' | 'short' | 'once', ListWay>> = {
-  chunk2: { name: '1: chunk 2', how: '2 append', every: 16 },
-  chunk1024: { name: '2: chunk 1024', how: '1024 empty', every: 1 },
-  short: { name: '2b: chunk 1024, stop at the short page', how: '1024 short', every: 4 },
-  once: { name: '3: one call of 32768', how: '32768 once', every: 8 },
+export const LIST_WAYS: Readonly<Record<'by2' | 'by1024' | 'short' | 'once', ListWay>> = {
+  by2: { name: WAY_NAMES.by2, how: '2 append', every: 16 },
+  by1024: { name: WAY_NAMES.by1024, how: '1024 empty', every: 1 },
+  short: { name: WAY_NAMES.short, how: '1024 short', every: 4 },
+  once: { name: WAY_NAMES.once, how: '32768 once', every: 8 },
 };
 
-/** `contestants.c`. */
+/** The C program `contestants.c`. */
 export class OthersInC {
   readonly #process = new Companion('contestants');
 
@@ -43,7 +44,6 @@ export class OthersInC {
     return this.#timed(1, 'nothing');
   }
 
-  /** `store` or `xl`. */
   async byXenstore(
     what: 'store' | 'xl',
     uuid: string,
@@ -63,7 +63,7 @@ export class OthersInC {
     return Number(await this.#process.ask(...words));
   }
 
-  /** Of each domain that went since `gone`: domid, when it was last there, when it was first missed. */
+  /** For each domain that ended since `gone`: its domid, the time at which it was last seen, and the time at which it was first missing. */
   async seen(): Promise<{ domid: number; thereNs: number; missedNs: number }[]> {
     const rows = await this.#rows('seen');
     return rows.map(([domid = NaN, thereNs = NaN, missedNs = NaN]) => ({
@@ -73,7 +73,7 @@ export class OthersInC {
     }));
   }
 
-  /** When each new domain since `newcomers` was first listed, by domid. */
+  /** The times at which new domains since `newcomers` were first listed, by domid. */
   async came(): Promise<Map<number, number>> {
     const rows = await this.#rows('came');
     return new Map(rows.map(([domid = NaN, listedNs = NaN]) => [domid, listedNs]));
@@ -102,13 +102,13 @@ export class OthersInC {
 
 export interface Measured {
   readonly work: Work;
-  /** CPU of the process since the answer before. */
+  /** CPU of the process since its previous answer. */
   readonly idleNs: number;
 }
 
 export interface MeasuredOurs {
   readonly work: Work;
-  /** Of its time, what the first of the look-ups took. */
+  /** The time of the first look-up. */
   readonly firstNs: number;
 }
 
@@ -117,11 +117,11 @@ interface Stats {
   readonly entriesCopied: number;
   readonly events: number;
   readonly lists: Readonly<Record<string, number>>;
-  /** The service does not tell. */
+  /** Missing from the service's counters. */
   readonly listMs?: number;
 }
 
-/** `agent.ts`: ours in process, or a client of the service. */
+/** `agent.ts`: xen-domid in process, or a client of the service. */
 export class Agent {
   readonly #process: Companion;
 
@@ -142,7 +142,7 @@ export class Agent {
     return this.#timed(times, 'paged', how, uuid, domid, times);
   }
 
-  /** Once so many events have been answered. @returns whether that had to be waited for. */
+  /** Waits until so many events are answered. Returns true if it had to wait. */
   async events(count: number): Promise<boolean> {
     return this.ask('events', count);
   }
@@ -196,10 +196,10 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
-/** An emulator on a busy machine takes its time. */
+/** Long, for an emulator on a busy machine. */
 const START_TIMEOUT_MS = 180_000;
 
-/** The service, as a person starts it; returns once it answers. */
+/** Starts the service from the command line and waits until it listens. */
 export async function startDaemon(): Promise<Daemon> {
   const script = new URL('../../src/cli/bin.cjs', import.meta.url).pathname;
   const child = spawn(process.execPath, [script, 'serve'], {

@@ -1,4 +1,4 @@
-/** In dom0: VMs that are made as a toolstack makes them, and who is measured while they are. */
+/** In dom0: creates VMs as a toolstack does, and starts the measured processes. */
 import { randomUUID } from 'node:crypto';
 
 import { type DomainMaker, startDomainMaker } from '../../test/lab/dom0.ts';
@@ -16,16 +16,16 @@ export interface Bench {
   close(): Promise<void>;
 }
 
-/** The service, and who asks it. */
+/** The service and a client of it. */
 export interface Service {
   readonly daemon: Daemon;
   readonly client: Agent;
   close(): Promise<void>;
 }
 
-/** So often each of ours is asked before anything is timed: a service has been running when a storm begins. */
+/** Look-ups before anything is timed: a service has been running for long when a storm begins. */
 const WARM_UP = 5000;
-/** For a UUID that nobody has. */
+/** Look-ups of a UUID that no domain has. */
 const WARM_UP_LISTS = 20;
 
 export async function makeVm(maker: DomainMaker): Promise<Vm> {
@@ -53,7 +53,7 @@ export async function openBench(): Promise<Bench> {
   };
 }
 
-/** @param warmUp a VM that is looked up until both are warm. */
+/** @param warmUp a VM to look up until the code of both is optimised. */
 export async function openService(warmUp: Vm): Promise<Service> {
   const daemon = await startDaemon();
   const client = new Agent('client');

@@ -1,4 +1,4 @@
-/** On the host: runs one part of the benchmark in dom0 of a release, and brings back what it left. */
+/** On the host: runs one part of the benchmark in dom0 of a release, and reads its result. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +10,13 @@ export interface InDom0 extends Pick<
   CellRun,
   'release' | 'memory' | 'guestMemory' | 'processors' | 'timeoutMs'
 > {
-  /** Of `dist/bench/xen`, with its arguments. */
+  /** A file of `dist/bench/xen`, with its arguments. */
   readonly script: readonly string[];
-  /** What it leaves in its output folder. */
+  /** The result in the cell's output folder. */
   readonly file: string;
 }
 
-/** Boots `release`, runs one script in dom0 and reads what it left. */
+/** Boots a release, runs a script in dom0 and returns its result. */
 export async function measureInDom0<T>(what: string, run: InDom0, progress: Progress): Promise<T> {
   const { release, script, file, ...cell } = run;
   const [name = '', ...args] = script;

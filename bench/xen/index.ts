@@ -1,14 +1,14 @@
 /**
- * `npm run bench -- xen [PART...] [RELEASE...] [--full]`: what each way costs on a real Xen, in the lab.
+ * `npm run bench xen [-- [PART...] [RELEASE...] [--full]]`: measures the cost of each way on a real Xen, in the lab.
  * PART: calls (../xen.ts), storm, stalls, toolstack; all by default.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 
 import { checkPrerequisites } from '../../test/lab/prerequisites.ts';
 import { Progress } from '../../test/lab/progress.ts';
 import { RELEASES, type Release } from '../../test/lab/release.ts';
+import { machine } from '../machine.ts';
 import { compareCalls } from '../xen.ts';
 import { type InDom0, measureInDom0 } from './in-dom0.ts';
 import { printStalls, printStorm, printToolstack } from './report.ts';
@@ -30,16 +30,15 @@ const STORM_RELEASES: readonly Release[] = ['4.17', '4.20'];
 const STALL_GUESTS = 4;
 const STALL_GUEST_MIB = 512;
 const UNIKERNELS = { some: 100, full: 1000 } as const;
-/** A unikernel, what Xen keeps for it, and room. */
+/** Memory of a unikernel, with Xen's overhead and a reserve. */
 const UNIKERNEL_MIB = 14;
 const STORM_TIMEOUT_MS = 1_800_000;
 
 async function keep(part: Part, reports: readonly object[]): Promise<void> {
-  const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}`;
   const file = join(RESULTS, `xen-${part}.json`);
   await mkdir(RESULTS, { recursive: true });
-  await writeFile(file, `${JSON.stringify({ machine, reports }, undefined, 2)}\n`);
-  console.log(`\nAlso in ${file}.`);
+  await writeFile(file, `${JSON.stringify({ machine: machine(), reports }, undefined, 2)}\n`);
+  console.log(`\nWritten to ${file}.`);
 }
 
 async function measureEach<T extends object>(
@@ -50,7 +49,7 @@ async function measureEach<T extends object>(
   const progress = new Progress(process.stdout);
   const results = new Map<Release, T>();
   for (const release of releases) {
-    // oxlint-disable-next-line no-await-in-loop -- side by side they would disturb each other
+    // oxlint-disable-next-line no-await-in-loop -- at the same time, they would disturb each other
     results.set(release, await measureInDom0<T>(part, { ...how, release }, progress));
   }
   progress.close();
@@ -124,7 +123,7 @@ async function main(args: readonly string[]): Promise<void> {
     await toolstack(releases, isFull ? UNIKERNELS.full : UNIKERNELS.some);
 }
 
-// Leaving by exit() is what sweeps up.
+// exit() runs the lab's cleanup.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 await main(process.argv.slice(2)).catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error);

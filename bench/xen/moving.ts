@@ -1,15 +1,16 @@
-/** In dom0: a VM that moves to a random domid again and again, and has one at every moment. Who says that it has none is wrong. */
+/** In dom0: a VM moves to random domids again and again, and has one at every moment, so that "no such VM" is always wrong. */
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { destroyAll } from '../../test/lab/dom0.ts';
 import { ANYBODY, LIST_WAYS } from './contestants.ts';
 import type { Bench } from './host.ts';
 import type { StormResult, Work } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 
-/** More than a page of 1024. */
+/** More than fit a page of 1024. */
 const DOMAINS = 1500;
 const APART = 20;
-const LOOKUPS = { chunk2: 40, chunk1024: 400, short: 400, once: 100 } as const;
+const LOOKUPS = { by2: 40, by1024: 400, short: 400, once: 100 } as const;
 const OUR_LOOKUPS = 400;
 
 export async function movingVm(bench: Bench): Promise<NonNullable<StormResult['moving']>> {
@@ -22,13 +23,13 @@ export async function movingVm(bench: Bench): Promise<NonNullable<StormResult['m
   const uuid = randomUUID();
   await c.tell('move', uuid);
   const ways: { name: string; work: Work }[] = [];
-  for (const key of ['chunk2', 'chunk1024', 'short', 'once'] as const) {
+  for (const key of ['by2', 'by1024', 'short', 'once'] as const) {
     const { name, how } = LIST_WAYS[key];
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     ways.push({ name, work: (await c.lookup(how, uuid, ANYBODY, LOOKUPS[key])).work });
   }
   const { work } = await inProcess.lookup(uuid, ANYBODY, OUR_LOOKUPS);
-  ways.push({ name: '6: ours, in process', work });
+  ways.push({ name: WAY_NAMES.inProcess, work });
   const moves = await c.number('stay');
   await destroyAll();
   return { domains: DOMAINS, moves, ways };

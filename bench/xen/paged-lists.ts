@@ -1,4 +1,4 @@
-/** The lists of others, made through our own binding: so that nothing but the algorithm differs. */
+/** Lists in pages, as toolstacks make them, through our own binding: only the algorithm differs from our lists. */
 import { DOMID_FIRST_RESERVED } from '../../src/domain.ts';
 import { type Dominfo, DominfoList } from '../../src/hypervisor/dominfo.ts';
 import {
@@ -12,11 +12,11 @@ import { openXencall } from '../../src/hypervisor/libxencall.ts';
 import { Hypercall } from '../../src/hypervisor/xencall.ts';
 import type { UuidWords } from '../../src/uuid.ts';
 
-/** What ends a list: an empty page, a short one, the first call; `append`: a short one, and pages are appended from the last. */
+/** The page that ends a list: an empty one, a short one, or the first. `append`: a short one, with pages appended from the last. */
 export type Stop = 'empty' | 'short' | 'once' | 'append';
 
 export interface PagedLists {
-  /** The domid that has the handle in a list made for this; -1 where none has. */
+  /** Lists all domains and returns the domid with this handle, or -1. */
   find(room: number, stop: Stop, words: UuidWords): number;
   close(): void;
 }
@@ -28,7 +28,7 @@ interface Entry {
 
 const MOST_ROOM = 32_768;
 
-/** @param sysctlInterface as the running Xen speaks it. */
+/** @param sysctlInterface the interface version of the running Xen. */
 export function openPagedLists(sysctlInterface: number): PagedLists {
   const xencall = openXencall();
   const recordBytes =

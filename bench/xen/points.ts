@@ -1,6 +1,7 @@
-/** With how many domains the ways of xenstore are measured. */
-
-/** Where a storm of so many VMs is a quarter, half, and three quarters over: what costs as many requests as there are domains costs their mean in it. */
+/**
+ * Returns the numbers of domains at which look-ups by xenstore are measured for a storm: a quarter, half and three quarters of its VMs.
+ * Their cost grows in proportion to the domains, so the mean of these is its mean in the storm.
+ */
 export function pointsOf(vms: number): number[] {
   return [1, 2, 3].map((part) => Math.round((part * vms) / 4));
 }

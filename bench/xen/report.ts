@@ -1,5 +1,6 @@
-/** Tables of what was measured. */
+/** Prints the results as tables. */
 import type { Release } from '../../test/lab/release.ts';
+import { percent } from '../statistics.ts';
 import { printTable } from '../table.ts';
 import { barsOf, each } from './bars.ts';
 import type { StallsResult, StormResult, ToolstackResult } from './results.ts';
@@ -23,14 +24,13 @@ export function printStorm(release: Release, result: StormResult): void {
       rows,
       {
         way: ({ name }) => name,
-        measured: ({ lookups }) => String(lookups.count),
+        sample: ({ lookups }) => String(lookups.count),
         'a look-up, us': ({ lookups }) => (each(lookups, 'wallNs') / US).toFixed(0),
         'an event, CPU us': ({ eventNs }) =>
           eventNs === undefined ? '' : (eventNs / US).toFixed(0),
         'a boot, ms': (row) => (row.bootNs / MS).toFixed(1),
-        'beside ours': (row) => `${(row.bootNs / ours).toFixed(1)}x`,
-        'share of a CPU': (row) =>
-          `${((100 * row.bootCpuNs) / (row.bootCpuNs + bootNs)).toFixed(1)} %`,
+        '/ ours': (row) => `${(row.bootNs / ours).toFixed(1)}x`,
+        'share of a CPU': (row) => percent(row.bootCpuNs / (row.bootCpuNs + bootNs)),
         'calls a look-up': (row) => (row.callsALookup === 0 ? '' : row.callsALookup.toFixed(2)),
         'entries a look-up': (row) =>
           row.entriesALookup === 0 ? '' : row.entriesALookup.toFixed(1),
@@ -51,16 +51,16 @@ export function printStorm(release: Release, result: StormResult): void {
     'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(2),
     events: ({ events }) => String(events),
     'our lists': ({ lists }) => String(lists),
-    'share of time in lists': ({ listNs, tookNs }) => `${((100 * listNs) / tookNs).toFixed(1)} %`,
-    'our CPU': ({ cpuNs, tookNs }) => `${((100 * cpuNs) / tookNs).toFixed(1)} %`,
-    'CPU of a list an event in C, s': ({ eventList, events }) =>
+    'time in lists': ({ listNs, tookNs }) => percent(listNs / tookNs),
+    'our CPU': ({ cpuNs, tookNs }) => percent(cpuNs / tookNs),
+    'CPU of C with a list an event, s': ({ eventList, events }) =>
       ((each(eventList, 'cpuNs') * events) / SECOND).toFixed(2),
-    '`destroyed` after the end, ms: median, p99, most': ({ destroyedAfter }) =>
+    '`destroyed` after the end, ms: median, p99, max': ({ destroyedAfter }) =>
       inMs(destroyedAfter.median, destroyedAfter.p99, destroyedAfter.max),
   });
   const { steady, moving } = result;
   printTable(
-    `Xen ${result.xen}: a UUID that nobody has, ${steady.domains} domains, one VM coming and one going a second; the service takes ${((100 * steady.daemonCpuNs) / (steady.seconds * SECOND)).toFixed(1)} % of a CPU for all of it`,
+    `Xen ${result.xen}: a UUID that no domain has, ${steady.domains} domains, one VM starts and one ends each second; the service takes ${percent(steady.daemonCpuNs / (steady.seconds * SECOND))} of a CPU for all of it`,
     steady.unknown,
     {
       way: ({ name }) => name,
@@ -75,16 +75,16 @@ export function printStorm(release: Release, result: StormResult): void {
     {
       way: ({ name }) => name,
       'look-ups': ({ work }) => String(work.count),
-      '"no such VM", which is wrong': ({ work }) => String(work.wrong),
+      '"no such VM" (wrong)': ({ work }) => String(work.wrong),
     },
   );
   const bars = barsOf(release, result);
   if (bars === undefined) return;
-  printTable(`Xen ${result.xen}: what was to be reached`, bars, {
+  printTable(`Xen ${result.xen}: bars`, bars, {
     what: ({ what }) => what,
-    wanted: ({ wanted }) => wanted,
+    bar: ({ bar }) => bar,
     measured: ({ measured }) => measured,
-    '': ({ reached }) => (reached ? 'reached' : 'missed'),
+    '': ({ met }) => (met ? 'met' : 'missed'),
   });
 }
 
@@ -100,8 +100,8 @@ export function printStalls(results: readonly StallsResult[]): void {
   printTable('Look-ups in process while guests are torn down', rows, {
     Xen: ({ xen }) => xen,
     when: ({ when }) => when,
-    'event loop late, ms: p50, p99, most': ({ loopNs }) => inMs(loopNs.p50, loopNs.p99, loopNs.max),
-    'a look-up, ms: p50, p99, most': ({ lookupNs }) =>
+    'event loop late, ms: p50, p99, max': ({ loopNs }) => inMs(loopNs.p50, loopNs.p99, loopNs.max),
+    'a look-up, ms: p50, p99, max': ({ lookupNs }) =>
       inMs(lookupNs.p50, lookupNs.p99, lookupNs.max),
     'look-ups': ({ lookups }) => String(lookups),
     wrong: ({ wrong }) => String(wrong),
@@ -110,15 +110,15 @@ export function printStalls(results: readonly StallsResult[]): void {
 
 export function printToolstack(results: readonly ToolstackResult[]): void {
   printTable(
-    'Unikernels by xl create, asked for from before their creation until they run',
+    'Unikernels by xl create, looked up from before their creation until they run',
     results,
     {
       Xen: ({ xen }) => xen,
       'PV, PVH': ({ pv, pvh }) => `${pv}, ${pvh}`,
       'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(1),
-      'found after listed, ms: median, p99, most': ({ foundAfter }) =>
+      'found after listed, ms: median, p99, max': ({ foundAfter }) =>
         inMs(foundAfter.median, foundAfter.p99, foundAfter.max),
-      'slowest look-up, longest standstill of who asks, ms': ({ slowestNs, standstillNs }) =>
+      "slowest look-up, longest delay of the client's loop, ms": ({ slowestNs, standstillNs }) =>
         inMs(slowestNs, standstillNs),
       'look-ups': ({ lookups }) => String(lookups),
       unanswered: ({ unavailable }) => String(unavailable),

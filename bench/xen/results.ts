@@ -1,12 +1,12 @@
-/** What the parts of the benchmark leave: written by dom0, read by the host, kept in `bench/results/xen-*.json`. Times are nanoseconds. */
+/** The results of the parts of the benchmark: written in dom0, read by the host, kept in `bench/results/xen-*.json`. Times are nanoseconds. */
 import type { StallResult } from './agent-results.ts';
 
-/** Where in the cell's output folder. */
+/** In the cell's output folder. */
 export const STORM_FILE = 'storm.json';
 
-/** Sums over what was measured of one kind of work. */
+/** Sums over the measurements of one kind of work. */
 export interface Work {
-  /** How often. */
+  /** Number of measurements. */
   readonly count: number;
   readonly wallNs: number;
   readonly cpuNs: number;
@@ -17,49 +17,49 @@ export interface Work {
   readonly entries: number;
 }
 
-/** A way of others: what its look-ups and its answers to events cost where they were measured. */
+/** Another way: the cost of its look-ups and its answers to events, where measured. */
 export interface OtherWay {
   readonly name: string;
   readonly lookups: Work;
-  /** Absent where the way has no answer to events. */
+  /** Absent if the way ignores events. */
   readonly events?: Work;
-  /** CPU of reading an event from xenstore, before anything is done about it. */
+  /** CPU to read an event from xenstore, before it is answered. */
   readonly readEventCpuNs?: number;
 }
 
-/** What the inventory did in a part of the storm. */
+/** The inventory's work in a part of the storm. */
 export interface Counts {
   readonly single: number;
   readonly list: number;
   readonly entries: number;
   readonly events: number;
-  /** By what they were made for. */
+  /** By reason. */
   readonly lists: Readonly<Record<string, number>>;
   readonly listMs: number;
 }
 
-/** Ours: `lookups` were all made, none is scaled. */
+/** xen-domid: all look-ups were made, none is scaled up. */
 export interface OurWay {
   readonly name: string;
   readonly lookups: Work;
-  /** Of their time, what each VM's first one took, which finds out where it is; told of in process alone. */
+  /** Time of the first look-up of each VM, which finds its domid. Measured in process only. */
   readonly firstNs?: number;
-  /** Where look-ups are made by a client: CPU of the daemon while they were. */
+  /** CPU of the daemon during look-ups, if a client made them. */
   readonly lookupsDaemonCpuNs?: number;
-  /** CPU of the process for its events: while they are answered, and the lists that follow; of the service, all beyond its look-ups. */
+  /** CPU of the process for its events: answering them, and the lists that follow. For the service, everything but its look-ups. */
   readonly eventsCpuNs: number;
-  /** All CPU, of the client as well where there is one. */
+  /** All CPU, including that of a client. */
   readonly cpuNs: number;
-  /** Of the daemon's process, or of the only one. */
+  /** Of the process with the inventory. */
   readonly counts: Counts;
 }
 
 export interface BootStorm {
   readonly vms: number;
   readonly lookupsAVm: number;
-  /** From the first VM to the last, with everybody's work in it. */
+  /** From the first VM to the last, including the work of all ways. */
   readonly tookNs: number;
-  /** Of that, what it takes to make the VMs. */
+  /** The part that creates the VMs. */
   readonly bootsNs: number;
   readonly ours: readonly OurWay[];
   readonly others: readonly OtherWay[];
@@ -79,17 +79,17 @@ export interface ShutdownStorm {
   readonly events: number;
   readonly listNs: number;
   readonly lists: number;
-  /** Of our process, telling of the changes included. */
+  /** CPU of our process, including the report of the changes. */
   readonly cpuNs: number;
-  /** `destroyed` after the moment at which the domain was last seen in Xen's list. */
+  /** Delay of `destroyed` after the domain was last seen in Xen's list. */
   readonly destroyedAfter: Spread;
-  /** A chunk-1024 list in C, as it is due at each event. */
+  /** A list by 1024 in C, which each event would need. */
   readonly eventList: Work;
 }
 
 export interface SteadyState {
   readonly domains: number;
-  /** In each a VM came, one went, and an unknown UUID was asked for. */
+  /** In each, a VM started, one ended, and an unknown UUID was looked up. */
   readonly rounds: number;
   readonly seconds: number;
   /** All CPU of the daemon. */
@@ -98,7 +98,7 @@ export interface SteadyState {
   readonly unknown: readonly { readonly name: string; readonly work: Work }[];
 }
 
-/** What look-ups cost that read a node of xenstore for each domain: of the newest, with so many domains. */
+/** Cost of look-ups that read a node of xenstore for each domain: of the newest of so many. */
 export interface StorePoint {
   readonly domains: number;
   readonly store: Work;
@@ -114,9 +114,9 @@ export interface StormResult {
   readonly steady: SteadyState;
   /** A change at a subscriber in another process, after its event could be read by a C program. */
   readonly quiet: { readonly created: Spread; readonly destroyed: Spread };
-  /** `destroyed` after the domain was last seen, of those whose last reference was kept for 5 s. */
+  /** Delay of `destroyed` after the domain was last seen, for domains whose last reference was kept for 5 s. */
   readonly zombies: Spread;
-  /** A VM that moves from one random domid to another: `wrong` are answers that there is none. */
+  /** A VM that moves between random domids; `wrong` counts answers "no such VM". */
   readonly moving: {
     readonly domains: number;
     readonly moves: number;
@@ -126,7 +126,7 @@ export interface StormResult {
 
 export const STALLS_FILE = 'stalls.json';
 
-/** Look-ups in process while guests are torn down, and before. */
+/** Look-ups in process, before and while guests are torn down. */
 export interface StallsResult {
   readonly xen: string;
   readonly node: string;
@@ -140,24 +140,24 @@ export interface StallsResult {
 
 export const TOOLSTACK_FILE = 'toolstack.json';
 
-/** Guests made by `xl create`, each asked for over the socket from before its creation until it runs. */
+/** Guests created by `xl create`, each looked up over the socket from before its creation until it runs. */
 export interface ToolstackResult {
   readonly xen: string;
   readonly node: string;
   readonly pv: number;
   readonly pvh: number;
   readonly tookNs: number;
-  /** Found by us after Xen was seen to list it: as exactly as Xen is looked at, every 2 ms. */
+  /** Delay until xen-domid found a guest after Xen listed it; Xen is read every 2 ms. */
   readonly foundAfter: Spread;
   readonly lookups: number;
-  /** Look-ups that had no answer in time. */
+  /** Look-ups without an answer in time. */
   readonly unavailable: number;
   readonly wrong: number;
-  /** The slowest look-up, and for how long whoever asked has stood still at most. */
+  /** The slowest look-up, and the longest delay of the client's own event loop. */
   readonly slowestNs: number;
   readonly standstillNs: number;
   readonly counts: Counts;
   readonly daemonCpuNs: number;
-  /** All that dom0's processors were busy, the daemon and the asking among it. */
+  /** Busy time of dom0's processors, including the daemon and its client. */
   readonly dom0CpuNs: number;
 }

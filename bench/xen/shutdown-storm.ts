@@ -1,4 +1,4 @@
-/** In dom0: all VMs are destroyed as fast as it goes. */
+/** In dom0: destroys all VMs as fast as possible. */
 import { until } from '../../test/lab/dom0.ts';
 import { countsBetween, LIST_WAYS } from './contestants.ts';
 import type { Bench, Vm } from './host.ts';
@@ -6,7 +6,7 @@ import type { ShutdownStorm } from './results.ts';
 import { add, NO_WORK, spread } from './work.ts';
 
 const AT_ONCE = 25;
-/** How exactly the end of a domain is known. */
+/** Interval at which the end of a domain is looked for. */
 const WATCH_MS = 25;
 const TIMEOUT_MS = 60_000;
 
@@ -28,7 +28,7 @@ export async function shutdownStorm(
     // oxlint-disable-next-line no-await-in-loop -- as a toolstack does
     await maker.ask('destroy', ...some);
     // oxlint-disable-next-line no-await-in-loop
-    eventList = add(eventList, (await c.event(LIST_WAYS.chunk1024.how)).work);
+    eventList = add(eventList, (await c.event(LIST_WAYS.by1024.how)).work);
     progress(`shutdown storm of ${vms.length}: ${at + some.length}`);
   }
   const destroyed = new Map<number, number>();
@@ -38,10 +38,10 @@ export async function shutdownStorm(
     }
     return vms.every(({ domid }) => destroyed.has(domid));
   };
-  await until(all, { timeoutMs: TIMEOUT_MS, what: 'all are destroyed' });
+  await until(all, { timeoutMs: TIMEOUT_MS, what: 'all are reported as destroyed' });
   const cpuNs = (await c.number('cpu', inProcess.pid)) - cpuBefore;
   const counts = countsBetween(before, await inProcess.counts());
-  // The watcher has to miss the last of them too.
+  // Give the watcher time to miss the last of them.
   await new Promise((resolve) => setTimeout(resolve, 4 * WATCH_MS));
   const went = new Map((await c.seen()).map(({ domid, thereNs }) => [domid, thereNs]));
   await c.tell('drop');

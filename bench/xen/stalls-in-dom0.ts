@@ -1,4 +1,4 @@
-/** Runs in dom0 of the lab: look-ups while big guests are torn down at once. Needs two processors: on one, nobody can wait for a lock of Xen. */
+/** Runs in dom0 of the lab: look-ups while large guests are torn down at the same time. Needs two processors: with one, nothing can wait for a lock of Xen. */
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const ASKED_FOR = 50;
 const WARM_UP = 3000;
 const BEFORE_MS = 4000;
 const DURING_MS = 8000;
-/** So that the teardown begins in the middle of look-ups. */
+/** Lets look-ups run before the teardown begins. */
 const HEAD_START_MS = 300;
 
 const asked = await makeBare(ASKED_FOR);

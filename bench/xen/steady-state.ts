@@ -1,4 +1,4 @@
-/** In dom0: a host on which a VM comes and one goes each second, and a UUID is asked for that nobody has. */
+/** In dom0: a host on which each second a VM starts, one ends, and a UUID is looked up that no domain has. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -6,22 +6,23 @@ import { until } from '../../test/lab/dom0.ts';
 import { type Agent, LIST_WAYS, NOBODY, type OthersInC } from './contestants.ts';
 import { type Bench, makeVm, type Service, type Vm } from './host.ts';
 import type { Spread, SteadyState, Work } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 import { add, NO_WORK, spread } from './work.ts';
 
 const ROUNDS = 12;
 const ROUND_MS = 1000;
 const HALF_ROUND_MS = 450;
-/** Of the slow ways, one round in so many. */
+/** Slow ways are measured in one round of so many. */
 const SLOW_EVERY = 4;
 
-/** When the first change of a domain came. */
+/** Returns the time of the first change of a domain. */
 function changeOf(agent: Agent, domid: number): Promise<number> {
   return until(async () => (await agent.changes()).find((change) => change.domid === domid)?.atNs, {
     what: `the change of domain ${domid}`,
   });
 }
 
-/** What `change` leads to: how long after its event a subscriber in another process hears of the domain. */
+/** Returns the delay between the event that `change` causes and its report to a subscriber in another process. */
 async function latency(
   c: OthersInC,
   client: Agent,
@@ -33,7 +34,7 @@ async function latency(
   const event = c.number('moment');
   await change();
   const eventNs = await event;
-  // Who asks meanwhile takes the processor from those who are asked.
+  // A request now would take the processor from the processes under measurement.
   await pause(HALF_ROUND_MS);
   return (await changeOf(client, domid)) - eventNs;
 }
@@ -60,11 +61,11 @@ export async function steadyState(
     await maker.ask('unpause', vm.domid);
     destroyed.push(await latency(c, client, vm.domid, () => maker.ask('destroy', vm.domid)));
     const nobody = randomUUID();
-    ask('7: ours, over the socket', (await client.lookup(nobody, NOBODY, 1)).work);
+    ask(WAY_NAMES.overSocket, (await client.lookup(nobody, NOBODY, 1)).work);
     await pause(Math.max(0, began + ROUND_MS - performance.now()));
     daemonNs += (await c.number('cpu', daemon.pid)) - cpuBefore;
     seconds += (performance.now() - began) / 1000;
-    ask('6: ours, in process', (await inProcess.lookup(nobody, NOBODY, 1)).work);
+    ask(WAY_NAMES.inProcess, (await inProcess.lookup(nobody, NOBODY, 1)).work);
     for (const { name, how, every } of Object.values(LIST_WAYS)) {
       if (every === 1 || round % SLOW_EVERY === 0)
         ask(name, (await c.lookup(how, nobody, NOBODY)).work);

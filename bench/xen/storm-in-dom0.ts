@@ -1,4 +1,4 @@
-/** Runs in dom0 of the lab: storms, one size after the other, and what comes after them, in one boot. */
+/** Runs in dom0 of the lab: storms of several sizes, then the other measurements of the part, in one boot. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -13,12 +13,12 @@ import { shutdownStorm } from './shutdown-storm.ts';
 import { steadyState } from './steady-state.ts';
 import { heldZombies } from './zombies.ts';
 
-/** A storm that is not measured: who waits for storms in production has been running for long. */
+/** An unmeasured storm: in production, processes have been running for long when a storm begins. */
 const WARM_UP_VMS = 100;
 
 const sizes = process.argv.slice(2).map(Number);
 
-/** Events of one storm are none of the next one's. */
+/** Keeps the events of one storm out of the next. */
 const QUIET_MS = 1000;
 
 async function empty(): Promise<void> {
@@ -26,7 +26,7 @@ async function empty(): Promise<void> {
   await until(async () => (await witness()).length === 1, { what: 'all domains are gone' });
   for (let before = -1, now = 0; now !== before;) {
     before = now;
-    // oxlint-disable-next-line no-await-in-loop -- until no more come
+    // oxlint-disable-next-line no-await-in-loop -- until no more events come
     await pause(QUIET_MS);
     // oxlint-disable-next-line no-await-in-loop
     now = (await bench.inProcess.counts()).events;
@@ -38,7 +38,7 @@ const result: { -readonly [Key in keyof StormResult]?: StormResult[Key] } = {
   node: process.version,
 };
 
-/** After each step: where a later one fails, what was measured is not lost. */
+/** Called after each step, so that results are kept if a later step fails. */
 async function keep(measured: Partial<StormResult>): Promise<void> {
   Object.assign(result, measured);
   await writeFile(join(cell.output, STORM_FILE), JSON.stringify(result));

@@ -1,4 +1,4 @@
-/** Runs in dom0 of the lab: unikernels by `xl create`, as fast as it goes, and the service asked for each all the while. */
+/** Runs in dom0 of the lab: creates unikernels by `xl create` as fast as possible, and looks up each through the service meanwhile. */
 import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ import { TOOLSTACK_FILE, type ToolstackResult } from './results.ts';
 import { spread } from './work.ts';
 
 const [guests = 0] = process.argv.slice(2).map(Number);
-/** `xl` that run side by side: one waits while another has its lock. */
+/** Number of `xl` processes at the same time: one waits while another has its lock. */
 const SIDE_BY_SIDE = 2;
 const ASK_EVERY_MS = 20;
 const WATCH_MS = 2;
@@ -46,11 +46,11 @@ let unavailable = 0;
 let wrong = 0;
 let slowestNs = 0;
 
-/** Asks until the VM runs; when it was found, and where. */
+/** Looks up until the VM runs. Returns the time and domid of the first answer that found it. */
 async function follow(uuid: string): Promise<{ uuid: string; domid: number; foundNs: number }> {
   let found: { uuid: string; domid: number; foundNs: number } | undefined;
   for (;;) {
-    // oxlint-disable no-await-in-loop -- as an agent asks that waits for a VM
+    // oxlint-disable no-await-in-loop -- one look-up after the other
     const asked = Number(process.hrtime.bigint());
     const result = await client.lookup(uuid);
     slowestNs = Math.max(slowestNs, Number(process.hrtime.bigint()) - asked);
@@ -77,7 +77,7 @@ await c.tell('newcomers', WATCH_MS);
 const before = countsOf(await client.stats());
 const [cpuBefore, busyBefore] = [await c.number('cpu', daemon.pid), await busyNs()];
 const began = process.hrtime.bigint();
-// What stands still here as well is the machine's fault, not the service's.
+// A delay of this process too is the machine's, not the service's.
 const standstill = monitorEventLoopDelay({ resolution: 5 });
 standstill.enable();
 
@@ -88,7 +88,7 @@ async function boot(): Promise<void> {
     const number = next++;
     const uuid = randomUUID();
     const kind: GuestKind = number % 2 === 0 ? 'pv-block' : 'pvh-block';
-    // oxlint-disable-next-line no-await-in-loop -- others do so beside it
+    // oxlint-disable-next-line no-await-in-loop -- the other `xl` does so at the same time
     const file = await writeGuestConfig({ kind, name: `unikernel-${number}`, uuid });
     const following = follow(uuid);
     // oxlint-disable-next-line no-await-in-loop

@@ -1,7 +1,8 @@
-/** What a boot costs by each way: all its look-ups and its event, where not all were measured as the mean of those that were. */
+/** Computes the cost of a boot by each way: its look-ups and its event, scaled up from the mean where not all were measured. */
 import { each, otherBootNs, ourBootNs } from './bars.ts';
 import { pointsOf } from './points.ts';
 import type { BootStorm, StorePoint, Work } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 import { add, NO_WORK } from './work.ts';
 
 export interface WayCost {
@@ -16,7 +17,7 @@ export interface WayCost {
   readonly entriesALookup: number;
 }
 
-/** All ways, in the order of their numbers. */
+/** Returns all ways in the order of their numbers. */
 export function waysOf(storm: BootStorm, points: readonly StorePoint[]): WayCost[] {
   const others = storm.others.map((way): WayCost => {
     const { name, lookups, events, readEventCpuNs = 0 } = way;
@@ -38,7 +39,7 @@ export function waysOf(storm: BootStorm, points: readonly StorePoint[]): WayCost
   const byStore = (['store', 'xl'] as const).map((what): WayCost => {
     const lookups = ofStorm.reduce((sum, point) => add(sum, point[what]), NO_WORK);
     return {
-      name: what === 'store' ? '4: xenstore alone' : '5: list, then a name a domain, as xl',
+      name: what === 'store' ? WAY_NAMES.xenstoreAlone : WAY_NAMES.likeXl,
       isOurs: false,
       lookups,
       eventNs: undefined,

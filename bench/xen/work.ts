@@ -1,4 +1,5 @@
-/** Sums of what was measured. */
+/** Sums and distributions of measurements. */
+import { ascending, quantile } from '../statistics.ts';
 import type { Spread, Work } from './results.ts';
 
 export const NO_WORK: Work = { count: 0, wallNs: 0, cpuNs: 0, wrong: 0, calls: 0, entries: 0 };
@@ -15,7 +16,11 @@ export function add(one: Work, other: Work): Work {
 }
 
 export function spread(values: readonly number[]): Spread {
-  const sorted = values.toSorted((one, other) => one - other);
-  const at = (part: number): number => sorted[Math.floor(part * (sorted.length - 1))] ?? Number.NaN;
-  return { count: sorted.length, median: at(0.5), p99: at(0.99), max: at(1) };
+  const sorted = ascending(values);
+  return {
+    count: sorted.length,
+    median: quantile(sorted, 0.5),
+    p99: quantile(sorted, 0.99),
+    max: quantile(sorted, 1),
+  };
 }

@@ -1,4 +1,4 @@
-/** In dom0: destroyed domains that cannot leave, because somebody keeps a page of each mapped. */
+/** In dom0: destroyed domains that stay, because a process keeps a page of each mapped. */
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { type Held, hold, until } from '../../test/lab/dom0.ts';
@@ -8,7 +8,7 @@ import { spread } from './work.ts';
 
 const ZOMBIES = 6;
 const HELD_MS = 5000;
-/** One after the other, so that they do not all end at the same moment of the inventory's waiting. */
+/** Spreads their ends over the intervals at which the inventory looks at zombies. */
 const APART_MS = 170;
 const WATCH_MS = 10;
 

@@ -1,4 +1,4 @@
-/** Each rule of the contract names the tests that hold it, and these exist. */
+/** Each rule of the contract names tests that exist. */
 import { expect, test } from '@jest/globals';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ const held: Held[] = rows.flatMap(([, rule = '', tests = '']) =>
   }),
 );
 
-test('rules are many, and each names a test', () => {
+test('there are more than 20 rules, and each names a test', () => {
   expect(rows.length).toBeGreaterThan(20);
   expect(held.filter(({ file, name }) => file === '' || name === '')).toEqual([]);
 });
@@ -34,7 +34,7 @@ test('rules are many, and each names a test', () => {
 test.each(held)('$rule ($name)', ({ file, name }) => {
   expect(existsSync(join(root, file))).toBe(true);
   const text = readFileSync(join(root, file), 'utf8');
-  // Some titles begin with the failure of the field that they are about, or go on with a number.
+  // A title may begin with the number of a field failure, or go on with a number.
   const literal = name.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
   const title = new RegExp(`(?:['"\`]|: )${literal}(?:['"\`]|, )`);
   expect(title.test(text)).toBe(true);

@@ -1,4 +1,4 @@
-/** The licences that the documentation names are those of all that an installation comes to. */
+/** The page of licences names the licence of every installed package. */
 import { expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ interface Locked {
   readonly dependencies?: Record<string, string>;
 }
 
-/** koffi has one for each platform. */
+/** koffi has one package for each platform. */
 const PLATFORM = /^(@koromix\/koffi)-.*$/;
 
 test('every package that is installed has its row', () => {
@@ -29,7 +29,7 @@ test('every package that is installed has its row', () => {
   );
 });
 
-test('every dependency is pinned to one version, and what is installed to one hash', () => {
+test('every dependency is pinned to one version, and every installed package to one hash', () => {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>;
     devDependencies: Record<string, string>;
@@ -47,7 +47,7 @@ test('every dependency is pinned to one version, and what is installed to one ha
   expect(unhashed).toEqual([]);
 });
 
-test('what the bundle takes from elsewhere is named with its licence', () => {
+test('the packages in the bundle are named with their licences', () => {
   const make = readFileSync(join(root, 'packaging/bundle/make'), 'utf8');
   const packages = /^PACKAGES=\((.*)\)$/m.exec(make)?.[1]?.split(' ') ?? [];
   const node = /^NODE=(.*)$/m.exec(make)?.[1] ?? '';

@@ -1,11 +1,11 @@
-/** What the documentation's pages hold: code, headings, links. */
+/** Reads the documentation's pages: code, headings and links. */
 import { readFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
 export const root: string = join(import.meta.dirname, '../../..');
 
-/** All pages, from the root of the repository. */
+/** All pages, relative to the root of the repository. */
 export const pages: readonly string[] = execFileSync(
   'find',
   ['.', '-name', '*.md', '-not', '-path', '*/node_modules/*', '-not', '-path', './dist/*'],
@@ -19,7 +19,7 @@ export const pages: readonly string[] = execFileSync(
 export interface Block {
   readonly language: string;
   readonly text: string;
-  /** Of its fence, from 1. */
+  /** Line of its fence, from 1. */
   readonly line: number;
 }
 
@@ -36,7 +36,7 @@ export function blocksOf(page: string): Block[] {
   }));
 }
 
-/** All that is set as code: fenced, indented, and in the midst of a line. */
+/** Returns all code: fenced, indented and inline. */
 export function codeOf(page: string): string[] {
   const text = read(page);
   const fenced = blocksOf(page).flatMap((block) => block.text.split('\n'));
@@ -51,7 +51,7 @@ export interface Link {
   readonly target: string;
 }
 
-/** Links to other places of the repository. */
+/** Returns the links to places in the repository. */
 export function relativeLinksOf(page: string): Link[] {
   const prose = read(page)
     .replaceAll(/^```.*?^```$/gms, '')
@@ -62,7 +62,7 @@ export function relativeLinksOf(page: string): Link[] {
     .filter(({ target }) => !/^[a-z]+:/.test(target));
 }
 
-/** The names that headings can be linked to by, as GitHub makes them. */
+/** Returns the anchors that GitHub makes of the headings. */
 export function anchorsOf(page: string): Set<string> {
   const prose = read(page).replaceAll(/^```.*?^```$/gms, '');
   const seen = new Map<string, number>();

@@ -1,8 +1,9 @@
-/** The table of faults is the rows that were kept, and each of them can be run again. */
+/** The table of faults shows the kept rows, the summary agrees with them, and each row can be run again. */
 import { expect, test } from '@jest/globals';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { keptRows, withTable } from '../lab/fault-record.ts';
+import { tableOf } from '../lab/fault-table.ts';
 import { read, root } from './markdown.ts';
 
 const rows = await keptRows();
@@ -13,8 +14,18 @@ function testsIn(folder: string): string {
 }
 
 test('the page shows the rows that were kept', () => {
-  const page = read('docs/reliability.md');
+  const page = read('docs/results/faults.md');
+  expect(page).toContain(tableOf(rows));
   expect(withTable(page, rows)).toBe(page);
+});
+
+test('the summary gives the totals of the rows', () => {
+  const summary = read('docs/reliability.md');
+  const lookups = rows.reduce((sum, row) => sum + row.lookups, 0);
+  const slowestMs = Math.max(...rows.map(({ firstRightMs }) => firstRightMs ?? Number.NaN));
+  expect(summary).toContain(`${rows.length} runs`);
+  expect(summary).toContain(`${lookups.toLocaleString('en-US')} look-ups, none wrong`);
+  expect(summary).toContain(`at most ${(slowestMs / 1000).toFixed(1)} s after the end of a fault`);
 });
 
 test('each row is named as a test is', () => {
@@ -34,7 +45,7 @@ test('the name of a row is a pattern that only it has on its host', () => {
   expect(several).toEqual([]);
 });
 
-test('no row is kept of a fault that anything came of', () => {
+test('no kept row has a wrong answer, a missed change or a failure', () => {
   const bad = rows.filter(
     ({ wrong, missed, failed }) => wrong > 0 || missed > 0 || failed !== undefined,
   );

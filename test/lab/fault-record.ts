@@ -6,7 +6,7 @@ import { type KeptRow, sorted, tableOf } from './fault-table.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const FILE = join(ROOT, 'test/faults/rows.json');
-const PAGE = join(ROOT, 'docs/reliability.md');
+const PAGE = join(ROOT, 'docs/results/faults.md');
 
 export async function keptRows(): Promise<KeptRow[]> {
   return JSON.parse(await readFile(FILE, 'utf8')) as KeptRow[];

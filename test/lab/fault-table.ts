@@ -1,4 +1,4 @@
-/** The table of faults and results in docs/reliability.md. */
+/** The table of docs/results/faults.md: faults and how the service behaved. */
 import type { Row } from '../faults/trial.ts';
 
 /** Name in a cell's output folder. */
@@ -33,9 +33,8 @@ const HEAD = [
   'missed',
   'resyncs',
   'xenstore lost',
-  'timer alone',
+  'only by timer',
   'memory, MiB',
-  'command',
 ];
 
 const seconds = (ms: number | null): string => (ms === null ? '-' : (ms / 1000).toFixed(2));
@@ -48,17 +47,7 @@ function causes(unavailable: Readonly<Record<string, number>>): string {
 
 function memory({ memoryMiB, anotherDaemon }: KeptRow): string {
   if (memoryMiB === null) return '-';
-  return memoryMiB.join(anotherDaemon === true ? ', another process ' : ' to ');
-}
-
-/** Returns the command that runs only this row. */
-export function commandOf({ fault, host }: KeptRow): string {
-  const [, release, daemon] = /^Xen (\S+), (\S+)$/.exec(host) ?? [];
-  const args =
-    release === undefined
-      ? `simulated '${host.replace('simulated ', '')}: ${fault}'`
-      : `${release} ${daemon} '${fault}'`;
-  return `npm run test:xen -- faults ${args}`;
+  return memoryMiB.join(anotherDaemon === true ? ', new process ' : ' to ');
 }
 
 function cellsOf(row: KeptRow): string[] {
@@ -76,7 +65,6 @@ function cellsOf(row: KeptRow): string[] {
     counted(row.xenstoreDisconnects),
     counted(row.foundByTimer),
     memory(row),
-    `\`${commandOf(row)}\``,
   ];
 }
 

@@ -15,12 +15,12 @@ const USUAL: readonly Release[] = ['4.17', '4.20'];
 /** Some faults last a minute each. */
 const TIMEOUT_MS = 3_600_000;
 
-const USAGE = `usage: npm run test:xen -- faults [RELEASE [DAEMON [TEST]]]     in dom0, in the lab
-       npm run test:xen -- faults simulated [TEST]            on simulated hosts
-       npm run test:xen -- faults table                       docs/reliability.md as test/faults/rows.json has it
+const USAGE = `usage: npm run test:xen -- faults [-- RELEASE [DAEMON [TEST]]]     in dom0, in the lab
+       npm run test:xen -- faults simulated [TEST]             on simulated hosts
+       npm run test:xen -- faults table                        docs/results/faults.md as test/faults/rows.json has it
 RELEASE: ${RELEASES.join(', ')}; ${USUAL.join(' and ')} by default; DAEMON: ${DAEMONS.join(', ')}; both by default
 TEST: a pattern of the names of tests, which are those of the table's rows; all of them by default
-Rows are kept in test/faults/rows.json and docs/reliability.md.`;
+Rows are kept in test/faults/rows.json and docs/results/faults.md.`;
 
 async function rowsIn(folder: string): Promise<Row[]> {
   const text = await readFile(join(folder, FAULT_ROWS_FILE), 'utf8').catch(() => '');
