@@ -69,7 +69,7 @@ function isRunning(): Promise<boolean> {
   );
 }
 
-/** Splits a screen into lines, and lines into runs of one style. A style goes on over the end of a line. */
+/** Splits a screen into lines, and lines into runs of one style. A style continues on the next line. */
 function linesOf(screen: string): Run[][] {
   let style: Style = {};
   return screen

@@ -123,17 +123,17 @@ func lookup(uuid string) ([]int, error) {
 	return answer.Domids, err
 }
 
-// follow calls heard with all domains at first, then with every change. Domains in a later feed replace everything
+// follow calls onFeed with all domains at first, then with every change. Domains in a later feed replace everything
 // before. It continues from its last token after a restart of the service or a disconnect, and never returns.
-func follow(heard func(feed)) {
+func follow(onFeed func(feed)) {
 	params := map[string]string{}
 	for {
-		followOnce(params, heard)
+		followOnce(params, onFeed)
 		time.Sleep(500 * time.Millisecond)
 	}
 }
 
-func followOnce(params map[string]string, heard func(feed)) {
+func followOnce(params map[string]string, onFeed func(feed)) {
 	c, err := connect()
 	if err != nil {
 		return
@@ -141,7 +141,7 @@ func followOnce(params map[string]string, heard func(feed)) {
 	defer c.Close()
 	var said feed
 	for err = c.call("subscribe", params, &said); err == nil; {
-		heard(said)
+		onFeed(said)
 		params["token"] = said.Token
 		var next message
 		if err = c.messages.Decode(&next); err == nil {

@@ -187,14 +187,14 @@ let list () = Json.list (Json.field "domains" (ask "list" "{}"))
    Continues from its last token after a restart of the service or a disconnect. Never returns. *)
 let follow ~on_snapshot ~on_change =
   let token = ref None in
-  let hear said =
+  let report said =
     (match Json.field "domains" said with Json.Null -> () | domains -> on_snapshot (Json.list domains));
     (match Json.field "changes" said with Json.Null -> () | changes -> List.iter on_change (Json.list changes));
     token := Some (Json.string (Json.field "token" said))
   in
-  let rec hear_on connection =
-    hear (Json.field "params" (Json.of_string (input_line connection.input)));
-    hear_on connection
+  let rec report_all connection =
+    report (Json.field "params" (Json.of_string (input_line connection.input)));
+    report_all connection
   in
   let params () =
     match !token with None -> "{}" | Some token -> Printf.sprintf "{\"token\":\"%s\"}" token
@@ -203,9 +203,9 @@ let follow ~on_snapshot ~on_change =
     (try
        let connection = connect () in
        Fun.protect ~finally:(fun () -> disconnect connection) (fun () ->
-           hear (call connection "subscribe" (params ()));
+           report (call connection "subscribe" (params ()));
            Unix.setsockopt_float connection.socket Unix.SO_RCVTIMEO 0.;
-           hear_on connection)
+           report_all connection)
      with Unavailable _ | Json.Malformed -> () | error when is_passing error -> ());
     Unix.sleepf 0.5;
     go ()

@@ -268,21 +268,21 @@ fn lookup(uuid: &str) -> Result<Vec<i64>, Failure> {
 
 /// Passes on all domains at first, then every change. A later list of domains replaces everything before. Continues
 /// from its last token after a restart of the service or a disconnect.
-fn follow(heard: impl Fn(&Json)) -> ! {
+fn follow(on_feed: impl Fn(&Json)) -> ! {
     let mut token = None;
     loop {
-        let _ = follow_once(&mut token, &heard);
+        let _ = follow_once(&mut token, &on_feed);
         thread::sleep(Duration::from_millis(500));
     }
 }
 
-fn follow_once(token: &mut Option<String>, heard: &impl Fn(&Json)) -> Result<(), Failure> {
+fn follow_once(token: &mut Option<String>, on_feed: &impl Fn(&Json)) -> Result<(), Failure> {
     let mut connection = Connection::open()?;
     let params = token.as_ref().map_or("{}".into(), |token| format!("{{\"token\":\"{token}\"}}"));
     let mut said = connection.call("subscribe", &params)?;
     connection.lines.get_ref().set_read_timeout(None)?;
     loop {
-        heard(&said);
+        on_feed(&said);
         *token = said.text("token").map(str::to_string);
         said = take(connection.read()?, "params").ok_or_else(malformed)?;
     }
