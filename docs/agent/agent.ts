@@ -1,8 +1,8 @@
-/** An agent as a toolstack has one: it keeps a table of its VMs, and acts when one of them shuts down. */
+/** An agent like those of a toolstack: it keeps a table of its VMs, and acts when one of them shuts down. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Domain, LookupResult, ShutdownReason } from 'xen-domid';
 
-/** What the agent follows. The inventory of this process has this shape, and so has the client of a service. */
+/** The part of an inventory that the agent needs. `Inventory` and `InventoryClient` both have it. */
 export interface Feed {
   lookup(uuid: string): Promise<LookupResult>;
   subscribe(options: { readonly signal?: AbortSignal }): AsyncIterable<Batch>;
@@ -15,16 +15,16 @@ type Batch =
       readonly changes: readonly { readonly domid: number; readonly domain?: Domain }[];
     };
 
-/** Between two actions on one VM. */
+/** Pause between two actions on one VM. */
 const PAUSE_MS = 500;
 
-/** What the agent does to a host. Each may be asked for again after a restart, and has to bear it. */
+/** The agent's actions on a host. Each may be repeated after a restart, and must tolerate that. */
 export interface Actions {
   destroy(uuid: string, domid: number): Promise<void>;
   start(uuid: string): Promise<void>;
 }
 
-/** What to do when a VM shuts down, by its reason; left alone where nothing is said. */
+/** The action after a shutdown, by its reason. Without an entry, the VM is left as it is. */
 export type Policy = Partial<Record<ShutdownReason, 'destroy' | 'restart'>>;
 
 export const USUAL: Policy = { poweroff: 'destroy', reboot: 'restart', crash: 'restart' };
@@ -32,7 +32,7 @@ export const USUAL: Policy = { poweroff: 'destroy', reboot: 'restart', crash: 'r
 /** A row of the table. */
 export interface Row {
   readonly uuid: string;
-  /** Where it runs; two while a VM has a twin, which is nobody's to act on. */
+  /** Its live domids. Two domids make it ambiguous: the agent does nothing to it. */
   readonly domids: readonly number[];
   readonly state: 'running' | 'shut down' | 'halted' | 'ambiguous';
 }
@@ -40,7 +40,7 @@ export interface Row {
 export interface AgentOptions {
   readonly feed: Feed;
   readonly actions: Actions;
-  /** The UUIDs of the VMs that are this agent's. */
+  /** UUIDs of the VMs that this agent manages. */
   readonly vms: readonly string[];
   /** Default {@link USUAL}. */
   readonly policy?: Policy;
@@ -52,9 +52,9 @@ export class Agent {
   readonly #actions: Actions;
   readonly #policy: Policy;
   readonly #mine: ReadonlySet<string>;
-  /** Every domain that the feed has told of and not yet said to be gone. */
+  /** Every domain that the feed has reported and that is not gone. */
   readonly #domains = new Map<number, Domain>();
-  /** What is being done to VMs now, by UUID: one thing at a time. */
+  /** Pending actions by UUID: at most one for each VM. */
   readonly #acting = new Map<string, Promise<void>>();
   readonly #log: (line: string) => void;
   #ended = false;
@@ -73,7 +73,7 @@ export class Agent {
       if (batch.kind === 'changes') {
         for (const { domid, domain } of batch.changes) this.#note(domid, domain);
       } else {
-        // What was known before may be wrong in any way, so nothing of it stays.
+        // A snapshot replaces the table: changes may have been missed.
         this.#domains.clear();
         for (const domain of batch.domains) this.#note(domain.domid, domain);
       }
@@ -82,7 +82,7 @@ export class Agent {
     this.#ended = true;
   }
 
-  /** The table, as far as the feed has told. */
+  /** Returns the table, as of the last batch. */
   table(): Row[] {
     return [...this.#mine].map((uuid) => this.#row(uuid));
   }
@@ -106,8 +106,8 @@ export class Agent {
   }
 
   /**
-   * Acts on what is, not on what was told: a shutdown that happened while the agent, the service or xenstored was
-   * away is in the next snapshot, and is acted on just the same.
+   * Acts on the state, not on single changes: a shutdown that happened while the agent, the service or xenstored was
+   * away is in the next snapshot, and gets the same action.
    */
   #reconcile(): void {
     for (const uuid of this.#mine) {
@@ -127,13 +127,13 @@ export class Agent {
     } catch (error) {
       this.#log(`${uuid}: ${String(error)}`);
     }
-    // Then what has failed, or has come meanwhile, has its turn.
+    // Retry after a failure, or act on a shutdown that was reported meanwhile.
     await sleep(PAUSE_MS, undefined, { ref: false });
     this.#acting.delete(uuid);
     if (!this.#ended) this.#reconcile();
   }
 
-  /** The table says what was; before anything is done to a domain, the hypervisor says what is. */
+  /** Looks up before each action, because the table may be old. */
   async #actOnce(uuid: string): Promise<void> {
     const result = await this.#feed.lookup(uuid);
     if (result.status !== 'found') return;

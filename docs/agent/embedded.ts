@@ -1,10 +1,10 @@
-/** The agent with an inventory of its own: nothing else has to run in dom0. */
+/** The agent with its own inventory: nothing else needs to run in dom0. */
 import { Inventory } from 'xen-domid';
 import { Agent, type AgentOptions } from './agent.ts';
 
 /**
- * @param open a test gives an inventory of a simulated host.
- * @throws XenError where this is no dom0, or not root.
+ * @param open opens the inventory; a test passes one of a simulated host.
+ * @throws XenError outside dom0, or without root.
  */
 export async function runEmbedded(
   options: Omit<AgentOptions, 'feed'>,

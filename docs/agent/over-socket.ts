@@ -2,7 +2,7 @@
 import { InventoryClient } from 'xen-domid/client';
 import { Agent, type AgentOptions } from './agent.ts';
 
-/** @param socket the service's, where it is not the usual one. */
+/** @param socket path of the service's socket, if it is not the default. */
 export async function runOverSocket(
   options: Omit<AgentOptions, 'feed'>,
   signal: AbortSignal,

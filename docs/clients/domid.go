@@ -2,7 +2,7 @@
 //
 //	go run domid.go lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
 //	go run domid.go list           domid and UUID of every domain, a line each
-//	go run domid.go watch          every change, a line each: kind, domid, UUID; over restarts of the service
+//	go run domid.go watch          every change, a line each: kind, domid, UUID; survives restarts of the service
 package main
 
 import (
@@ -31,7 +31,7 @@ type change struct {
 	UUID  string `json:"uuid"`
 }
 
-// feed is the answer to subscribe, and what the service says after it.
+// feed is the answer to subscribe, or one of the notifications after it.
 type feed struct {
 	Domains []domain `json:"domains"`
 	Changes []change `json:"changes"`
@@ -44,7 +44,7 @@ type message struct {
 	Error  *refusal        `json:"error"`
 }
 
-// refusal is an error that the service answers with. With invalidParams it is an invalid request: asking again is no use.
+// refusal is an error answer of the service. With invalidParams the request is invalid: asking again does not help.
 type refusal struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -69,7 +69,7 @@ func connect() (*connection, error) {
 	return &connection{socket, json.NewDecoder(socket)}, nil
 }
 
-// call asks one question; there is one on a connection at a time.
+// call sends one request. A connection has at most one pending request.
 func (c *connection) call(method string, params any, result any) error {
 	c.SetDeadline(time.Now().Add(timeout))
 	defer c.SetDeadline(time.Time{})
@@ -87,7 +87,7 @@ func (c *connection) call(method string, params any, result any) error {
 	return json.Unmarshal(reply.Result, result)
 }
 
-// ask asks again on a new connection as long as there is time: all questions only read.
+// ask retries on a new connection until the timeout. This is safe: all methods only read.
 func ask(method string, params any, result any) error {
 	deadline := time.Now().Add(timeout)
 	for {
@@ -109,7 +109,7 @@ func once(method string, params any, result any) error {
 	return c.call(method, params, result)
 }
 
-// lookup gives the domids that have this UUID: none, one, or several that are all alive.
+// lookup returns the live domids that have this UUID: none, one or several.
 func lookup(uuid string) ([]int, error) {
 	var answer struct {
 		Status string `json:"status"`
@@ -123,17 +123,17 @@ func lookup(uuid string) ([]int, error) {
 	return answer.Domids, err
 }
 
-// follow hands over a feed with all domains at first, and whenever what was known is to be forgotten; every change
-// after it. It goes on from its last token after a restart of the service or a cut, and never returns.
-func follow(heard func(feed)) {
+// follow calls onFeed with all domains at first, then with every change. Domains in a later feed replace everything
+// before. It continues from its last token after a restart of the service or a disconnect, and never returns.
+func follow(onFeed func(feed)) {
 	params := map[string]string{}
 	for {
-		followOnce(params, heard)
+		followOnce(params, onFeed)
 		time.Sleep(500 * time.Millisecond)
 	}
 }
 
-func followOnce(params map[string]string, heard func(feed)) {
+func followOnce(params map[string]string, onFeed func(feed)) {
 	c, err := connect()
 	if err != nil {
 		return
@@ -141,7 +141,7 @@ func followOnce(params map[string]string, heard func(feed)) {
 	defer c.Close()
 	var said feed
 	for err = c.call("subscribe", params, &said); err == nil; {
-		heard(said)
+		onFeed(said)
 		params["token"] = said.Token
 		var next message
 		if err = c.messages.Decode(&next); err == nil {

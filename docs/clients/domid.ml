@@ -2,9 +2,9 @@
 
      ocaml -I +unix unix.cma domid.ml lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several, 4: no answer
      ocaml -I +unix unix.cma domid.ml list           domid and UUID of every domain, a line each
-     ocaml -I +unix unix.cma domid.ml watch          every change, a line each: kind, domid, UUID; over restarts of the service *)
+     ocaml -I +unix unix.cma domid.ml watch          every change, a line each: kind, domid, UUID; survives restarts of the service *)
 
-(* Reads JSON. Who has Rpclib or Yojson uses that. *)
+(* A minimal JSON reader. If you have Rpclib or Yojson, use that. *)
 module Json = struct
   type t =
     | Null
@@ -107,10 +107,10 @@ module Json = struct
   let list = function Array items -> items | _ -> raise Malformed
 end
 
-(* An invalid request: asking again is no use. *)
+(* An invalid request: asking again does not help. *)
 exception Refused of string
 
-(* Neither yes nor no: neither service nor hypervisor answered in time. Says nothing about the UUID. *)
+(* The service or the hypervisor did not answer in time. Says nothing about the UUID. *)
 exception Unavailable of string
 
 type connection = { input : in_channel; output : out_channel; socket : Unix.file_descr }
@@ -132,12 +132,12 @@ let connect () =
 
 let disconnect { socket; _ } = try Unix.close socket with Unix.Unix_error _ -> ()
 
-(* What may be better on another connection. *)
+(* True for errors that a retry on a new connection may avoid. *)
 let is_passing = function
   | Unix.Unix_error _ | End_of_file | Sys_error _ | Sys_blocked_io -> true
   | _ -> false
 
-(* One question on a connection at a time. [params] is JSON. *)
+(* Sends one request. A connection has at most one pending request. [params] is JSON. *)
 let call connection meth params =
   Printf.fprintf connection.output "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}\n%!" meth params;
   let reply = Json.of_string (input_line connection.input) in
@@ -147,7 +147,7 @@ let call connection meth params =
       let message = Json.string (Json.field "message" error) in
       raise (if Json.int (Json.field "code" error) = -32602 then Refused message else Unavailable message)
 
-(* Asks again on a new connection as long as there is time: all questions only read. *)
+(* Retries on a new connection until the timeout. This is safe: all methods only read. *)
 let ask meth params =
   let deadline = Unix.gettimeofday () +. timeout_s in
   let rec go () =
@@ -156,7 +156,7 @@ let ask meth params =
       Fun.protect ~finally:(fun () -> disconnect connection) (fun () -> call connection meth params)
     with
     | result -> result
-    | exception Json.Malformed -> raise (Unavailable "what answers on the socket is no xen-domid")
+    | exception Json.Malformed -> raise (Unavailable "the process on the socket is not xen-domid")
     | exception error when is_passing error ->
         if Unix.gettimeofday () > deadline then
           raise (Unavailable (Printf.sprintf "no answer at %s: %s" path (Printexc.to_string error)));
@@ -167,7 +167,7 @@ let ask meth params =
 
 type answer = Found of int | Absent | Ambiguous of int list
 
-(* So that what is typed cannot be more than a string in the request; the service checks the rest. *)
+(* Rejects characters that could end the string in the JSON request. The service checks the rest. *)
 let check_uuid text =
   String.iter
     (function '0' .. '9' | 'a' .. 'f' | 'A' .. 'F' | '-' -> () | _ -> raise (Refused "this is not a UUID"))
@@ -183,18 +183,18 @@ let lookup uuid =
 
 let list () = Json.list (Json.field "domains" (ask "list" "{}"))
 
-(* [on_snapshot] is given all domains, at first and whenever what was known is to be forgotten; [on_change] every
-   change after it. Goes on from its last token after a restart of the service or a cut. Never returns. *)
+(* Calls [on_snapshot] with all domains, then [on_change] with every change. A later snapshot replaces everything before.
+   Continues from its last token after a restart of the service or a disconnect. Never returns. *)
 let follow ~on_snapshot ~on_change =
   let token = ref None in
-  let hear said =
+  let report said =
     (match Json.field "domains" said with Json.Null -> () | domains -> on_snapshot (Json.list domains));
     (match Json.field "changes" said with Json.Null -> () | changes -> List.iter on_change (Json.list changes));
     token := Some (Json.string (Json.field "token" said))
   in
-  let rec hear_on connection =
-    hear (Json.field "params" (Json.of_string (input_line connection.input)));
-    hear_on connection
+  let rec report_all connection =
+    report (Json.field "params" (Json.of_string (input_line connection.input)));
+    report_all connection
   in
   let params () =
     match !token with None -> "{}" | Some token -> Printf.sprintf "{\"token\":\"%s\"}" token
@@ -203,9 +203,9 @@ let follow ~on_snapshot ~on_change =
     (try
        let connection = connect () in
        Fun.protect ~finally:(fun () -> disconnect connection) (fun () ->
-           hear (call connection "subscribe" (params ()));
+           report (call connection "subscribe" (params ()));
            Unix.setsockopt_float connection.socket Unix.SO_RCVTIMEO 0.;
-           hear_on connection)
+           report_all connection)
      with Unavailable _ | Json.Malformed -> () | error when is_passing error -> ());
     Unix.sleepf 0.5;
     go ()

@@ -3,7 +3,7 @@
 
     domid.py lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
     domid.py list           domid and UUID of every domain, a line each
-    domid.py watch          every change, a line each: kind, domid, UUID; over restarts of the service
+    domid.py watch          every change, a line each: kind, domid, UUID; survives restarts of the service
 """
 import json
 import os
@@ -15,15 +15,15 @@ DEFAULT_SOCKET = "/run/xen-domid/xen-domid.sock"
 
 
 class Refused(Exception):
-    """An invalid request: not a UUID, or one that names no VM. Asking again is no use."""
+    """An invalid request: not a UUID, or one that names no VM. Asking again does not help."""
 
 
 class Unavailable(Exception):
-    """Neither yes nor no: neither service nor hypervisor answered in time. Says nothing about the UUID."""
+    """The service or the hypervisor did not answer in time. Says nothing about the UUID."""
 
 
 class Connection:
-    """One connection, with one question on its way at a time."""
+    """One connection, with at most one pending request."""
 
     def __init__(self, path, timeout):
         self._socket = socket.socket(socket.AF_UNIX)
@@ -56,7 +56,7 @@ class Connection:
         try:
             return json.loads(line)
         except ValueError:
-            raise ConnectionError("what answers on the socket is no xen-domid")
+            raise ConnectionError("the process on the socket is not xen-domid")
 
     def wait_for_ever(self):
         self._socket.settimeout(None)
@@ -67,7 +67,7 @@ class Connection:
 
 
 class Client:
-    """Connects when it is first asked, and again when the connection ends."""
+    """Connects at the first request, and again after the connection has ended."""
 
     def __init__(self, path=None, timeout=6):
         self._path = path or os.environ.get("XEN_DOMID_SOCKET") or DEFAULT_SOCKET
@@ -75,19 +75,19 @@ class Client:
         self._connection = None
 
     def lookup(self, uuid):
-        """The domids that have this UUID: none, one, or several that are all alive. Raises Refused, Unavailable."""
+        """Returns the live domids that have this UUID: none, one or several. Raises Refused, Unavailable."""
         result = self._ask("domid", {"uuid": uuid})
         if result["status"] == "found":
             return [result["domid"]]
         return result.get("domids", [])
 
     def list(self):
-        """All domains, in ascending domid."""
+        """Returns all domains in ascending domid."""
         return self._ask("list", {})["domains"]
 
     def follow(self):
-        """Yields ("snapshot", domains), then ("changes", changes) for ever. A further snapshot means: forget what
-        you knew, and begin here. Goes on from its last token after a restart of the service or a cut."""
+        """Yields ("snapshot", domains), then ("changes", changes) for ever. A further snapshot replaces
+        everything before. Continues from its last token after a restart of the service or a disconnect."""
         token = None
         while True:
             try:
@@ -114,7 +114,7 @@ class Client:
                 time.sleep(0.5)
 
     def _ask(self, method, params):
-        """Asks again on a new connection as long as there is time: all questions only read."""
+        """Retries on a new connection until the timeout. This is safe: all methods only read."""
         deadline = time.monotonic() + self._timeout
         while True:
             try:

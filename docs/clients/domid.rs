@@ -2,7 +2,7 @@
 //!
 //!     domid lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
 //!     domid list           domid and UUID of every domain, a line each
-//!     domid watch          every change, a line each: kind, domid, UUID; over restarts of the service
+//!     domid watch          every change, a line each: kind, domid, UUID; survives restarts of the service
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::{env, process, thread};
 
 use json::Json;
 
-/// Reads JSON. Who has serde_json uses that.
+/// A minimal JSON reader. If you have serde_json, use that.
 mod json {
     #[derive(Debug)]
     pub enum Json {
@@ -68,7 +68,7 @@ mod json {
             Some(byte)
         }
 
-        /// The next byte that is no white space, left where it is.
+        /// Returns the next byte that is not white space, without consuming it.
         fn peek(&mut self) -> Option<u8> {
             while self.bytes.get(self.at)?.is_ascii_whitespace() {
                 self.at += 1;
@@ -177,11 +177,11 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 const INVALID_PARAMS: i64 = -32602;
 
 enum Failure {
-    /// An invalid request: asking again is no use.
+    /// An invalid request: asking again does not help.
     Refused(String),
-    /// Neither yes nor no: neither service nor hypervisor answered in time. Says nothing about the UUID.
+    /// The service or the hypervisor did not answer in time. Says nothing about the UUID.
     Unavailable(String),
-    /// It may be better on another connection.
+    /// A retry on a new connection may succeed.
     Passing(io::Error),
 }
 
@@ -192,7 +192,7 @@ impl From<io::Error> for Failure {
 }
 
 fn malformed() -> Failure {
-    Failure::Unavailable("what answers on the socket is no xen-domid".into())
+    Failure::Unavailable("the process on the socket is not xen-domid".into())
 }
 
 fn socket_path() -> String {
@@ -211,7 +211,7 @@ impl Connection {
         Ok(Connection { lines: BufReader::new(socket) })
     }
 
-    /// One question at a time. `params` is JSON.
+    /// Sends one request, of which at most one may be pending. `params` is JSON.
     fn call(&mut self, method: &str, params: &str) -> Result<Json, Failure> {
         let request = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{method}\",\"params\":{params}}}\n");
         self.lines.get_mut().write_all(request.as_bytes())?;
@@ -241,7 +241,7 @@ fn take(message: Json, name: &str) -> Option<Json> {
     }
 }
 
-/// Asks again on a new connection as long as there is time: all questions only read.
+/// Retries on a new connection until the timeout. This is safe: all methods only read.
 fn ask(method: &str, params: &str) -> Result<Json, Failure> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -255,7 +255,7 @@ fn ask(method: &str, params: &str) -> Result<Json, Failure> {
     }
 }
 
-/// The domids that have this UUID: none, one, or several that are all alive.
+/// Returns the live domids that have this UUID: none, one or several.
 fn lookup(uuid: &str) -> Result<Vec<i64>, Failure> {
     if !uuid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
         return Err(Failure::Refused("this is not a UUID".into()));
@@ -266,23 +266,23 @@ fn lookup(uuid: &str) -> Result<Vec<i64>, Failure> {
     Ok(one.chain(several).filter_map(Json::int).collect())
 }
 
-/// Hands over all domains at first, and whenever what was known is to be forgotten; every change after it. Goes on
-/// from its last token after a restart of the service or a cut.
-fn follow(heard: impl Fn(&Json)) -> ! {
+/// Passes on all domains at first, then every change. A later list of domains replaces everything before. Continues
+/// from its last token after a restart of the service or a disconnect.
+fn follow(on_feed: impl Fn(&Json)) -> ! {
     let mut token = None;
     loop {
-        let _ = follow_once(&mut token, &heard);
+        let _ = follow_once(&mut token, &on_feed);
         thread::sleep(Duration::from_millis(500));
     }
 }
 
-fn follow_once(token: &mut Option<String>, heard: &impl Fn(&Json)) -> Result<(), Failure> {
+fn follow_once(token: &mut Option<String>, on_feed: &impl Fn(&Json)) -> Result<(), Failure> {
     let mut connection = Connection::open()?;
     let params = token.as_ref().map_or("{}".into(), |token| format!("{{\"token\":\"{token}\"}}"));
     let mut said = connection.call("subscribe", &params)?;
     connection.lines.get_ref().set_read_timeout(None)?;
     loop {
-        heard(&said);
+        on_feed(&said);
         *token = said.text("token").map(str::to_string);
         said = take(connection.read()?, "params").ok_or_else(malformed)?;
     }

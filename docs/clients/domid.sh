@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Asks xen-domid from a shell. Wants bash 4, socat and jq.
+# Asks xen-domid from a shell. Needs bash 4, socat and jq.
 #
 #   domid.sh lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
 #   domid.sh list           domid and UUID of every domain, a line each
-#   domid.sh watch          every change, a line each: kind, domid, UUID; over restarts of the service
+#   domid.sh watch          every change, a line each: kind, domid, UUID; survives restarts of the service
 set -uo pipefail
 
 socket=${XEN_DOMID_SOCKET:-/run/xen-domid/xen-domid.sock}
 
-# A line to the service and its answer back. The service answers a half-close by closing, so socat ends by itself.
+# Sends one line and prints the answer. The service answers a half-close by closing, so socat ends by itself.
 ask() {
   local reply
   reply=$(printf '%s\n' "$1" | socat -t 6 - "UNIX-CONNECT:$socket" 2>/dev/null)
@@ -16,17 +16,17 @@ ask() {
   printf '%s\n' "$reply"
 }
 
-# Why there is no answer: what the service said, or that none is there.
+# Prints the reason for a missing answer: the service's error, or that no service answers.
 no_answer() {
   jq -rR --arg socket "$socket" '(fromjson? | .error.message) // "no service answers at \($socket)"' <<<"$1" >&2
 }
 
-# Asks again for 6 seconds: a service that is being restarted is back by then.
+# Retries for 6 seconds: a service that restarts is back by then.
 ask_until_answered() {
   local reply deadline=$((SECONDS + 6))
   while :; do
     reply=$(ask "$1")
-    # -32602 is an invalid request: asking again is no use.
+    # -32602 is an invalid request: asking again does not help.
     if jq -e '.result != null or .error.code == -32602' >/dev/null 2>&1 <<<"$reply" || [ "$SECONDS" -ge "$deadline" ]; then
       printf '%s\n' "$reply"
       return
@@ -54,8 +54,8 @@ list() {
   no_answer "$reply" && return 4
 }
 
-# Follows the feed from $token until the connection ends, which stays open in both directions meanwhile: a
-# half-close would end the subscription.
+# Follows the feed from $token until the connection ends. Both directions stay open, because a half-close would end
+# the subscription.
 follow() {
   local line from to
   coproc service { exec socat - "UNIX-CONNECT:$socket"; }

@@ -151,6 +151,17 @@ function outputOf(
   });
 }
 
+/** Of the terminals that the pages show. */
+const TERMINAL_COLUMNS = 90;
+
+/** The output at a terminal, where a table is as wide as its contents. */
+async function outputAtTerminal(command: string): Promise<string> {
+  const script = `stty cols ${TERMINAL_COLUMNS}; exec ${command}`;
+  const argv = ['-qec', script, '/dev/null'];
+  const output = await outputOf('script', argv, () => false);
+  return output.replaceAll('\r\n', '\n');
+}
+
 /** Who watches is shown one life of a VM. */
 function liveAndDie(): void {
   example.boot(8, NEW, 'web-2');
@@ -162,6 +173,7 @@ async function runCommand({ command, expected }: Run): Promise<string> {
   const here = command.replaceAll(DEFAULT_SOCKET, example.socketPath);
   const watches = command.endsWith(' watch');
   const follows = watches || command.includes('"subscribe"');
+  if (command === 'xen-domid list') return outputAtTerminal(command);
   let begun = !follows;
   const heard = (): void => {
     if (!begun) liveAndDie();
