@@ -1,49 +1,59 @@
-/** The change feed: the changes of a domain, and the batches in which a reader gets them. */
+/** The change feed: changes of domains, and the batches in which a subscriber gets them. */
 import type { Domain, Domid } from './domain.ts';
 import type { Uuid } from './uuid.ts';
 
-/** What can become of a domain. `dying`: dead, but something still holds its memory. */
-export type ChangeKind = 'created' | 'renamed' | 'shutdown' | 'resumed' | 'dying' | 'destroyed';
+/** Kinds of change. `dying`: the domain is dead, but something still holds its memory. */
+export const CHANGE_KINDS = [
+  'created',
+  'renamed',
+  'shutdown',
+  'resumed',
+  'dying',
+  'destroyed',
+] as const;
+
+/** The kind of a change. `dying`: the domain is dead, but something still holds its memory. */
+export type ChangeKind = (typeof CHANGE_KINDS)[number];
 
 /** The difference between two looks at one domid. */
 export interface Change {
   readonly kind: ChangeKind;
   readonly domid: Domid;
-  /** Its UUID after the change; the last one it had where it is dying or destroyed. */
+  /** The UUID after the change; the last one if the domain is dying or destroyed. */
   readonly uuid: Uuid;
-  /** As the look showed it; absent where it is destroyed. */
+  /** The domain after the change; absent if it is destroyed. */
   readonly domain?: Domain;
-  /** As of the change before; absent where it is created. */
+  /** The domain before the change; absent if it is created. */
   readonly previous?: Domain;
 }
 
-/** Epoch and revision, as text: `epoch:revision`. Opaque to those who carry it. */
+/** A position in the feed, as text. Opaque: pass it back unchanged. */
 export type Token = string;
 
-/** All domains that the feed has told of, where a reader begins or has to begin again. */
+/** All domains in the feed at `token`. Replaces everything that the subscriber knew. */
 export interface SnapshotBatch {
-  /** `resync`: the changes since the reader's token, or since its last batch, can no longer be had. */
+  /** `resync`: the changes since the subscriber's token, or since its last batch, are no longer available. */
   readonly kind: 'snapshot' | 'resync';
   readonly domains: readonly Domain[];
   readonly token: Token;
 }
 
-/** What became of domains since the batch before. */
+/** The changes since the previous batch. */
 export interface ChangesBatch {
   readonly kind: 'changes';
   /** In order. */
   readonly changes: readonly Change[];
-  /** The reader was slow: only what the changes come to in all is given. */
-  readonly conflated: boolean;
+  /** `true`: the subscriber was slow and gets only the net changes. Absent if the service does not say. */
+  readonly conflated?: boolean;
   readonly token: Token;
 }
 
-/** What a subscription gives. A snapshot replaces what was known; changes follow it. */
+/** What a subscription yields: a snapshot, then the changes that follow it. */
 export type FeedBatch = SnapshotBatch | ChangesBatch;
 
 /** Where a subscription begins, and what ends it. */
 export interface SubscribeOptions {
-  /** Begin with what followed this token, as a batch of before gave it. */
+  /** Begin with the changes after this token, which an earlier batch or list had. */
   readonly token?: Token;
   /** Ends the subscription. */
   readonly signal?: AbortSignal;

@@ -11,13 +11,20 @@ export {
   type SubscribeOptions,
   type Token,
 } from './change.ts';
+export { type DomainInventory } from './domain-inventory.ts';
 export { Inventory, type InventoryOptions, type InventoryStats } from './inventory/inventory.ts';
 export { type ListReason } from './inventory/lists.ts';
 export {
-  type CallOptions,
   type Ambiguous,
+  type CallOptions,
+  type Counter,
+  type Counters,
+  type DomidResult,
   type Found,
   type GetResult,
+  type InventoryVersion,
+  type ListedDomain,
+  type ListResult,
   type LookupResult,
   type NotFound,
   type Source,

@@ -1,31 +1,35 @@
-/** The questions' options and the answers, the same for the inventory and for the client of the service. */
-import type { Domain } from './domain.ts';
+/** Options and results of the methods of {@link DomainInventory}. */
+import type { Token } from './change.ts';
+import type { Domain, Domid } from './domain.ts';
 import type { XenError } from './xen-error.ts';
 
 /** Options of one call. */
 export interface CallOptions {
-  /** How long to wait for the answer, ms. Default: 5000 in the inventory, the client's own `timeoutMs` in a client. */
+  /**
+   * How long to wait for the answer, ms: more than 0; `Infinity` for no limit. Default: 5000 in the inventory, the
+   * client's own `timeoutMs` in a client.
+   */
   readonly timeoutMs?: number;
-  /** Cancels the call: the promise is rejected with the signal's reason. */
+  /** Cancels the call: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** The step that led to the domain; the hypervisor confirmed it, whichever it was. */
+/** The step that led to the domain. The hypervisor confirmed the domain in each case. */
 export type Source = 'cache' | 'next' | 'xenstore' | 'list';
 
-/** At one instant between call and return the domain had this UUID as its handle and was not dying. */
+/** At one instant between call and return, the domain had this UUID as its handle and was not dying. */
 export interface Found {
   readonly status: 'found';
   readonly domain: Domain;
   readonly source: Source;
 }
 
-/** No one domain held this UUID, undying, through the whole of a list begun after the call. */
+/** A list that began after the call shows that no single domain had this UUID, undying, throughout the list. */
 export interface NotFound {
   readonly status: 'notFound';
 }
 
-/** Several domains held it side by side: read singly one after the other, and the first once more. */
+/** Several domains had this UUID at the same time: each was read by itself, and the first once more after the others. */
 export interface Ambiguous {
   readonly status: 'ambiguous';
   /** All of them, with their state. */
@@ -40,9 +44,48 @@ export interface Unavailable {
   readonly error?: XenError;
 }
 
-/** What a look-up can end with. `status` tells which: handle all four. */
+/** The result of a look-up. Handle all four values of `status`. */
 export type LookupResult = Found | NotFound | Ambiguous | Unavailable;
 
-/** What a look at one domid can end with: the domain, dying or not; none; or no answer. */
+/** The result of a look-up for the domid only; it is confirmed in the same way. */
+export type DomidResult =
+  | { readonly status: 'found'; readonly domid: Domid }
+  | NotFound
+  | { readonly status: 'ambiguous'; readonly domids: readonly Domid[] }
+  | Unavailable;
+
+/** The result of a look at one domid: the domain, dying or not; no domain; or no answer. */
 export type GetResult =
   { readonly status: 'found'; readonly domain: Domain } | NotFound | Unavailable;
+
+/** A domain in a list. */
+export interface ListedDomain extends Domain {
+  /** The name in xenstore, if names were requested. A guest can write it: treat it as untrusted text. */
+  readonly name?: string;
+}
+
+/** All domains of one list. */
+export interface ListResult {
+  /** In ascending domid. */
+  readonly domains: readonly ListedDomain[];
+  /** `subscribe({ token })` continues from this list. */
+  readonly token: Token;
+}
+
+/** A number, a text, a yes or no, or a group of counters. */
+export type Counter = number | string | boolean | Counters;
+
+/** Counters by name. */
+export interface Counters {
+  readonly [name: string]: Counter;
+}
+
+/** Versions of the software that answers, and of the hypervisor that it asks. */
+export interface InventoryVersion extends Counters {
+  /** Version of this package. */
+  readonly package: string;
+  /** Release of Xen, for example `4.17`. */
+  readonly xen: string;
+  readonly domctlInterface: number;
+  readonly sysctlInterface: number;
+}

@@ -1,7 +1,17 @@
 /** Asks the daemon. Loads neither rxjs nor koffi nor prom-client: a process that asks one question starts with it. */
 import { checkDomid } from '../domain.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
-import type { CallOptions } from '../results.ts';
+import type { FeedBatch } from '../change.ts';
+import type { DomainInventory } from '../domain-inventory.ts';
+import type {
+  CallOptions,
+  Counters,
+  DomidResult,
+  GetResult,
+  ListResult,
+  LookupResult,
+  Unavailable,
+} from '../results.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import {
   readCounters,
@@ -13,24 +23,40 @@ import {
   readVersion,
 } from '../protocol/decode.ts';
 import { Requests } from './requests.ts';
-import type {
-  Counters,
-  DomidResult,
-  GetResult,
-  ListResult,
-  LookupResult,
-  ServiceBatch,
-  ServiceVersion,
-  Unavailable,
-} from '../protocol/results.ts';
+import type { ServiceVersion } from '../protocol/results.ts';
 import { serviceSocketPath } from '../protocol/socket-path.ts';
 import type { ClientSubscribeOptions } from './subscription.ts';
 
 export type { Domain, Domid, ShutdownReason } from '../domain.ts';
 export { parseUuid, type Uuid } from '../uuid.ts';
 export { ErrorCode, XenError } from '../xen-error.ts';
-export type { CallOptions } from '../results.ts';
-export type * from '../protocol/results.ts';
+export type {
+  Ambiguous,
+  CallOptions,
+  Counter,
+  Counters,
+  DomidResult,
+  Found,
+  GetResult,
+  InventoryVersion,
+  ListedDomain,
+  ListResult,
+  LookupResult,
+  NotFound,
+  Source,
+  Unavailable,
+} from '../results.ts';
+export type {
+  Change,
+  ChangeKind,
+  ChangesBatch,
+  FeedBatch,
+  SnapshotBatch,
+  SubscribeOptions,
+  Token,
+} from '../change.ts';
+export type { DomainInventory } from '../domain-inventory.ts';
+export type { ServiceVersion } from '../protocol/results.ts';
 export { DEFAULT_SOCKET_PATH, serviceSocketPath } from '../protocol/socket-path.ts';
 export type { ClientSubscribeOptions } from './subscription.ts';
 
@@ -60,7 +86,7 @@ const UUIDS_A_REQUEST = 1000;
  * Connects when it is first asked, again when the connection ends, and keeps no process alive that waits for
  * nothing. What is asked in one go goes out in one write.
  */
-export class InventoryClient {
+export class InventoryClient implements DomainInventory {
   readonly socketPath: string;
   readonly #requests: Requests;
   readonly #timeoutMs: number;
@@ -150,7 +176,7 @@ export class InventoryClient {
    * service no longer knows that token. A reader that is slow gets conflated changes, then `resync`, never a gap.
    * @throws XenError where `retry` is off and the service cannot be reached at first; where it is none.
    */
-  async *subscribe(options: ClientSubscribeOptions = {}): AsyncGenerator<ServiceBatch, void, void> {
+  async *subscribe(options: ClientSubscribeOptions = {}): AsyncGenerator<FeedBatch, void, void> {
     const closing = this.#closing.signal;
     const { signal } = options;
     const { follow } = await import('./subscription.ts');

@@ -1,6 +1,6 @@
 /** The service's feed for one reader, on a connection of its own: who reads slowly holds up nobody's look-ups. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SubscribeOptions } from '../change.ts';
+import type { FeedBatch, SubscribeOptions } from '../change.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 
 import {
@@ -13,7 +13,6 @@ import {
 } from '../protocol/decode.ts';
 import { LIST_BYTES_MAX } from '../protocol/rpc.ts';
 import { replyOf, VERSION_ID, VERSION_LINE } from './requests.ts';
-import type { ServiceBatch } from '../protocol/results.ts';
 import { reconnectDelayMs, ServiceSocket } from './socket.ts';
 
 /** Options of a subscription, with callbacks that report its connection. */
@@ -37,12 +36,12 @@ const SUBSCRIBE_ID = 1;
 /** Bytes read ahead of the reader; then the socket is left alone, and the service conflates. */
 const MOST_AHEAD_BYTES = 2 ** 20;
 
-type Read = ServiceBatch | { readonly kind: 'begun'; readonly token: string };
+type Read = FeedBatch | { readonly kind: 'begun'; readonly token: string };
 
 /**
  * Fails where the first connection cannot be made and `retry` is not wanted, and where what came is no protocol.
  */
-export async function* follow(options: FollowOptions): AsyncGenerator<ServiceBatch, void, void> {
+export async function* follow(options: FollowOptions): AsyncGenerator<FeedBatch, void, void> {
   const { signal, retry } = options;
   let { token } = options;
   let began = false;

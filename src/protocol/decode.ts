@@ -3,27 +3,23 @@
  * kind cannot be, gets past here, whoever is at the other end of the socket.
  */
 import { checkDomid, type Domain, type Domid, type ShutdownReason } from '../domain.ts';
-import type { Change, ChangeKind } from '../change.ts';
-import type { GetResult, LookupResult, Source } from '../results.ts';
-import { parseUuid, type Uuid } from '../uuid.ts';
-import { ErrorCode, XenError } from '../xen-error.ts';
+import { CHANGE_KINDS, type Change, type ChangeKind } from '../change.ts';
 import type {
   Counter,
   Counters,
   DomidResult,
+  GetResult,
   ListedDomain,
   ListResult,
-  ServiceVersion,
-} from './results.ts';
+  LookupResult,
+  Source,
+} from '../results.ts';
+import { parseUuid, type Uuid } from '../uuid.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import type { ServiceVersion } from './results.ts';
+import { PROTOCOL_VERSION } from './rpc.ts';
 
-const KINDS: ReadonlySet<string> = new Set<ChangeKind>([
-  'created',
-  'renamed',
-  'shutdown',
-  'resumed',
-  'dying',
-  'destroyed',
-]);
+const KINDS: ReadonlySet<string> = new Set(CHANGE_KINDS);
 const CAUSE = /^[\w-]{1,64}$/;
 /** A source, or the reason of a shutdown: a later service may know more of them than this client. */
 const WORD = /^[a-z][\w-]{0,31}$/;
@@ -197,9 +193,27 @@ export function readCounters(value: unknown): Counters {
 
 export function readVersion(value: unknown): ServiceVersion {
   const fields = fieldsOf(value, 'version');
-  const { simulated = false } = fields;
-  if (typeof simulated !== 'boolean') throw protocolError('no word on whether it is simulated');
-  return { ...readCounters(fields), simulated };
+  const { protocol, simulated = false } = fields;
+  if (typeof protocol !== 'number') throw protocolError('a version without "protocol"');
+  if (protocol !== PROTOCOL_VERSION) {
+    throw protocolError(`protocol ${protocol}, and this client knows ${PROTOCOL_VERSION} only`);
+  }
+  if (typeof simulated !== 'boolean') throw protocolError('a "simulated" that is not a boolean');
+  return {
+    ...readCounters(fields),
+    package: versionText(fields, 'package'),
+    protocol,
+    xen: versionText(fields, 'xen'),
+    domctlInterface: amount(fields['domctlInterface']),
+    sysctlInterface: amount(fields['sysctlInterface']),
+    simulated,
+  };
+}
+
+function versionText(fields: Fields, name: 'package' | 'xen'): string {
+  const value = fields[name];
+  if (typeof value !== 'string') throw protocolError(`a version without "${name}"`);
+  return shown(value, 256);
 }
 
 /** A text from the other side as an error message or a table may show it. */

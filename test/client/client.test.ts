@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { type ClientOptions, InventoryClient } from '../../src/client/client.ts';
-import type { ServiceBatch } from '../../src/protocol/results.ts';
+import type { FeedBatch } from '../../src/change.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { domainOf, Peer, type Script, VERSION } from '../support/client-peer.ts';
 
@@ -362,7 +362,7 @@ describe('subscribe', () => {
       onDisconnected: ({ code }) => told.push(code),
       onConnected: () => told.push('again'),
     });
-    const next = async (): Promise<ServiceBatch | undefined> =>
+    const next = async (): Promise<FeedBatch | undefined> =>
       (await batches.next()).value ?? undefined;
     expect(await next()).toMatchObject({ kind: 'snapshot', domains: [{ domid: 1 }] });
     expect(await next()).toMatchObject({ kind: 'changes', changes: [{ domid: 2 }], token: 'e:1' });

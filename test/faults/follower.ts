@@ -3,8 +3,8 @@ import { namesNoVm } from '../../src/vm-uuid.ts';
 import {
   type Change,
   type Domain,
+  type FeedBatch,
   InventoryClient,
-  type ServiceBatch,
 } from '../../src/client/client.ts';
 import { until } from '../support/until.ts';
 import type { FaultHost } from './fault-host.ts';
@@ -92,7 +92,7 @@ export class Follower {
     for await (const batch of this.#client.subscribe({ signal, onDisconnected })) this.#take(batch);
   }
 
-  #take(batch: ServiceBatch): void {
+  #take(batch: FeedBatch): void {
     if (batch.kind === 'changes') {
       for (const change of batch.changes) this.#takeChange(change);
       return;

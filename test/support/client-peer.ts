@@ -14,7 +14,13 @@ export interface Request {
 /** Says what it likes to each request but `version`, which the peer answers itself. */
 export type Script = (request: Request, peer: PeerConnection) => void;
 
-export const VERSION = { package: '0.0.0', protocol: 1, xen: '4.17' };
+export const VERSION = {
+  package: '0.0.0',
+  protocol: 1,
+  xen: '4.17',
+  domctlInterface: 0x14,
+  sysctlInterface: 0x14,
+};
 
 export class PeerConnection {
   readonly socket: Socket;

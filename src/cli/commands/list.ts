@@ -1,6 +1,6 @@
 /** `xen-domid list`: all domains, as `xl list -v` prints them. */
 import type { Domain } from '../../domain.ts';
-import type { ListedDomain } from '../../protocol/results.ts';
+import type { ListedDomain } from '../../results.ts';
 import { isColourWanted } from '../terminal/colour.ts';
 import { connect, type ConnectOptions, orDirect } from '../connect.ts';
 import { errorText } from '../terminal/error-text.ts';

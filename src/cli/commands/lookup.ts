@@ -1,6 +1,6 @@
 /** `xen-domid lookup`: the domid of each UUID. */
 import type { InventoryClient } from '../../client/client.ts';
-import type { DomidResult, LookupResult, Unavailable } from '../../protocol/results.ts';
+import type { DomidResult, LookupResult, Unavailable } from '../../results.ts';
 import type { Uuid } from '../../uuid.ts';
 import { connect, type ConnectOptions, orDirect } from '../connect.ts';
 import { errorText } from '../terminal/error-text.ts';

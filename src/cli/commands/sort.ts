@@ -1,5 +1,5 @@
 /** The orders that a list of domains can be put in. */
-import type { ListedDomain } from '../../protocol/results.ts';
+import type { ListedDomain } from '../../results.ts';
 import { UsageError } from '../arguments.ts';
 import { printableJson } from '../terminal/printable.ts';
 

@@ -1,5 +1,5 @@
 /** `xen-domid stats`: the service's counters. */
-import type { Counter, Counters } from '../../protocol/results.ts';
+import type { Counter, Counters } from '../../results.ts';
 import { connect, type ConnectOptions } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';

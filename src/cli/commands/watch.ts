@@ -1,6 +1,6 @@
 /** `xen-domid watch`: what becomes of domains, a line each, until interrupted. */
 import type { Domain } from '../../domain.ts';
-import type { Change } from '../../protocol/results.ts';
+import type { Change } from '../../change.ts';
 import { connect, type ConnectOptions } from '../connect.ts';
 import { withCode } from '../terminal/error-text.ts';
 import { ExitStatus } from '../exit-status.ts';

@@ -1,7 +1,7 @@
 /** Domains as a table, with the columns of `xl list -v` and the UUID. */
 import { styleText } from 'node:util';
 import type { Domain } from '../../domain.ts';
-import type { ListedDomain } from '../../protocol/results.ts';
+import type { ListedDomain } from '../../results.ts';
 import { printable } from './printable.ts';
 import { fitText, padEnd, textWidth } from './text-width.ts';
 
