@@ -22,6 +22,8 @@ export const ErrorCode = {
   INVALID_UUID: 'ERR_INVALID_UUID',
   /** Not a domid: not an integer of 0..32751. */
   INVALID_DOMID: 'ERR_INVALID_DOMID',
+  /** An option has a value that it cannot have; the message names both. */
+  INVALID_OPTION: 'ERR_INVALID_OPTION',
   /** Nothing answers on xenstore's socket. */
   XENSTORE_UNREACHABLE: 'ERR_XENSTORE_UNREACHABLE',
   /** The connection to xenstored ended while the call was pending. */
