@@ -221,7 +221,7 @@ export class XenstoreConnection {
   }
 
   #receiveEvent(payload: Buffer): void {
-    const [path, token] = decodeStrings(payload).strings;
+    const [path, token] = decodeStrings(payload, 2).strings;
     if (path === undefined || token === undefined)
       throw protocolError('sent a watch event without path and token');
     try {
