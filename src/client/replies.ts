@@ -1,5 +1,5 @@
 /** Replies of the service as results and errors, and which of the errors another attempt can cure. */
-import { protocolError, readCause, shown } from '../protocol/decode.ts';
+import { printable, protocolError, readCause } from '../protocol/decode.ts';
 import { RpcCode } from '../protocol/rpc.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 
@@ -43,7 +43,7 @@ export function connectionErrorOf(message: Message): XenError {
 
 /** @param event start of the error's message. */
 function errorOf({ code, message, data }: Message, method: string, event: string): XenError {
-  const reason = typeof message === 'string' ? shown(message, 300) : 'no reason given';
+  const reason = typeof message === 'string' ? printable(message, 300) : 'no reason given';
   switch (code) {
     case RpcCode.unavailable: {
       const cause = readCause((data as Message | null | undefined)?.['cause']);
