@@ -1,12 +1,11 @@
-/** How long to wait before the next attempt. */
+/** Delays between attempts. */
 
 /**
- * Exponential backoff with jitter: doubles from `firstMs` to `maxMs`, half of it random, so that clients that lost the
- * same daemon do not all reconnect at the same moment.
+ * Returns the delay before the next attempt, ms: exponential backoff from `firstMs` to `maxMs`. Half of it is random,
+ * so that clients of the same daemon do not all reconnect at the same moment.
  * @param attempts failed attempts so far, 1 or more.
- * @returns milliseconds.
  */
 export function backoffMs(attempts: number, firstMs: number, maxMs: number): number {
-  const most = Math.min(firstMs * 2 ** (attempts - 1), maxMs);
-  return most * (0.5 + Math.random() / 2);
+  const longest = Math.min(firstMs * 2 ** (attempts - 1), maxMs);
+  return longest * (0.5 + Math.random() / 2);
 }

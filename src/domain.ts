@@ -1,4 +1,4 @@
-/** A domain as this package tells of it, and the numbers that Xen gives to domains and their states. */
+/** A domain, and Xen's numbers for domains and their states. */
 import type { Uuid } from './uuid.ts';
 import { ErrorCode, XenError } from './xen-error.ts';
 
@@ -7,7 +7,7 @@ declare const domidBrand: unique symbol;
 /** The number of a domain, 0..32751. */
 export type Domid = number & { readonly [domidBrand]: true };
 
-/** DOMID_FIRST_RESERVED (`xen/include/public/xen.h`): from here on domids mean no guest. Also how many domains a host can have. */
+/** DOMID_FIRST_RESERVED (`xen/include/public/xen.h`): domids from here on are not those of guests. Also the most domains of a host. */
 export const DOMID_FIRST_RESERVED = 0x7ff0;
 
 /** XEN_DOMINF_* of `xen/include/public/domctl.h`, the same from 4.13 to 4.22. */
@@ -30,14 +30,15 @@ const SHUTDOWN_REASONS = [
   'soft_reset',
 ] as const;
 
-/** Why a domain shut down; `unknown-N` for a code N that Xen did not have when this was written. */
+/** Why a domain shut down; `unknown-N` for a code N that this version does not know. */
 export type ShutdownReason = (typeof SHUTDOWN_REASONS)[number] | `unknown-${number}`;
 
+/** A domain, as the hypervisor shows it. */
 export interface Domain {
   readonly domid: Domid;
   /** The domain's handle. */
   readonly uuid: Uuid;
-  /** The domain is dead and waits for the last reference to it to go. Teardown before that does not show. */
+  /** The domain is dead, and exists until the last reference to it is dropped. The teardown before is not visible. */
   readonly dying: boolean;
   /** The guest has shut down; the toolstack has not yet destroyed it. */
   readonly shutdown: boolean;
@@ -46,44 +47,44 @@ export interface Domain {
   readonly paused: boolean;
   readonly blocked: boolean;
   readonly running: boolean;
-  /** Hardware-assisted (HVM or PVH), else PV. */
+  /** Hardware-assisted (HVM or PVH); otherwise PV. */
   readonly hvm: boolean;
-  /** vCPUs online. */
+  /** Online vCPUs. */
   readonly vcpus: number;
-  /** Memory held now, bytes. */
+  /** Memory that it holds now, bytes. */
   readonly memoryBytes: number;
-  /** Most memory it may hold, bytes; beyond 2^53 (dom0 without a limit) not exact. */
+  /** Most memory that it may hold, bytes; not exact above 2^53 (dom0 without a limit). */
   readonly maxMemoryBytes: number;
-  /** CPU time used by all its vCPUs, seconds. */
+  /** CPU time of all its vCPUs, seconds. */
   readonly cpuTimeSeconds: number;
-  /** Its security label, 0 without XSM. */
+  /** Security label; 0 without XSM. */
   readonly ssidref: number;
   readonly cpupool: number;
-  /** Different for each domain of one host boot; Xen 4.21 on. */
+  /** Unique among all domains of one boot of the host; Xen 4.21 and later. */
   readonly uniqueId?: string;
 }
 
 /**
- * `value` as a domid.
- * @throws XenError `ERR_INVALID_DOMID` unless it is an integer of 0..32751: koffi and libxenctrl would
- *   truncate it in silence, and ask about another domain.
+ * Returns `value` as a domid.
+ * @throws XenError `ERR_INVALID_DOMID` unless it is an integer of 0..32751: koffi and libxenctrl truncate others
+ *   without an error, and ask for another domain.
  */
 export function checkDomid(value: number): Domid {
   if (!Number.isInteger(value) || value < 0 || value >= DOMID_FIRST_RESERVED) {
     throw new XenError(
       ErrorCode.INVALID_DOMID,
-      `${value} is not a domid: an integer of 0 to ${DOMID_FIRST_RESERVED - 1} is wanted`,
+      `${value} is not a domid: expected an integer of 0 to ${DOMID_FIRST_RESERVED - 1}`,
     );
   }
   return value as Domid;
 }
 
-/** The shutdown code in a domain's flags. Only while SHUTDOWN is set: else Xen has 0xFFFF there (`xen/common/domctl.c`). */
+/** Returns the shutdown code in a domain's flags. Valid only while SHUTDOWN is set: otherwise Xen has 0xFFFF there (`xen/common/domctl.c`). */
 export function shutdownCode(flags: number): number {
   return (flags >>> 16) & 0xff;
 }
 
-/** The name of a shutdown code. */
+/** Returns the name of a shutdown code. */
 export function shutdownReason(code: number): ShutdownReason {
   return SHUTDOWN_REASONS[code] ?? `unknown-${code}`;
 }

@@ -1,4 +1,7 @@
-/** What a program that embeds xen-domid imports. */
+/**
+ * The inventory of one Xen host, for programs that embed it.
+ * @module xen-domid
+ */
 export { type Domain, type Domid, type ShutdownReason } from './domain.ts';
 export { type Dominfo, type DominfoList } from './hypervisor/dominfo.ts';
 export { type Hypervisor, type HypervisorVersion } from './hypervisor/hypervisor.ts';

@@ -14,8 +14,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The steps of a look-up that can lead to a domain. */
+export const SOURCES = ['cache', 'next', 'xenstore', 'list'] as const;
+
 /** The step that led to the domain. The hypervisor confirmed the domain in each case. */
-export type Source = 'cache' | 'next' | 'xenstore' | 'list';
+export type Source = (typeof SOURCES)[number];
 
 /** At one instant between call and return, the domain had this UUID as its handle and was not dying. */
 export interface Found {

@@ -1,7 +1,7 @@
 /** Time limits that callers give, in milliseconds. */
 import { ErrorCode, XenError } from './xen-error.ts';
 
-/** Node's timers count in signed 32 bits: a longer time would be taken for 1 ms. About 25 days. */
+/** Longest delay of Node's timers, ms (24.8 days). With a longer delay a timer fires after 1 ms. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /**
@@ -12,25 +12,27 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
  */
 export function checkMs(name: string, ms: number): number {
   if (typeof ms === 'number' && ms > 0) return ms;
+  const actual = typeof ms === 'number' ? String(ms) : `a ${typeof ms}`;
   throw new XenError(
     ErrorCode.INVALID_OPTION,
-    `${name} is ${String(ms)}: expected milliseconds above 0, or Infinity for no limit`,
+    `${name} is ${actual}: expected a number of milliseconds above 0, or Infinity for no limit`,
   );
 }
 
 /**
- * Calls `run` after `ms`, never for `Infinity`; a finite time over 25 days counts as 25 days.
+ * Calls `run` after `ms`. A time beyond the longest delay of a timer (24.8 days) counts as no limit, so that no call
+ * ends earlier than asked.
  * @returns stops the timer.
  */
 export function after(ms: number, run: () => void): () => void {
-  if (ms === Infinity) return () => undefined;
-  const timer = setTimeout(run, Math.min(ms, TIMER_MAX_MS));
+  if (ms > TIMER_MAX_MS) return () => undefined;
+  const timer = setTimeout(run, ms);
   return () => clearTimeout(timer);
 }
 
 /** Calls `run` every `ms`, with the limits of {@link after}. @returns stops the timer. */
 export function every(ms: number, run: () => void): () => void {
-  if (ms === Infinity) return () => undefined;
-  const timer = setInterval(run, Math.min(ms, TIMER_MAX_MS));
+  if (ms > TIMER_MAX_MS) return () => undefined;
+  const timer = setInterval(run, ms);
   return () => clearInterval(timer);
 }

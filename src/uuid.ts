@@ -1,14 +1,14 @@
-/** UUIDs: as text in lower case, and as the 16 bytes of a domain's handle, in the same order. */
+/** UUIDs as text in lower case, and as the 16 bytes of a domain's handle, in the same order. */
 import { ErrorCode, XenError } from './xen-error.ts';
 
 declare const uuidBrand: unique symbol;
 
-/** A UUID in lower case, `8-4-4-4-12` hex digits. Made by {@link parseUuid} and {@link readUuid} alone. */
+/** A UUID in lower case, `8-4-4-4-12` hex digits. Only {@link parseUuid} and {@link readUuid} make one. */
 export type Uuid = string & { readonly [uuidBrand]: true };
 
 /**
- * The 16 bytes of a UUID as four int32 words, each read little-endian. Signed, because a word of
- * 2^31 or more is no small integer to V8 and would be allocated wherever it is handed on.
+ * The 16 bytes of a UUID as four int32 words, each read little-endian. Signed, because V8 allocates an object for a
+ * number of 2^31 or more.
  */
 export interface UuidWords {
   readonly w0: number;
@@ -17,14 +17,14 @@ export interface UuidWords {
   readonly w3: number;
 }
 
-/** Where each of the 16 bytes stands in the text. */
+/** Index in the text of each of the 16 bytes. */
 const BYTE_AT = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34] as const;
 const DASH_AT = [8, 13, 18, 23] as const;
 const DASH = 0x2d;
 const TEXT_LENGTH = 36;
 
 const HEX_DIGITS = Buffer.from('0123456789abcdef', 'latin1');
-/** Value of each ASCII code as a hex digit, -1 for what is none. */
+/** Value of each ASCII code as a hex digit; -1 if it is not one. */
 const HEX_VALUE = new Int8Array(128).fill(-1);
 for (let value = 0; value < 16; value++) {
   const digit = value.toString(16);
@@ -40,7 +40,7 @@ function hexValue(text: string, index: number): number {
   return code < 128 ? (HEX_VALUE[code] ?? -1) : -1;
 }
 
-/** Fills `scratchBytes` from `text`; false where `text` is no UUID. */
+/** Fills `scratchBytes` from `text`; returns false if `text` is not a UUID. */
 function decode(text: string): boolean {
   if (text.length !== TEXT_LENGTH) return false;
   for (const at of DASH_AT) if (text.charCodeAt(at) !== DASH) return false;
@@ -54,22 +54,22 @@ function decode(text: string): boolean {
 }
 
 /**
- * The UUID that `text` spells, in lower case; letters of either case are taken.
+ * Returns `text` as a UUID in lower case. Accepts letters of either case.
  * @throws XenError `ERR_INVALID_UUID` for anything else.
  */
 export function parseUuid(text: unknown): Uuid {
   if (typeof text === 'string' && decode(text)) return text.toLowerCase() as Uuid;
-  const shown =
+  const actual =
     typeof text === 'string'
       ? `"${text.slice(0, 80).replace(/[^ -~]/g, '?')}"`
       : `a ${typeof text}`;
   throw new XenError(
     ErrorCode.INVALID_UUID,
-    `${shown} is not a UUID: 32 hex digits as 8-4-4-4-12 are wanted, as in 6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01`,
+    `${actual} is not a UUID: expected 32 hex digits as 8-4-4-4-12, for example 6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01`,
   );
 }
 
-/** The words of a UUID, to compare with handles where they lie. */
+/** Returns the words of a UUID, to compare them with handles in place. */
 export function uuidWords(uuid: Uuid): UuidWords {
   decode(uuid);
   return {
@@ -80,7 +80,7 @@ export function uuidWords(uuid: Uuid): UuidWords {
   };
 }
 
-/** The UUID in the 16 bytes at `offset`: bytes in array order, no swapping (`tools/include/libxl_uuid.h`). */
+/** Reads the UUID in the 16 bytes at `offset`: bytes in array order, not swapped (`tools/include/libxl_uuid.h`). */
 export function readUuid(view: DataView, offset: number): Uuid {
   for (let index = 0; index < 16; index++) {
     const byte = view.getUint8(offset + index);

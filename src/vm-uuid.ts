@@ -1,28 +1,28 @@
-/** UUIDs by which a VM can be asked for: neither nil nor a tombstone. */
+/** UUIDs that can name a VM: neither nil nor a tombstone. */
 import { parseUuid, type Uuid } from './uuid.ts';
 import { ErrorCode, XenError } from './xen-error.ts';
 
 const NIL = '00000000-0000-0000-0000-000000000000';
 
-/** What xenopsd sets before it destroys a domain: `deadbeef-dead-beef-dead-beef0000` and four hex digits. */
+/** xenopsd sets this handle before it destroys a domain: `deadbeef-dead-beef-dead-beef0000` and four hex digits. */
 const TOMBSTONE = /^deadbeef-dead-beef-dead-beef0000[0-9a-f]{4}$/;
 
-/** Whether no domain can be asked for by this UUID. */
+/** Whether this UUID cannot name a VM. */
 export function namesNoVm(uuid: Uuid): boolean {
   return uuid === NIL || TOMBSTONE.test(uuid);
 }
 
-/** @throws XenError `ERR_INVALID_UUID` for a UUID that no domain can be asked for by. */
+/** @throws XenError `ERR_INVALID_UUID` for a UUID that cannot name a VM. */
 export function checkNamesVm(uuid: Uuid): void {
   if (!namesNoVm(uuid)) return;
-  const what =
+  const reason =
     uuid === NIL
-      ? 'the nil UUID is what Xen has for a domain that was given none, as dom0'
+      ? 'the nil UUID is the handle of every domain without one, for example dom0'
       : 'it is a tombstone, which a toolstack gives to a domain that it is about to destroy';
-  throw new XenError(ErrorCode.INVALID_UUID, `${uuid} names no VM: ${what}`);
+  throw new XenError(ErrorCode.INVALID_UUID, `${uuid} names no VM: ${reason}`);
 }
 
-/** @throws XenError `ERR_INVALID_UUID` for what is no UUID, and for one that names no VM: known before anything is asked. */
+/** Returns `text` as a UUID. @throws XenError `ERR_INVALID_UUID` if it is not a UUID, or cannot name a VM. */
 export function parseVmUuid(text: string): Uuid {
   const uuid = parseUuid(text);
   checkNamesVm(uuid);

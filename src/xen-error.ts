@@ -1,77 +1,77 @@
-/** The one error class of this package: what happened, to what, and what to do next, with a code to branch on. */
+/** The error class of this package. Its messages say what happened, to what, and what to do next. */
 
-/** Every code a {@link XenError} can carry. `docs/errors.md` says of each what to do. */
+/** The codes of {@link XenError}. `docs/errors.md` says for each what to do. */
 export const ErrorCode = {
   /** No Xen here: `/dev/xen/privcmd` is missing. */
   NO_XEN: 'ERR_NO_XEN',
-  /** The process, or the domain it runs in, may not make control hypercalls. */
+  /** The process, or its domain, may not make control hypercalls. */
   NOT_PERMITTED: 'ERR_NOT_PERMITTED',
-  /** Xen's security module (XSM/Flask) denies what was asked. */
+  /** Xen's security module (XSM/Flask) denies the hypercall. */
   XSM_DENIED: 'ERR_XSM_DENIED',
-  /** `libxencall.so.1` could not be loaded. */
+  /** `libxencall.so.1` cannot be loaded. */
   LIBRARY_MISSING: 'ERR_LIBRARY_MISSING',
-  /** This Xen speaks interface versions that this package does not know. */
+  /** This package does not know the interface versions of this Xen. */
   UNKNOWN_INTERFACE: 'ERR_UNKNOWN_INTERFACE',
-  /** A hypercall failed; `errno` and `syscall` say how. */
+  /** A hypercall failed; see `errno` and `syscall`. */
   HYPERCALL: 'ERR_HYPERCALL',
   /** The object was closed. */
   CLOSED: 'ERR_CLOSED',
-  /** A view of a list was used after its visitor had returned. */
+  /** A view of a list was used after its visitor returned. */
   STALE_VIEW: 'ERR_STALE_VIEW',
   /** Not a UUID. */
   INVALID_UUID: 'ERR_INVALID_UUID',
   /** Not a domid: not an integer of 0..32751. */
   INVALID_DOMID: 'ERR_INVALID_DOMID',
-  /** An option has a value that it cannot have, such as a negative time. */
+  /** An option has a value that it cannot have; the message names both. */
   INVALID_OPTION: 'ERR_INVALID_OPTION',
-  /** Nothing answers on xenstore's socket. */
+  /** No xenstored answers on its socket. */
   XENSTORE_UNREACHABLE: 'ERR_XENSTORE_UNREACHABLE',
   /** The connection to xenstored ended while the call was pending. */
   XENSTORE_DISCONNECTED: 'ERR_XENSTORE_DISCONNECTED',
-  /** xenstored sent what is not its protocol; the connection was given up. */
+  /** xenstored sent something that is not its protocol; the connection was closed. */
   XENSTORE_PROTOCOL: 'ERR_XENSTORE_PROTOCOL',
-  /** xenstored answered with an error; `errno` has its name. */
+  /** xenstored answered with an error; `errno` is its name. */
   XENSTORE_REPLY: 'ERR_XENSTORE_REPLY',
-  /** Not a path that xenstore would take. */
+  /** Not a valid path in xenstore. */
   INVALID_PATH: 'ERR_INVALID_PATH',
-  /** More than the 4096 bytes a xenstore message may carry. */
+  /** More than the 4096 bytes of a xenstore message. */
   TOO_LARGE: 'ERR_TOO_LARGE',
-  /** A transaction met a conflict on each of its tries. */
+  /** Each attempt at a transaction met a conflict. */
   TRANSACTION_CONFLICT: 'ERR_TRANSACTION_CONFLICT',
-  /** Nothing answers on the service's socket, or it may not be opened. */
+  /** No service answers on its socket, or the process may not open it. */
   SERVICE_UNREACHABLE: 'ERR_SERVICE_UNREACHABLE',
   /** The connection to the service ended while the call was pending. */
   SERVICE_DISCONNECTED: 'ERR_SERVICE_DISCONNECTED',
-  /** What came from the service's socket is not its protocol; the connection was given up. */
+  /** The data from the service's socket is not its protocol; the connection was closed. */
   SERVICE_PROTOCOL: 'ERR_SERVICE_PROTOCOL',
   /** The service did not answer in time. */
   SERVICE_TIMEOUT: 'ERR_SERVICE_TIMEOUT',
-  /** The service refused the call; the message has its reason. */
+  /** The service refused the call; the message has the reason. */
   SERVICE_REFUSED: 'ERR_SERVICE_REFUSED',
-  /** The service answers for a simulated host, and the client was not told to believe it. */
+  /** The service answers for a simulated host, which the client does not accept. */
   SERVICE_SIMULATED: 'ERR_SERVICE_SIMULATED',
-  /** More is asked at once than the service takes. */
+  /** A bound of the service is reached, for example its number of connections. */
   SERVICE_OVERLOADED: 'ERR_SERVICE_OVERLOADED',
-  /** The service could not ask the hypervisor; `cause` has its word for why. */
+  /** The service could not ask the hypervisor; `cause` is its reason. */
   UNAVAILABLE: 'ERR_UNAVAILABLE',
-  /** A daemon listens on this socket already. */
+  /** Another daemon listens on this socket. */
   SOCKET_IN_USE: 'ERR_SOCKET_IN_USE',
-  /** What stands where the socket should be is not ours to replace, or no socket can be there. */
+  /** Something else is at the socket's path, or no socket can be created there. */
   SOCKET_REFUSED: 'ERR_SOCKET_REFUSED',
-  /** Metrics cannot be served where they should be. */
+  /** Metrics cannot be served at this address. */
   METRICS_ADDRESS: 'ERR_METRICS_ADDRESS',
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
 export interface XenErrorDetails extends ErrorOptions {
-  /** Name of the error number, as `EPERM`. */
+  /** Name of the error number, for example `EPERM`. */
   readonly errno?: string;
   /** The hypercall or xenstore request that failed. */
   readonly syscall?: string;
 }
 
-/** What went wrong, with a {@link ErrorCode} to branch on; `errno` where a call gave one. */
+/** An error with a {@link ErrorCode} to branch on, and with `errno` if a system call or hypercall failed. */
 export class XenError extends Error {
   override readonly name = 'XenError';
   readonly code: ErrorCode;

@@ -1,18 +1,11 @@
-/** Asks the daemon. Loads neither rxjs nor koffi nor prom-client: a process that asks one question starts with it. */
-import { checkDomid } from '../domain.ts';
-import { parseUuid, type Uuid } from '../uuid.ts';
+/**
+ * The client of the service. Loads neither RxJS nor koffi nor prom-client, so that a process with one question starts
+ * quickly.
+ * @module xen-domid/client
+ */
 import type { FeedBatch } from '../change.ts';
+import { checkDomid } from '../domain.ts';
 import type { DomainInventory } from '../domain-inventory.ts';
-import type {
-  CallOptions,
-  Counters,
-  DomidResult,
-  GetResult,
-  ListResult,
-  LookupResult,
-  Unavailable,
-} from '../results.ts';
-import { ErrorCode, XenError } from '../xen-error.ts';
 import {
   readCounters,
   readDomidResult,
@@ -22,10 +15,24 @@ import {
   readLookups,
   readVersion,
 } from '../protocol/decode.ts';
-import { Requests } from './requests.ts';
 import type { ServiceVersion } from '../protocol/results.ts';
 import { serviceSocketPath } from '../protocol/socket-path.ts';
-import type { ClientSubscribeOptions } from './subscription.ts';
+import type {
+  CallOptions,
+  Counters,
+  DomidResult,
+  GetResult,
+  ListResult,
+  LookupResult,
+  Unavailable,
+} from '../results.ts';
+import { checkMs } from '../timeout.ts';
+import { parseUuid, type Uuid } from '../uuid.ts';
+import { ErrorCode, XenError } from '../xen-error.ts';
+import { type ConnectionCallbacks, ConnectionNotice } from './connection-notice.ts';
+import { isMistake } from './replies.ts';
+import { Requests } from './requests.ts';
+import { type ClientSubscribeOptions, Subscription } from './subscription.ts';
 
 export type { Domain, Domid, ShutdownReason } from '../domain.ts';
 export { parseUuid, type Uuid } from '../uuid.ts';
@@ -58,33 +65,42 @@ export type {
 export type { DomainInventory } from '../domain-inventory.ts';
 export type { ServiceVersion } from '../protocol/results.ts';
 export { DEFAULT_SOCKET_PATH, serviceSocketPath } from '../protocol/socket-path.ts';
+export type { ConnectionCallbacks } from './connection-notice.ts';
 export type { ClientSubscribeOptions } from './subscription.ts';
 
-/** How to reach the service, and how long to try. */
-export interface ClientOptions {
+/**
+ * How to reach the service, and how long to try. The callbacks report the connection that carries the calls; each
+ * subscription has a connection of its own. The client connects at the first call, and after a loss at the next
+ * call, if none is pending.
+ */
+export interface ClientOptions extends ConnectionCallbacks {
   /** The service's socket. Default: `XEN_DOMID_SOCKET`, else `/run/xen-domid/xen-domid.sock`. */
   readonly socket?: string;
-  /** How long look-ups wait, ms. Default 6000: the service's own 5000 and the way. */
+  /**
+   * How long calls wait for their answer, ms; `Infinity` for no limit. Default 6000: the service's own 5000, and time
+   * to transfer the answer. `list` waits 30,000 unless it is called with a time of its own.
+   */
   readonly timeoutMs?: number;
   /**
-   * Whether to try again where the service cannot be reached or the connection ends, within the time a question
-   * has: all of them only read. Default true; else the first failure is the answer.
+   * Whether to connect again, and repeat a call, when the service cannot be reached or the connection ends, until the
+   * call's time is over. Safe, because no call changes anything. Default true; otherwise a call fails at the first
+   * failure.
    */
   readonly retry?: boolean;
-  /** Believe a service that answers for a simulated host. Default false. */
+  /** Accept a service that answers for a simulated host. Default false. */
   readonly acceptSimulated?: boolean;
 }
 
 const DEFAULT_TIMEOUT_MS = 6000;
-/** A list of 32,752 domains is 12 MB of JSON, and waits for its turn. */
+/** A list of 32,752 domains is 12 MB of JSON, and can wait in the service's queue. */
 const LIST_TIMEOUT_MS = 30_000;
 
-/** UUIDs a request: the service takes lines of 64 KiB. */
-const UUIDS_A_REQUEST = 1000;
+/** UUIDs in one request: the service takes lines of 64 KiB. */
+const UUIDS_PER_REQUEST = 1000;
 
 /**
- * Connects when it is first asked, again when the connection ends, and keeps no process alive that waits for
- * nothing. What is asked in one go goes out in one write.
+ * Asks the service. Connects at the first call and again after a loss; calls made in one turn of the event loop are
+ * sent in one write. An idle connection does not keep the process alive.
  */
 export class InventoryClient implements DomainInventory {
   readonly socketPath: string;
@@ -94,24 +110,29 @@ export class InventoryClient implements DomainInventory {
   readonly #acceptSimulated: boolean;
   readonly #closing = new AbortController();
 
+  /** @throws XenError `ERR_INVALID_OPTION` for a `timeoutMs` that is not a time. */
   constructor(options: ClientOptions = {}) {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, retry = true, acceptSimulated = false } = options;
     this.socketPath = serviceSocketPath(options.socket);
-    this.#timeoutMs = timeoutMs;
+    this.#timeoutMs = checkMs('timeoutMs', timeoutMs);
     this.#retry = retry;
     this.#acceptSimulated = acceptSimulated;
     this.#requests = new Requests({
       path: this.socketPath,
       retry,
+      notice: new ConnectionNotice(options),
       checkVersion: (version) => this.#checkVersion(version),
     });
   }
 
   /**
-   * Which domain has this UUID. Whatever becomes of the hypervisor, the service or the way to it is an answer:
-   * `unavailable`, with the code of the error as its cause.
+   * Returns the domain that has this UUID. Failures that may pass, of the hypervisor, the service or the connection,
+   * are a result: `unavailable`, with the code of the error as its cause. A mistake that somebody must correct is
+   * thrown.
    * @param uuid in either letter case.
-   * @throws XenError `ERR_INVALID_UUID`; the signal's reason where it is aborted.
+   * @throws XenError `ERR_INVALID_UUID`, `ERR_INVALID_OPTION`; `ERR_SERVICE_SIMULATED`; `ERR_SERVICE_PROTOCOL`;
+   *   `ERR_SERVICE_UNREACHABLE` if this process may not open the socket (`errno` `EACCES` or `EPERM`), or if its path
+   *   cannot be that of a socket; the signal's reason.
    */
   async lookup(uuid: string, options?: CallOptions): Promise<LookupResult> {
     const parsed = parseUuid(uuid);
@@ -120,7 +141,7 @@ export class InventoryClient implements DomainInventory {
     );
   }
 
-  /** The same question with the short answer, as well checked. */
+  /** The same as {@link lookup}, with only the domid in the result. */
   async domid(uuid: string, options?: CallOptions): Promise<DomidResult> {
     const parsed = parseUuid(uuid);
     return this.#orUnavailable(
@@ -128,20 +149,22 @@ export class InventoryClient implements DomainInventory {
     );
   }
 
-  /** An answer for each UUID, in order, of one list at most for each thousand. As {@link lookup} otherwise. */
+  /**
+   * Looks up several UUIDs, all within one `timeoutMs`. The results are in the order of the UUIDs. Throws as
+   * {@link lookup} does.
+   */
   async lookupMany(uuids: readonly string[], options?: CallOptions): Promise<LookupResult[]> {
     const parsed = uuids.map(parseUuid);
-    const asked: Promise<LookupResult[]>[] = [];
-    for (let from = 0; from < parsed.length; from += UUIDS_A_REQUEST) {
-      const some = parsed.slice(from, from + UUIDS_A_REQUEST);
-      asked.push(this.#lookupSome(some, options));
+    const parts: Promise<LookupResult[]>[] = [];
+    for (let from = 0; from < parsed.length; from += UUIDS_PER_REQUEST) {
+      parts.push(this.#lookupPart(parsed.slice(from, from + UUIDS_PER_REQUEST), options));
     }
-    return (await Promise.all(asked)).flat();
+    return (await Promise.all(parts)).flat();
   }
 
   /**
-   * The domain with this domid, dying or not, as the hypervisor shows it now.
-   * @throws XenError `ERR_INVALID_DOMID`; the signal's reason.
+   * Returns the domain with this domid, dying or not, as the hypervisor shows it now.
+   * @throws XenError `ERR_INVALID_DOMID`; otherwise as {@link lookup} does.
    */
   async get(domid: number, options?: CallOptions): Promise<GetResult> {
     const checked = checkDomid(domid);
@@ -151,38 +174,40 @@ export class InventoryClient implements DomainInventory {
   }
 
   /**
-   * All domains in ascending domid, and the token from which `subscribe` leads on.
-   * @throws XenError where the hypervisor or the service cannot be asked; the signal's reason.
+   * Returns all domains in ascending domid, and a token for {@link subscribe}.
+   * @throws XenError if the hypervisor or the service does not answer; the signal's reason.
    */
   async list(options: CallOptions & { readonly names?: boolean } = {}): Promise<ListResult> {
-    const { names = false, timeoutMs = LIST_TIMEOUT_MS, signal } = options;
+    const { names = false, timeoutMs = LIST_TIMEOUT_MS } = options;
     const params = names ? '{"names":true}' : '{}';
-    return this.#requests.ask('list', params, readList, { timeoutMs, signal, large: true });
+    return this.#ask('list', params, readList, { ...options, timeoutMs }, true);
   }
 
-  /** The service's counters. @throws XenError; the signal's reason. */
+  /** Returns the service's counters. @throws XenError if the service does not answer; the signal's reason. */
   async stats(options?: CallOptions): Promise<Counters> {
     return this.#ask('stats', '{}', readCounters, options);
   }
 
-  /** What the service is, and what it asks. @throws XenError; the signal's reason. */
+  /**
+   * Returns the versions of the service and of its hypervisor.
+   * @throws XenError if the service does not answer; the signal's reason.
+   */
   async version(options?: CallOptions): Promise<ServiceVersion> {
     return this.#ask('version', '{}', readVersion, options);
   }
 
   /**
-   * A snapshot of the domains, or what followed a token, then every change, in batches as they come and are read.
-   * Outlives the service: it is followed again from the last token, or with `resync` and a new snapshot where the
-   * service no longer knows that token. A reader that is slow gets conflated changes, then `resync`, never a gap.
-   * @throws XenError where `retry` is off and the service cannot be reached at first; where it is none.
+   * Yields a snapshot of the domains, or the changes since a token, and then every change, in batches. Continues over
+   * restarts of the service: from the last token, or with `resync` and a new snapshot if the service no longer knows
+   * that token. A slow reader gets conflated changes, then `resync`, never a gap. `return()` ends a pending `next()`.
+   *
+   * Iterating throws a XenError if the service cannot be reached at first and `retry` is off, and for the mistakes
+   * that {@link lookup} throws.
    */
-  async *subscribe(options: ClientSubscribeOptions = {}): AsyncGenerator<FeedBatch, void, void> {
-    const closing = this.#closing.signal;
-    const { signal } = options;
-    const { follow } = await import('./subscription.ts');
-    yield* follow({
+  subscribe(options: ClientSubscribeOptions = {}): AsyncGenerator<FeedBatch, void, void> {
+    return new Subscription({
       ...options,
-      signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
+      closing: this.#closing.signal,
       path: this.socketPath,
       retry: this.#retry,
       timeoutMs: LIST_TIMEOUT_MS,
@@ -190,7 +215,7 @@ export class InventoryClient implements DomainInventory {
     });
   }
 
-  /** What is still asked is answered with `ERR_CLOSED`; subscriptions end. */
+  /** Answers pending calls with `ERR_CLOSED`, and ends the subscriptions. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#requests.close();
@@ -205,29 +230,29 @@ export class InventoryClient implements DomainInventory {
     method: string,
     params: string,
     read: (result: unknown) => T,
-    options: CallOptions | undefined,
+    options: CallOptions = {},
     large = false,
   ): Promise<T> {
-    const { timeoutMs = this.#timeoutMs, signal } = options ?? {};
+    const { timeoutMs = this.#timeoutMs, signal } = options;
+    checkMs('timeoutMs', timeoutMs);
     return this.#requests.ask(method, params, read, { timeoutMs, signal, large });
   }
 
-  async #lookupSome(uuids: readonly Uuid[], options?: CallOptions): Promise<LookupResult[]> {
-    try {
-      const params = JSON.stringify({ uuids });
-      const read = (result: unknown): LookupResult[] => readLookups(result, uuids);
-      return await this.#ask('lookupMany', params, read, options, true);
-    } catch (error) {
-      const result = unavailable(error);
-      return uuids.map(() => result);
-    }
+  async #lookupPart(uuids: readonly Uuid[], options?: CallOptions): Promise<LookupResult[]> {
+    const read = (result: unknown): LookupResult[] => readLookups(result, uuids);
+    const results = await this.#orUnavailable(
+      this.#ask('lookupMany', JSON.stringify({ uuids }), read, options, true),
+    );
+    return Array.isArray(results) ? results : uuids.map(() => results);
   }
 
+  /** Turns a failure that may pass into a result. */
   async #orUnavailable<T>(answer: Promise<T>): Promise<T | Unavailable> {
     try {
       return await answer;
     } catch (error) {
-      return unavailable(error);
+      if (!(error instanceof XenError) || isMistake(error)) throw error;
+      return { status: 'unavailable', cause: causeOf(error), error };
     }
   }
 
@@ -235,16 +260,9 @@ export class InventoryClient implements DomainInventory {
     if (!readVersion(version).simulated || this.#acceptSimulated) return;
     throw new XenError(
       ErrorCode.SERVICE_SIMULATED,
-      `the service at ${this.socketPath} answers for a simulated host, not for this one: stop it, or say that simulated answers are wanted`,
+      `the service at ${this.socketPath} answers for a simulated host, not for this one: stop it, or accept simulated answers (acceptSimulated, --simulated)`,
     );
   }
-}
-
-/** Only what keeps an answer away is an answer; an invalid request, or one that was cancelled, is not. */
-function unavailable(error: unknown): Unavailable {
-  if (!(error instanceof XenError) || error.code === ErrorCode.INVALID_UUID) throw error;
-  if (error.code === ErrorCode.INVALID_DOMID) throw error;
-  return { status: 'unavailable', cause: causeOf(error), error };
 }
 
 function causeOf(error: XenError): string {

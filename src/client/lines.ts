@@ -1,49 +1,47 @@
-/** Chunks of bytes to lines of text, none longer than is borne. */
-import { ErrorCode, XenError } from '../xen-error.ts';
+/** Splits chunks of bytes into lines of text, with a bound on their length. */
+import { protocolError } from '../protocol/decode.ts';
+import type { XenError } from '../xen-error.ts';
 
 const NEWLINE = 0x0a;
 
 export class Lines {
-  /** The beginning of a line whose end has yet to come. */
-  #begun: Buffer[] = [];
-  #begunBytes = 0;
+  /** The beginning of a line that is not complete yet. */
+  #partial: Buffer[] = [];
+  #partialBytes = 0;
 
   /**
-   * @returns the lines that `chunk` completes, without their ends.
-   * @param most bytes that a line may have.
+   * @returns the lines that `chunk` completes, without their line ends.
+   * @param maxBytes longest line allowed, bytes.
    * @throws XenError `ERR_SERVICE_PROTOCOL` for a longer one.
    */
-  push(chunk: Buffer, most: number): string[] {
+  push(chunk: Buffer, maxBytes: number): string[] {
     const end = chunk.lastIndexOf(NEWLINE);
     if (end < 0) {
-      this.#begin(chunk, most);
+      this.#keep(chunk, maxBytes);
       return [];
     }
     const first = chunk.indexOf(NEWLINE);
-    if (this.#begunBytes + first > most) throw tooLong(most);
+    if (this.#partialBytes + first > maxBytes) throw tooLong(maxBytes);
     let lines: string[];
-    if (this.#begunBytes === 0) {
+    if (this.#partialBytes === 0) {
       lines = chunk.toString('utf8', 0, end).split('\n');
     } else {
-      const head = Buffer.concat([...this.#begun, chunk.subarray(0, first)]).toString('utf8');
+      const head = Buffer.concat([...this.#partial, chunk.subarray(0, first)]).toString('utf8');
       lines = end > first ? [head, ...chunk.toString('utf8', first + 1, end).split('\n')] : [head];
-      this.#begun = [];
-      this.#begunBytes = 0;
+      this.#partial = [];
+      this.#partialBytes = 0;
     }
-    if (end + 1 < chunk.length) this.#begin(chunk.subarray(end + 1), most);
+    if (end + 1 < chunk.length) this.#keep(chunk.subarray(end + 1), maxBytes);
     return lines;
   }
 
-  #begin(part: Buffer, most: number): void {
-    this.#begunBytes += part.length;
-    if (this.#begunBytes > most) throw tooLong(most);
-    this.#begun.push(part);
+  #keep(part: Buffer, maxBytes: number): void {
+    this.#partialBytes += part.length;
+    if (this.#partialBytes > maxBytes) throw tooLong(maxBytes);
+    this.#partial.push(part);
   }
 }
 
-function tooLong(most: number): XenError {
-  return new XenError(
-    ErrorCode.SERVICE_PROTOCOL,
-    `a line of more than ${most} bytes came, which no answer to what was asked can have: is this the socket of xen-domid?`,
-  );
+function tooLong(maxBytes: number): XenError {
+  return protocolError(`a line of more than ${maxBytes} bytes, longer than any answer can be`);
 }

@@ -1,5 +1,5 @@
-/** One connection to the service: what is written in one go is sent in one write, what comes is cut into lines. */
-import { createConnection, type Socket } from 'node:net';
+/** One connection to the service's socket: joins the lines of one turn into one write, splits input into lines. */
+import { Socket } from 'node:net';
 import { backoffMs } from '../backoff.ts';
 import { SOCKET_PATH_BYTES_MAX } from '../protocol/socket-path.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
@@ -8,20 +8,58 @@ import { Lines } from './lines.ts';
 export interface ServiceSocketOptions {
   readonly path: string;
   readonly onConnect: () => void;
-  /** May throw a XenError: the connection is given up then. */
+  /** May throw a XenError, which ends the connection. */
   readonly onLine: (line: string) => void;
-  /** Called once, whatever ended it; not after `destroy()`. */
+  /** Called once when the connection ends, but not after `destroy()`. */
   readonly onEnd: (reason: XenError) => void;
-  /** The longest line that can be an answer now, bytes. */
-  readonly mostLineBytes: () => number;
+  /** Longest line that is allowed now, bytes. */
+  readonly maxLineBytes: () => number;
 }
 
 const RECONNECT_FIRST_MS = 20;
 const RECONNECT_MAX_MS = 2000;
 
-/** How long to wait before connecting again, ms. @param attempts failed attempts so far, 1 or more. */
+/** How long input is read after a write failed, ms. */
+const READ_AFTER_WRITE_ERROR_MS = 1000;
+
+/** Delay before the next attempt to connect, ms. @param attempts failed attempts so far, 1 or more. */
 export function reconnectDelayMs(attempts: number): number {
   return backoffMs(attempts, RECONNECT_FIRST_MS, RECONNECT_MAX_MS);
+}
+
+type WriteCallback = (error?: Error | null) => void;
+
+/**
+ * A socket that stays open when a write fails. Node destroys a socket whose write fails (EPIPE), and with it the
+ * input that the kernel still holds: the service's reason for ending the connection.
+ */
+class ReadingSocket extends Socket {
+  readonly #onWriteError: (error: NodeJS.ErrnoException) => void;
+
+  constructor(onWriteError: (error: NodeJS.ErrnoException) => void) {
+    super();
+    this.#onWriteError = onWriteError;
+  }
+
+  override _write(chunk: unknown, encoding: BufferEncoding, callback: WriteCallback): void {
+    // oxlint-disable-next-line no-underscore-dangle -- the name that Node's streams give it
+    super._write(chunk, encoding, this.#withoutError(callback));
+  }
+
+  override _writev(
+    chunks: { chunk: unknown; encoding: BufferEncoding }[],
+    callback: WriteCallback,
+  ): void {
+    // oxlint-disable-next-line no-underscore-dangle
+    super._writev?.(chunks, this.#withoutError(callback));
+  }
+
+  #withoutError(callback: WriteCallback): WriteCallback {
+    return (error) => {
+      if (error) this.#onWriteError(error);
+      callback();
+    };
+  }
 }
 
 export class ServiceSocket {
@@ -30,30 +68,30 @@ export class ServiceSocket {
   readonly #socket: Socket | undefined;
   readonly #lines = new Lines();
   #outbox = '';
+  #writeError: NodeJS.ErrnoException | undefined;
+  #writeErrorTimer: NodeJS.Timeout | undefined;
   #ended = false;
 
   constructor(options: ServiceSocketOptions) {
     this.#options = options;
     const { path } = options;
-    if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX || path.includes('\0')) {
-      const reason = new XenError(
-        ErrorCode.SERVICE_UNREACHABLE,
-        `${JSON.stringify(path)} can be no socket: a path of at most ${SOCKET_PATH_BYTES_MAX} bytes is wanted`,
-      );
-      queueMicrotask(() => this.#end(reason));
+    const invalid = invalidPath(path);
+    if (invalid !== undefined) {
+      queueMicrotask(() => this.#end(invalid));
       return;
     }
-    this.#socket = createConnection({ path })
+    this.#socket = new ReadingSocket((error) => this.#writeFailed(error))
       .on('connect', () => {
         this.connected = true;
         options.onConnect();
       })
       .on('data', (chunk: Buffer) => this.#read(chunk))
       .on('error', (error: NodeJS.ErrnoException) => this.#end(this.#reasonOf(error)))
-      .on('close', () => this.#end(this.#reasonOf(undefined)));
+      .on('close', () => this.#end(this.#reasonOf(this.#writeError)))
+      .connect({ path });
   }
 
-  /** Bytes given to `send` that have not left the process. */
+  /** Bytes passed to `send` that are still in this process. */
   get unsentBytes(): number {
     return this.#outbox.length + (this.#socket?.writableLength ?? 0);
   }
@@ -77,11 +115,12 @@ export class ServiceSocket {
     this.#socket?.resume();
   }
 
-  /** Nothing more is sent, and nobody is told of anything. */
+  /** Ends the connection without a call of `onEnd`. */
   destroy(): void {
     this.#ended = true;
     this.connected = false;
     this.#outbox = '';
+    clearTimeout(this.#writeErrorTimer);
     this.#socket?.destroy();
   }
 
@@ -94,7 +133,7 @@ export class ServiceSocket {
   #read(chunk: Buffer): void {
     if (this.#ended) return;
     try {
-      for (const line of this.#lines.push(chunk, this.#options.mostLineBytes())) {
+      for (const line of this.#lines.push(chunk, this.#options.maxLineBytes())) {
         this.#options.onLine(line);
         if (this.#isEnded()) return;
       }
@@ -104,9 +143,18 @@ export class ServiceSocket {
     }
   }
 
-  /** What a line led to may have ended it. */
+  /** A method, because the compiler does not know that `onLine` can end the connection. */
   #isEnded(): boolean {
     return this.#ended;
+  }
+
+  #writeFailed(error: NodeJS.ErrnoException): void {
+    if (this.#ended || this.#writeError !== undefined) return;
+    this.#writeError = error;
+    this.#writeErrorTimer = setTimeout(
+      () => this.#end(this.#reasonOf(error)),
+      READ_AFTER_WRITE_ERROR_MS,
+    ).unref();
   }
 
   #end(reason: XenError): void {
@@ -120,7 +168,7 @@ export class ServiceSocket {
     if (this.connected) {
       return new XenError(
         ErrorCode.SERVICE_DISCONNECTED,
-        `the connection to the service at ${path} ended${error?.code === undefined ? '' : ` (${error.code})`}: it was stopped or restarted; ask again`,
+        `the connection to the service at ${path} ended${error?.code === undefined ? '' : ` (${error.code})`}: the service was stopped or restarted; ask again`,
         error === undefined ? {} : { cause: error, ...(error.code && { errno: error.code }) },
       );
     }
@@ -132,13 +180,23 @@ export class ServiceSocket {
   }
 }
 
+function invalidPath(path: string): XenError | undefined {
+  const tooLong = Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX;
+  if (!tooLong && !path.includes('\0')) return undefined;
+  return new XenError(
+    ErrorCode.SERVICE_UNREACHABLE,
+    `${JSON.stringify(path)} cannot be the path of a socket: expected at most ${SOCKET_PATH_BYTES_MAX} bytes without NUL`,
+    { errno: tooLong ? 'ENAMETOOLONG' : 'EINVAL' },
+  );
+}
+
 function unreachable(path: string, errno: string): string {
   switch (errno) {
     case 'EACCES':
     case 'EPERM':
-      return `the service's socket ${path} may not be opened (${errno}): be root, or of the socket's group`;
+      return `permission to open the service's socket ${path} is denied (${errno}): run as root, or as a member of the socket's group`;
     case 'EAGAIN':
-      return `too many wait for the service at ${path} to take their connection (${errno}): ask again`;
+      return `too many connections wait for the service at ${path} to accept them (${errno}): ask again`;
     default:
       return `no service answers at ${path} (${errno}): start it by "xen-domid serve", or name its socket by --socket or XEN_DOMID_SOCKET`;
   }

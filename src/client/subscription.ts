@@ -1,212 +1,140 @@
-/** The service's feed for one reader, on a connection of its own: who reads slowly holds up nobody's look-ups. */
+/** The service's feed for one reader, over any number of connections. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FeedBatch, SubscribeOptions } from '../change.ts';
+import { onAbort } from '../abort.ts';
+import type { FeedBatch, SubscribeOptions, Token } from '../change.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
+import { type ConnectionCallbacks, ConnectionNotice } from './connection-notice.ts';
+import { FeedConnection } from './feed-connection.ts';
+import { isWorthRetrying } from './replies.ts';
+import { reconnectDelayMs } from './socket.ts';
 
-import {
-  fieldsOf,
-  protocolError,
-  readChanges,
-  readDomains,
-  readMessage,
-  readToken,
-} from '../protocol/decode.ts';
-import { LIST_BYTES_MAX } from '../protocol/rpc.ts';
-import { replyOf, VERSION_ID, VERSION_LINE } from './requests.ts';
-import { reconnectDelayMs, ServiceSocket } from './socket.ts';
+/**
+ * Options of a subscription. Its callbacks report its own connection: `onDisconnected` also when the first attempt
+ * fails, `onConnected` only after an `onDisconnected`.
+ */
+export interface ClientSubscribeOptions extends SubscribeOptions, ConnectionCallbacks {}
 
-/** Options of a subscription, with callbacks that report its connection. */
-export interface ClientSubscribeOptions extends SubscribeOptions {
-  /** The feed is followed again on a new connection, from the last token, where the old one ended for `reason`. */
-  readonly onDisconnected?: (reason: XenError) => void;
-  /** The feed is followed again. */
-  readonly onConnected?: () => void;
-}
-
-export interface FollowOptions extends ClientSubscribeOptions {
+export interface SubscriptionOptions extends ClientSubscribeOptions {
   readonly path: string;
+  /** Whether to wait for a service where the first connection cannot be made. */
   readonly retry: boolean;
-  /** How long the first answer may take, ms. */
+  /** Time for the first answer on each connection, ms. */
   readonly timeoutMs: number;
+  /** Ends the subscription with the client. */
+  readonly closing: AbortSignal;
+  /** @throws XenError if the client must not use this service. */
   readonly checkVersion: (version: unknown) => void;
 }
 
-const SUBSCRIBE_ID = 1;
-
-/** Bytes read ahead of the reader; then the socket is left alone, and the service conflates. */
-const MOST_AHEAD_BYTES = 2 ** 20;
-
-type Read = FeedBatch | { readonly kind: 'begun'; readonly token: string };
-
 /**
- * Fails where the first connection cannot be made and `retry` is not wanted, and where what came is no protocol.
+ * Yields the batches of the feed, and connects again from the last token when a connection ends. Unlike that of an
+ * async generator function, its `return()` does not wait for a pending `next()`, but ends it.
  */
-export async function* follow(options: FollowOptions): AsyncGenerator<FeedBatch, void, void> {
-  const { signal, retry } = options;
-  let { token } = options;
-  let began = false;
-  let lost = false;
-  for (let tries = 0; ;) {
-    if (signal?.aborted === true) return;
-    const connection = new Following(options, token);
+export class Subscription implements AsyncGenerator<FeedBatch, void, void> {
+  readonly #options: SubscriptionOptions;
+  readonly #batches: AsyncGenerator<FeedBatch, void, void>;
+  readonly #ending = new AbortController();
+  readonly #notice: ConnectionNotice;
+  #token: Token | undefined;
+  /** Failed attempts to connect since the last message. */
+  #attempts = 0;
+  /** Whether the service has answered once. */
+  #began = false;
+
+  constructor(options: SubscriptionOptions) {
+    this.#options = options;
+    this.#token = options.token;
+    this.#notice = new ConnectionNotice(options, true);
+    this.#batches = this.#follow();
+  }
+
+  next(): Promise<IteratorResult<FeedBatch, void>> {
+    return this.#batches.next();
+  }
+
+  return(): Promise<IteratorResult<FeedBatch, void>> {
+    this.#ending.abort();
+    return this.#batches.return();
+  }
+
+  throw(error: unknown): Promise<IteratorResult<FeedBatch, void>> {
+    this.#ending.abort();
+    return this.#batches.throw(error);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  async *#follow(): AsyncGenerator<FeedBatch, void, void> {
+    const { signal, closing } = this.#options;
+    const ended = this.#ending.signal;
+    const end = (): void => this.#ending.abort();
+    if (signal?.aborted === true || closing.aborted) end();
+    const removals = [onAbort(signal, end), onAbort(closing, end)];
+    try {
+      while (!ended.aborted) {
+        yield* this.#followOnce();
+        // oxlint-disable-next-line no-await-in-loop -- one connection after the other
+        await this.#delayRetry();
+      }
+    } finally {
+      for (const remove of removals) remove();
+    }
+  }
+
+  /** Yields the batches of one connection; returns when it is lost, or when the subscription ends. */
+  async *#followOnce(): AsyncGenerator<FeedBatch, void, void> {
+    const { path, timeoutMs, checkVersion } = this.#options;
+    const connection = new FeedConnection({
+      path,
+      token: this.#token,
+      signal: this.#ending.signal,
+      timeoutMs,
+      checkVersion,
+    });
     try {
       for (;;) {
-        // oxlint-disable-next-line no-await-in-loop -- one batch after the other is what this is for
-        const read = await connection.next();
-        if (read === undefined) return;
-        ({ token } = read);
-        tries = 0;
-        began = true;
-        if (lost) options.onConnected?.();
-        lost = false;
-        if (read.kind !== 'begun') yield read;
+        // oxlint-disable-next-line no-await-in-loop -- one batch after the other
+        const message = await connection.next();
+        if (message === undefined) return;
+        this.#token = message.token;
+        this.#attempts = 0;
+        this.#began = true;
+        this.#notice.connected();
+        if (message.kind !== 'continued') yield message;
       }
     } catch (error) {
-      if (!isPassing(error) || !(retry || began)) throw error;
-      if (!lost) options.onDisconnected?.(error);
-      lost = true;
+      this.#lost(error);
     } finally {
       connection.close();
     }
-    tries++;
-    // oxlint-disable-next-line no-await-in-loop
-    await sleep(reconnectDelayMs(tries), undefined, signal ? { signal } : {}).catch(
-      () => undefined,
-    );
+  }
+
+  /** Reports the loss of a connection; throws `error` if a new connection cannot help. */
+  #lost(error: unknown): void {
+    this.#attempts++;
+    const { retry } = this.#options;
+    if (!(error instanceof XenError) || !(retry || this.#began)) throw error;
+    if (!isPassing(error, this.#attempts)) throw error;
+    this.#notice.disconnected(error);
+  }
+
+  async #delayRetry(): Promise<void> {
+    if (this.#ending.signal.aborted) return;
+    const delayMs = reconnectDelayMs(this.#attempts);
+    await sleep(delayMs, undefined, { signal: this.#ending.signal }).catch(() => undefined);
   }
 }
 
-/** Whether it may be better on another connection. */
-function isPassing(error: unknown): error is XenError {
-  if (!(error instanceof XenError)) return false;
-  const { code } = error;
+function isPassing(error: XenError, attempts: number): boolean {
   return (
-    code === ErrorCode.SERVICE_UNREACHABLE ||
-    code === ErrorCode.SERVICE_DISCONNECTED ||
-    code === ErrorCode.SERVICE_TIMEOUT ||
-    code === ErrorCode.UNAVAILABLE
+    isWorthRetrying(error, attempts) ||
+    error.code === ErrorCode.SERVICE_TIMEOUT ||
+    error.code === ErrorCode.UNAVAILABLE
   );
-}
-
-/** One connection that follows the feed. */
-class Following {
-  readonly #options: FollowOptions;
-  readonly #token: string | undefined;
-  readonly #socket: ServiceSocket;
-  /** Lines that have come and are yet to be read. */
-  #lines: string[] = [];
-  #aheadBytes = 0;
-  /** Why no line will follow those. */
-  #ended: XenError | undefined;
-  #wake: (() => void) | undefined;
-  #versionChecked = false;
-  #subscription: unknown;
-  readonly #timer: NodeJS.Timeout;
-  readonly #onAbort = (): void => this.#wake?.();
-
-  constructor(options: FollowOptions, token: string | undefined) {
-    this.#options = options;
-    this.#token = token;
-    const params = token === undefined ? '{}' : JSON.stringify({ token });
-    const subscribe = `{"jsonrpc":"2.0","id":${SUBSCRIBE_ID},"method":"subscribe","params":${params}}\n`;
-    this.#socket = new ServiceSocket({
-      path: options.path,
-      onConnect: () => this.#socket.send(VERSION_LINE + subscribe),
-      onLine: (line) => this.#keep(line),
-      onEnd: (reason) => this.#end(reason),
-      mostLineBytes: () => LIST_BYTES_MAX,
-    });
-    this.#timer = setTimeout(() => this.#end(this.#late()), options.timeoutMs);
-    options.signal?.addEventListener('abort', this.#onAbort);
-  }
-
-  /** What comes next; undefined once the signal is aborted. */
-  async next(): Promise<Read | undefined> {
-    for (;;) {
-      if (this.#options.signal?.aborted === true) return undefined;
-      const line = this.#lines.shift();
-      if (line === undefined) {
-        if (this.#ended !== undefined) throw this.#ended;
-        // oxlint-disable-next-line no-await-in-loop
-        await new Promise<void>((resolve) => (this.#wake = resolve));
-        continue;
-      }
-      this.#aheadBytes -= line.length;
-      if (this.#lines.length === 0) this.#socket.resume();
-      const read = line === '' ? undefined : this.#read(readMessage(line));
-      if (read !== undefined) return read;
-    }
-  }
-
-  close(): void {
-    clearTimeout(this.#timer);
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
-    this.#socket.destroy();
-  }
-
-  #keep(line: string): void {
-    this.#lines.push(line);
-    this.#aheadBytes += line.length;
-    if (this.#aheadBytes > MOST_AHEAD_BYTES) this.#socket.pause();
-    this.#wake?.();
-  }
-
-  #end(reason: XenError): void {
-    this.#ended ??= reason;
-    this.#wake?.();
-  }
-
-  #read(message: Readonly<Record<string, unknown>>): Read | undefined {
-    const { id, method } = message;
-    if (id === VERSION_ID || id === SUBSCRIBE_ID) {
-      const reply = replyOf(message, id === VERSION_ID ? 'version' : 'subscribe');
-      if ('error' in reply) throw reply.error;
-      if (id === SUBSCRIBE_ID) return this.#begin(reply.result);
-      this.#options.checkVersion(reply.result);
-      this.#versionChecked = true;
-      return undefined;
-    }
-    if (typeof method !== 'string') {
-      const reply = replyOf(message, 'subscribe');
-      if (!('error' in reply)) throw protocolError('an answer to nothing');
-      // So it says why before it hangs up on a reader that is too slow.
-      const { message: why } = reply.error as XenError;
-      throw new XenError(ErrorCode.SERVICE_DISCONNECTED, why);
-    }
-    const params = fieldsOf(message['params'], 'notification');
-    if (method === 'changes' || method === 'resync') {
-      if (this.#subscription === undefined || params['subscription'] !== this.#subscription) {
-        throw protocolError('changes of another subscription');
-      }
-      const token = readToken(params['token']);
-      return method === 'changes'
-        ? { kind: 'changes', changes: readChanges(params['changes']), token }
-        : { kind: 'resync', domains: readDomains(params['domains']), token };
-    }
-    // A notification that this version does not know.
-    return undefined;
-  }
-
-  #begin(result: unknown): Read {
-    // The answer to `version` was asked for first, on the same connection, and needs no hypercall.
-    if (!this.#versionChecked) throw protocolError('a subscription without a word on its version');
-    const { subscription, domains, token } = fieldsOf(result, 'subscription');
-    if (typeof subscription !== 'number' && typeof subscription !== 'string') {
-      throw protocolError('a subscription without an id');
-    }
-    this.#subscription = subscription;
-    clearTimeout(this.#timer);
-    const from = readToken(token);
-    if (domains === undefined) return { kind: 'begun', token: from };
-    const kind = this.#token === undefined ? 'snapshot' : 'resync';
-    return { kind, domains: readDomains(domains), token: from };
-  }
-
-  #late(): XenError {
-    const { path, timeoutMs } = this.#options;
-    return new XenError(
-      ErrorCode.SERVICE_TIMEOUT,
-      `the service at ${path} did not answer subscribe within ${timeoutMs} ms: is it stopped, or the host overloaded?`,
-    );
-  }
 }

@@ -1,6 +1,6 @@
 /**
- * From what a service sent to results, field by field: nothing that was not asked for, or that a result of this
- * kind cannot be, gets past here, whoever is at the other end of the socket.
+ * Decodes results of the service field by field, and checks each field: the process at the other end of the socket
+ * is not trusted. Unknown fields are dropped.
  */
 import { checkDomid, type Domain, type Domid, type ShutdownReason } from '../domain.ts';
 import { CHANGE_KINDS, type Change, type ChangeKind } from '../change.ts';
@@ -17,42 +17,48 @@ import type {
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { ServiceVersion } from './results.ts';
+import type { FlagField, NumberField } from './domain-fields.ts';
 import { PROTOCOL_VERSION } from './rpc.ts';
 
 const KINDS: ReadonlySet<string> = new Set(CHANGE_KINDS);
 const CAUSE = /^[\w-]{1,64}$/;
-/** A source, or the reason of a shutdown: a later service may know more of them than this client. */
+/** A source or shutdown reason. Not compared with the known ones: a later service may have more. */
 const WORD = /^[a-z][\w-]{0,31}$/;
 
-const MOST_TOKEN = 256;
-const MOST_NAME = 4096;
-const MOST_COUNTERS = 1024;
-const DEEPEST_COUNTER = 4;
+/** Longest texts, in UTF-16 units. */
+const TOKEN_LENGTH_MAX = 256;
+const NAME_LENGTH_MAX = 4096;
+const COUNTER_NAME_LENGTH_MAX = 64;
+const COUNTER_TEXT_LENGTH_MAX = 256;
+
+const COUNTERS_MAX = 1024;
+const COUNTER_DEPTH_MAX = 4;
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** @param what what the service sent, for example `a line that is not JSON`. */
 export function protocolError(what: string): XenError {
   return new XenError(
     ErrorCode.SERVICE_PROTOCOL,
-    `the service sent ${what}: is this the socket of xen-domid, and of a version that this client knows?`,
+    `the service sent ${what}: check that the socket is that of xen-domid, of a version that fits this client`,
   );
 }
 
-/** The object that `value` is. */
+/** Returns `value` as an object. @param what name of the object for the error. */
 export function fieldsOf(value: unknown, what: string): Fields {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw protocolError(`what is no ${what}`);
+    throw protocolError(`something else than an object as ${what}`);
   }
   return value as Fields;
 }
 
-/** One line: a JSON object. */
+/** Parses one line: a JSON object. */
 export function readMessage(line: string): Fields {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
-    throw protocolError('a line that is no JSON');
+    throw protocolError('a line that is not JSON');
   }
   return fieldsOf(value, 'JSON-RPC message');
 }
@@ -62,27 +68,26 @@ export function readLookup(value: unknown, uuid: Uuid): LookupResult {
   switch (fields['status']) {
     case 'found': {
       const { source } = fields;
-      if (!matches(source, WORD)) throw protocolError('no source');
+      if (!matches(source, WORD)) throw protocolError('a found domain without its source');
       return {
         status: 'found',
-        domain: holderOf(fields['domain'], uuid),
+        domain: readHolder(fields['domain'], uuid),
         source: source as Source,
       };
     }
     case 'notFound':
       return { status: 'notFound' };
     case 'ambiguous': {
-      const domains = arrayOf(fields['domains'], (domain) => holderOf(domain, uuid));
+      const domains = arrayOf(fields['domains'], (domain) => readHolder(domain, uuid));
       if (domains.length < 2)
         throw protocolError('an ambiguous result with fewer than two domains');
       return { status: 'ambiguous', domains };
     }
     case 'unavailable': {
-      const { cause } = fields;
-      return { status: 'unavailable', cause: readCause(cause) };
+      return { status: 'unavailable', cause: readCause(fields['cause']) };
     }
     default:
-      throw protocolError('a look-up result of no known status');
+      throw protocolError('a look-up result of unknown status');
   }
 }
 
@@ -99,13 +104,13 @@ export function readDomidResult(value: unknown): DomidResult {
       return { status: 'ambiguous', domids };
     }
     default:
-      throw protocolError('a look-up result of no known status');
+      throw protocolError('a look-up result of unknown status');
   }
 }
 
 export function readLookups(value: unknown, uuids: readonly Uuid[]): LookupResult[] {
   if (!Array.isArray(value) || value.length !== uuids.length) {
-    throw protocolError(`no ${uuids.length} results for ${uuids.length} UUIDs`);
+    throw protocolError(`another number of results than the ${uuids.length} requested`);
   }
   return uuids.map((uuid, index) => readLookup(value[index], uuid));
 }
@@ -113,13 +118,13 @@ export function readLookups(value: unknown, uuids: readonly Uuid[]): LookupResul
 export function readGet(value: unknown, domid: Domid): GetResult {
   const fields = fieldsOf(value, 'result');
   if (fields['status'] === 'notFound') return { status: 'notFound' };
-  if (fields['status'] !== 'found') throw protocolError('a result of no known status');
+  if (fields['status'] !== 'found') throw protocolError('a result of unknown status');
   const domain = readDomain(fields['domain']);
   if (domain.domid !== domid) throw protocolError(`domain ${domain.domid} for domain ${domid}`);
   return { status: 'found', domain };
 }
 
-/** Domains in strictly ascending domid, as every list of them is. */
+/** Reads domains, which must be in strictly ascending domid. */
 export function readDomains(value: unknown): ListedDomain[] {
   let last = -1;
   return arrayOf(value, (item) => {
@@ -128,8 +133,8 @@ export function readDomains(value: unknown): ListedDomain[] {
     last = domain.domid;
     const name = (item as Fields)['name'];
     if (name === undefined) return domain;
-    if (typeof name !== 'string' || name.length > MOST_NAME)
-      throw protocolError('a name that is none');
+    if (typeof name !== 'string' || name.length > NAME_LENGTH_MAX)
+      throw protocolError('a name that is not a text, or too long');
     return { ...domain, name };
   });
 }
@@ -142,7 +147,7 @@ export function readList(value: unknown): ListResult {
 function readChange(value: unknown): Change | undefined {
   const fields = fieldsOf(value, 'change');
   const { kind } = fields;
-  if (typeof kind !== 'string') throw protocolError('a change without its kind');
+  if (typeof kind !== 'string') throw protocolError('a change without a kind');
   if (!KINDS.has(kind)) return undefined;
   return {
     kind: kind as ChangeKind,
@@ -153,13 +158,14 @@ function readChange(value: unknown): Change | undefined {
   };
 }
 
-/** The changes of a batch; those of a kind that a later service tells of and this client does not know are left out. */
+/** Reads the changes of a batch. Drops changes of an unknown kind, which a later service may have. */
 export function readChanges(value: unknown): Change[] {
   return arrayOf(value, readChange).filter((change) => change !== undefined);
 }
 
 export function readToken(value: unknown): string {
-  if (typeof value !== 'string' || value.length > MOST_TOKEN) throw protocolError('no token');
+  if (typeof value !== 'string' || value.length > TOKEN_LENGTH_MAX)
+    throw protocolError('a message without a token');
   return value;
 }
 
@@ -167,28 +173,29 @@ export function readCause(value: unknown): string {
   return typeof value === 'string' && CAUSE.test(value) ? value : 'unknown';
 }
 
-/** Numbers, texts and booleans by name, and such objects in them. What else is there is left out. */
+/** Reads numbers, texts and booleans by name, also in nested objects. Drops values of other types. */
 export function readCounters(value: unknown): Counters {
-  let left = MOST_COUNTERS;
-  const read = (fields: Fields, deeper: number): Counters => {
+  let count = 0;
+  const read = (fields: Fields, depth: number): Counters => {
     const counters: [string, Counter][] = [];
     for (const [name, counter] of Object.entries(fields)) {
-      if (left-- <= 0) throw protocolError('more counters than there can be');
-      const key = shown(name, 64);
-      if (typeof counter === 'string') counters.push([key, shown(counter, 256)]);
+      if (++count > COUNTERS_MAX) throw protocolError(`more than ${COUNTERS_MAX} counters`);
+      const key = printable(name, COUNTER_NAME_LENGTH_MAX);
+      if (typeof counter === 'string')
+        counters.push([key, printable(counter, COUNTER_TEXT_LENGTH_MAX)]);
       else if (typeof counter === 'number' || typeof counter === 'boolean')
         counters.push([key, counter]);
       else if (
-        deeper > 0 &&
+        depth < COUNTER_DEPTH_MAX &&
         typeof counter === 'object' &&
         counter !== null &&
         !Array.isArray(counter)
       )
-        counters.push([key, read(counter as Fields, deeper - 1)]);
+        counters.push([key, read(counter as Fields, depth + 1)]);
     }
     return Object.fromEntries(counters);
   };
-  return read(fieldsOf(value, 'set of counters'), DEEPEST_COUNTER);
+  return read(fieldsOf(value, 'counters'), 0);
 }
 
 export function readVersion(value: unknown): ServiceVersion {
@@ -196,7 +203,7 @@ export function readVersion(value: unknown): ServiceVersion {
   const { protocol, simulated = false } = fields;
   if (typeof protocol !== 'number') throw protocolError('a version without "protocol"');
   if (protocol !== PROTOCOL_VERSION) {
-    throw protocolError(`protocol ${protocol}, and this client knows ${PROTOCOL_VERSION} only`);
+    throw protocolError(`version ${protocol} of the protocol, not ${PROTOCOL_VERSION}`);
   }
   if (typeof simulated !== 'boolean') throw protocolError('a "simulated" that is not a boolean');
   return {
@@ -204,8 +211,8 @@ export function readVersion(value: unknown): ServiceVersion {
     package: versionText(fields, 'package'),
     protocol,
     xen: versionText(fields, 'xen'),
-    domctlInterface: amount(fields['domctlInterface']),
-    sysctlInterface: amount(fields['sysctlInterface']),
+    domctlInterface: readNumber(fields, 'domctlInterface'),
+    sysctlInterface: readNumber(fields, 'sysctlInterface'),
     simulated,
   };
 }
@@ -213,15 +220,16 @@ export function readVersion(value: unknown): ServiceVersion {
 function versionText(fields: Fields, name: 'package' | 'xen'): string {
   const value = fields[name];
   if (typeof value !== 'string') throw protocolError(`a version without "${name}"`);
-  return shown(value, 256);
+  return printable(value, COUNTER_TEXT_LENGTH_MAX);
 }
 
-/** A text from the other side as an error message or a table may show it. */
-export function shown(text: string, most: number): string {
-  return text.slice(0, most).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
+/** Returns untrusted text cut to `maxLength`, without control characters, for an error message or a table. */
+export function printable(text: string, maxLength: number): string {
+  return text.slice(0, maxLength).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
 }
 
-function holderOf(value: unknown, uuid: Uuid): Domain {
+/** Reads a domain that must have this UUID. */
+function readHolder(value: unknown, uuid: Uuid): Domain {
   const domain = readDomain(value);
   if (domain.uuid !== uuid) throw protocolError(`a domain with another UUID than ${uuid}`);
   return domain;
@@ -231,25 +239,25 @@ function readDomain(value: unknown): Domain {
   const fields = fieldsOf(value, 'domain');
   const { shutdownReason, uniqueId } = fields;
   if (shutdownReason !== undefined && !matches(shutdownReason, WORD))
-    throw protocolError('no reason of a shutdown');
+    throw protocolError('a shutdown reason that is not a word');
   if (uniqueId !== undefined && !matches(uniqueId, /^\d{1,20}$/))
-    throw protocolError('a unique id that is none');
+    throw protocolError('a unique id that is not a decimal number');
   return {
     domid: readDomid(fields['domid']),
     uuid: readUuidText(fields['uuid']),
-    dying: flag(fields['dying']),
-    shutdown: flag(fields['shutdown']),
+    dying: readFlag(fields, 'dying'),
+    shutdown: readFlag(fields, 'shutdown'),
     ...(shutdownReason !== undefined && { shutdownReason: shutdownReason as ShutdownReason }),
-    paused: flag(fields['paused']),
-    blocked: flag(fields['blocked']),
-    running: flag(fields['running']),
-    hvm: flag(fields['hvm']),
-    vcpus: amount(fields['vcpus']),
-    memoryBytes: amount(fields['memoryBytes']),
-    maxMemoryBytes: amount(fields['maxMemoryBytes']),
-    cpuTimeSeconds: amount(fields['cpuTimeSeconds']),
-    ssidref: amount(fields['ssidref']),
-    cpupool: amount(fields['cpupool']),
+    paused: readFlag(fields, 'paused'),
+    blocked: readFlag(fields, 'blocked'),
+    running: readFlag(fields, 'running'),
+    hvm: readFlag(fields, 'hvm'),
+    vcpus: readNumber(fields, 'vcpus'),
+    memoryBytes: readNumber(fields, 'memoryBytes'),
+    maxMemoryBytes: readNumber(fields, 'maxMemoryBytes'),
+    cpuTimeSeconds: readNumber(fields, 'cpuTimeSeconds'),
+    ssidref: readNumber(fields, 'ssidref'),
+    cpupool: readNumber(fields, 'cpupool'),
     ...(uniqueId !== undefined && { uniqueId: uniqueId as string }),
   };
 }
@@ -258,7 +266,7 @@ function readDomid(value: unknown): Domid {
   try {
     return checkDomid(value as number);
   } catch {
-    throw protocolError('what is no domid');
+    throw protocolError('something else than a domid');
   }
 }
 
@@ -266,18 +274,23 @@ function readUuidText(value: unknown): Uuid {
   try {
     return parseUuid(value);
   } catch {
-    throw protocolError('what is no UUID');
+    throw protocolError('something else than a UUID');
   }
 }
 
-function flag(value: unknown): boolean {
-  if (typeof value !== 'boolean') throw protocolError('a domain without one of its flags');
+function readFlag(fields: Fields, name: FlagField): boolean {
+  const value = fields[name];
+  if (typeof value !== 'boolean') throw protocolError(`a "${name}" that is not a boolean`);
   return value;
 }
 
-function amount(value: unknown): number {
+function readNumber(
+  fields: Fields,
+  name: NumberField | 'domctlInterface' | 'sysctlInterface',
+): number {
+  const value = fields[name];
   if (typeof value !== 'number' || !(value >= 0))
-    throw protocolError('a domain without one of its figures');
+    throw protocolError(`a "${name}" that is not a number of 0 or more`);
   return value;
 }
 
@@ -286,6 +299,6 @@ function matches(value: unknown, pattern: RegExp): boolean {
 }
 
 function arrayOf<T>(value: unknown, read: (item: unknown) => T): T[] {
-  if (!Array.isArray(value)) throw protocolError('no array where one belongs');
+  if (!Array.isArray(value)) throw protocolError('something else than an array');
   return value.map(read);
 }

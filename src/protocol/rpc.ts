@@ -1,16 +1,16 @@
-/** What both ends of the socket agree on: numbers of errors, and the bounds that a client may run into. */
+/** Error codes and bounds that both ends of the socket share. */
 
-/** Raised when a method, a field or a meaning is taken away; additions leave it as it is. */
+/** Raised when a method, a field or a meaning is removed, but not for additions. */
 export const PROTOCOL_VERSION = 1;
 
-/** The standard's codes, and of those that it leaves to servers: */
+/** The codes of JSON-RPC 2.0, and two of those that it reserves for servers. */
 export const RpcCode = {
   parseError: -32700,
   invalidRequest: -32600,
   methodNotFound: -32601,
   invalidParams: -32602,
   internalError: -32603,
-  /** A bound of this server: the message says which. */
+  /** A bound of this server is reached; the message says which. */
   refused: -32000,
   /** The hypervisor could not be asked; `data.cause` says why. */
   unavailable: -32001,
@@ -18,19 +18,20 @@ export const RpcCode = {
 
 export type RpcCode = (typeof RpcCode)[keyof typeof RpcCode];
 
-/** Bytes of a line, and of the body of an HTTP request. */
+/** Longest line, and longest body of an HTTP request, bytes. */
 export const LINE_BYTES_MAX = 65_536;
 
 /** Requests in one batch. */
 export const BATCH_MAX = 1024;
 
-/** Requests of one connection that wait for their answer; more are not read until some have it. */
+/** Pending requests of one connection. The server reads no more until some are answered. */
 export const PENDING_MAX = 1024;
 
+/** Subscriptions of one connection. */
 export const SUBSCRIPTIONS_MAX = 8;
 
-/** Bytes of an answer that is no list: about one domain, a thousand look-ups, or an error. */
+/** Longest answer that does not hold all domains, bytes: one domain, a thousand look-ups, or an error. */
 export const REPLY_BYTES_MAX = 1_048_576;
 
-/** Bytes of a list or a snapshot: 32,752 domains with their names. */
+/** Longest list or snapshot, bytes: 32,752 domains with their names. */
 export const LIST_BYTES_MAX = 67_108_864;

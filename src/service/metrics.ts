@@ -290,10 +290,7 @@ function hypercalls({ hypercalls: kinds }: Inventory['counters']): Record<string
   return { single: kinds.single, list: kinds.list, unique_id: kinds.uniqueId };
 }
 
-function domainsByState({
-  domains,
-  dying,
-}: Inventory['counters']): Record<string, number> {
+function domainsByState({ domains, dying }: Inventory['counters']): Record<string, number> {
   return { live: domains - dying, dying };
 }
 

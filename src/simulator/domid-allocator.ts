@@ -1,14 +1,15 @@
-/** Hands out domids the way Xen's rover does, or at random as libxl does with `domid_policy="random"`. */
+/** Assigns domids in sequence, like Xen's rover, or at random, like libxl with `domid_policy="random"`. */
 import { DOMID_FIRST_RESERVED } from '../domain.ts';
 
+/** How a host assigns domids. */
 export type DomidPolicy = 'sequential' | 'random';
 
-/** So many random domids libxl would try; here the rover takes over, so that a full host still ends. */
+/** Random domids to try, as many as libxl tries. Then the rover is used, so that the search ends on a full host. */
 const RANDOM_TRIES = 64;
 
 export class DomidAllocator {
   readonly #policy: DomidPolicy;
-  /** The domid handed out last. */
+  /** The last domid assigned. */
   #rover: number;
   #random: number;
 
@@ -18,7 +19,7 @@ export class DomidAllocator {
     this.#random = seed | 0 || 1;
   }
 
-  /** A domid that is not busy, undefined where all are. Domids named by the toolstack do not move the rover. */
+  /** Returns a free domid, or undefined if there is none. Domids that the toolstack names do not move the rover. */
   next(isBusy: (domid: number) => boolean): number | undefined {
     if (this.#policy === 'random') {
       for (let tries = 0; tries < RANDOM_TRIES; tries++) {

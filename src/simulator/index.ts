@@ -1,8 +1,11 @@
-/** A Xen host in memory: to test what asks a Xen host, and to show it where there is none. */
+/**
+ * A Xen host in memory, to test programs that ask a Xen host, and to show them without one.
+ * @module xen-domid/simulator
+ */
 export { type DomidPolicy } from './domid-allocator.ts';
 export { type DomainState, type Holding, type HostHistory, type Span } from './history.ts';
 export { type HypercallErrno, type HypercallKind } from './hypercall-faults.ts';
-export { PROFILES, type Profile, type Release } from './profile.ts';
+export { PROFILES, type Profile, RELEASES, type Release } from './profile.ts';
 export {
   type CreateOptions,
   type HandleWrite,

@@ -1,12 +1,15 @@
-/** What each Xen release does that others do not. */
+/** The behaviour of each Xen release, as far as releases differ. */
 import { INTERFACES } from '../hypervisor/layout.ts';
 
-/** A release of Xen that can be simulated. */
-export type Release = '4.14' | '4.17' | '4.20' | '4.22';
+/** The releases of Xen that can be simulated. */
+export const RELEASES = ['4.14', '4.17', '4.20', '4.22'] as const;
 
-/** In what one release of Xen differs from others. */
+/** A release of Xen that can be simulated. */
+export type Release = (typeof RELEASES)[number];
+
+/** The differences of one release of Xen from others. */
 export interface Profile {
-  /** As XENVER_version tells it. */
+  /** As in XENVER_version. */
   readonly release: Release;
   readonly domctlInterface: number;
   readonly sysctlInterface: number;
@@ -16,9 +19,9 @@ export interface Profile {
   readonly answersNextHigher: boolean;
   /** A new domain is listed before its handle is copied (until 1ce968d960, in 4.21). */
   readonly handleCopiedLate: boolean;
-  /** XEN_DOMCTL_get_domain_state is there (since 3ad3df1bd0, in 4.21). */
+  /** XEN_DOMCTL_get_domain_state exists (since 3ad3df1bd0, in 4.21). */
   readonly domainState: boolean;
-  /** What the C xenstored of this release says to GET_FEATURE; undefined where it does not know the request. */
+  /** The answer of this release's C xenstored to GET_FEATURE; undefined if it does not know the request. */
   readonly xenstoreFeatures: number | undefined;
 }
 

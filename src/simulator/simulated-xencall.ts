@@ -71,7 +71,14 @@ interface ListCall {
 }
 
 export class SimulatedXencall implements Xencall {
-  readonly counters: HypercallCounters = { domctl: 0, sysctl: 0, one: 0, state: 0, entries: 0, failed: 0 };
+  readonly counters: HypercallCounters = {
+    domctl: 0,
+    sysctl: 0,
+    one: 0,
+    state: 0,
+    entries: 0,
+    failed: 0,
+  };
   readonly faults: HypercallFaults = new HypercallFaults();
   lookBlocksMs = 0;
   beforeHypercall: ((kind: HypercallKind, domid: number) => void) | undefined;

@@ -1,4 +1,4 @@
-/** Opens the socket to xenstored: path after path, and once more while the daemon's short queue is full. */
+/** Opens the socket to xenstored: tries each path, and retries while the daemon's short queue is full. */
 import { createConnection, type OnReadOpts, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FailedConnect, unreachable } from './socket-path.ts';
@@ -9,11 +9,11 @@ const BACKOFF_MOST_MS = 100;
 const READ_BYTES = 64 * 1024;
 
 /**
- * Reads a socket into one buffer that is used again and again. An event of xenstore comes alone, and what Node's
- * streams do around a few bytes costs more than all that is done about it.
+ * Reads a socket into one buffer that is reused. Events of xenstore are short and arrive one by one: the overhead of
+ * Node's streams would cost more than handling them.
  */
 export class SocketReader {
-  /** For whoever connects the socket. */
+  /** Option for `createConnection`. */
   readonly onread: OnReadOpts = {
     buffer: Buffer.allocUnsafeSlow(READ_BYTES),
     callback: (byteLength, buffer) => {
@@ -21,15 +21,14 @@ export class SocketReader {
       return true;
     },
   };
-  /** Is given what was read, which holds until it returns. Nothing is read before it has been set, for nothing was asked. */
+  /** Handles each chunk, which is valid only until it returns. Set before the first request, so no chunk comes earlier. */
   take: (chunk: Uint8Array) => void = () => undefined;
 }
 
 /**
- * A socket connected to the first of `paths` that takes us.
- * Both daemons listen with a backlog of 1, so that a burst of clients gets EAGAIN: it is tried again,
- * after 1 ms, then doubling up to 100 ms, for as long as `timeoutMs`.
- * @throws XenError `ERR_XENSTORE_UNREACHABLE`; the signal's reason where it was aborted.
+ * Returns a socket connected to the first of `paths` that accepts a connection. Both daemons listen with a backlog
+ * of 1, so that a burst of clients gets EAGAIN: retried after 1 ms, doubling to 100 ms, until `timeoutMs` is over.
+ * @throws XenError `ERR_XENSTORE_UNREACHABLE`; the signal's reason if it is aborted.
  */
 export async function connectSocket(
   paths: readonly string[],
@@ -53,9 +52,9 @@ export async function connectSocket(
     }
     const full = failed.some(({ errno }) => errno === 'EAGAIN');
     if (!full || performance.now() + delayMs > deadline) throw unreachable(failed, last);
-    // Half of it random: those refused together shall not come back together.
+    // Half of it is random, so that clients refused together do not return together.
     await sleep(delayMs * (0.5 + Math.random() / 2), undefined, signal ? { signal } : {}).catch(
-      // Only the signal ends a sleep early, and the loop's head says so with its own reason.
+      // Only the signal ends a sleep early; the loop then throws its reason.
       () => undefined,
     );
   }
@@ -72,9 +71,9 @@ function connectOnce(path: string, { onread }: SocketReader): Promise<Socket> {
   });
 }
 
-/** The name of the error number in an error of Node's own. */
+/** Returns the name of the error number in an error of Node. */
 export function errnoOf(error: unknown): string {
-  // No instanceof: in a test's realm, Node's own errors are of another Error.
+  // Not `instanceof Error`: Jest runs tests in a realm with another Error.
   const code: unknown =
     typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : 'unknown';

@@ -1,4 +1,4 @@
-/** One pipelined connection to xenstored: requests matched with replies, events with watches, and one end to all of it. */
+/** One pipelined connection to xenstored: matches replies with requests, and events with watches. */
 import type { Socket } from 'node:net';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { connectSocket, errnoOf, SocketReader } from './connect.ts';
@@ -11,27 +11,27 @@ const CONNECT_TIMEOUT_MS = 5000;
 
 const REQ_ID_MAX = 0xffff_ffff;
 
-/** An error name as daemons send it. Names that `xs_wire.h` lacks are taken as they come: oxenstored has sent EQUOTA for years. */
+/** Form of an error name. Not only the names in `xs_wire.h`: oxenstored sends EQUOTA. */
 const ERROR_NAME = /^E[A-Z0-9]{1,30}$/;
 
 export interface ConnectOptions {
-  /** The socket. Default: where {@link environment} and Xen's own rules say. */
+  /** The socket. Default: by {@link environment} and Xen's rules. */
   readonly socketPath?: string;
   /** Default `process.env`. */
   readonly environment?: XenstoreEnvironment;
-  /** How long a full queue (EAGAIN) is tried again, ms. Default 5000. */
+  /** How long to retry while the queue is full (EAGAIN), ms. Default 5000. */
   readonly timeoutMs?: number;
-  /** Gives up connecting. */
+  /** Cancels connecting. */
   readonly signal?: AbortSignal;
 }
 
-/** Makes a value of a reply's payload, which holds only until the decoder returns. */
+/** Decodes the payload of a reply, which is valid only until the decoder returns. */
 export type ReplyDecoder<T> = (payload: Buffer) => T;
 
 export interface WatchListener {
   /** An event with this watch's token; `path` is of ASCII. */
   readonly event: (path: string) => void;
-  /** The connection has ended; nothing follows. */
+  /** The connection ended; no further call follows. */
   readonly end: (reason: XenError) => void;
 }
 
@@ -47,13 +47,12 @@ interface Pending {
 }
 
 /**
- * Requests go out in one write a turn of the event loop and may be many at once. There is no time
- * limit on a reply: a live update of the daemon is a silence of up to a minute; {@link oldestPendingMs}
- * tells those who cannot wait. The socket is read whatever becomes of what was read, because an oxenstored with a
- * client that does not read stops serving dom0 itself.
+ * Sends the requests of one turn of the event loop in one write; any number may be pending. Replies have no time
+ * limit, because a live update of the daemon can take a minute: see {@link oldestPendingMs}. The socket is always
+ * read, because an oxenstored with a client that does not read stops serving dom0.
  */
 export class XenstoreConnection {
-  /** Resolves, once, when the connection has ended, with the reason: `ERR_CLOSED` after {@link close}. Never rejects. */
+  /** Resolves with the reason when the connection ends: `ERR_CLOSED` after {@link close}. Never rejects. */
   readonly closed: Promise<XenError>;
   readonly #socket: Socket;
   readonly #writer: MessageWriter;
@@ -69,8 +68,8 @@ export class XenstoreConnection {
 
   /**
    * Takes over a socket.
-   * @param reader what the socket was connected with.
-   * @param reqIdMax after which req_ids begin anew. A u32; a test has no time to wait for its end.
+   * @param reader the reader with which the socket was connected.
+   * @param reqIdMax last req_id before they start again. A u32; tests use a smaller one.
    */
   constructor(socket: Socket, reader: SocketReader, reqIdMax: number = REQ_ID_MAX) {
     this.#reqIdMax = reqIdMax;
@@ -99,22 +98,22 @@ export class XenstoreConnection {
     return new XenstoreConnection(await connectSocket(paths, timeoutMs, signal, reader), reader);
   }
 
-  /** How long the oldest unanswered request has waited, ms; 0 where none waits. */
+  /** Age of the oldest pending request, ms; 0 without one. */
   get oldestPendingMs(): number {
     for (const { sinceMs } of this.#pending.values()) return performance.now() - sinceMs;
     return 0;
   }
 
-  /** Requests without a reply yet. */
+  /** Number of pending requests. */
   get pendingCount(): number {
     return this.#pending.size;
   }
 
   /**
-   * Sends one request; resolves with what `decode` makes of its reply.
+   * Sends one request; resolves with its decoded reply.
    * @param payload strings with their NULs; at most 4096 bytes
-   * @throws XenError `ERR_XENSTORE_REPLY` with `errno` where the daemon says an error; `ERR_TOO_LARGE`;
-   *   `ERR_XENSTORE_DISCONNECTED`, `ERR_XENSTORE_PROTOCOL` or `ERR_CLOSED` where the connection has ended or ends.
+   * @throws XenError `ERR_XENSTORE_REPLY` with `errno` if the daemon answers with an error; `ERR_TOO_LARGE`;
+   *   `ERR_XENSTORE_DISCONNECTED`, `ERR_XENSTORE_PROTOCOL` or `ERR_CLOSED` if the connection ends.
    */
   request<T>(
     type: XsdType,
@@ -125,7 +124,7 @@ export class XenstoreConnection {
     return this.#send(type, txId, payload, decode, false);
   }
 
-  /** As {@link request}, with undefined for ENOENT. */
+  /** The same as {@link request}, with undefined for ENOENT. */
   requestIfPresent<T>(
     type: XsdType,
     txId: number,
@@ -136,9 +135,8 @@ export class XenstoreConnection {
   }
 
   /**
-   * A token for one watch, and where its events go from now on. Taken before WATCH is sent, so that no
-   * event finds nobody, wherever it stands beside the reply.
-   * On an ended connection the listener is told so at once.
+   * Registers a listener for one watch and returns the watch's token. Call it before WATCH is sent, because an event
+   * may come before the reply. On a connection that has ended, calls `end` at once.
    */
   listen(listener: WatchListener): string {
     const token = String(++this.#tokens);
@@ -147,16 +145,16 @@ export class XenstoreConnection {
     return token;
   }
 
-  /** Events with this token go nowhere from now on; some may still be under way. */
+  /** Removes the listener of a watch; later events with its token are dropped. */
   unlisten(token: string): void {
     this.#listeners.delete(token);
   }
 
-  /** Ends the connection, and with it all that is pending, with `ERR_CLOSED`. Resolves when the socket is closed. */
+  /** Ends the connection; pending requests fail with `ERR_CLOSED`. Resolves when the socket is closed. */
   async close(): Promise<void> {
     const reason = new XenError(ErrorCode.CLOSED, 'the connection to xenstored was closed');
     this.#end(reason);
-    // Also where it had ended before: who calls after close is told of the close.
+    // Also if it had ended before: calls after close() fail with ERR_CLOSED.
     this.#ended = reason;
     if (!this.#socket.closed)
       await new Promise<void>((resolve) => this.#socket.once('close', resolve));
@@ -192,7 +190,7 @@ export class XenstoreConnection {
     });
   }
 
-  /** Begins anew after the last, past 0, which events have, and past what still waits. */
+  /** Skips 0, the req_id of events, and the ids of pending requests. */
   #nextReqId(): number {
     do this.#reqId = this.#reqId === this.#reqIdMax ? 1 : this.#reqId + 1;
     while (this.#pending.has(this.#reqId));
@@ -214,20 +212,20 @@ export class XenstoreConnection {
   }
 
   #receive(type: number, reqId: number, payload: Buffer): void {
-    // A listener may have closed the connection in the midst of a chunk.
+    // A listener may have closed the connection within a chunk.
     if (this.#ended) return;
     if (type === XsdType.WATCH_EVENT) this.#receiveEvent(payload);
     else this.#receiveReply(type, reqId, payload);
   }
 
   #receiveEvent(payload: Buffer): void {
-    const [path, token] = decodeStrings(payload).strings;
+    const [path, token] = decodeStrings(payload, 2).strings;
     if (path === undefined || token === undefined)
       throw protocolError('sent a watch event without path and token');
     try {
       this.#listeners.get(token)?.event(path);
     } catch (error) {
-      // A listener's fault is its own: neither the stream nor another's event may be lost by it.
+      // An error of a listener must not end the connection or lose another listener's event.
       queueMicrotask(() => {
         throw error;
       });
@@ -262,7 +260,7 @@ export class XenstoreConnection {
     return this.#decoder.carriedBytes > 0 ? 'EOF in the midst of a message' : 'EOF';
   }
 
-  /** The one place where a connection ends: every call that waits fails here, every watch ends here, once. */
+  /** Ends the connection once: fails pending requests and ends watches. */
   #end(reason: XenError): void {
     if (this.#ended) return;
     this.#ended = reason;
@@ -277,15 +275,15 @@ export class XenstoreConnection {
   }
 }
 
-/** A reply's text. Some replies end in a NUL, others do not. */
+/** Returns the text of a reply. Some replies end in a NUL, others do not. */
 export function withoutNul(payload: Buffer): string {
   const end = payload.at(-1) === 0 ? payload.length - 1 : payload.length;
   return payload.toString('latin1', 0, end);
 }
 
-/** The error for what xenstored should not have sent. Thrown by a decoder, it ends the connection. */
+/** Returns the error for an invalid message. Thrown by a decoder, it ends the connection. */
 export function protocolError(what: string): XenError {
-  return new XenError(ErrorCode.XENSTORE_PROTOCOL, `xenstored ${what}; the connection is given up`);
+  return new XenError(ErrorCode.XENSTORE_PROTOCOL, `xenstored ${what}; the connection is closed`);
 }
 
 function disconnected(how: string, cause?: Error): XenError {

@@ -1,4 +1,4 @@
-/** The words of xenstore's protocol: message types, error names and limits of `xen/include/public/io/xs_wire.h`. */
+/** Constants of xenstore's protocol: message types, error names and limits of `xen/include/public/io/xs_wire.h`. */
 
 /** `enum xsd_sockmsg_type`: the same numbers in every release; 20 was removed. A daemon answers ENOSYS to one it does not know. */
 export const XsdType = {
@@ -18,9 +18,9 @@ export const XsdType = {
   MKDIR: 12,
   RM: 13,
   SET_PERMS: 14,
-  /** Sent by the daemon alone, unasked, with req_id and tx_id 0. */
+  /** Only the daemon sends it, without a request, with req_id and tx_id 0. */
   WATCH_EVENT: 15,
-  /** Sent by the daemon alone, with the req_id of what failed. */
+  /** Only the daemon sends it, with the req_id of the failed request. */
   ERROR: 16,
   IS_DOMAIN_INTRODUCED: 17,
   RESUME: 18,
@@ -43,14 +43,14 @@ const TYPE_NAMES = new Map<number, string>(
   Object.entries(XsdType).map(([name, type]) => [type, name]),
 );
 
-/** The name of a message type as `READ`; `type N` for a number that is none. */
+/** Returns the name of a message type, for example `READ`; `type N` for an unknown one. */
 export function typeName(type: number): string {
   return TYPE_NAMES.get(type) ?? `type ${type}`;
 }
 
 /**
- * What an ERROR message may carry: `xsd_errors` of `xs_wire.h` (EPERM since 4.17), and EQUOTA, which
- * oxenstored sends though the header does not have it.
+ * Error names of ERROR messages: `xsd_errors` of `xs_wire.h` (EPERM since 4.17), and EQUOTA, which only oxenstored
+ * sends.
  */
 export const XSD_ERRORS = [
   'EINVAL',
@@ -74,7 +74,7 @@ export const XSD_ERRORS = [
 
 export type XsdError = (typeof XSD_ERRORS)[number];
 
-/** XENSTORE_PAYLOAD_MAX: the most bytes a message may carry behind its header. Only oxenstored's replies on sockets break it. */
+/** XENSTORE_PAYLOAD_MAX: longest payload of a message, bytes. Only oxenstored's replies on sockets exceed it. */
 export const XENSTORE_PAYLOAD_MAX = 4096;
 
 /** XENSTORE_ABS_PATH_MAX: the longest absolute path, bytes without the NUL. */

@@ -1,18 +1,18 @@
-/** Where xenstored's socket is, and what to say when it is not there. */
+/** The path of xenstored's socket, and the error if no xenstored answers. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 
 /** `$rundir/xenstored/socket` with Xen's own rundir (`m4/paths.m4`), then with the distributions'. Most link the one to the other. */
 const USUAL_PATHS = ['/var/run/xenstored/socket', '/run/xenstored/socket'] as const;
 
-/** What of the environment says where the socket is (`tools/include/xen-tools/xenstore-common.h`). */
+/** Environment variables that name the socket (`tools/include/xen-tools/xenstore-common.h`). */
 export interface XenstoreEnvironment {
   /** The socket itself. */
   readonly XENSTORED_PATH?: string | undefined;
-  /** The directory it is in, as `socket`. */
+  /** The directory that contains it, under the name `socket`. */
   readonly XENSTORED_RUNDIR?: string | undefined;
 }
 
-/** The paths to try, in order. What the environment names is the only one, as libxenstore has it: who set it wants that daemon and no other. */
+/** Returns the paths to try, in order. A path in the environment is the only one, as in libxenstore. */
 export function socketPaths(environment: XenstoreEnvironment): readonly string[] {
   if (environment.XENSTORED_PATH) return [environment.XENSTORED_PATH];
   if (environment.XENSTORED_RUNDIR) return [`${environment.XENSTORED_RUNDIR}/socket`];
@@ -25,7 +25,7 @@ export interface FailedConnect {
   readonly errno: string;
 }
 
-/** The error for a xenstored that no path led to: the paths, what each said, and what to do. */
+/** Returns the error for a xenstored that answers at none of the paths. */
 export function unreachable(failed: readonly FailedConnect[], cause: unknown): XenError {
   const tried = failed.map(({ path, errno }) => `${path} (${errno})`).join(', ');
   const telling = failed.find(({ errno }) => errno !== 'ENOENT')?.errno ?? 'ENOENT';

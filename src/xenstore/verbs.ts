@@ -11,6 +11,9 @@ export const NO_TRANSACTION = 0;
 /** Listings begun anew because the directory changed between two parts. Each change is a child made or removed in a few ms: more is no directory to list. */
 const LIST_RESTARTS_MAX = 64;
 
+/** Children in one reply: twice the domains that a host can have. More would block the event loop. */
+const CHILDREN_MAX = 65_536;
+
 /** One part of a directory: `gencnt\0child\0child\0`, and one empty string more at the end of the last. */
 interface DirectoryPart {
   readonly generation: string;
@@ -156,8 +159,10 @@ export class XenstoreVerbs {
 }
 
 function decodeNames(payload: Buffer): string[] {
-  const { strings, rest } = decodeStrings(payload);
+  const { strings, rest } = decodeStrings(payload, CHILDREN_MAX + 1);
   if (rest !== payload.length) throw protocolError('sent a directory whose last name has no end');
+  if (strings.length > CHILDREN_MAX)
+    throw protocolError(`sent a directory of more than ${CHILDREN_MAX} names`);
   return strings;
 }
 

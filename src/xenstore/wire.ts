@@ -1,22 +1,22 @@
-/** Xenstore messages to bytes and back, for a client and for a server: no socket here. */
+/** Encodes and decodes xenstore messages, for a client and for a server. Knows no socket. */
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { typeName, XENSTORE_PAYLOAD_MAX } from './messages.ts';
+import { typeName, XENSTORE_PAYLOAD_MAX, XsdType } from './messages.ts';
 
 /** sizeof(struct xsd_sockmsg) (`xen/include/public/io/xs_wire.h`): type, req_id, tx_id, len, each a u32. */
 export const HEADER_BYTES = 16;
 
-/** Most payload that is believed of a server: 32,752 names in one of oxenstored's unbounded replies are far below. */
+/** Longest reply a client accepts, bytes. oxenstored sends a directory in one message of any length: 32,752 names are far shorter. */
 export const REPLY_BYTES_MAX: number = 16 * 1024 * 1024;
 
-/** One out-buffer. Four of the biggest messages a client may send fit many times; small enough to allocate anew at ease. */
+/** Bytes of an output buffer: many of the longest messages that a client may send, and cheap to allocate. */
 const OUT_BUFFER_BYTES = 64 * 1024;
 
-/** A carry buffer bigger than this is let go once its message has been delivered. */
+/** A longer carry buffer is replaced by a short one when its message has been delivered. */
 const CARRY_KEPT_BYTES = 64 * 1024;
 
 /**
- * Gathers messages in one buffer and hands it on when flushed or full. What was handed on is never
- * written to again, so a socket may hold on to it for as long as it likes.
+ * Collects messages in a buffer and emits it when flushed or full. Emitted bytes are never written to again, so a
+ * socket may keep them.
  */
 export class MessageWriter {
   readonly #emit: (bytes: Buffer) => void;
@@ -30,11 +30,11 @@ export class MessageWriter {
   }
 
   /**
-   * Appends one message. A string goes out as UTF-8, its NULs with it: `"/path\0"`, `"/path\0value"`.
-   * The payload's length is the caller's to check (4096 for what a client sends).
+   * Appends one message. A string is sent as UTF-8, with its NULs: `"/path\0"`, `"/path\0value"`.
+   * The caller checks the length of the payload: at most 4096 bytes from a client.
    */
   write(type: number, reqId: number, txId: number, payload: string | Uint8Array): void {
-    // A UTF-16 unit is three bytes of UTF-8 at most: cheaper to leave that room than to count first.
+    // A UTF-16 unit takes at most three bytes of UTF-8: to reserve them is cheaper than to count the bytes first.
     const most = typeof payload === 'string' ? payload.length * 3 : payload.byteLength;
     this.#reserve(HEADER_BYTES + most);
     const at = this.#end;
@@ -49,7 +49,7 @@ export class MessageWriter {
     this.#end = body + length;
   }
 
-  /** Hands on what was written since the last flush, if anything. */
+  /** Emits the messages written since the last flush, if any. */
   flush(): void {
     if (this.#end === this.#start) return;
     const bytes = this.#buffer.subarray(this.#start, this.#end);
@@ -67,7 +67,7 @@ export class MessageWriter {
   }
 }
 
-/** One message as bytes. */
+/** Encodes one message. */
 export function encodeMessage(
   type: number,
   reqId: number,
@@ -85,40 +85,37 @@ export function encodeMessage(
   return bytes;
 }
 
-/**
- * Takes one message. `payload` lies in a buffer that is used again: it holds until the handler
- * returns, and what is wanted for longer must be copied or made a string of.
- */
+/** Handles one message. `payload` is valid only until the handler returns: its buffer is used again. */
 export type MessageHandler = (type: number, reqId: number, txId: number, payload: Buffer) => void;
 
-/** Cuts a stream of bytes into messages, wherever its chunks begin and end. Nothing is copied but a message that a chunk's end cuts. */
+/** Splits a stream of bytes into messages. Copies a message only if it is spread over several chunks. */
 export class MessageDecoder {
   readonly #onMessage: MessageHandler;
   readonly #payloadMax: number;
-  /** The first `#carried` bytes of a message whose rest has not come yet. */
+  /** Holds the first `#carried` bytes of an incomplete message. */
   #carry: Buffer = Buffer.allocUnsafeSlow(HEADER_BYTES + XENSTORE_PAYLOAD_MAX);
   #carryView: DataView = viewOf(this.#carry);
   #carried = 0;
   #failure: unknown = undefined;
 
   /**
-   * @param payloadMax most bytes a message may announce: {@link REPLY_BYTES_MAX} for a client,
-   *   XENSTORE_PAYLOAD_MAX for a server.
+   * @param payloadMax longest payload allowed, bytes: {@link REPLY_BYTES_MAX} for a client, XENSTORE_PAYLOAD_MAX for
+   *   a server. An event is never longer than XENSTORE_PAYLOAD_MAX.
    */
   constructor(onMessage: MessageHandler, payloadMax: number = REPLY_BYTES_MAX) {
     this.#onMessage = onMessage;
     this.#payloadMax = payloadMax;
   }
 
-  /** Bytes of a message that has begun and not ended. Not 0 at the end of a stream: it was cut. */
+  /** Bytes of an incomplete message. Not 0 at the end of a stream that ends within a message. */
   get carriedBytes(): number {
     return this.#carried;
   }
 
   /**
    * Delivers every message that ends in `chunk`, in order, before it returns.
-   * @throws XenError `ERR_XENSTORE_PROTOCOL` where a message announces more than may be, and whatever
-   *   the handler throws. The stream has no boundaries left to find then: every later push throws the same.
+   * @throws XenError `ERR_XENSTORE_PROTOCOL` if the header of a message announces too long a payload; the error that
+   *   the handler throws. Every later push throws the same error, because the boundaries of messages are lost.
    */
   push(chunk: Uint8Array): void {
     if (this.#failure !== undefined) throw this.#failure;
@@ -145,7 +142,7 @@ export class MessageDecoder {
     if (at < bytes.length) this.#keep(bytes, at, bytes.length);
   }
 
-  /** Goes on with the carried message; returns how many bytes of the chunk were its own. */
+  /** Continues the incomplete message; returns how many bytes of the chunk belong to it. */
   #complete(bytes: Buffer): number {
     let at = 0;
     if (this.#carried < HEADER_BYTES) {
@@ -165,7 +162,7 @@ export class MessageDecoder {
     return at + taken;
   }
 
-  /** Appends to the carry buffer. It grows with what has come, never to what a header merely announces. */
+  /** Appends to the carry buffer, which grows with the bytes received, not to the length that a header announces. */
   #keep(bytes: Buffer, from: number, to: number): void {
     const carried = this.#carried + to - from;
     if (carried > this.#carry.length) this.#growCarry(Math.max(carried, 2 * this.#carry.length));
@@ -182,12 +179,10 @@ export class MessageDecoder {
 
   #length(view: DataView, at: number): number {
     const length = view.getUint32(at + 12, true);
-    if (length > this.#payloadMax) {
-      throw new XenError(
-        ErrorCode.XENSTORE_PROTOCOL,
-        `a xenstore message (${typeName(view.getUint32(at, true))}) announces ${length} bytes; ${this.#payloadMax} are the most that can be meant`,
-      );
-    }
+    if (length > this.#payloadMax) throw tooLong(view.getUint32(at, true), length);
+    // Both daemons send no longer event. Refused by its header: to read one of megabytes would block the event loop.
+    if (length > XENSTORE_PAYLOAD_MAX && view.getUint32(at, true) === XsdType.WATCH_EVENT)
+      throw tooLong(XsdType.WATCH_EVENT, length);
     return length;
   }
 
@@ -202,17 +197,21 @@ export class MessageDecoder {
 }
 
 /**
- * The strings of a payload `"one\0two\0"`, each ended by a NUL, byte for byte (latin1: names and
- * paths are ASCII). What follows the last NUL is left out; `rest` begins there.
+ * Returns the strings of a payload `"one\0two\0"`, byte for byte (latin1: names and paths are ASCII), and the offset
+ * `rest` of the bytes behind the last NUL.
+ * @param max strings to return; further ones are left out.
  */
-export function decodeStrings(payload: Buffer): { strings: string[]; rest: number } {
-  const strings: string[] = [];
-  let at = 0;
-  for (let nul = payload.indexOf(0); nul !== -1; nul = payload.indexOf(0, at)) {
-    strings.push(payload.toString('latin1', at, nul));
-    at = nul + 1;
-  }
-  return { strings, rest: at };
+export function decodeStrings(payload: Buffer, max?: number): { strings: string[]; rest: number } {
+  const end = payload.lastIndexOf(0);
+  if (end < 0) return { strings: [], rest: 0 };
+  return { strings: payload.toString('latin1', 0, end).split('\0', max), rest: end + 1 };
+}
+
+function tooLong(type: number, byteLength: number): XenError {
+  return new XenError(
+    ErrorCode.XENSTORE_PROTOCOL,
+    `xenstored sent the header of a message (${typeName(type)}) of ${byteLength} bytes, longer than any can be; the connection is closed`,
+  );
 }
 
 function viewOf(bytes: Buffer): DataView {

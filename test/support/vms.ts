@@ -1,10 +1,10 @@
 /** What the simulator's tests share: UUIDs by number, and looks as plain values. */
 import { type Domain, type Domid } from '../../src/domain.ts';
-import { type Release, type SimulatedHypervisor } from '../../src/simulator/index.ts';
+import { type SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { type Uuid, parseUuid } from '../../src/uuid.ts';
 import { XenError } from '../../src/xen-error.ts';
 
-export const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
+export { RELEASES } from '../../src/simulator/profile.ts';
 
 /** The UUID of VM `index`: both of its halves tell it from the others. */
 export function uuidOf(index: number): Uuid {

@@ -3,11 +3,13 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { SocketReader } from '../../src/xenstore/connect.ts';
 import { XenstoreConnection } from '../../src/xenstore/connection.ts';
 import { XsdType } from '../../src/xenstore/messages.ts';
+import { XenstoreVerbs } from '../../src/xenstore/verbs.ts';
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
 import { frame, Peer, type Script } from './peer.ts';
 
@@ -249,6 +251,7 @@ describe('garbage from the socket fails the connection, not the process', () => 
     ['an error that is no name', frame(16, 1, 0, 'no such thing\0')],
     ['an event without a token', frame(15, 0, 0, '/a\0')],
     ['an event without anything', frame(15, 0, 0, '')],
+    ['an event of more than 4096 bytes', frame(15, 0, 0, `/a\0${'1'.repeat(4094)}\0`)],
     ['an announcement of 2 GiB', Buffer.from('020000000100000000000000000000800000', 'hex')],
   ];
 
@@ -263,6 +266,26 @@ describe('garbage from the socket fails the connection, not the process', () => 
     await expect(read(connection, '/b')).rejects.toMatchObject({
       code: ErrorCode.XENSTORE_PROTOCOL,
     });
+  });
+
+  test('16 MiB of NULs do not hold the event loop: not as an event, nor as a directory', async () => {
+    const nuls = '\0'.repeat(16 * 1024 * 1024);
+    for (const type of [XsdType.WATCH_EVENT, XsdType.DIRECTORY]) {
+      // oxlint-disable no-await-in-loop -- one connection after the other
+      const { peer, connection } = await setup();
+      const names = new XenstoreVerbs(connection, 0).directory('/a');
+      const failed = expect(names).rejects.toMatchObject({ code: ErrorCode.XENSTORE_PROTOCOL });
+      await peer.received(1);
+      const message = frame(type, type === XsdType.DIRECTORY ? 1 : 0, 0, nuls);
+      const delay = monitorEventLoopDelay({ resolution: 1 });
+      delay.enable();
+      peer.send(message).catch(() => undefined);
+      await failed;
+      delay.disable();
+      // ms. Without the bounds it is 9000; tests share their machine with other processes.
+      expect(delay.max / 1e6).toBeLessThan(1000);
+      // oxlint-enable no-await-in-loop
+    }
   });
 
   test('a decoder that cannot make sense of a reply', async () => {

@@ -180,7 +180,7 @@ describe.each(STREAMS)('decoding $name', ({ whole, seen }) => {
 describe('decoding', () => {
   test('any messages, cut anywhere, come out as they went in', () => {
     const message = fc.record({
-      type: fc.nat(30),
+      type: fc.nat(30).filter((type) => type !== XsdType.WATCH_EVENT),
       reqId: fc.integer({ min: 0, max: 0xffff_ffff }),
       txId: fc.integer({ min: 0, max: 0xffff_ffff }),
       payload: fc
@@ -236,6 +236,18 @@ describe('decoding', () => {
     expect(REPLY_BYTES_MAX).toBe(0x0100_0000);
   });
 
+  test.each([
+    ['whole', []],
+    ['byte by byte', [...Array(16).keys()]],
+  ])('an event of more than 4096 bytes (%s) fails by its header', (_name, at) => {
+    const longest = encodeMessage(XsdType.WATCH_EVENT, 0, 0, Buffer.alloc(4096));
+    expect(decode(cut(longest, at))).toHaveLength(1);
+    const header = encodeMessage(XsdType.WATCH_EVENT, 0, 0, Buffer.alloc(4097)).subarray(0, 16);
+    expect(() => decode(cut(header, at))).toThrow(
+      expect.objectContaining({ code: ErrorCode.XENSTORE_PROTOCOL }),
+    );
+  });
+
   test('a server holds its clients to 4096', () => {
     const most = encodeMessage(XsdType.WRITE, 1, 0, Buffer.alloc(4096));
     expect(decode([most], 4096)).toHaveLength(1);
@@ -276,6 +288,9 @@ test('strings end at their NULs, and what has none is told apart', () => {
   expect(decodeStrings(Buffer.from('a\0bc\0'))).toEqual({ strings: ['a', 'bc'], rest: 5 });
   expect(decodeStrings(Buffer.from('a\0\0'))).toEqual({ strings: ['a', ''], rest: 3 });
   expect(decodeStrings(Buffer.from('a\0bc'))).toEqual({ strings: ['a'], rest: 2 });
+  expect(decodeStrings(Buffer.from('bc'))).toEqual({ strings: [], rest: 0 });
+  expect(decodeStrings(Buffer.from('\0'))).toEqual({ strings: [''], rest: 1 });
+  expect(decodeStrings(Buffer.from('a\0b\0c\0'), 2)).toEqual({ strings: ['a', 'b'], rest: 6 });
 });
 
 test('types and error names are those of xs_wire.h', () => {
