@@ -15,8 +15,6 @@ import { A, B, LONELY, UNKNOWN, World } from './world.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
 
-const RUN = join(import.meta.dirname, '../../src/cli/run.js');
-
 /** Processes take their time to start where others are busy. */
 jest.setTimeout(30_000);
 
@@ -46,15 +44,6 @@ function runFile(file: string, argv: readonly string[], input = ''): Promise<End
 
 const run = (argv: readonly string[], input?: string): Promise<Ended> =>
   runFile(process.execPath, [BIN, ...argv], input);
-
-/** Runs the modules of the command line, without the bundle. */
-const runModules = (argv: readonly string[]): Promise<Ended> =>
-  runFile(process.execPath, [
-    '--input-type=module',
-    '-e',
-    `await (await import(${JSON.stringify(RUN)})).run(process.argv.slice(1))`,
-    ...argv,
-  ]);
 
 const shell = (command: string): Promise<Ended> =>
   runFile('bash', ['-c', command.replaceAll('xen-domid', `'${process.execPath}' '${BIN}'`)]);
@@ -218,35 +207,35 @@ describe('a process', () => {
     };
     const { memoryBytes: _, ...lacking } = domain;
     const shut = { ...domain, shutdown: true, shutdownReason: 'crash', uniqueId: '5', more: 1 };
-    const results: readonly (readonly [question: string, result: unknown, status: number])[] = [
-      ['', { status: 'found', domid: 7 }, 0],
-      ['', { status: 'notFound' }, 1],
-      ['', { status: 'ambiguous', domids: [7, 9] }, 3],
-      ['', { status: 'ambiguous', domids: [7] }, 4],
-      ['', { status: 'ambiguous', domids: [7, 'x\u001b[2J'] }, 4],
-      ['', { status: 'maybe' }, 4],
-      ['', null, 4],
-      ['--json', found(domain), 0],
-      ['--json', found(shut), 0],
-      ['--json', { status: 'notFound', more: '\u001b[2J' }, 1],
-      ['--json', { status: 'ambiguous', domains: [domain, shut] }, 3],
-      ['--json', { status: 'ambiguous', domains: Array.from({ length: 20 }, () => domain) }, 3],
-      ['--json', found(lacking), 4],
-      ['--json', found({ ...domain, uuid: B }), 4],
-      ['--json', found({ ...domain, domid: -1 }), 4],
-      ['--json', found({ ...shut, shutdownReason: '\u001b[2J' }), 4],
-      ['--json', { ...found(domain), source: 'rumour' }, 0],
-      ['--json', { ...found(domain), source: 'a rumour\u001b[2J' }, 4],
+    const results: readonly (readonly [option: string[], result: unknown, status: number])[] = [
+      [[], { status: 'found', domid: 7 }, 0],
+      [[], { status: 'notFound' }, 1],
+      [[], { status: 'ambiguous', domids: [7, 9] }, 3],
+      [[], { status: 'ambiguous', domids: [7] }, 4],
+      [[], { status: 'ambiguous', domids: [7, 'x\u001b[2J'] }, 4],
+      [[], { status: 'maybe' }, 4],
+      [[], null, 4],
+      [['--json'], found(domain), 0],
+      [['--json'], found(shut), 0],
+      [['--json'], { status: 'notFound', more: '\u001b[2J' }, 1],
+      [['--json'], { status: 'ambiguous', domains: [domain, shut] }, 3],
+      [['--json'], { status: 'ambiguous', domains: Array.from({ length: 20 }, () => domain) }, 3],
+      [['--json'], found(lacking), 4],
+      [['--json'], found({ ...domain, uuid: B }), 4],
+      [['--json'], found({ ...domain, domid: -1 }), 4],
+      [['--json'], found({ ...shut, shutdownReason: '\u001b[2J' }), 4],
+      [['--json'], { ...found(domain), source: 'rumour' }, 0],
+      [['--json'], { ...found(domain), source: 'a rumour\u001b[2J' }, 4],
     ];
     peer = await Peer.start(({ id }, connection) => connection.result(id, {}));
     for (const [option, result, status] of results) {
       peer.script = ({ id }, connection) => connection.result(id, result);
-      const asked = ['lookup', A.toUpperCase(), '--socket', peer.path, ...option.split(' ')].filter(
-        (word) => word !== '',
-      );
+      const asked = ['lookup', A.toUpperCase(), ...option];
       // oxlint-disable-next-line no-await-in-loop -- the answer is that of this turn
-      const [bundled, unbundled] = await Promise.all([run(asked), runModules(asked)]);
-      expect(bundled).toEqual(unbundled);
+      const bundled = await run([...asked, '--socket', peer.path]);
+      // oxlint-disable-next-line no-await-in-loop
+      const inProcess = await world.runAt(peer.path, ...asked);
+      expect(bundled).toEqual({ status: inProcess, ...world.output });
       expect(bundled.status).toBe(status);
     }
   });

@@ -75,6 +75,11 @@ export class World {
   }
 
   run(...argv: string[]): Promise<number> {
+    return this.runAt(this.socket, ...argv);
+  }
+
+  /** Runs the command line in this process, with the service at `socket`. */
+  runAt(socket: string, ...argv: string[]): Promise<number> {
     this.output.out = '';
     this.output.err = '';
     const io: Io = {
@@ -91,6 +96,6 @@ export class World {
       interrupted: () => this.interrupt.signal,
       endSoon: () => undefined,
     };
-    return main([...argv, '--socket', this.socket], io);
+    return main([...argv, '--socket', socket], io);
   }
 }
