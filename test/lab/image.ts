@@ -49,7 +49,7 @@ const NOT_IN_DOM0 = [
 ];
 
 /** Where the C, assembly and shell sources lie: they are read from the repository, not from `dist`. */
-const SOURCES: string = join('test', 'xen');
+const SOURCES: string = join('test', 'lab');
 
 export interface Image {
   readonly hypervisor: string;

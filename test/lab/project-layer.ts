@@ -90,7 +90,8 @@ export async function writeRunLayer(layer: RunLayer, directory: string): Promise
     recursive: true,
     filter: (from) => !/\.(d\.ts|map)$/.test(from),
   });
-  await cp('systemd', join(project, 'systemd'), { recursive: true });
+  const units = join('packaging', 'systemd');
+  await cp(units, join(project, units), { recursive: true });
   const env = {
     XEN_DOMID_LAB_RELEASE: layer.release,
     XEN_DOMID_LAB_DAEMON: layer.daemon,
