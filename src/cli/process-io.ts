@@ -37,6 +37,12 @@ function writeError(text: string): void {
   }
 }
 
+/** process.exit() would wait for a hypercall that runs in another thread. */
+async function endNow(): Promise<void> {
+  const { libc } = await import('../service/system/libc.ts');
+  (await libc()).exitNow(Number(process.exitCode ?? 0));
+}
+
 export const processIo: Io = {
   out: (text) => process.stdout.write(text),
   err: writeError,
@@ -57,5 +63,5 @@ export const processIo: Io = {
     }
     return controller.signal;
   },
-  endSoon: () => void setTimeout(() => process.exit(), END_MS).unref(),
+  endSoon: () => void setTimeout(endNow, END_MS).unref(),
 };
