@@ -15,7 +15,7 @@ export class Checks {
   }
 
   /** Runs `body`, which throws where `name` does not hold. */
-  async check(name: string, body: () => Promise<void>): Promise<void> {
+  readonly check = async (name: string, body: () => Promise<void>): Promise<void> => {
     const begin = performance.now();
     const seconds = (): string => `(${((performance.now() - begin) / 1000).toFixed(1)} s)`;
     try {
@@ -28,7 +28,7 @@ export class Checks {
       const shown = `${(error as Error).message}\n${await this.#onFailure().catch(() => '')}`;
       console.log(shown.replace(/^/gm, '      '));
     }
-  }
+  };
 
   summary(): string {
     return `${this.#passed} passed, ${this.#failed} failed`;

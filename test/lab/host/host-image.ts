@@ -95,7 +95,7 @@ async function addKernel(
   }
   for (const name of await readdir(from))
     if (/^modules\.(builtin|order)/.test(name)) await copyFile(join(from, name), join(into, name));
-  await run('/sbin/depmod', ['-b', root, version]);
+  await run('/usr/sbin/chroot', [root, '/sbin/depmod', version]);
   return from;
 }
 
@@ -128,45 +128,50 @@ async function addNode(root: string): Promise<void> {
   await run('ln', ['-sf', '../lib/node_modules/npm/bin/npm-cli.js', join(root, 'usr/bin/npm')]);
 }
 
-async function build(host: DebianHost, directory: string): Promise<void> {
-  const root = join(directory, 'root');
-  const kernel = join(directory, 'vmlinuz');
-  const scratch = join(directory, 'scratch');
-  await makeRoot(host, root);
-  const boot = join(root, 'boot');
-  const packed = (await readdir(boot)).find((name) => /^xen-[\d.]+.*-amd64\.gz$/.test(name));
-  if (packed === undefined) throw new Error(`Debian ${host.debian} has no hypervisor in /boot`);
-  const hypervisor = createWriteStream(join(directory, 'xen'));
-  await pipeline(createReadStream(join(boot, packed)), createGunzip(), hypervisor);
-  const modules = await addKernel(host, root, scratch, kernel);
-  await makeInitramfs(modules, root, join(directory, 'initramfs.cpio'));
+/** Debian with its Xen, as its packages leave it: `root`, `xen`, `vmlinuz` and `initramfs.cpio` in a folder of the cache. */
+async function debianRoot(host: DebianHost): Promise<string> {
+  const init = await readFile(join(HERE, 'init.sh'), 'utf8');
+  const packages = packagesOf(host);
+  const ingredients = { host, packages, BOOT_MODULES, HOST_MODULES, init, layout: 1 };
+  return cached(`host-root-${host.suite}`, ingredients, async (directory) => {
+    const root = join(directory, 'root');
+    const scratch = join(directory, 'scratch');
+    await makeRoot(host, root);
+    const boot = join(root, 'boot');
+    const packed = (await readdir(boot)).find((name) => /^xen-[\d.]+.*-amd64\.gz$/.test(name));
+    if (packed === undefined) throw new Error(`Debian ${host.debian} has no hypervisor in /boot`);
+    const hypervisor = createWriteStream(join(directory, 'xen'));
+    await pipeline(createReadStream(join(boot, packed)), createGunzip(), hypervisor);
+    const modules = await addKernel(host, root, scratch, join(directory, 'vmlinuz'));
+    await makeInitramfs(modules, root, join(directory, 'initramfs.cpio'));
+    await rm(scratch, { recursive: true });
+  });
+}
+
+/** Makes the disk of a host from the unpacked Debian `debian`. */
+async function makeDisk(debian: string, disk: string): Promise<void> {
+  const root = `${disk}.root`;
+  await run('cp', ['-a', debian, root]);
   await addNode(root);
   await run('sh', [join(HERE, 'setup.sh'), root]);
-  const disk = join(directory, 'disk.img');
   // The kernel is told to trust its emulated disk: no journal, no sums.
   const features = '^has_journal,^metadata_csum';
   await run('/sbin/mke2fs', ['-q', '-t', 'ext4', '-O', features, '-d', root, disk, DISK_SIZE]);
   await rm(root, { recursive: true });
-  await rm(scratch, { recursive: true });
 }
 
 /** The image of `host`, from the cache or made now, which takes some minutes. */
 export async function hostImage(host: DebianHost): Promise<HostImage> {
-  const scripts = await Promise.all(
-    ['init.sh', 'setup.sh'].map((name) => readFile(join(HERE, name), 'utf8')),
-  );
-  const packages = packagesOf(host);
-  const ingredients = { host, packages, BOOT_MODULES, HOST_MODULES, DISK_SIZE, scripts };
-  const name = `host-${host.suite}`;
-  const folder = await cached(
-    name,
-    { ...ingredients, node: process.version, layout: 1 },
-    (directory) => build(host, directory),
+  const debian = await debianRoot(host);
+  const setup = await readFile(join(HERE, 'setup.sh'), 'utf8');
+  const ingredients = { debian, setup, DISK_SIZE, node: process.version, layout: 1 };
+  const disk = await cached(`host-disk-${host.suite}`, ingredients, (directory) =>
+    makeDisk(join(debian, 'root'), join(directory, 'disk.img')),
   );
   return {
-    hypervisor: join(folder, 'xen'),
-    kernel: join(folder, 'vmlinuz'),
-    initramfs: join(folder, 'initramfs.cpio'),
-    disk: join(folder, 'disk.img'),
+    hypervisor: join(debian, 'xen'),
+    kernel: join(debian, 'vmlinuz'),
+    initramfs: join(debian, 'initramfs.cpio'),
+    disk: join(disk, 'disk.img'),
   };
 }
