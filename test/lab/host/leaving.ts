@@ -1,6 +1,7 @@
 /** Upgrading, stopping and uninstalling. */
 import type { Checks } from './checks.ts';
 import type { Host } from './host.ts';
+import { shellBlock } from './documented.ts';
 import { NEWER_VERSION } from './payload.ts';
 
 const OFFLINE =
@@ -59,14 +60,8 @@ export async function checkStopping(host: Host, { check }: Pick<Checks, 'check'>
 }
 
 export async function checkLeaving(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
-  await check('uninstall: nothing is left', async () => {
-    await host.ok(
-      `systemctl disable --now xen-domid.socket xen-domid.service
-       rm /etc/systemd/system/xen-domid.socket /etc/systemd/system/xen-domid.service
-       systemctl daemon-reload
-       npm uninstall --global xen-domid`,
-      120_000,
-    );
+  await check('uninstalled by the lines of docs/install.md, nothing is left', async () => {
+    await host.ok((await shellBlock('docs/install.md', 'npm uninstall --global')).join('\n'));
     await host.expect(
       'find / -xdev -path /srv -prune -o -name "*xen-domid*" -print; find /run -name "*xen-domid*"; ls /run/xen-domid 2>/dev/null; systemctl list-units --all --no-legend "xen-domid*"',
       '',
