@@ -2,10 +2,7 @@
 import type { Checks } from './checks.ts';
 import type { Host } from './host.ts';
 import { shellBlock } from './documented.ts';
-import { NEWER_VERSION } from './payload.ts';
-
-const OFFLINE =
-  'export npm_config_cache=/srv/npm-cache npm_config_offline=true npm_config_progress=false';
+import { NEWER_VERSION, OFFLINE } from './payload.ts';
 
 export async function checkNewer(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
   await check('upgrade: a subscriber goes on, and the newer version answers', async () => {

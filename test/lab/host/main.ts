@@ -15,7 +15,7 @@ import { HOST_RELEASES, hostOf, type HostRelease } from './host-release.ts';
 import { checkRunning } from './installed.ts';
 import { checkLeaving, checkNewer, checkStopping } from './leaving.ts';
 import { Machine } from './machine.ts';
-import { makePayload } from './payload.ts';
+import { makePayload, OFFLINE } from './payload.ts';
 import { checkSandbox } from './sandbox.ts';
 
 const INSTALL_MS = 900_000;
@@ -32,10 +32,7 @@ async function checkInstall(host: Host, { check }: Checks): Promise<void> {
   await host.machine.sh('tar -xf /dev/vdb -C /srv', INSTALL_MS);
   for (const line of await installLines()) {
     await check(`installing: ${line}`, async () => {
-      await host.ok(
-        `cd /srv; export npm_config_cache=/srv/npm-cache npm_config_offline=true npm_config_progress=false\n${line}`,
-        INSTALL_MS,
-      );
+      await host.ok(`cd /srv; ${OFFLINE}\n${line}`, INSTALL_MS);
     });
   }
 }

@@ -9,6 +9,17 @@ const PVH = join('test', 'lab', 'c', 'pvh.S');
 const UNIKERNEL_SCRIPT = join('test', 'lab', 'c', 'unikernel.lds');
 /** Version of the second package, which the first is upgraded to. */
 export const NEWER_VERSION = '99.0.0';
+/** Has npm use the cache of the payload, and nothing of the network that the host does not have. */
+export const OFFLINE: string = `export ${[
+  'cache=/srv/npm-cache',
+  'offline=true',
+  'progress=false',
+  'audit=false',
+  'fund=false',
+  'update_notifier=false',
+]
+  .map((setting) => `npm_config_${setting}`)
+  .join(' ')}`;
 
 async function compileGuest(target: string): Promise<void> {
   const mode = ['-m32', '-Wl,-m,elf_i386'];
