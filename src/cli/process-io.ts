@@ -42,6 +42,12 @@ function isTerminal(fd: number): boolean {
   return process.getBuiltinModule('node:tty').isatty(fd);
 }
 
+/** process.exit() would wait for a hypercall that runs in another thread. */
+async function endNow(): Promise<void> {
+  const { libc } = await import('../service/system/libc.ts');
+  (await libc()).exitNow(Number(process.exitCode ?? 0));
+}
+
 export const processIo: Io = {
   out: (text) => process.stdout.write(text),
   err: writeError,
@@ -62,5 +68,5 @@ export const processIo: Io = {
     }
     return controller.signal;
   },
-  endSoon: () => void setTimeout(() => process.exit(), END_MS).unref(),
+  endSoon: () => void setTimeout(endNow, END_MS).unref(),
 };

@@ -16,8 +16,9 @@ import { packageVersion } from '../package-version.ts';
 import { PROTOCOL_VERSION } from '../protocol/rpc.ts';
 import { DEFAULT_SOCKET_PATH } from '../protocol/socket-path.ts';
 import { RequestCounts } from './answers/request-counts.ts';
-import { ServiceManager, takeListenFd } from './system/service-manager.ts';
+import { ServiceManager, takeListenFds } from './system/service-manager.ts';
 import { listenAt, listenOn } from './system/socket-claim.ts';
+import { SocketKeeper } from './system/socket-keeper.ts';
 import { Subscribers } from './connections/subscribers.ts';
 
 export interface ServeOptions {
@@ -78,8 +79,8 @@ async function undoAll(undo: Undo): Promise<void> {
 
 async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'close'>> {
   const { simulated = false, log = () => undefined, environment = process.env } = options;
-  const fd = takeListenFd(environment);
-  const socketPath = fd === undefined ? (options.socketPath ?? DEFAULT_SOCKET_PATH) : undefined;
+  const fds = takeListenFds(environment);
+  const socketPath = fds.length === 0 ? (options.socketPath ?? DEFAULT_SOCKET_PATH) : undefined;
   if (simulated && existsSync(options.privcmdPath ?? PRIVCMD)) checkNotRealOne(socketPath);
   const system = await libc().catch(() => undefined);
   const inventory = await openInventory(options.inventory, undo);
@@ -135,13 +136,18 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
     if (!listener.isLoopback)
       log('warning', `metrics can be read by all who reach ${listener.address}`);
   }
+  const handedOver: string[] = [];
   if (socketPath === undefined) {
-    await listenOn(server.server, fd as number);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    for (const fd of fds) handedOver.push(await listenOn(server.another(), fd));
   } else {
     const claim = await listenAt(server.server, socketPath, options.group);
-    undo.push(() => claim.release());
+    const keeper = new SocketKeeper(claim, log, () =>
+      listenAt(server.another(), socketPath, options.group),
+    );
+    undo.push(() => keeper.release());
   }
-  const where = socketPath ?? 'the socket that was handed over';
+  const where = socketPath ?? handedOver.join(' and ');
   log(
     simulated ? 'warning' : 'info',
     `listening on ${where}${simulated ? ': this host is SIMULATED, its domains are not real' : ''}`,

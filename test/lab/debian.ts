@@ -50,6 +50,15 @@ async function mirrors(): Promise<Mirrors> {
   return { main, security: uriOf.get(`${codename}-security`) };
 }
 
+/** Lines of a sources.list for `suite`, from the mirrors of this machine. */
+export async function sourcesOf(suite: string): Promise<string[]> {
+  const { main, security } = await mirrors();
+  const signed = existsSync(KEYRING) ? ` [signed-by=${KEYRING}]` : '';
+  const lines = [`deb${signed} ${main} ${suite} main`];
+  if (security !== undefined) lines.push(`deb${signed} ${security} ${suite}-security main`);
+  return lines;
+}
+
 /** An apt that sees one suite and nothing of the machine's state. */
 class Apt {
   readonly #options: readonly string[];
@@ -59,7 +68,6 @@ class Apt {
   }
 
   static async of(suite: string, directory: string): Promise<Apt> {
-    const { main, security } = await mirrors();
     await mkdir(join(directory, 'lists', 'partial'), { recursive: true });
     await mkdir(join(directory, 'cache', 'archives', 'partial'), { recursive: true });
     await writeFile(join(directory, 'status'), '');
@@ -80,9 +88,7 @@ class Apt {
     const apt = new Apt(
       Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`]),
     );
-    const signed = existsSync(KEYRING) ? ` [signed-by=${KEYRING}]` : '';
-    const lines = [`deb${signed} ${main} ${suite} main`];
-    if (security !== undefined) lines.push(`deb${signed} ${security} ${suite}-security main`);
+    const lines = await sourcesOf(suite);
     await writeFile(sources, `${lines.join('\n')}\n`);
     try {
       await apt.get('update', '--error-on=any');

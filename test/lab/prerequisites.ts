@@ -35,10 +35,13 @@ async function isInstalled(program: string): Promise<boolean> {
   return found.includes(true);
 }
 
+/** Programs of what only a whole host needs. */
+const OF_HOST: Readonly<Record<string, string>> = { mmdebstrap: 'mmdebstrap', mke2fs: 'e2fsprogs' };
+
 /** Returns the Debian packages that are missing here. */
-export async function missingPackages(): Promise<string[]> {
+export async function missingPackages(forHost: boolean = false): Promise<string[]> {
   const missing = new Set<string>();
-  for (const [program, name] of Object.entries(PROGRAMS)) {
+  for (const [program, name] of Object.entries({ ...PROGRAMS, ...(forHost && OF_HOST) })) {
     if (!(await isInstalled(program))) missing.add(name);
   }
   if (!(await can(LIBC_HEADER, constants.R_OK))) missing.add('libc6-dev');

@@ -9,18 +9,22 @@ import {
   lchownSync,
   lstatSync,
   mkdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { createSocket } from 'node:dgram';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { libc } from '../../src/service/system/libc.ts';
 import { listenAt } from '../../src/service/system/socket-claim.ts';
+import { SocketKeeper } from '../../src/service/system/socket-keeper.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
+import { until } from '../support/until.ts';
 import { uuidOf } from '../support/vms.ts';
 import { datagrams } from '../support/datagrams.ts';
 import { Client, openRoom, temporaryDirectory } from '../support/daemon-room.ts';
@@ -38,9 +42,13 @@ afterEach(() => {
   if (directory !== '') rmSync(directory, { recursive: true, force: true });
 });
 
-function place(): string {
+function temporaryFolder(): string {
   directory = temporaryDirectory();
-  return join(directory, 'run', 'socket');
+  return directory;
+}
+
+function place(): string {
+  return join(temporaryFolder(), 'run', 'socket');
 }
 
 async function startProcess(
@@ -216,6 +224,102 @@ describe('the socket', () => {
   });
 });
 
+/** As a service manager has it. */
+function fdOf(handle: object): number {
+  // oxlint-disable-next-line no-underscore-dangle
+  return (handle as { _handle: { fd: number } })._handle.fd;
+}
+
+/** A daemon that is handed descriptors from 3 on. */
+async function startWith(fds: readonly number[]): Promise<{ child: ChildProcess; said: string }> {
+  const child = spawn(
+    '/bin/sh',
+    [
+      '-c',
+      `LISTEN_PID=$$ LISTEN_FDS=${fds.length} exec '${process.execPath}' '${SCRIPT}' /nowhere/x`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit', ...fds], env: { ...process.env, NODE_OPTIONS: '' } },
+  );
+  children.push(child);
+  const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+  return { child, said: said.toString().trim() };
+}
+
+/** A process that has said something, and was sent SIGUSR1 then. */
+async function withSigusr1(
+  args: readonly string[],
+): Promise<{ child: ChildProcess; text: () => string }> {
+  const child = spawn(process.execPath, ['--inspect-port=0', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  children.push(child);
+  let text = '';
+  child.stderr?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  await once(child.stdout as NodeJS.ReadableStream, 'data');
+  child.kill('SIGUSR1');
+  return { child, text: () => text };
+}
+
+describe('the file of the socket', () => {
+  it('has the name that the socket is bound under, for systemd-tmpfiles', async () => {
+    const path = place();
+    const server = createServer();
+    const claim = await listenAt(server, path, undefined);
+    const names = readFileSync('/proc/net/unix', 'utf8').split('\n');
+    expect(names.filter((line) => line.endsWith(` ${path}`))).toHaveLength(1);
+    await claim.release();
+    server.close();
+  });
+
+  it('is there again after it was removed, once, with a line in the log', async () => {
+    const path = place();
+    const log: string[] = [];
+    const servers = [createServer(), createServer()];
+    const claim = await listenAt(servers[0] as Server, path, undefined);
+    const keeper = new SocketKeeper(
+      claim,
+      (level, text) => log.push(`${level}: ${text}`),
+      () => listenAt(servers[1] as Server, path, undefined),
+      20,
+    );
+    rmSync(join(directory, 'run'), { recursive: true });
+    await until(() => log.length > 0);
+    expect(log).toEqual(['warning: the socket was removed, and is there again']);
+    const [socket] = (await Promise.all([
+      once(servers[1] as Server, 'connection'),
+      once(connect(path), 'connect'),
+    ])) as [[Socket], unknown];
+    socket[0].destroy();
+    await keeper.release();
+    expect(existsSync(path)).toBe(false);
+    for (const server of servers) server.close();
+  });
+
+  it('that another put there is left alone, and logged once', async () => {
+    const path = place();
+    const log: string[] = [];
+    const server = createServer();
+    const claim = await listenAt(server, path, undefined);
+    const keeper = new SocketKeeper(
+      claim,
+      (level, text) => log.push(`${level}: ${text}`),
+      () => Promise.reject(new Error('not called')),
+      20,
+    );
+    rmSync(path);
+    writeFileSync(path, 'another');
+    await until(() => log.length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(log).toEqual([
+      'error: the socket was replaced: clients reach another program by its path',
+    ]);
+    await keeper.release();
+    expect(existsSync(path)).toBe(true);
+    server.close();
+  });
+});
+
 /** @param privcmdPath there, or not. */
 const simulate = async (socketPath: string, privcmdPath: string, env = {}): Promise<unknown> =>
   openRoom({ simulated: true, socketPath, privcmdPath, environment: env });
@@ -256,20 +360,69 @@ describe('a simulated host', () => {
 });
 
 describe('a daemon', () => {
-  it('refuses to be handed anything but a Unix socket', async () => {
+  it('refuses to be handed anything but a Unix stream socket', async () => {
     const tcp = createServer().listen(0, '127.0.0.1');
-    await once(tcp, 'listening');
-    // oxlint-disable-next-line no-underscore-dangle -- as a service manager has it
-    const { fd } = (tcp as unknown as { _handle: { fd: number } })._handle;
-    const child = spawn(
-      '/bin/sh',
-      ['-c', `LISTEN_PID=$$ LISTEN_FDS=1 exec '${process.execPath}' '${SCRIPT}' /nowhere/x`],
-      { stdio: ['ignore', 'pipe', 'inherit', fd], env: { ...process.env, NODE_OPTIONS: '' } },
-    );
-    children.push(child);
-    const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-    expect(said.toString().trim()).toBe(ErrorCode.SOCKET_REFUSED);
+    const udp = createSocket('udp4').bind(0, '127.0.0.1');
+    const unix = createServer().listen(join(temporaryFolder(), 'unix'));
+    await Promise.all([tcp, udp, unix].map((one) => once(one, 'listening')));
+    const udpFd = (udp as unknown as Record<symbol, { handle: { fd: number } }>)[
+      Object.getOwnPropertySymbols(udp).find(
+        ({ description }) => description === 'state symbol',
+      ) as symbol
+    ]?.handle.fd as number;
+    for (const fds of [[fdOf(tcp)], [udpFd], [fdOf(unix), fdOf(tcp)]]) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect((await startWith(fds)).said).toBe(ErrorCode.SOCKET_REFUSED);
+    }
     tcp.close();
+    udp.close();
+    unix.close();
+  });
+
+  it('listens on all sockets that it is handed', async () => {
+    const folder = temporaryFolder();
+    const paths = ['a', 'b', 'c'].map((name) => join(folder, name));
+    const servers = paths.map((path) => createServer().listen(path));
+    await Promise.all(servers.map((server) => once(server, 'listening')));
+    const { said, child } = await startWith(servers.map(fdOf));
+    expect(said).toBe('ready');
+    for (const path of paths) renameSync(path, `${path}.kept`);
+    for (const server of servers) server.close();
+    for (const path of paths) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect(await ask(`${path}.kept`)).toBe(1);
+    }
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+    for (const path of paths) expect(existsSync(`${path}.kept`)).toBe(true);
+  });
+
+  it('opens no debugger at SIGUSR1, and goes on after signals that would end it', async () => {
+    const path = place();
+    const { child, text } = await withSigusr1([SCRIPT, path]);
+    // The same signal to a process without the handler shows how long a debugger takes to open.
+    const other = await withSigusr1(['-e', 'console.log(1); setInterval(() => 1, 1000)']);
+    await until(() => other.text().includes('Debugger listening'));
+    for (const signal of ['SIGUSR2', 'SIGALRM', 'SIGIO', 'SIGHUP'] as const) child.kill(signal);
+    expect(await ask(path)).toBe(1);
+    expect(text()).toBe('');
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
+  it('that hangs in a call of another thread is gone 0.9 s after SIGTERM', async () => {
+    const path = place();
+    const script = fileURLToPath(new URL('../support/hanging-process.js', import.meta.url));
+    const child = spawn(process.execPath, [script, path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    children.push(child);
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
+    const began = performance.now();
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(performance.now() - began).toBeLessThan(1000);
   });
 
   it('answers what was asked when told to go, and is gone within a second', async () => {
@@ -296,21 +449,9 @@ describe('a daemon', () => {
     mkdirSync(join(directory, 'run'));
     const server = createServer().listen(path);
     await once(server, 'listening');
-    // oxlint-disable-next-line no-underscore-dangle -- as a service manager has it
-    const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
-    const child = spawn(
-      '/bin/sh',
-      ['-c', `LISTEN_PID=$$ LISTEN_FDS=1 exec '${process.execPath}' '${SCRIPT}' /nowhere/x`],
-      {
-        stdio: ['ignore', 'pipe', 'inherit', fd],
-        env: { ...process.env, NODE_OPTIONS: '' },
-      },
-    );
-    children.push(child);
-    await once(child.stdout as NodeJS.ReadableStream, 'data');
+    const { child } = await startWith([fdOf(server)]);
     // Both accept now; this process hands on nothing, so it must not.
     const inode = lstatSync(path).ino;
-    // oxlint-disable-next-line no-underscore-dangle
     renameSync(path, `${path}.kept`);
     server.close();
     await new Promise((resolve) => setTimeout(resolve, 50));

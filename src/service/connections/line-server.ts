@@ -76,6 +76,7 @@ export interface LineServerOptions {
 
 export class LineServer {
   readonly server: Server;
+  readonly #servers = new Set<Server>();
   readonly #options: LineServerOptions;
   readonly #bounds: Bounds;
   readonly #sockets = new Map<Socket, Entry>();
@@ -102,11 +103,19 @@ export class LineServer {
     const spare = Math.max(LEAST_CONNECTIONS, mostDescriptors() - OTHER_DESCRIPTORS);
     const connections = Math.min(USUAL.connections, spare);
     this.#bounds = { ...USUAL, connections, ...options.bounds };
-    this.server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
-    // A connection that could not be accepted, for want of descriptors: the others go on. Who listens hears of its own.
-    this.server.on('error', () => undefined);
+    this.server = this.another();
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
     this.#timer.unref();
+  }
+
+  /** One more server whose connections are served here: for a second socket, or in place of one whose file was removed. */
+  another(): Server {
+    const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
+    // A connection that could not be accepted, for want of descriptors: the others go on. Who listens hears of its own.
+    server.on('error', () => undefined);
+    server.once('close', () => this.#servers.delete(server));
+    this.#servers.add(server);
+    return server;
   }
 
   stats(): {
@@ -139,7 +148,9 @@ export class LineServer {
     // What has been asked by now is in the kernel: one turn to accept who asks, another to read it.
     await nextTurn();
     await nextTurn();
-    const closed = new Promise((resolve) => this.server.close(resolve));
+    const closed = Promise.all(
+      [...this.#servers].map((server) => new Promise((resolve) => server.close(resolve))),
+    );
     for (const [socket, { connection, http }] of this.#sockets) {
       if (connection !== undefined) connection.drain();
       else if (http === undefined) socket.destroy();

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 
 /** `linux/socket.h`, `asm-generic/socket.h`, `sys/file.h`; these are the numbers of x86_64 and arm64 alike. */
 const AF_UNIX = 1;
+const SOCK_STREAM_CLOEXEC = 0x80001;
 const SOCK_DGRAM_CLOEXEC = 0x80002;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -22,8 +23,22 @@ export interface Libc {
   tryLock(fd: number): boolean;
   /** Sends one datagram to a socket by the address that systemd gave, unless it would have to wait for room there. @returns whether it was sent. */
   sendDatagram(address: string, text: string): boolean;
+  /** Binds a new stream socket to a path; nothing may be there. @returns its descriptor, or the negative errno. */
+  bindUnix(path: string): number;
+  /** The path or abstract name (with `@`) that a Unix socket is bound to; undefined where it is something else. */
+  unixName(fd: number): string | undefined;
+  /** Ends the process at once: unlike process.exit(), which waits for calls that run in other threads. */
+  exitNow(status: number): void;
   /** Who was at the other end of a Unix socket when it was connected. */
   peerCredentials(fd: number): PeerCredentials | undefined;
+}
+
+const FAMILY_BYTES = 2;
+/** `struct sockaddr_un`. */
+const SOCKADDR_UN_BYTES = 110;
+
+function sockaddrUn(name: string): Buffer {
+  return Buffer.concat([Buffer.from(Uint16Array.of(AF_UNIX).buffer), Buffer.from(name)]);
 }
 
 let loaded: Promise<Libc> | undefined;
@@ -42,6 +57,9 @@ async function load(): Promise<Libc> {
   const sendto = library.func(
     'long sendto(int fd, const void *data, size_t length, int flags, const void *address, unsigned int address_length)',
   );
+  const bind = library.func('int bind(int fd, const void *address, unsigned int address_length)');
+  const getsockname = library.func('int getsockname(int fd, void *address, void *address_length)');
+  const exitProcess = library.func('void _exit(int status)');
   const close = library.func('int close(int fd)');
   const getsockopt = library.func(
     'int getsockopt(int fd, int level, int name, void *value, void *length)',
@@ -55,8 +73,7 @@ async function load(): Promise<Libc> {
       throw new Error(`flock failed with errno ${errno}`);
     },
     sendDatagram(address, text) {
-      const path = Buffer.from(address.replace(/^@/, '\0'));
-      const sockaddr = Buffer.concat([Buffer.from(Uint16Array.of(AF_UNIX).buffer), path]);
+      const sockaddr = sockaddrUn(address.replace(/^@/, '\0'));
       const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0) as number;
       if (fd < 0) return false;
       const data = Buffer.from(text);
@@ -65,6 +82,24 @@ async function load(): Promise<Libc> {
       close(fd);
       return sent === data.length;
     },
+    bindUnix(path) {
+      const fd = socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0) as number;
+      if (fd < 0) return -koffi.errno();
+      const sockaddr = sockaddrUn(path);
+      if (bind(fd, sockaddr, sockaddr.length) === 0) return fd;
+      const errno = koffi.errno();
+      close(fd);
+      return -errno;
+    },
+    unixName(fd) {
+      const sockaddr = Buffer.alloc(SOCKADDR_UN_BYTES);
+      const length = Uint32Array.of(sockaddr.length);
+      if (getsockname(fd, sockaddr, length) !== 0 || sockaddr[0] !== AF_UNIX) return undefined;
+      const name = sockaddr.toString('utf8', FAMILY_BYTES, length[0]);
+      // A path ends with a zero; an abstract name begins with one, and has its length from the kernel.
+      return name.startsWith('\0') ? `@${name.slice(1)}` : name.replace(/\0.*$/, '');
+    },
+    exitNow: (status) => void exitProcess(status),
     peerCredentials(fd) {
       const value = new Int32Array(3);
       const length = Uint32Array.of(value.byteLength);

@@ -4,14 +4,15 @@ import type { Libc } from './libc.ts';
 /** SD_LISTEN_FDS_START (`sd-daemon.h`). */
 const FIRST_FD = 3;
 
-/** The descriptor of a socket that listens already; undefined where none was handed to this process. */
-export function takeListenFd(environment: NodeJS.ProcessEnv): number | undefined {
+/** Descriptors of the listening sockets that were handed to this process. */
+export function takeListenFds(environment: NodeJS.ProcessEnv): readonly number[] {
   const { LISTEN_PID: pid, LISTEN_FDS: fds } = environment;
-  // Not for whatever this process may start.
+  // Not for the processes that this one may start.
   delete environment['LISTEN_PID'];
   delete environment['LISTEN_FDS'];
   delete environment['LISTEN_FDNAMES'];
-  return Number(pid) === process.pid && Number(fds) >= 1 ? FIRST_FD : undefined;
+  const count = Number(pid) === process.pid && /^\d{1,4}$/.test(fds ?? '') ? Number(fds) : 0;
+  return Array.from({ length: count }, (_, index) => FIRST_FD + index);
 }
 
 /** Whether what is written to standard error goes to the journal. */

@@ -2,28 +2,27 @@
  * A path in the file system as ours to listen on. Two daemons started at once, a socket left by one that was killed,
  * and somebody else's file in its place all end with one listener or with an error that names what is there.
  *
- * The socket is bound under a name of its own beside the path and moved there when it listens: it never shows with the
- * wrong mode or before it answers, and libuv, which unlinks the name that it bound when the socket is closed, never
- * unlinks what may be another daemon's by then. The lock is flock's, because the kernel gives it back whatever way a
+ * The socket is bound by this module, under its own name: systemd-tmpfiles keeps the sockets whose names the kernel shows as
+ * bound, and libuv, which unlinks the name that it bound when the socket is closed, never unlinks what may be another
+ * daemon's by then. Until it has its mode and its group it does not listen, and connecting is refused. The lock is flock's, because the kernel gives it back whatever way a
  * process ends; the file of it stays, because who unlinks a lock file makes two of it.
  */
 import {
-  chownSync,
   closeSync,
   constants,
-  linkSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
   statSync,
   unlinkSync,
   type Stats,
 } from 'node:fs';
 import { connect, type Server } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getSystemErrorName } from 'node:util';
 import { SOCKET_PATH_BYTES_MAX } from '../../protocol/socket-path.ts';
 import { ErrorCode, XenError } from '../../xen-error.ts';
 import { libc } from './libc.ts';
@@ -34,8 +33,11 @@ const LOCK_WAIT_MS = 20;
 const SOCKET_UMASK = 0o117;
 const DIRECTORY_MODE = 0o755;
 const WRITABLE_BY_OTHERS = 0o022;
+const BACKLOG = 1024;
 
 export interface SocketClaim {
+  /** Whether the path leads to the claimed socket, to nothing, or to something else. */
+  state(): 'ours' | 'removed' | 'replaced';
   /** Unlinks the socket if it is still the one that was claimed. */
   release(): Promise<void>;
 }
@@ -52,30 +54,25 @@ export async function listenAt(
   group: string | undefined,
 ): Promise<SocketClaim> {
   const target = resolve(path);
-  const temporary = join(dirname(target), `.${process.pid.toString(36)}`);
   checkLength(target);
-  checkLength(temporary);
   const gid = group === undefined ? undefined : groupId(group);
   makeDirectoryFor(target);
   return await underLock(target, async () => {
-    const replaces = await mayReplace(target);
-    unlinkIfThere(temporary);
-    await listenUnderUmask(server, temporary);
-    if (gid !== undefined) own(temporary, gid, target);
-    const claimed = lstatSync(temporary);
-    if (replaces) {
-      renameSync(temporary, target);
-    } else {
-      // Where others may write, something may have come meanwhile: a link replaces nothing.
-      try {
-        linkSync(temporary, target);
-      } catch (cause) {
-        throw refused(target, 'something was put there just now', cause);
-      } finally {
-        unlinkSync(temporary);
-      }
+    if (await mayReplace(target)) unlinkIfThere(target);
+    const fd = await bindUnderUmask(target);
+    const claimed = lstatSync(target);
+    const state = (): ReturnType<SocketClaim['state']> => stateOf(target, claimed);
+    const claim = { state, release: () => release(target, state) };
+    try {
+      if (gid !== undefined) own(target, gid, group as string);
+      await listenOnFd(server, fd);
+    } catch (cause) {
+      if (server.listening) server.close();
+      else closeSync(fd);
+      if (state() === 'ours') unlinkIfThere(target);
+      throw cause instanceof XenError ? cause : refusedBySystem(target, 'no listening', cause);
     }
-    return { release: () => release(target, claimed) };
+    return claim;
   }).catch((error: unknown) => {
     server.close();
     throw error;
@@ -180,34 +177,39 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-async function listenUnderUmask(server: Server, path: string): Promise<void> {
+/** @returns the descriptor of a socket that is bound to `path`, with its final mode. */
+async function bindUnderUmask(path: string): Promise<number> {
+  const system = await libc();
   const before = process.umask(SOCKET_UMASK);
-  try {
-    // libuv binds before listen() returns.
-    const listening = new Promise<void>((resolveListening, reject) => {
-      server.once('error', reject);
-      server.listen({ path, backlog: 1024 }, () => {
-        server.off('error', reject);
-        resolveListening();
-      });
-    });
-    process.umask(before);
-    await listening;
-  } catch (cause) {
-    throw refused(path, `the system does not let it (${errnoOf(cause)})`, cause);
-  } finally {
-    process.umask(before);
-  }
+  const fd = system.bindUnix(path);
+  process.umask(before);
+  if (fd >= 0) return fd;
+  const errno = getSystemErrorName(fd);
+  // Where others can write, something may have been put there since it was looked at: binding replaces nothing.
+  if (errno === 'EADDRINUSE') throw refused(path, 'something was put there just now');
+  throw refused(path, `the system does not let it (${errno})`);
 }
 
-async function release(target: string, claimed: Stats): Promise<void> {
-  const isOurs = (): boolean => {
-    const found = lstatSync(target, { throwIfNoEntry: false });
-    return found !== undefined && found.dev === claimed.dev && found.ino === claimed.ino;
-  };
-  if (!isOurs()) return;
+function listenOnFd(server: Server, fd: number): Promise<void> {
+  return new Promise((resolveListening, reject) => {
+    server.once('error', reject);
+    server.listen({ fd, backlog: BACKLOG }, () => {
+      server.off('error', reject);
+      resolveListening();
+    });
+  });
+}
+
+function stateOf(target: string, claimed: Stats): ReturnType<SocketClaim['state']> {
+  const found = lstatSync(target, { throwIfNoEntry: false });
+  if (found === undefined) return 'removed';
+  return found.dev === claimed.dev && found.ino === claimed.ino ? 'ours' : 'replaced';
+}
+
+async function release(target: string, state: SocketClaim['state']): Promise<void> {
+  if (state() !== 'ours') return;
   await underLock(target, async () => {
-    if (isOurs()) unlinkIfThere(target);
+    if (state() === 'ours') unlinkIfThere(target);
   });
 }
 
@@ -219,16 +221,16 @@ function unlinkIfThere(path: string): void {
   }
 }
 
-function own(path: string, gid: number, target: string): void {
+function own(path: string, gid: number, group: string): void {
   try {
-    chownSync(path, process.getuid?.() ?? 0, gid);
+    lchownSync(path, process.getuid?.() ?? 0, gid);
   } catch (cause) {
     const errno = errnoOf(cause);
     const hint =
       errno === 'EPERM'
-        ? '. Without CAP_CHOWN only a member of the group can: name it in SupplementaryGroups= of the service unit'
+        ? `. Without CAP_CHOWN only a member of the group can: write SupplementaryGroups=${group} in the service unit`
         : '';
-    throw refused(target, `it cannot be given to group ${gid} (${errno})${hint}`, cause);
+    throw refused(path, `it cannot be given to group ${group} (${errno})${hint}`, cause);
   }
 }
 
@@ -257,23 +259,29 @@ function errnoOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
-/** Has `server` listen on a socket that listens already. Whoever made it owns its name: it is never unlinked here. */
-export async function listenOn(server: Server, fd: number): Promise<void> {
-  await new Promise<void>((resolveListening, reject) => {
-    server.once('error', (cause) =>
-      reject(
-        refused(
-          `descriptor ${fd}`,
-          'the service manager handed over no socket that listens',
-          cause,
-        ),
-      ),
+/**
+ * Has `server` listen on a socket that listens already. Its name belongs to the process that made it: it is never unlinked here.
+ * @returns the path that the socket is bound to, or its number where the system does not tell.
+ */
+export async function listenOn(server: Server, fd: number): Promise<string> {
+  const where = `descriptor ${fd}`;
+  try {
+    // Rejects all but stream sockets.
+    await listenOnFd(server, fd);
+  } catch (cause) {
+    throw refused(
+      where,
+      `the service manager handed over no Unix stream socket that listens (${errnoOf(cause)}): ListenStream= with a path is needed`,
+      cause,
     );
-    server.listen({ fd }, () => {
-      // A Unix socket has a path or nothing here. On any other kind everybody's questions would be answered.
-      const address = server.address();
-      if (address === null || typeof address === 'string') resolveListening();
-      else reject(refused(`descriptor ${fd}`, 'a Unix socket is wanted, and this one is not'));
-    });
-  });
+  }
+  // A Unix socket has a path or nothing here. On any other kind anyone on the network could ask.
+  const address = server.address();
+  if (address !== null && typeof address !== 'string')
+    throw refused(
+      where,
+      `it listens on ${address.address}:${address.port}, and must be a Unix stream socket: ListenStream= with a path`,
+    );
+  const system = await libc().catch(() => undefined);
+  return system?.unixName(fd) ?? where;
 }

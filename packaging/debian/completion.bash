@@ -1,0 +1,23 @@
+# Completion of xen-domid for bash.
+_xen_domid() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words
+  case $before in
+    --socket) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    --group) mapfile -t COMPREPLY < <(compgen -g -- "$word"); return ;;
+    --metrics | --simulate | --vms) return ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    words='serve lookup list watch stats storm --help --version'
+  else
+    case $command in
+      serve) words='--socket --group --metrics --simulate --help' ;;
+      lookup) words='--json --socket --direct --simulated --help' ;;
+      list) words='--json --socket --direct --simulated --sort --help' ;;
+      watch | stats) words='--json --socket --simulated --help' ;;
+      storm) words='--json --vms --help' ;;
+      *) words= ;;
+    esac
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+complete -F _xen_domid xen-domid

@@ -1,0 +1,49 @@
+/** What holds of a host on which the package is installed and runs, however that came about. */
+import assert from 'node:assert/strict';
+
+import type { Checks } from './checks.ts';
+import type { Host } from './host.ts';
+
+/** That both units are up, and that a client is answered by the hypervisor's word. */
+export async function checkRunning(
+  host: Host,
+  { check }: Pick<Checks, 'check'>,
+  when: string,
+): Promise<void> {
+  await check(`${when}: socket and service are up, without a restart`, async () => {
+    await host.ok('until_ok 60 systemctl is-active xen-domid.service');
+    await host.expect(
+      'systemctl is-active xen-domid.socket xen-domid.service; systemctl is-enabled xen-domid.socket xen-domid.service; property NRestarts',
+      'active\nactive\nenabled\nenabled\n0',
+    );
+  });
+  await check(`${when}: it uses the socket that systemd listens on`, async () => {
+    await host.expect('property StatusText', /^answering on \/run\/xen-domid\/xen-domid\.sock$/);
+    await host.expect('stat -c "%a %U %G" $SOCKET', '660 root root');
+    await host.expect(
+      'ss -xlpH src $SOCKET | grep -c "pid=1,.*pid=$(property MainPID),\\|pid=$(property MainPID),.*pid=1,"',
+      '1',
+    );
+  });
+  await check(`${when}: xen-domid list shows what xl list shows`, async () => {
+    await host.expect('xen-domid list | awk "NR > 1 { print \\$2 }"', await domids(host));
+  });
+  await check(`${when}: healthz and metrics`, async () => {
+    await host.ok(
+      `until_ok 30 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstoreConnected\\":true"'`,
+    );
+    await host.expect('page /metrics', /^xen_domid_/m);
+  });
+  await check(`${when}: its lines in the journal are those of xen-domid`, async () => {
+    await host.expect(
+      'journalctl -b -t xen-domid -o cat --no-pager',
+      /^listening on \/run\/xen-domid\/xen-domid\.sock$/m,
+    );
+  });
+}
+
+async function domids(host: Host): Promise<string> {
+  const out = await host.ok(`xl list | awk 'NR > 1 { print $2 }' | sort -n`);
+  assert.match(out, /^0\b/);
+  return out;
+}

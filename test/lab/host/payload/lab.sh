@@ -1,0 +1,33 @@
+# What the scripts of the tests share.
+SOCKET=/run/xen-domid/xen-domid.sock
+
+# ask METHOD [PARAMS [SECONDS]]: one request, and its answer.
+ask() {
+  local params=${2:-}
+  printf '{"jsonrpc":"2.0","id":1,"method":"%s"%s}\n' "$1" "${params:+,\"params\":$params}" |
+    socat -t "${3:-30}" - "UNIX-CONNECT:${4:-$SOCKET}"
+}
+
+# page PATH: a page over HTTP on the socket.
+page() { curl --silent --show-error --max-time 30 --unix-socket "$SOCKET" "http://localhost$1"; }
+
+property() { systemctl show --property "$1" --value "${2:-xen-domid.service}"; }
+
+# until_ok SECONDS COMMAND...: repeats the command until it succeeds.
+until_ok() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || { printf 'not within its time: %s\n' "$*"; return 1; }
+    sleep 0.3
+  done
+}
+
+# guest NUMBER: a PVH guest that blocks.
+guest() {
+  printf 'name = "guest-%s"\ntype = "pvh"\nkernel = "/srv/pvh"\ncmdline = "b"\nmemory = 8\nvcpus = 1\nuuid = "%s"\non_reboot = "restart"\n' \
+    "$1" "$(uuid "$1")" >"/srv/guest-$1.cfg"
+  xl create "/srv/guest-$1.cfg"
+}
+
+uuid() { printf '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c%02x' "$1"; }

@@ -1,0 +1,66 @@
+/** What a program can do in the sandbox of the service unit. */
+import assert from 'node:assert/strict';
+
+import type { Checks } from './checks.ts';
+import type { Host } from './host.ts';
+
+/** The attempts of `payload/probe.sh` that the service needs, or that are harmless. */
+const ALLOWED = ['write-own-folder', 'write-tmp', 'privcmd', 'loopback'];
+
+/** Runs `payload/probe.sh` in place of the service, and gives its lines. */
+async function probe(host: Host): Promise<string[]> {
+  await host.ok(`
+    mkdir -p /home/lab
+    ip address add 192.0.2.1/32 dev lo 2>/dev/null
+    for address in 127.0.0.1 192.0.2.1; do
+      socat TCP-LISTEN:8000,bind=$address,reuseaddr,fork OPEN:/dev/null >/dev/null 2>&1 &
+    done
+    unit=$(property FragmentPath)
+    sed -e 's,^ExecStart=.*,ExecStart=/bin/bash /srv/probe.sh,' -e 's/^Type=.*/Type=oneshot/' -e 's/^SyslogIdentifier=.*/SyslogIdentifier=lab-probe/' \\
+      -e '/^Restart/d' -e '/^WatchdogSec/d' -e '/^Also=/d' -e '/^Wants=/d' "$unit" >/run/systemd/system/lab-probe.service
+    systemctl daemon-reload
+    until_ok 10 socat -u OPEN:/dev/null TCP:192.0.2.1:8000`);
+  // The attempts are sound only where they would succeed without the sandbox.
+  await host.expect(
+    'systemd-run --quiet --wait true && udevadm control --reload && unshare --mount true && echo possible',
+    'possible',
+  );
+  await host.say('systemctl start lab-probe.service');
+  const out = await host.ok(
+    'journalctl -b -t lab-probe -o cat --no-pager; pkill -f TCP-LISTEN:8000',
+  );
+  return out.split('\n');
+}
+
+export async function checkSandbox(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
+  let lines: string[] = [];
+  await check('sandbox: only what the service needs is possible', async () => {
+    lines = await probe(host);
+    const attempts = lines.filter((line) => /: (done|refused)$/.test(line));
+    assert.ok(attempts.length > 30, `few attempts:\n${lines.join('\n')}`);
+    const done = attempts.filter((line) => line.endsWith(': done'));
+    assert.deepEqual(
+      done.map((line) => line.replace(': done', '')),
+      ALLOWED,
+    );
+  });
+  await check('sandbox: nothing of the attempts is left on the host', async () => {
+    await host.expect('find / -xdev -name "lab-escape*"; find /run -name "lab-escape*"', '');
+  });
+  await check(
+    'sandbox: the service itself has no capability, no new privileges and a filter of system calls',
+    async () => {
+      await host.expect(
+        "sed -nE 's/^(CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):\\s*/\\1 /p' /proc/$(property MainPID)/status",
+        [
+          'CapPrm 0000000000000000',
+          'CapEff 0000000000000000',
+          'CapBnd 0000000000000000',
+          'CapAmb 0000000000000000',
+          'NoNewPrivs 1',
+          'Seccomp 2',
+        ].join('\n'),
+      );
+    },
+  );
+}
