@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The executable. The build bundles it into bin.cjs with all that it imports statically: one small file starts faster
- * than many modules. What is imported dynamically is loaded from the files next to it.
+ * than many modules. Dynamic imports load the files next to it.
  */
 // oxlint-disable-next-line import/no-unassigned-import -- it runs before the imports below it
 import './node-version.ts';

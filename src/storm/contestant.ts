@@ -18,7 +18,7 @@ export interface Contestant {
   beforeCall: (() => void) | undefined;
   /** Finds the domid of the first domain with this UUID; `undefined` if there is none. */
   lookUp(uuid: Uuid): number | undefined;
-  /** Finds out what an event of xenstored is about. */
+  /** Looks for the change behind an event of xenstored. */
   heedEvent(): void;
 }
 

@@ -1,4 +1,4 @@
-/** A storm whose look-ups an inventory answers. Everything is counted: its first list, the look-ups, the events. */
+/** A storm with an inventory that answers the look-ups. Everything is counted: its first list, the look-ups, the events. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inventory } from '../inventory/inventory.ts';
 import {

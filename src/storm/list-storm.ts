@@ -1,4 +1,4 @@
-/** A storm whose look-ups use no cache: each look-up and each event asks anew. */
+/** A storm without a cache: each look-up and each event asks anew. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { bootSteps, destroyVm, SimulatedHost, SimulatedXenstored } from '../simulator/index.ts';
 import type { Contestant } from './contestant.ts';

@@ -27,7 +27,7 @@ export interface Phase extends Cost {
   readonly answers: number;
   /** Answers that named no domain or the wrong one. */
   readonly wrong: number;
-  /** VMs whose look-ups and events were measured. The cost for all VMs is extrapolated from them. */
+  /** Number of VMs with measured look-ups and events. The cost for all VMs is extrapolated from them. */
   readonly vmsMeasured: number;
 }
 

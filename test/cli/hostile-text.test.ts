@@ -1,4 +1,4 @@
-/** What guests, the service and arguments say, on its way to a terminal: nothing of it may be obeyed by one. */
+/** Text from guests, the service and arguments must not control the terminal that it is printed on. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -20,7 +20,7 @@ const EVIL = [
   '\u202e\u2066\u2028\u2029\u200b\u{e0041}\ud800',
 ].join('');
 
-/** Beside the ends of lines, of which the caller knows how many there have to be. */
+/** Control characters, except for line ends: the tests count the lines. */
 const NOT_TEXT = /[^\n\P{C}]|[\p{Zl}\p{Zp}]/u;
 
 async function said(socket: string, ...argv: readonly string[]): Promise<string> {
@@ -30,7 +30,7 @@ async function said(socket: string, ...argv: readonly string[]): Promise<string>
   });
 }
 
-describe('a guest that gives itself a name of control characters', () => {
+describe('a guest with control characters in its name', () => {
   let room: Room;
   beforeEach(async () => {
     room = await openRoom({ xenstore: true, simulated: true });
@@ -44,7 +44,7 @@ describe('a guest that gives itself a name of control characters', () => {
     ['2000 new lines', `${'\n'.repeat(2000)}x`],
     ['a bell and a backspace', '\u0000\u0007\b\u007f'],
   ])(
-    'shows in a list as a line of text, with %s',
+    'is one line of text in a list, with %s',
     async (_, name) => {
       room.xenstored?.write('/local/domain/2/name', name);
       const table = await said(room.path, 'list', '--simulated');
@@ -59,7 +59,7 @@ describe('a guest that gives itself a name of control characters', () => {
   );
 });
 
-describe('a service that is none of ours', () => {
+describe('a foreign service', () => {
   it.each([
     ['stats', ['stats'], 4],
     ['stats --json', ['stats', '--json'], 1],
@@ -69,7 +69,7 @@ describe('a service that is none of ours', () => {
     ['lookup --json', ['lookup', '--json', UUID], 1],
     ['watch', ['watch'], 1],
   ] as const)(
-    'says to %s what no terminal obeys',
+    'gets no control character through %s',
     async (_, argv, lines) => {
       const peer = await Peer.start(({ id, method }, connection) => {
         if (method === 'stats')
@@ -93,7 +93,7 @@ it.each([
   ['a socket', ['lookup', '--socket', `/nowhere/${EVIL}`, UUID], 1],
   ['a socket, with --json', ['list', '--socket', `/nowhere/${EVIL}`, '--json'], 1],
 ] as const)(
-  'an argument of control characters is told of as text: %s',
+  'an argument of control characters is printed without them: %s',
   async (_, argv, lines) => {
     const text = await said('/nowhere', ...argv);
     expect(text).not.toMatch(NOT_TEXT);

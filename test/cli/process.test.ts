@@ -15,7 +15,7 @@ import { A, B, LONELY, UNKNOWN, World } from './world.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
 
-/** Processes take their time to start where others are busy. */
+/** Starting a process takes seconds on a busy machine. */
 jest.setTimeout(30_000);
 
 let world: World;
@@ -66,7 +66,7 @@ describe('a process', () => {
     peer = undefined;
   });
 
-  it('ends with the status of its answer, which alone is on standard output', async () => {
+  it('ends with the status of its answer, and prints only the answer on standard output', async () => {
     expect(await run(['lookup', A])).toEqual({ status: 0, out: '1\n', err: '' });
     expect(await run(['lookup', A.toUpperCase(), '--socket', world.socket])).toEqual({
       status: 0,
@@ -99,7 +99,7 @@ describe('a process', () => {
     expect(await once(child, 'exit')).toEqual([4, null]);
   });
 
-  it('is content with a reader that has seen enough', async () => {
+  it('accepts a reader that closes the pipe early', async () => {
     const command = `yes ${A} | head -100000 | xen-domid lookup - | head -1; echo "\${PIPESTATUS[*]}"`;
     const { out, err } = await shell(command);
     expect(out.split('\n')[0]).toBe(`${A} 1`);
@@ -107,7 +107,7 @@ describe('a process', () => {
     expect(err).toBe('');
   });
 
-  it('says that its answer could not be written, and has no status of an answer', async () => {
+  it('reports that its answer could not be written, with status 4', async () => {
     for (const command of [`lookup ${A}`, `lookup ${A} ${B}`, 'list']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const { out, err } = await shell(`xen-domid ${command} >/dev/full; echo $?`);
@@ -182,7 +182,7 @@ describe('a process', () => {
     expect(uuids).toEqual(uuids.toSorted());
   });
 
-  it('shows how far a storm is at a terminal, and nowhere else', async () => {
+  it('shows the progress of a storm at a terminal only', async () => {
     const bar = /[\u2588\u2591]+ \d+% /;
     const shown = await terminal('xen-domid storm --vms 40');
     expect(shown.out).toMatch(bar);
@@ -240,7 +240,7 @@ describe('a process', () => {
     }
   });
 
-  it('asks once, whatever the answer', async () => {
+  it('asks once for each kind of answer', async () => {
     let questions = 0;
     peer = await Peer.start(({ id }, connection) => {
       questions++;
@@ -298,7 +298,7 @@ describe('the demonstration', () => {
     for (const line of lines) {
       expect(line.replace(directory, '/tmp').length).toBeLessThanOrEqual(80);
     }
-    // As Ctrl-C at its keyboard.
+    // Like Ctrl-C at its keyboard.
     child.stdin?.write('\u0003');
     expect(await ended).toEqual([0, null]);
     expect(out.lastIndexOf('\u001b[?25h')).toBeGreaterThan(out.lastIndexOf('\u001b[?25l'));
@@ -316,7 +316,7 @@ describe('the demonstration', () => {
     // oxlint-disable-next-line no-await-in-loop -- until it shows
     while (!out.includes('wrong answers')) await sleep(50);
     child.kill('SIGKILL');
-    // Both are gone when what they made is.
+    // Once the directory is empty, both processes have cleaned up.
     // oxlint-disable-next-line no-await-in-loop -- until they are
     while ((await readdir(directory)).length > 0) await sleep(50);
     await rm(directory, { recursive: true });

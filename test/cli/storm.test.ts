@@ -10,7 +10,7 @@ import { Xenstore } from '../../src/xenstore/xenstore.ts';
 
 const VMS = 60;
 
-/** Of VM after VM, what so many domains cost. */
+/** Sums the cost of one VM after another, with this many domains. */
 function sum(cost: (domains: number) => number): number {
   return Array.from({ length: VMS }, (_, vm) => cost(vm + 2)).reduce((a, b) => a + b, 0);
 }
@@ -35,7 +35,7 @@ describe('a storm', () => {
     const [ours, by2, by1024, toShortPage, inOneCall, xenstore, xl] = results;
     expect(ours?.boot.hypercalls).toBeGreaterThanOrEqual(VMS * 30);
     expect(ours?.boot.hypercalls).toBeLessThan(VMS * 30 * 1.2);
-    // One for each look-up, and what the few lists copy.
+    // One for each look-up, plus the domains copied by the few lists.
     expect(ours?.boot.domainsCopied).toBeGreaterThanOrEqual(VMS * 30);
     expect(ours?.boot.domainsCopied).toBeLessThan(VMS * 30 * 1.5);
     const pages: [StormFigures | undefined, (domains: number) => number][] = [

@@ -1,4 +1,4 @@
-/** A service on a simulated host, and a command line that asks it and whose every word is kept. */
+/** A service on a simulated host, and a command line that asks it. The output is kept. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ export class World {
   readonly output: { out: string; err: string } = { out: '', err: '' };
   /** Chunks of standard input. */
   input: string[] = [];
-  /** Standard output is a terminal; and standard input, where that is not. */
+  /** Standard output is a terminal, and so is standard input unless it is redirected. */
   terminal = false;
   inputRedirected = false;
   columns: number | undefined;

@@ -1,7 +1,7 @@
 /** Text that is redrawn in place: the progress line of a long command, and the demonstration's screen. Terminals only. */
 import type { WriteStream } from 'node:tty';
 
-/** Escape sequences that erase what stands there, and move the cursor to its beginning. */
+/** Escape sequences that move the cursor to the beginning of the area, and erase it. */
 const ERASE = { line: '\r\u001b[K', screen: '\u001b[H\u001b[2J' } as const;
 const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
@@ -26,7 +26,7 @@ export class Display {
     if (this.isTerminal && area === 'screen') out.write(HIDE_CURSOR);
   }
 
-  /** Replaces what was drawn before. */
+  /** Replaces the text drawn before. */
   draw(text: string): void {
     if (this.isTerminal) this.#out.write(`${ERASE[this.#area]}${text}`);
   }
@@ -47,7 +47,7 @@ export class ProgressBar {
   #drawnMs = -Infinity;
 
   /**
-   * @param wanted whether standard output is a terminal too: else nothing is drawn.
+   * @param wanted whether standard output is a terminal too; if not, nothing is drawn.
    * @param total the number of units of work.
    */
   constructor(wanted: boolean, total: number) {
