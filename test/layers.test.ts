@@ -32,7 +32,7 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'service/answers': ['service'],
   'service/connections': ['service', 'service/answers', 'service/system'],
   'service/http': ['service', 'service/answers', 'service/connections'],
-  'service/system': [],
+  'service/system': ['service'],
   'cli/terminal': ['cli'],
   'cli/commands': ['cli', 'cli/terminal'],
 };

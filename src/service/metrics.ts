@@ -210,7 +210,7 @@ function metricsOf(options: MetricsOptions): readonly Row[] {
     [
       'gauge',
       'xen_domid_looks_stalled',
-      '1: single looks are made off the event loop, because the hypervisor makes them wait.',
+      '1: single looks use the list operation, because the hypervisor makes domctls wait.',
       one(() => stats().stalled),
     ],
     [

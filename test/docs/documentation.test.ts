@@ -162,11 +162,21 @@ async function outputAtTerminal(command: string): Promise<string> {
   return output.replaceAll('\r\n', '\n');
 }
 
-/** Who watches is shown one life of a VM. */
-function liveAndDie(): void {
-  example.boot(8, NEW, 'web-2');
-  setTimeout(() => example.shutDown(8), 100);
-  setTimeout(() => example.destroy(8), 200);
+/** The life of a VM, a step after each one that the output shows: steps within a second may be reported as one. */
+function liveAndDie(): (output: string) => void {
+  const steps: readonly (readonly [shown: string, step: () => void])[] = [
+    ['', () => example.boot(8, NEW, 'web-2')],
+    ['created', () => example.shutDown(8)],
+    ['shutdown', () => example.destroy(8)],
+  ];
+  let next = 0;
+  return (output) => {
+    for (let step = steps[next]; step !== undefined; step = steps[next]) {
+      if (!output.includes(step[0])) return;
+      next++;
+      step[1]();
+    }
+  };
 }
 
 async function runCommand({ command, expected }: Run): Promise<string> {
@@ -174,11 +184,7 @@ async function runCommand({ command, expected }: Run): Promise<string> {
   const watches = command.endsWith(' watch');
   const follows = watches || command.includes('"subscribe"');
   if (command === 'xen-domid list') return outputAtTerminal(command);
-  let begun = !follows;
-  const heard = (): void => {
-    if (!begun) liveAndDie();
-    begun = true;
-  };
+  const heard = follows ? liveAndDie() : undefined;
   if (!watches) return outputOf('bash', ['-c', here], () => false, heard);
   // Alone it would go on for ever.
   const pattern = patternOf(expected);
