@@ -6,7 +6,7 @@ export interface Shared {
   readonly bytes: number;
 }
 
-export class Held {
+export class MemoryTally {
   /** Without what is shared. */
   bytes = 0;
   /** Each once, whatever it is kept for. */
@@ -22,7 +22,7 @@ export class Held {
 }
 
 /** What each has kept: of what several share, a part. */
-export function partsOf(all: readonly Held[]): number[] {
+export function partsOf(all: readonly MemoryTally[]): number[] {
   const sharers = new Map<object, number>();
   for (const { shared } of all) {
     for (const of of shared.keys()) sharers.set(of, (sharers.get(of) ?? 0) + 1);
@@ -35,9 +35,9 @@ export function partsOf(all: readonly Held[]): number[] {
 }
 
 /** A client, as far as it is a burden. */
-export interface Holder {
+export interface MemoryUser {
   /** Adds what is kept for it beside what is with its socket. */
-  tally(held: Held): void;
+  tally(held: MemoryTally): void;
   /** How long it has had others wait for it, ms. */
   waitedMs(now: number): number;
 }

@@ -1,6 +1,6 @@
 /** Lines in a stream of bytes, and the requests that are read where they lie, beside what JSON.parse makes of them. */
 import * as fc from 'fast-check';
-import { HotRequest } from '../../src/service/answers/known-request.ts';
+import { KnownRequest } from '../../src/service/answers/known-request.ts';
 import { decodeLine, LineReader } from '../../src/service/connections/line-reader.ts';
 import { LINE_BYTES_MAX } from '../../src/protocol/rpc.ts';
 import { demand, pieces, type Target } from './target.ts';
@@ -43,20 +43,20 @@ interface Request {
   readonly params: { readonly uuid: unknown };
 }
 
-function checkHot(line: string): void {
-  const hot = new HotRequest();
+function checkKnown(line: string): void {
+  const known = new KnownRequest();
   const text = `[\n${line}\n{}`;
-  if (!hot.read(text, 2, 2 + line.length)) return;
+  if (!known.read(text, 2, 2 + line.length)) return;
   // A UUID is checked afterwards: what is in its place may be anything but the end of the text.
-  const safe = line.replace(hot.uuid, 'u'.repeat(36));
+  const safe = line.replace(known.uuid, 'u'.repeat(36));
   const { jsonrpc, id, method, params } = JSON.parse(safe) as Request;
   demand(
     jsonrpc === '2.0' &&
-      method === (hot.short ? 'domid' : 'lookup') &&
-      hot.uuid.length === 36 &&
+      method === (known.short ? 'domid' : 'lookup') &&
+      known.uuid.length === 36 &&
       params.uuid === 'u'.repeat(36) &&
-      hot.head === `{"jsonrpc":"2.0","id":${JSON.stringify(id)}`,
-    `read fast: ${JSON.stringify(hot)} of ${line}`,
+      known.head === `{"jsonrpc":"2.0","id":${JSON.stringify(id)}`,
+    `read fast: ${JSON.stringify(known)} of ${line}`,
   );
 }
 
@@ -116,7 +116,7 @@ export function lineReader(): Target {
         const line = Buffer.from(input.subarray(from, end));
         const text = line.toString('latin1');
         demand(decodeLine(text) === decoded(line), `other text than UTF-8 has: ${text}`);
-        checkHot(text);
+        checkKnown(text);
         from = end + 1;
       }
     },

@@ -433,8 +433,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'what grows in a moment is looked at when a timer fires',
-        'if (wasDue || this.#growth < heldBytes * GROWTH_SHARE)',
-        'if (heldBytes > 0)',
+        'if (wasDue || this.#growth < memoryBytes * GROWTH_SHARE)',
+        'if (memoryBytes > 0)',
       ],
     ],
   },

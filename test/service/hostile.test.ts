@@ -188,7 +188,7 @@ describe('a hostile client', () => {
   });
 
   it('stops reading for good: it is out after a while, with a reason in the log', async () => {
-    await begin({ bounds: { stalledMs: 600 } });
+    await begin({ bounds: { unreadMs: 600 } });
     const socket = await rawConnection();
     socket.write(request(1, 'lookup', { uuid: uuidOf(1) }).repeat(5000));
     const started = performance.now();
@@ -422,7 +422,7 @@ async function untilSomeAreOut(reader: Client): Promise<void> {
 
 /** 30 that have more to read than half of what may be kept. */
 async function askForLists(onData: (socket: Socket) => void): Promise<Promise<void>[]> {
-  await begin({ vms: 1000, bounds: { heldBytes: 4 * HELD_BYTES } });
+  await begin({ vms: 1000, bounds: { memoryBytes: 4 * HELD_BYTES } });
   const crowd = await Promise.all(Array.from({ length: 30 }, rawConnection));
   return crowd.map(async (socket) => {
     let lines = 0;
@@ -456,7 +456,7 @@ describe('a crowd for which more is kept than may be', () => {
   ])(
     '%s and reads nothing: of it some are out, and who reads is not',
     async (_, asked) => {
-      await begin({ vms: 1000, bounds: { heldBytes: HELD_BYTES } });
+      await begin({ vms: 1000, bounds: { memoryBytes: HELD_BYTES } });
       const reader = await Client.connect(room.path);
       const { subscription } = (await reader.call('subscribe')).result;
       const scraper = new Agent({ keepAlive: true });
@@ -486,7 +486,7 @@ describe('a crowd for which more is kept than may be', () => {
   );
 
   it('asks for far too much in one moment: some are out before the moment is over', async () => {
-    await begin({ vms: 1000, bounds: { heldBytes: HELD_BYTES } });
+    await begin({ vms: 1000, bounds: { memoryBytes: HELD_BYTES } });
     const crowd = await Promise.all(Array.from({ length: 40 }, rawConnection));
     const began = performance.now();
     for (const socket of crowd) socket.pause().write(many.repeat(4));
@@ -496,7 +496,7 @@ describe('a crowd for which more is kept than may be', () => {
   });
 
   it('asks for the same as one that was there before, which is not the one that is out', async () => {
-    await begin({ vms: 1000, bounds: { heldBytes: HELD_BYTES } });
+    await begin({ vms: 1000, bounds: { memoryBytes: HELD_BYTES } });
     const reader = await Client.connect(room.path);
     await reader.call('version');
     const crowd = await Promise.all(Array.from({ length: 60 }, rawConnection));
@@ -508,7 +508,7 @@ describe('a crowd for which more is kept than may be', () => {
   });
 
   it('waits for what the hypervisor does not tell: the largest are out', async () => {
-    await begin({ vms: 100, bounds: { heldBytes: HELD_BYTES } });
+    await begin({ vms: 100, bounds: { memoryBytes: HELD_BYTES } });
     const reader = await Client.connect(room.path);
     const crowd = await Promise.all(Array.from({ length: 20 }, rawConnection));
     const small = await Client.connect(room.path);
@@ -526,7 +526,7 @@ describe('a crowd for which more is kept than may be', () => {
 
   it('asks far more than can wait for a hypervisor that stalls: some is read later, and all answered', async () => {
     // More than requests may take that wait, and less than these would.
-    await begin({ vms: 100, bounds: { heldBytes: 6 * HELD_BYTES } });
+    await begin({ vms: 100, bounds: { memoryBytes: 6 * HELD_BYTES } });
     room.hypervisor.stallLists();
     const crowd = await Promise.all(Array.from({ length: 25 }, rawConnection));
     let lines = 0;
@@ -558,7 +558,7 @@ describe('a crowd for which more is kept than may be', () => {
 
 describe('a slow reader of a long list', () => {
   it('gets all of it, in slices, and is not held to misbehave', async () => {
-    await begin({ vms: 0, bounds: { stalledMs: 1000 } });
+    await begin({ vms: 0, bounds: { unreadMs: 1000 } });
     for (let vm = 1; vm < 32_752; vm++) room.host.createDomain({ uuid: uuidOf(vm) });
     const socket = await rawConnection();
     const chunks: Buffer[] = [];

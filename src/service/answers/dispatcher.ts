@@ -2,7 +2,7 @@
 import { DOMID_FIRST_RESERVED } from '../../domain.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import { XenError } from '../../xen-error.ts';
-import { HotRequest } from './known-request.ts';
+import { KnownRequest } from './known-request.ts';
 import type { Method, Methods, Outcome, Session } from './methods.ts';
 import { BATCH_MAX, RpcCode } from '../../protocol/rpc.ts';
 import { Failure, failureReply, foundDomidJson, foundJson } from '../../protocol/encode.ts';
@@ -29,7 +29,7 @@ export class Dispatcher {
   readonly #inventory: Inventory;
   readonly #methods: Methods;
   readonly #onMistake: (error: unknown) => void;
-  readonly #hot = new HotRequest();
+  readonly #known = new KnownRequest();
   readonly #domidTails: (string | undefined)[] = Array.from({ length: DOMID_FIRST_RESERVED });
   readonly #lookups: MethodCounts;
   readonly #domids: MethodCounts;
@@ -49,19 +49,19 @@ export class Dispatcher {
    * undefined for whatever else stands from `start` to `end`.
    * @returns a line with its newline, in ASCII.
    */
-  answerHot(text: string, start: number, end: number): string | undefined {
-    const hot = this.#hot;
-    if (!hot.read(text, start, end)) return undefined;
-    if (hot.short) {
-      const domid = this.#inventory.resolveKnownDomid(hot.uuid);
+  answerKnown(text: string, start: number, end: number): string | undefined {
+    const known = this.#known;
+    if (!known.read(text, start, end)) return undefined;
+    if (known.short) {
+      const domid = this.#inventory.resolveKnownDomid(known.uuid);
       if (domid === undefined) return undefined;
       this.#domids.ok++;
-      return hot.head + this.#domidTail(domid);
+      return known.head + this.#domidTail(domid);
     }
-    const found = this.#inventory.resolveKnown(hot.uuid);
+    const found = this.#inventory.resolveKnown(known.uuid);
     if (found === undefined) return undefined;
     this.#lookups.ok++;
-    return `${hot.head},"result":${foundJson(found)}}\n`;
+    return `${known.head},"result":${foundJson(found)}}\n`;
   }
 
   /** Made once for each domid. */

@@ -21,7 +21,7 @@ const SMALL_D = 0x64;
 const ZERO = 0x30;
 const NINE = 0x39;
 
-export class HotRequest {
+export class KnownRequest {
   /** `domid`, else `lookup`. */
   short = false;
   /** How the answer begins: up to the end of the id, as the request itself does where its id comes first. */

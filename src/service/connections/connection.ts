@@ -1,13 +1,13 @@
 /** One client that speaks lines of JSON: what it asks, what it is owed, and what it may not. */
 import type { Socket } from 'node:net';
 import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
-import { type Held, type Holder, requestsTake } from '../memory.ts';
+import { type MemoryTally, type MemoryUser, requestsTake } from '../memory.ts';
 import { decodeLine, LineReader } from './line-reader.ts';
 import type { Outcome, Session } from '../answers/methods.ts';
 import { Output } from './output.ts';
 import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from '../../protocol/rpc.ts';
 import { Failure, failureReply } from '../../protocol/encode.ts';
-import { Stall } from './socket-handle.ts';
+import { SlowPeer } from './socket-handle.ts';
 import type { Subscribers, Subscription } from './subscribers.ts';
 
 /** After so much silence a line without its end is answered if it is JSON: xapi's clients send no newline. */
@@ -36,11 +36,11 @@ export interface ConnectionOptions {
 /** What keeps this side from keeping a connection. */
 export type EndReason = 'idle' | 'line' | 'unfinished' | 'unread' | 'behind' | 'memory';
 
-export class Connection implements Session, Holder {
+export class Connection implements Session, MemoryUser {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #output: Output;
-  readonly #stall: Stall;
+  readonly #slowPeer: SlowPeer;
   readonly #lines = new LineReader();
   readonly #subscriptions = new Map<number, Subscription>();
   /** Subscriptions that are asked for and not granted yet. */
@@ -66,9 +66,9 @@ export class Connection implements Session, Holder {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#stall = new Stall(socket);
+    this.#slowPeer = new SlowPeer(socket);
     this.#output = new Output(socket, {
-      onRelief: () => this.#relieved(),
+      onDrained: () => this.#drained(),
       onGrowth: options.onGrowth,
     });
     socket.on('data', (chunk: Buffer) => this.read(chunk));
@@ -81,14 +81,14 @@ export class Connection implements Session, Holder {
     return this.#pending === 0 && this.#subscriptions.size === 0 && this.#output.empty;
   }
 
-  tally(held: Held): void {
+  tally(held: MemoryTally): void {
     this.#output.tally(held);
     // The line's room is made twice as large as what there is of it.
     held.add(this.#text.length + 2 * this.#lines.begunBytes + this.#waitingBytes);
   }
 
   waitedMs(now: number): number {
-    return Math.max(this.#begunMs(now), this.#stall.ms(now));
+    return Math.max(this.#begunMs(now), this.#slowPeer.ms(now));
   }
 
   /** Ends it once all that was asked is answered. */
@@ -112,10 +112,10 @@ export class Connection implements Session, Holder {
   }
 
   /** Looked at now and then: has it kept others waiting for too long? */
-  check(now: number, { stalledMs, lineMs }: { stalledMs: number; lineMs: number }): void {
-    if (this.#stall.ms(now) > stalledMs) {
+  check(now: number, { unreadMs, lineMs }: { unreadMs: number; lineMs: number }): void {
+    if (this.#slowPeer.ms(now) > unreadMs) {
       if (!this.#ending)
-        this.refuse('unread', `nothing of what there is for you was read in ${stalledMs / 1000} s`);
+        this.refuse('unread', `nothing of what there is for you was read in ${unreadMs / 1000} s`);
       this.#socket.destroy();
     } else if (!this.#ending && this.#begunMs(now) > lineMs) {
       this.refuse('unfinished', `a line that was begun had no end in ${lineMs / 1000} s`);
@@ -205,8 +205,8 @@ export class Connection implements Session, Holder {
       this.#at = newline + 1;
       const end = newline > start && text.charCodeAt(newline - 1) === CR ? newline - 1 : newline;
       if (end === start) continue;
-      const hot = dispatcher.answerHot(text, start, end);
-      if (hot !== undefined) this.#output.sendAscii(hot);
+      const known = dispatcher.answerKnown(text, start, end);
+      if (known !== undefined) this.#output.sendAscii(known);
       else this.#answer(text.slice(start, end));
     }
     return true;
@@ -250,10 +250,10 @@ export class Connection implements Session, Holder {
     });
   }
 
-  #relieved(): void {
+  #drained(): void {
     if (this.#socket.destroyed) return;
     this.#run();
-    if (this.#subscriptions.size > 0) this.#options.subscribers.relieved();
+    if (this.#subscriptions.size > 0) this.#options.subscribers.drained();
   }
 
   /** How long a line that was begun, and would be read, has had no end. */

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Connection, type EndReason } from './connection.ts';
 import { mostDescriptors } from '../system/descriptors.ts';
 import type { Dispatcher } from '../answers/dispatcher.ts';
-import { Held, type Holder, partsOf } from '../memory.ts';
+import { MemoryTally, type MemoryUser, partsOf } from '../memory.ts';
 import type { Libc } from '../system/libc.ts';
 import type { Log } from '../log.ts';
 import { RpcCode } from '../../protocol/rpc.ts';
@@ -18,9 +18,9 @@ export interface Bounds {
   /** How long a connection over that number must have been idle to make room for another, ms. */
   readonly idleMs: number;
   /** What all of them together may have kept in memory for them. */
-  readonly heldBytes: number;
+  readonly memoryBytes: number;
   /** How long a peer may take nothing of what there is for it, ms. */
-  readonly stalledMs: number;
+  readonly unreadMs: number;
   /** How long a line may go without its end, ms. */
   readonly lineMs: number;
   /** How long a subscriber may leave changes waiting, ms. */
@@ -35,8 +35,8 @@ const USUAL: Bounds = {
   connections: 4096,
   idleMs: 10_000,
   // A dom0 can spare it for a moment.
-  heldBytes: 134_217_728,
-  stalledMs: 30_000,
+  memoryBytes: 134_217_728,
+  unreadMs: 30_000,
   lineMs: 30_000,
   behindMs: 60_000,
 };
@@ -54,7 +54,7 @@ const LOG_WINDOW_MS = 10_000;
 /** What is known of a connection; neither of the two until it has sent something. */
 interface Entry {
   readonly connection?: Connection;
-  readonly http?: Holder;
+  readonly http?: MemoryUser;
   readonly since: number;
 }
 
@@ -71,7 +71,7 @@ export interface LineServerOptions {
   /** Tells who a client is; without it the log says less. */
   readonly libc: Libc | undefined;
   /** Takes a connection whose first bytes, which are put back, are HTTP. */
-  readonly onHttp?: (socket: Socket, onGrowth: (bytes: number) => void) => Holder;
+  readonly onHttp?: (socket: Socket, onGrowth: (bytes: number) => void) => MemoryUser;
 }
 
 export class LineServer {
@@ -215,23 +215,23 @@ export class LineServer {
 
   /** Not in the midst of what makes it grow: a client that does so may be one to be ended. */
   readonly #onGrowth = (bytes: number): void => {
-    const { heldBytes } = this.#bounds;
-    const wasDue = this.#growth >= heldBytes * GROWTH_SHARE;
+    const { memoryBytes } = this.#bounds;
+    const wasDue = this.#growth >= memoryBytes * GROWTH_SHARE;
     this.#growth += bytes;
-    if (wasDue || this.#growth < heldBytes * GROWTH_SHARE) return;
+    if (wasDue || this.#growth < memoryBytes * GROWTH_SHARE) return;
     queueMicrotask(() => {
       this.#growth = 0;
-      this.#relieve();
+      this.#evict();
     });
   };
 
   /** Ends those for whom most has been kept for longest, until no more is kept for all than may be. */
-  #relieve(): void {
-    const { heldBytes } = this.#bounds;
+  #evict(): void {
+    const { memoryBytes } = this.#bounds;
     const now = performance.now();
     const open = [...this.#sockets].filter(([socket]) => !socket.destroyed);
     const holders = open.map(([socket, { connection, http }]) => {
-      const held = new Held();
+      const held = new MemoryTally();
       held.add(socket.writableLength + socket.readableLength);
       const holder = connection ?? http;
       holder?.tally(held);
@@ -239,14 +239,14 @@ export class LineServer {
     });
     const parts = partsOf(holders.map(({ held }) => held));
     let bytes = parts.reduce((sum, part) => sum + part, 0);
-    if (bytes <= heldBytes) return;
+    if (bytes <= memoryBytes) return;
     const why = `too much is kept for all clients together (${Math.round(bytes)} bytes), and of it most for you and for longest`;
     const byBurden = holders
       .map((holder, index) => ({ ...holder, bytes: parts[index] ?? 0 }))
       .filter((holder) => holder.bytes > 0)
       .toSorted((one, other) => burdenOf(other) - burdenOf(one));
     for (const { socket, connection, bytes: less } of byBurden) {
-      if (bytes <= heldBytes) return;
+      if (bytes <= memoryBytes) return;
       bytes -= less;
       if (connection === undefined) this.#noteEnd(socket, 'memory', why);
       else connection.refuse('memory', why);
@@ -266,7 +266,7 @@ export class LineServer {
     for (const { connection } of this.#sockets.values()) connection?.check(now, this.#bounds);
     this.#options.subscribers.check(now, this.#bounds.behindMs);
     // After the sockets had their turn: what kept this process busy has kept nobody from reading.
-    setImmediate(() => this.#relieve());
+    setImmediate(() => this.#evict());
   }
 
   #logAbout(socket: Socket, what: string): void {

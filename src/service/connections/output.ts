@@ -1,6 +1,6 @@
 /** What a connection has yet to send: one write for all that is answered in a turn, and no more ahead of its reader than a bound. */
 import type { Socket } from 'node:net';
-import type { Held } from '../memory.ts';
+import type { MemoryTally } from '../memory.ts';
 import { LongText, type Text } from '../answers/text.ts';
 
 /** Characters that are written at once though more may follow in this turn. */
@@ -10,14 +10,14 @@ const HIGH_WATER = 262_144;
 
 export interface OutputOptions {
   /** The reader has taken so much that requests may be read again. */
-  readonly onRelief: () => void;
+  readonly onDrained: () => void;
   /** So many bytes more are kept for the reader, unless it takes them. */
   readonly onGrowth: (bytes: number) => void;
 }
 
 export class Output {
   readonly #socket: Socket;
-  readonly #onRelief: () => void;
+  readonly #onDrained: () => void;
   readonly #onGrowth: (bytes: number) => void;
   /** To be written at the end of the turn. */
   #text = '';
@@ -29,9 +29,9 @@ export class Output {
   #pumping = false;
   #wasPressed = false;
 
-  constructor(socket: Socket, { onRelief, onGrowth }: OutputOptions) {
+  constructor(socket: Socket, { onDrained, onGrowth }: OutputOptions) {
     this.#socket = socket;
-    this.#onRelief = onRelief;
+    this.#onDrained = onDrained;
     this.#onGrowth = onGrowth;
     socket.on('drain', () => this.#pump());
   }
@@ -58,7 +58,7 @@ export class Output {
   }
 
   /** Adds what is kept beside what is with the socket. */
-  tally(held: Held): void {
+  tally(held: MemoryTally): void {
     held.add(this.#text.length);
     for (const item of this.#queue) {
       if (typeof item === 'string') {
@@ -135,7 +135,7 @@ export class Output {
     }
     if (this.#wasPressed && !this.pressed) {
       this.#wasPressed = false;
-      this.#onRelief();
+      this.#onDrained();
     }
   }
 

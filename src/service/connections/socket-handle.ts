@@ -30,7 +30,7 @@ function takenBytes(socket: Socket): number {
 }
 
 /** Whether a peer takes what there is for it. Knows as much as was looked: whoever wants to know asks now and then. */
-export class Stall {
+export class SlowPeer {
   readonly #socket: Socket;
   /** Bytes that the peer had taken when they were last counted, and when it last owed none or took some. */
   #taken = 0;

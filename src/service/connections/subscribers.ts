@@ -92,7 +92,7 @@ export class Subscribers {
   }
 
   /** A subscriber that was behind has read: it may be told more. */
-  relieved(): void {
+  drained(): void {
     this.#due();
   }
 

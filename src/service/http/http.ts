@@ -4,10 +4,10 @@ import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
-import { type Held, type Holder, requestsTake } from '../memory.ts';
+import { type MemoryTally, type MemoryUser, requestsTake } from '../memory.ts';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 import { LongText } from '../answers/text.ts';
-import { Stall } from '../connections/socket-handle.ts';
+import { SlowPeer } from '../connections/socket-handle.ts';
 
 const HEADER_BYTES_MAX = 16_384;
 const HEADERS_MAX = 100;
@@ -21,7 +21,7 @@ const ASKED_BYTES_MAX: number = WAITING_MAX * HEADER_BYTES_MAX + LINE_BYTES_MAX;
 /** What a byte of a request takes: a body as it comes, what is made of it, and headers next to nothing. */
 const BYTES_A_BYTE = 4;
 /** A reader of an answer that takes nothing for so long has gone. */
-const STALLED_MS = 30_000;
+const UNREAD_MS = 30_000;
 /** Connections for the pages: those who scrape are few, and the descriptors are for those who ask. */
 const SCRAPERS_MAX = 16;
 
@@ -38,13 +38,13 @@ export interface Pages {
 }
 
 /** What came by a connection and is not answered. */
-class Exchange implements Holder {
+class Exchange implements MemoryUser {
   /** One request after the other, the first being answered. */
   readonly waiting: (() => void)[] = [];
   /** Told of bytes that are kept for the client, unless it takes them. */
   onGrowth: (bytes: number) => void = () => undefined;
   readonly #socket: Socket;
-  readonly #stall: Stall;
+  readonly #slowPeer: SlowPeer;
   /** A long answer that is being sent. */
   #answer: LongText | undefined;
   /** Bytes that had come when the last of all requests was answered. */
@@ -54,7 +54,7 @@ class Exchange implements Holder {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    this.#stall = new Stall(socket);
+    this.#slowPeer = new SlowPeer(socket);
   }
 
   /** The body of the first. */
@@ -84,7 +84,7 @@ class Exchange implements Holder {
     this.#answeredBytes = this.#socket.bytesRead;
   }
 
-  tally(held: Held): void {
+  tally(held: MemoryTally): void {
     const bytes = Math.min(this.#socket.bytesRead - this.#answeredBytes, ASKED_BYTES_MAX);
     const asked = requestsTake(this.waiting.length, 0) + BYTES_A_BYTE * bytes;
     held.add(asked + (this.#answer?.ownBytes ?? 0));
@@ -92,7 +92,7 @@ class Exchange implements Holder {
   }
 
   waitedMs(now: number): number {
-    return Math.max(this.#stall.ms(now), now - (this.#reads ?? now));
+    return Math.max(this.#slowPeer.ms(now), now - (this.#reads ?? now));
   }
 }
 
@@ -137,7 +137,7 @@ function serverFor(
   server.maxHeadersCount = HEADERS_MAX;
   // Who asks and then closes its half is answered. Node has this as a property without a public type.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.setTimeout(STALLED_MS);
+  server.setTimeout(UNREAD_MS);
   return server;
 }
 
@@ -155,7 +155,7 @@ export class SocketHttp {
     this.#server.emit('listening');
   }
 
-  take(socket: Socket, onGrowth: (bytes: number) => void): Holder {
+  take(socket: Socket, onGrowth: (bytes: number) => void): MemoryUser {
     const exchange = exchangeOn(socket);
     exchange.onGrowth = onGrowth;
     this.#server.emit('connection', socket);
