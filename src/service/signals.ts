@@ -1,29 +1,29 @@
-/** A daemon's life as signals end it. */
+/** Runs a daemon until a signal ends it. */
 import type { Daemon } from './daemon.ts';
 
-/** However the hypervisor hangs, a daemon that was told to go goes. */
-const LONGEST_MS = 900;
+/** Closing may wait for the hypervisor; the process ends after this time even if the hypervisor hangs. */
+const CLOSE_MAX_MS = 900;
 
 const ignore = (): void => undefined;
 
 /**
- * Runs a daemon until SIGTERM or SIGINT, and closes it; SIGHUP does nothing, because there is nothing to read anew.
- * All that holds from before the daemon starts: whoever hears that it is ready may send a signal at once.
- * A second signal does nothing either: it would cut short what removes this process's traces, and that has its bound.
- * @returns when it is closed, or has had its time: the process is to end then.
- * @throws whatever `start` throws.
+ * Runs a daemon until SIGTERM or SIGINT, then closes it. SIGHUP is ignored: there is no configuration to reload.
+ * The handlers are installed before the daemon starts, because a signal may follow its readiness at once.
+ * A second signal is ignored too: it would interrupt the clean-up, which is bounded anyway.
+ * @returns when the daemon is closed or its time is up: the process must end then.
+ * @throws the error of `start`.
  */
 export async function runUntilSignal(start: () => Promise<Daemon>): Promise<void> {
   let stop: () => void = ignore;
-  const told = new Promise<void>((resolve) => (stop = resolve));
+  const signalled = new Promise<void>((resolve) => (stop = resolve));
   process.on('SIGHUP', ignore);
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   let timer: NodeJS.Timeout | undefined;
   try {
     const starting = start();
-    await Promise.race([told, starting.then(() => told)]);
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, LONGEST_MS)));
+    await Promise.race([signalled, starting.then(() => signalled)]);
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MAX_MS)));
     await Promise.race([starting.then((daemon) => daemon.close()), late]);
   } finally {
     clearTimeout(timer);

@@ -8,6 +8,7 @@ import * as fc from 'fast-check';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { Dispatcher } from '../../src/service/answers/dispatcher.ts';
 import { SocketHttp } from '../../src/service/http/http.ts';
+import { ConnectionCounts } from '../../src/service/connections/connection-counts.ts';
 import { LineServer } from '../../src/service/connections/line-server.ts';
 import { methodsOf } from '../../src/service/answers/methods.ts';
 import { RequestCounts } from '../../src/service/answers/request-counts.ts';
@@ -134,14 +135,14 @@ export async function httpSniffing(): Promise<Target> {
   const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
   const subscribers = new Subscribers(inventory);
   const pages = {
-    metrics: () => Promise.resolve({ contentType: 'text/plain', text: 'metrics\n' }),
+    metrics: () => ({ contentType: 'text/plain', text: 'metrics\n' }),
     health: () => Promise.resolve({ healthy: true, body: {} }),
   };
   const socketHttp = new SocketHttp(dispatcher, pages, onMistake);
   const server = new LineServer({
     dispatcher,
     subscribers,
-    counts,
+    counts: new ConnectionCounts(),
     log: () => undefined,
     libc: undefined,
     bounds: undefined,

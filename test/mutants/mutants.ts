@@ -423,7 +423,7 @@ const ROOMS: readonly Room[] = [
       ['what begins with a letter is a line', 'byte >= 0x41 && byte <= 0x5a', 'byte > 0xff'],
       [
         'any amount is kept for all together',
-        '.filter((holder) => holder.bytes > 0)',
+        '.filter((candidate) => candidate.bytes > 0)',
         '.filter(() => false)',
       ],
       [
@@ -442,7 +442,7 @@ const ROOMS: readonly Room[] = [
     file: 'service/memory.js',
     tests: ['service/hostile'],
     mutants: [
-      ['a list counts for each who reads it', 'shared / (sharers.get(of) ?? 1)', 'shared'],
+      ['a list counts for each who reads it', 'shared / (users.get(of) ?? 1)', 'shared'],
       [
         'requests that wait take nothing',
         'return REQUEST_BYTES * requests + BYTES_A_BYTE * bytes',

@@ -1,7 +1,7 @@
 /** Answers that may be too long to be built at once: built slice by slice as the client reads. */
 import type { Domain, Domid } from '../../domain.ts';
 import { domainJson, namedDomainJson } from '../../protocol/encode.ts';
-import type { Shared } from '../memory.ts';
+import type { SharedMemory } from '../memory.ts';
 
 /** What a list takes that is yet to be made: measured. */
 const UNMADE_BYTES = 1024;
@@ -10,9 +10,9 @@ const UNMADE_BYTES = 1024;
 export class LongText {
   readonly slices: Generator<string, void, void>;
   /** What is kept until the last slice has been made. */
-  readonly keeps: readonly Shared[];
+  readonly keeps: readonly SharedMemory[];
 
-  constructor(slices: Generator<string, void, void>, keeps: readonly Shared[]) {
+  constructor(slices: Generator<string, void, void>, keeps: readonly SharedMemory[]) {
     this.slices = slices;
     this.keeps = keeps;
   }
@@ -50,7 +50,7 @@ export function domainsText(
 ): Text {
   const slices = domainSlices(before, domains, after, names);
   if (domains.length <= DOMAINS_AT_ONCE) return [...slices].join('');
-  const keeps: Shared[] = [{ of: domains, bytes: domains.length * DOMAIN_BYTES }];
+  const keeps: SharedMemory[] = [{ of: domains, bytes: domains.length * DOMAIN_BYTES }];
   if (names !== undefined) keeps.push({ of: names, bytes: [...names.values()].join('').length });
   return new LongText(slices, keeps);
 }

@@ -58,14 +58,14 @@ export class Output {
   }
 
   /** Adds what is kept beside what is with the socket. */
-  tally(held: MemoryTally): void {
-    held.add(this.#text.length);
+  countMemory(tally: MemoryTally): void {
+    tally.add(this.#text.length);
     for (const item of this.#queue) {
       if (typeof item === 'string') {
-        held.add(item.length);
+        tally.add(item.length);
       } else {
-        held.add(item.ownBytes);
-        for (const kept of item.keeps) held.share(kept);
+        tally.add(item.ownBytes);
+        for (const kept of item.keeps) tally.share(kept);
       }
     }
   }

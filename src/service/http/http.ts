@@ -33,7 +33,7 @@ export interface Health {
 
 /** What the two GETs show. */
 export interface Pages {
-  metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
+  metrics(): { readonly contentType: string; readonly text: string };
   health(): Promise<Health>;
 }
 
@@ -84,15 +84,15 @@ class Exchange implements MemoryUser {
     this.#answeredBytes = this.#socket.bytesRead;
   }
 
-  tally(held: MemoryTally): void {
+  countMemory(tally: MemoryTally): void {
     const bytes = Math.min(this.#socket.bytesRead - this.#answeredBytes, ASKED_BYTES_MAX);
     const asked = requestsTake(this.waiting.length, 0) + BYTES_A_BYTE * bytes;
-    held.add(asked + (this.#answer?.ownBytes ?? 0));
-    for (const kept of this.#answer?.keeps ?? []) held.share(kept);
+    tally.add(asked + (this.#answer?.ownBytes ?? 0));
+    for (const kept of this.#answer?.keeps ?? []) tally.share(kept);
   }
 
   waitedMs(now: number): number {
-    return Math.max(this.#slowPeer.ms(now), now - (this.#reads ?? now));
+    return Math.max(this.#slowPeer.unreadMs(now), now - (this.#reads ?? now));
   }
 }
 
@@ -194,7 +194,7 @@ async function servePage(
   } else if (request.method !== 'GET' && request.method !== 'HEAD') {
     refuse(response, 405, 'GET it', { Allow: 'GET, HEAD' });
   } else if (path === '/metrics') {
-    const { contentType, text } = await pages.metrics();
+    const { contentType, text } = pages.metrics();
     response.writeHead(200, { 'Content-Type': contentType }).end(text);
   } else {
     const { healthy, body } = await pages.health();
