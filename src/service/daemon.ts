@@ -53,7 +53,7 @@ export interface Daemon {
 
 const PRIVCMD = '/dev/xen/privcmd';
 
-/** Steps that close what was opened; run last to first. */
+/** Steps that close the opened resources, in the order of opening; run in reverse. */
 type Undo = (() => Promise<void> | void)[];
 
 type OnMistake = (error: unknown) => void;
@@ -75,7 +75,7 @@ export async function serve(options: ServeOptions): Promise<Daemon> {
 }
 
 async function undoAll(undo: Undo): Promise<void> {
-  // oxlint-disable-next-line no-await-in-loop -- each step may need what the next one closes
+  // oxlint-disable-next-line no-await-in-loop -- a step may need a resource that a later step closes
   for (const step of undo.toReversed()) await step();
 }
 

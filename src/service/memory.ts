@@ -11,7 +11,7 @@ export interface SharedMemory {
 export class MemoryTally {
   /** Without shared memory. */
   bytes = 0;
-  /** Shared memory by what it is: counted once, however many answers of this client use it. */
+  /** Shared memory by identity: counted once, however many answers of this client use it. */
   readonly shared: Map<object, number> = new Map<object, number>();
 
   add(bytes: number): void {

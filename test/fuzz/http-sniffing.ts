@@ -1,6 +1,6 @@
 /**
- * What the first bytes of a connection lead to: HTTP is answered as HTTP, all else as JSON-RPC, and whichever it is,
- * a connection that has been ended by its client is ended by the service.
+ * The protocol is chosen by the first byte of a connection: HTTP is answered as HTTP, everything else as JSON-RPC. In both
+ * cases the service ends a connection that its client has ended.
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -19,7 +19,7 @@ import { demand, pieces, type Target } from './target.ts';
 
 const ENDS_WITHIN_MS = 20_000;
 
-/** The service's end of a connection, without a kernel between. */
+/** The service's end of a connection, without a kernel. */
 class FakeSocket extends Duplex {
   output = '';
   timeout = 0;
@@ -29,7 +29,7 @@ class FakeSocket extends Duplex {
   }
 
   override _read(): void {
-    // What the client sends is pushed.
+    // The input is pushed.
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -37,7 +37,7 @@ class FakeSocket extends Duplex {
     done();
   }
 
-  // What a server of HTTP wants of a socket.
+  // Methods of a socket that an HTTP server calls.
   setTimeout(): this {
     return this;
   }
@@ -104,7 +104,7 @@ const http = fc
     [`${method} ${path}${version}`, ...headers, '', body].join(newline),
   );
 
-/** A byte in a thousand is another. */
+/** Most inputs have one random byte replaced. */
 const text = fc
   .tuple(
     fc.oneof(

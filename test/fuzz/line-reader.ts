@@ -1,4 +1,4 @@
-/** Lines in a stream of bytes, and the requests that are read where they lie, beside what JSON.parse makes of them. */
+/** Splits a stream of bytes into lines, and compares the requests that are read in place with the result of JSON.parse. */
 import * as fc from 'fast-check';
 import { KnownRequest } from '../../src/service/answers/known-request.ts';
 import { decodeLine, LineReader } from '../../src/service/connections/line-reader.ts';
@@ -47,7 +47,7 @@ function checkKnown(line: string): void {
   const known = new KnownRequest();
   const text = `[\n${line}\n{}`;
   if (!known.read(text, 2, 2 + line.length)) return;
-  // A UUID is checked afterwards: what is in its place may be anything but the end of the text.
+  // The UUID is not validated yet: any 36 characters may be in its place.
   const safe = line.replace(known.uuid, 'u'.repeat(36));
   const { jsonrpc, id, method, params } = JSON.parse(safe) as Request;
   demand(

@@ -1,4 +1,4 @@
-/** What a client may do to the service, and what of it others may notice: nothing. */
+/** Hostile clients. Other clients must not notice them: every test measures a bystander's latency. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { Agent, get } from 'node:http';
@@ -18,37 +18,37 @@ import {
   type RoomOptions,
 } from '../support/daemon-room.ts';
 
-/** Others share this machine: what is held against it is a stall, not a scheduler. */
+/** Detects stalls of the service. Generous, because other processes share the machine. */
 const LONGEST_P99_MS = 1000;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** What this process, the service's and the clients' both, cannot do without. */
+/** Memory of this process after a collection, for the service and its clients together. */
 async function usedBytes(): Promise<number> {
-  // What was closed in this turn is let go of in the next ones.
+  // Sockets closed in this turn are released in the next ones.
   await sleep(50);
   collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
 
-/** What is freed may be given back later than the collection that found it. */
+/** Polls, because memory may be returned after the collection that freed it. */
 async function untilReturned(before: number): Promise<void> {
   const end = performance.now() + 10_000;
   for (;;) {
-    // oxlint-disable-next-line no-await-in-loop -- until it is so
+    // oxlint-disable-next-line no-await-in-loop -- poll
     const more = (await usedBytes()) - before;
     if (more < 4e6) return;
     if (performance.now() > end) throw new Error(`${more} bytes more are held than before`);
   }
 }
 
-/** What is asked for together may be made in many turns. */
+/** Polls, because answers are made in many turns. */
 async function untilUsed(before: number): Promise<void> {
   const end = performance.now() + 10_000;
   for (;;) {
-    // oxlint-disable-next-line no-await-in-loop -- until it is so
+    // oxlint-disable-next-line no-await-in-loop -- poll
     const more = (await usedBytes()) - before;
     if (more > 1e6) return;
     if (performance.now() > end) throw new Error(`no more than ${more} bytes are held`);
@@ -64,9 +64,9 @@ async function begin(options: RoomOptions = {}): Promise<void> {
   bystander = await Bystander.beside(room.path);
 }
 
-/** Each test ends with this: the others had their answers all the while. */
+/** Ends each test: the bystander was answered all the time. */
 afterEach(async () => {
-  // However busy the machine is: it has answers.
+  // On a busy machine, wait for enough samples.
   await until(() => bystander.took.length > 5);
   const { p99 } = await bystander.end();
   for (const socket of sockets.splice(0)) socket.destroy();
@@ -80,7 +80,7 @@ async function until(is: () => boolean): Promise<void> {
   const end = performance.now() + 10_000;
   while (!is()) {
     if (performance.now() > end) throw new Error(`not so after 10 s: ${is.toString()}`);
-    // oxlint-disable-next-line no-await-in-loop -- until it is so
+    // oxlint-disable-next-line no-await-in-loop -- poll
     await sleep(5);
   }
 }
@@ -93,7 +93,7 @@ async function rawConnection(): Promise<Socket> {
   return socket;
 }
 
-/** Not `once`: that a write fails meanwhile is no matter. */
+/** Not events.once(), which rejects when a write fails. */
 async function endOf(socket: Socket): Promise<void> {
   await new Promise((resolve) => socket.once('end', resolve));
 }
@@ -177,7 +177,7 @@ describe('a hostile client', () => {
     }
     await sleep(600);
     expect(written).toBeGreaterThanOrEqual(100e6);
-    // What the service and the kernel hold, against what was sent.
+    // Bytes buffered by the service and the kernel, of the bytes sent.
     expect(taken).toBeLessThan(5e6);
     const { lookups } = room.inventory.stats();
     await sleep(100);
@@ -192,9 +192,9 @@ describe('a hostile client', () => {
     const socket = await rawConnection();
     socket.write(request(1, 'lookup', { uuid: uuidOf(1) }).repeat(5000));
     const started = performance.now();
-    while (!room.log.some((line) => line.includes('have read nothing'))) {
+    while (!room.log.some((line) => line.includes('nothing was read for'))) {
       if (performance.now() - started > 5000) throw new Error('it is still there');
-      // oxlint-disable-next-line no-await-in-loop -- until it is out
+      // oxlint-disable-next-line no-await-in-loop -- poll
       await sleep(50);
     }
   });
@@ -215,7 +215,7 @@ describe('a hostile client', () => {
     while (performance.now() - began < 1500) {
       client.send(VALID.slice(20) + VALID.slice(0, 20));
       asked++;
-      // oxlint-disable-next-line no-await-in-loop -- each in the midst of a line
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
       await client.next();
     }
     expect(asked).toBeGreaterThan(5);
@@ -267,7 +267,7 @@ describe('a hostile client', () => {
     const answer = waiting.call('lookup', { uuid: uuidOf(77) });
     await sleep(100);
     await Promise.all([rawConnection(), rawConnection()]);
-    // Longer than it takes to be idle, and to be looked at.
+    // Longer than `idleMs` and one period of the check.
     await sleep(1200);
     const late = await Client.connect(room.path);
     expect((await late.call('domid', { uuid: uuidOf(1) })).result.domid).toBe(1);
@@ -284,7 +284,7 @@ describe('a hostile client', () => {
       const socket = await rawConnection();
       socket.write(request(n, 'list') + request(n, 'lookup', { uuid: uuidOf(77) }));
       if (n % 3 === 0) socket.end();
-      // With answers unread, which the service sees as a reset.
+      // With unread answers, a close is a reset.
       else if (n % 3 === 1) setTimeout(() => socket.destroy(), 5);
       else socket.destroy();
     }
@@ -309,7 +309,7 @@ describe('a hostile client', () => {
       }
       client.close();
     }
-    // A reading for each list there was, and it is few lists that a thousand share.
+    // One reading for each list; the thousand requests share few lists.
     expect(readsOf(room) - before).toBeLessThan(20 * 201);
   });
 
@@ -384,7 +384,7 @@ describe('a hostile client', () => {
       await until(() => bystander.took.length > answered + 50);
       await untilUsed(before);
       for (const socket of sockets.splice(0)) socket.destroy();
-      // oxlint-disable-next-line no-await-in-loop -- until they are gone
+      // oxlint-disable-next-line no-await-in-loop -- poll
       while ((await open()) > 2) await sleep(20);
       client.close();
       await untilReturned(before);
@@ -396,7 +396,7 @@ function post(body: string): string {
   return `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
-/** What a crowd of 150 would have kept many times over, and no client that reads comes near. */
+/** The crowd of 150 would exceed this many times over; a client that reads stays far below. */
 const MEMORY_BYTES = 8e6;
 
 function scrape(agent: Agent): Promise<number | undefined> {
@@ -407,11 +407,11 @@ function scrape(agent: Agent): Promise<number | undefined> {
   });
 }
 
-/** Because too much was kept for all. */
+/** Waits until a client is evicted because of the memory bound. */
 async function untilSomeAreOut(reader: Client): Promise<void> {
   const began = performance.now();
   while (performance.now() - began < 20_000) {
-    // oxlint-disable no-await-in-loop -- until it is so
+    // oxlint-disable no-await-in-loop -- poll
     const { result } = await reader.call('stats');
     if (result.connections.ended.memory > 0) return;
     await sleep(10);
@@ -420,7 +420,7 @@ async function untilSomeAreOut(reader: Client): Promise<void> {
   throw new Error('all of them are still there');
 }
 
-/** 30 that have more to read than half of what may be kept. */
+/** 30 clients with answers of more than half of the memory bound. */
 async function askForLists(onData: (socket: Socket) => void): Promise<Promise<void>[]> {
   await begin({ vms: 1000, bounds: { memoryBytes: 4 * MEMORY_BYTES } });
   const crowd = await Promise.all(Array.from({ length: 30 }, rawConnection));
@@ -460,11 +460,11 @@ describe('a crowd for which more is kept than may be', () => {
       const reader = await Client.connect(room.path);
       const { subscription } = (await reader.call('subscribe')).result;
       const scraper = new Agent({ keepAlive: true });
-      // Idle from now on, and for longer than it takes to be asked again.
+      // Idle from now on: the keep-alive connection must survive.
       expect(await scrape(scraper)).toBe(200);
       const before = await usedBytes();
       for (let n = 0; n < 150; n++) {
-        // oxlint-disable-next-line no-await-in-loop -- no more at once than wait to be accepted
+        // oxlint-disable-next-line no-await-in-loop -- no more at once than the backlog takes
         (await rawConnection()).pause().write(asked);
       }
       await untilSomeAreOut(reader);
@@ -491,7 +491,7 @@ describe('a crowd for which more is kept than may be', () => {
     const began = performance.now();
     for (const socket of crowd) socket.pause().write(many.repeat(4));
     await until(() => room.log.length > 1);
-    // Sooner than anybody can be said not to have read.
+    // Before any client can count as a slow reader.
     expect(performance.now() - began).toBeLessThan(1000);
   });
 
@@ -525,7 +525,7 @@ describe('a crowd for which more is kept than may be', () => {
   });
 
   it('asks far more than can wait for a hypervisor that stalls: some is read later, and all answered', async () => {
-    // More than requests may take that wait, and less than these would.
+    // Above the bound of pending requests, below the memory of all these requests.
     await begin({ vms: 100, bounds: { memoryBytes: 6 * MEMORY_BYTES } });
     room.hypervisor.stallLists();
     const crowd = await Promise.all(Array.from({ length: 25 }, rawConnection));
@@ -568,14 +568,14 @@ describe('a slow reader of a long list', () => {
     socket.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
-      // Some 8 MB/s: two turns of a second without a byte do not happen, yet it takes seconds.
+      // About 8 MB/s: it takes seconds, and never pauses as long as `unreadMs`.
       socket.pause();
       setTimeout(() => socket.resume(), 4);
       held.push(process.memoryUsage().arrayBuffers);
     });
     let answers: Message[] = [];
     while (answers.length < 2) {
-      // oxlint-disable-next-line no-await-in-loop -- until it has come
+      // oxlint-disable-next-line no-await-in-loop -- poll
       await sleep(50);
       if (socket.destroyed) throw new Error(`it was cut off: ${room.log.join()}`);
       if (chunks.at(-1)?.at(-1) === 0x0a) {

@@ -53,7 +53,7 @@ function ask(
 const post = (message: unknown, type = 'application/json'): Promise<Answer> =>
   ask('/', { method: 'POST', body: JSON.stringify(message), type });
 
-/** What takes longer than the end of the request to come. */
+/** A request that is answered after the client's half-close has arrived. */
 const NAMES_BODY = '{"jsonrpc":"2.0","id":1,"method":"list","params":{"names":true}}';
 const NAMES = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${NAMES_BODY.length}\r\n\r\n${NAMES_BODY}`;
 
@@ -112,13 +112,13 @@ describe('HTTP on the socket', () => {
       texts[index] = '';
       client.setEncoding('utf8').on('data', (chunk: string) => (texts[index] += chunk));
       await once(client, 'connect');
-      // The last one keeps its connection and asks nothing more.
+      // The last client keeps its connection open without another request.
       client.write(index < 2 ? asked : 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
       if (index === 2) await once(client, 'data');
       await once(client, 'close');
     });
     while ((texts[2] ?? '') === '') {
-      // oxlint-disable-next-line no-await-in-loop -- until all have asked
+      // oxlint-disable-next-line no-await-in-loop -- poll
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await Promise.all([going.close(), ...ended]);

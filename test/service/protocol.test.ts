@@ -57,7 +57,7 @@ describe('the methods', () => {
     const domids = [700, 700 + 4096, 700 + 2 * 4096];
     for (const domid of domids) room.host.createDomain({ uuid, domid });
     for (let times = 0; times < 2; times++) {
-      // oxlint-disable-next-line no-await-in-loop -- what was said before is kept
+      // oxlint-disable-next-line no-await-in-loop -- the second time from a cache
       const { result } = await client.call('lookup', { uuid });
       expect(result.domains.map(({ domid }: { domid: number }) => domid)).toEqual(domids);
     }
@@ -82,7 +82,7 @@ describe('the methods', () => {
     const { domains } = (await client.call('list')).result;
     const { domains: expected } = await room.inventory.list();
     expect(domains).toEqual(
-      // Domain 0 goes on.
+      // Domain 0 keeps running.
       expected.map((domain) => ({
         ...domain,
         cpuTimeSeconds: expect.any(Number),

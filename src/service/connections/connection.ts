@@ -22,7 +22,7 @@ const CR = 0x0d;
 export interface ConnectionOptions {
   readonly dispatcher: Dispatcher;
   readonly subscribers: Subscribers;
-  /** Called before the daemon ends the connection because of what the client did. */
+  /** Called before the daemon ends the connection because the client exceeded a bound. */
   readonly onMisbehaviour: (reason: EndReason, why: string) => void;
   /** Memory of the pending requests of all connections. */
   readonly pending: { bytes: number };
@@ -34,7 +34,7 @@ export interface ConnectionOptions {
 
 /**
  * - `open`: requests are read and answered.
- * - `draining`: no more is read; what was read is answered, then the connection ends.
+ * - `draining`: no more is read; the requests that were read are answered, then the connection ends.
  * - `refused`: nothing is read or answered any more; the last message is sent, then the connection ends.
  * - `ended`: this side has sent its end, or the socket is closed.
  */
@@ -90,14 +90,14 @@ export class Connection implements Session, MemoryUser {
     return Math.max(this.#unfinishedMs(now), this.#slowPeer.unreadMs(now));
   }
 
-  /** Reads no more, answers what was read, then ends the connection. */
+  /** Reads no more, answers the requests that were read, then ends the connection. */
   drain(): void {
     if (this.#phase === 'open') this.#phase = 'draining';
     this.#subscriptions.end();
     this.#answerText();
   }
 
-  /** Reads and answers no more, sends the reason behind what is already queued, then ends the connection. */
+  /** Reads and answers no more, sends the reason behind the queued answers, then ends the connection. */
   refuse(reason: EndReason, why: string): void {
     if (this.#socket.destroyed || this.#phase === 'refused') return;
     this.#options.onMisbehaviour(reason, why);
@@ -114,7 +114,10 @@ export class Connection implements Session, MemoryUser {
   check(now: number, { unreadMs, lineMs }: { unreadMs: number; lineMs: number }): void {
     if (this.#slowPeer.unreadMs(now) > unreadMs) {
       if (this.#phase === 'open')
-        this.refuse('unread', `you have read nothing of your answers for ${unreadMs / 1000} s`);
+        this.refuse(
+          'unread',
+          `nothing was read for ${unreadMs / 1000} s although answers are waiting`,
+        );
       this.#socket.destroy();
     } else if (this.#phase === 'open' && this.#unfinishedMs(now) > lineMs) {
       this.refuse('unfinished', `a line was not finished within ${lineMs / 1000} s`);

@@ -1,35 +1,35 @@
-/** From the bytes of a connection to the lines in them. */
+/** Splits the bytes of a connection into lines. */
 import { isUtf8 } from 'node:buffer';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 
 const NEWLINE = 0x0a;
 const INITIAL_BYTES = 512;
 
-/** Room that is kept though no line needs it. */
+/** Buffers up to this size are reused for the next line. */
 const KEPT_BYTES = 4096;
 const NOTHING: Buffer = Buffer.alloc(0);
 // oxlint-disable-next-line no-control-regex
 const NOT_ASCII = /[^\0-\x7f]/;
 
 export class LineReader {
-  /** The beginning of a line whose end has not come. */
+  /** The buffer of an unfinished line. */
   #begun = NOTHING;
   #length = 0;
   #tooLong = false;
 
-  /** Bytes of the line that has begun. */
+  /** Bytes of the unfinished line. */
   get begunBytes(): number {
     return this.#length;
   }
 
-  /** A line is longer than may be: what comes after it makes no sense any more. */
+  /** Whether a line exceeded its bound. Nothing is read after that. */
   get tooLong(): boolean {
     return this.#tooLong;
   }
 
   /**
-   * Takes in `chunk`.
-   * @returns the lines that are complete by now, each with its newline, and with a character for each byte.
+   * Reads `chunk`.
+   * @returns the lines that it completes, each with its newline, as one character for each byte.
    */
   push(chunk: Buffer): string {
     if (this.#length === 0 && chunk.at(-1) === NEWLINE) return chunk.toString('latin1');
@@ -47,7 +47,7 @@ export class LineReader {
     return lines;
   }
 
-  /** The line that has begun, as far as it has come. */
+  /** Returns the unfinished line. */
   peek(): string {
     return this.#begun.toString('latin1', 0, this.#length);
   }
@@ -81,8 +81,8 @@ export class LineReader {
 }
 
 /**
- * The text of a line; undefined where it is not UTF-8.
- * @param line a character for each byte.
+ * Decodes a line; undefined if it is not UTF-8.
+ * @param line one character for each byte.
  */
 export function decodeLine(line: string): string | undefined {
   if (!NOT_ASCII.test(line)) return line;

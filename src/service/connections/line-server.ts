@@ -222,7 +222,7 @@ export class LineServer {
     const bytesOf = bytesPerClient(candidates.map(({ tally }) => tally));
     let bytes = bytesOf.reduce((sum, ofOne) => sum + ofOne, 0);
     if (bytes <= memoryBytes) return;
-    const why = `all clients together use too much memory (${Math.round(bytes)} bytes), and you use most of it or have not read for longest`;
+    const why = `all clients together use too much memory (${Math.round(bytes)} bytes), and this one uses most of it or has waited longest`;
     const byBurden = candidates
       .map((candidate, index) => ({ ...candidate, bytes: bytesOf[index] ?? 0 }))
       .filter((candidate) => candidate.bytes > 0)

@@ -1,4 +1,4 @@
-/** The same questions over HTTP, for clients that have nothing better; and what monitoring reads. */
+/** HTTP: JSON-RPC by POST, for clients without a line protocol, and the pages for monitoring. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
@@ -14,42 +14,42 @@ const HEADERS_MAX = 100;
 const HEADERS_MS = 5000;
 const REQUEST_MS = 10_000;
 const KEEP_ALIVE_MS = 5000;
-/** Requests of a connection that wait for the one before them. Node reads them ahead without end. */
+/** Pipelined requests of a connection. Node would read any number ahead. */
 const WAITING_MAX = 16;
-/** What those, and one body, can have. */
+/** Bytes of that many requests and one body. */
 const ASKED_BYTES_MAX: number = WAITING_MAX * HEADER_BYTES_MAX + LINE_BYTES_MAX;
-/** What a byte of a request takes: a body as it comes, what is made of it, and headers next to nothing. */
+/** Memory for each byte of a request: a body in chunks and joined; headers take little. */
 const BYTES_A_BYTE = 4;
-/** A reader of an answer that takes nothing for so long has gone. */
+/** A client that reads nothing of its answer for this long is disconnected. */
 const UNREAD_MS = 30_000;
-/** Connections for the pages: those who scrape are few, and the descriptors are for those who ask. */
+/** Connections for scrapers, which are few: descriptors are for clients. */
 const SCRAPERS_MAX = 16;
 
 export interface Health {
-  /** The hypervisor answers. */
+  /** Whether the hypervisor answers. */
   readonly healthy: boolean;
   readonly body: object;
 }
 
-/** What the two GETs show. */
+/** The content of the two pages. */
 export interface Pages {
   metrics(): { readonly contentType: string; readonly text: string };
   health(): Promise<Health>;
 }
 
-/** What came by a connection and is not answered. */
+/** The unanswered requests of a connection. */
 class Exchange implements MemoryUser {
-  /** One request after the other, the first being answered. */
+  /** Starts each request; the first one is being answered. */
   readonly waiting: (() => void)[] = [];
-  /** Told of bytes that are kept for the client, unless it takes them. */
+  /** Called with bytes that are buffered until the client reads them. */
   onGrowth: (bytes: number) => void = () => undefined;
   readonly #socket: Socket;
   readonly #slowPeer: SlowPeer;
-  /** A long answer that is being sent. */
+  /** The long answer that is being sent. */
   #answer: LongText | undefined;
-  /** Bytes that had come when the last of all requests was answered. */
+  /** Bytes read when all requests were last answered. */
   #answeredBytes = 0;
-  /** Since when the body of the first is read, while it is. */
+  /** Since when the body of the first request is being read. */
   #reads: number | undefined;
 
   constructor(socket: Socket) {
@@ -57,7 +57,7 @@ class Exchange implements MemoryUser {
     this.#slowPeer = new SlowPeer(socket);
   }
 
-  /** The body of the first. */
+  /** Reads the body of the first request. */
   async read(request: IncomingMessage): Promise<Buffer | undefined> {
     this.#reads = performance.now();
     const body = await readBody(request);
@@ -65,7 +65,7 @@ class Exchange implements MemoryUser {
     return body;
   }
 
-  /** The first is answered by this, as fast as it is read. */
+  /** Notes the answer to the first request. */
   answers(reply: Reply): void {
     if (reply instanceof LongText) {
       this.#answer = reply;
@@ -75,7 +75,7 @@ class Exchange implements MemoryUser {
     }
   }
 
-  /** The first has been answered. */
+  /** The first request is answered: starts the next. */
   next(): void {
     this.#answer = undefined;
     this.waiting.shift();
@@ -104,7 +104,7 @@ function exchangeOn(socket: Socket): Exchange {
   return exchange;
 }
 
-/** @param handle answers, or fails: what it fails with stays here. */
+/** @param handle answers a request; its errors end the connection and go to `onMistake`. */
 function serverFor(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
   onMistake: (error: unknown) => void,
@@ -135,13 +135,13 @@ function serverFor(
     },
   );
   server.maxHeadersCount = HEADERS_MAX;
-  // Who asks and then closes its half is answered. Node has this as a property without a public type.
+  // Answer clients that half-close after their request. Node has this property, without a public type.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.setTimeout(UNREAD_MS);
   return server;
 }
 
-/** Takes connections that others have accepted; answers on the daemon's own socket. */
+/** HTTP on connections that the daemon's socket has accepted. */
 export class SocketHttp {
   readonly #server: Server;
 
@@ -151,7 +151,7 @@ export class SocketHttp {
       else if (request.method === 'POST') await answerPost(dispatcher, request, response);
       else refuse(response, 405, 'POST a JSON-RPC request to /', { Allow: 'POST' });
     }, onMistake);
-    // A server that listens itself begins to watch over slow requests by this.
+    // Starts the timeouts of requests, which Node starts only in a server that listens.
     this.#server.emit('listening');
   }
 
@@ -168,16 +168,16 @@ export class SocketHttp {
   }
 }
 
-/** The two pages and nothing else, for a listener on TCP. */
+/** Returns a server of the two pages and nothing else, for the metrics listener. */
 export function pagesServer(
   pages: Pages,
   mayAsk: (request: IncomingMessage) => boolean,
   onMistake: (error: unknown) => void,
 ): Server {
   const server = serverFor(async (request, response) => {
-    // A browser that a stranger's page sends here by a name of his own must not read it.
+    // A page that points a name of its own here (DNS rebinding) must not read the answer.
     if (mayAsk(request)) await servePage(pages, request, response);
-    else refuse(response, 421, 'this is not the host that was asked for');
+    else refuse(response, 421, 'this server is not the host that the request names');
   }, onMistake);
   server.maxConnections = SCRAPERS_MAX;
   return server;
@@ -190,9 +190,9 @@ async function servePage(
 ): Promise<void> {
   const path = pathOf(request);
   if (path !== '/metrics' && path !== '/healthz') {
-    refuse(response, 404, 'there are /metrics and /healthz');
+    refuse(response, 404, 'not found: the pages are /metrics and /healthz');
   } else if (request.method !== 'GET' && request.method !== 'HEAD') {
-    refuse(response, 405, 'GET it', { Allow: 'GET, HEAD' });
+    refuse(response, 405, 'only GET and HEAD are allowed', { Allow: 'GET, HEAD' });
   } else if (path === '/metrics') {
     const { contentType, text } = pages.metrics();
     response.writeHead(200, { 'Content-Type': contentType }).end(text);
@@ -209,23 +209,23 @@ async function answerPost(
 ): Promise<void> {
   const [type] = (request.headers['content-type'] ?? '').split(';');
   if (type?.trim().toLowerCase() !== 'application/json') {
-    refuse(response, 415, 'Content-Type has to be application/json');
+    refuse(response, 415, 'Content-Type must be application/json');
     return;
   }
   const exchange = exchangeOn(request.socket);
   const body = await exchange.read(request);
   if (body === undefined) {
-    refuse(response, 413, `a request has at most ${LINE_BYTES_MAX} bytes`);
+    refuse(response, 413, `a request may have ${LINE_BYTES_MAX} bytes`);
     return;
   }
-  // What is not UTF-8 is no JSON either.
+  // Bytes that are not UTF-8 are passed on as text that is not JSON.
   const text = isUtf8(body) ? body.toString('utf8') : '\0';
   const reply = await dispatcher.answer(text, undefined);
   exchange.answers(reply);
   await respond(response, reply);
 }
 
-/** @returns undefined where it is too long; the rest of it is not read then. */
+/** @returns undefined if it is too long: the rest is not read then. */
 async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > LINE_BYTES_MAX) return undefined;
   const chunks: Uint8Array[] = [];
@@ -245,7 +245,7 @@ async function respond(response: ServerResponse, reply: Reply): Promise<void> {
     response.writeHead(200, { 'Content-Type': 'application/json' });
     for (const slice of reply.slices) {
       if (response.destroyed) return;
-      // oxlint-disable-next-line no-await-in-loop -- each slice is for when there is room for it
+      // oxlint-disable-next-line no-await-in-loop -- one slice at a time, as the client reads
       if (!response.write(slice)) await roomOrEnd(response);
     }
     response.end('\n');
@@ -278,7 +278,7 @@ function refuse(
   why: string,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  // What else it sent is not read.
+  // The rest of the request is not read.
   response
     .writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers })
     .end(`${why}\n`);

@@ -1,4 +1,4 @@
-/** Metrics over TCP, for a scraper that cannot use a Unix socket. */
+/** The metrics listener: TCP, for scrapers that cannot use a Unix socket. */
 import type { IncomingMessage, Server } from 'node:http';
 import { isIP, isIPv6, type AddressInfo } from 'node:net';
 import { ErrorCode, XenError } from '../../xen-error.ts';
@@ -10,14 +10,14 @@ import {
 } from './metrics-address.ts';
 
 export interface MetricsListener {
-  /** As `127.0.0.1:9876`. */
+  /** Such as `127.0.0.1:9876`. */
   readonly address: string;
   readonly isLoopback: boolean;
   close(): Promise<void>;
 }
 
 /**
- * @param address as {@link parseMetricsAddress} takes it. Port 0 takes any that is free.
+ * Listens at `address`, in the form of {@link parseMetricsAddress}. Port 0 means any free port.
  * @throws XenError `ERR_METRICS_ADDRESS`.
  */
 export async function listenForMetrics(
@@ -44,7 +44,7 @@ function checked(address: string): MetricsAddress {
   if (parsed !== undefined) return parsed;
   throw new XenError(
     ErrorCode.METRICS_ADDRESS,
-    `${JSON.stringify(address)} is no address for metrics: ${METRICS_ADDRESS_FORM}`,
+    `${JSON.stringify(address)} is not an address for metrics: ${METRICS_ADDRESS_FORM}`,
   );
 }
 
@@ -63,7 +63,7 @@ function listen(server: Server, host: string, port: number, address: string): Pr
   });
 }
 
-/** Whether the request names an address of ours, the name we were given, or localhost. */
+/** Tells whether `Host` names the address that was connected to, the configured name, or localhost. */
 function namesUs(request: IncomingMessage, host: string): boolean {
   const named = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:]+))(?::\d+)?$/.exec(request.headers.host ?? '');
   const name = (named?.groups?.['v6'] ?? named?.groups?.['name'])?.toLowerCase();
