@@ -12,9 +12,11 @@ import { RequestCounts } from './answers/request-counts.ts';
 import { ConnectionCounts } from './connections/connection-counts.ts';
 import { type Bounds, LineServer } from './connections/line-server.ts';
 import { Subscribers } from './connections/subscribers.ts';
+import { ClientLog } from './client-log.ts';
 import { healthOf } from './health.ts';
 import { type Pages, SocketHttp } from './http/http.ts';
-import { listenForMetrics } from './http/metrics-listener.ts';
+import { listenForMetrics, type MetricsListenerOptions } from './http/metrics-listener.ts';
+import { ScraperCounts, Scrapers } from './http/scrapers.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { type Libc, libc } from './system/libc.ts';
@@ -93,8 +95,7 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
   undo.push(() => service.close());
   const metricsAddress = await listenForScrapers(
     options.metrics,
-    service.pages,
-    { log, onMistake },
+    { ...service, log, onMistake },
     undo,
   );
   if (socketPath === undefined) await listenOn(service.server.server, listenFd as number);
@@ -133,6 +134,7 @@ interface Parts {
 interface Service {
   readonly server: LineServer;
   readonly pages: Pages;
+  readonly scrapers: Scrapers;
   close(): Promise<void>;
 }
 
@@ -143,8 +145,18 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
   const version = packageVersion();
   const counts = new RequestCounts();
   const connections = new ConnectionCounts();
+  const scraperCounts = new ScraperCounts();
+  const clientLog = new ClientLog(log);
   const subscribers = new Subscribers(inventory);
-  const metrics = new Metrics({ inventory, connections, subscribers, counts, version, simulated });
+  const metrics = new Metrics({
+    inventory,
+    connections,
+    scrapers: scraperCounts,
+    subscribers,
+    counts,
+    version,
+    simulated,
+  });
   const pages: Pages = {
     metrics: () => metrics.scrape(),
     health: () => healthOf(inventory),
@@ -171,10 +183,10 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
     dispatcher,
     subscribers,
     counts: connections,
-    log,
+    log: clientLog,
     libc: parts.libc,
     bounds,
-    onHttp: (socket, onGrowth) => http.take(socket, onGrowth),
+    onHttp: (socket, httpOptions) => http.take(socket, httpOptions),
   });
   const close = async (): Promise<void> => {
     http.close();
@@ -182,21 +194,20 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
     subscribers.close();
     metrics.close();
   };
-  return { server, pages, close };
+  return { server, pages, scrapers: new Scrapers(scraperCounts, clientLog), close };
 }
 
 /** Listens for scrapers over TCP, if `address` is given. @returns the address that was bound. */
 async function listenForScrapers(
   address: string | undefined,
-  pages: Pages,
-  { log, onMistake }: Pick<Parts, 'log' | 'onMistake'>,
+  options: MetricsListenerOptions & { readonly log: Log },
   undo: Undo,
 ): Promise<string | undefined> {
   if (address === undefined) return undefined;
-  const listener = await listenForMetrics(address, pages, onMistake);
+  const listener = await listenForMetrics(address, options);
   undo.push(() => listener.close());
   if (!listener.isLoopback)
-    log(
+    options.log(
       'warning',
       `metrics on ${listener.address} are readable by everyone who can reach that address`,
     );

@@ -7,6 +7,7 @@ import type { Inventory } from '../inventory/inventory.ts';
 import type { RequestCounts } from './answers/request-counts.ts';
 import type { ConnectionCounts } from './connections/connection-counts.ts';
 import type { Subscribers } from './connections/subscribers.ts';
+import type { ScraperCounts } from './http/scrapers.ts';
 import {
   CONTENT_TYPE,
   expositionOf,
@@ -19,6 +20,7 @@ import { ProcessMetrics } from './process-metrics.ts';
 export interface MetricsOptions {
   readonly inventory: Inventory;
   readonly connections: ConnectionCounts;
+  readonly scrapers: ScraperCounts;
   readonly subscribers: Subscribers;
   readonly counts: RequestCounts;
   readonly version: string;
@@ -81,7 +83,7 @@ function countersOf(options: MetricsOptions): Metric[] {
 }
 
 function rowsOf(options: MetricsOptions): readonly Row[] {
-  const { inventory, connections, subscribers, counts, version, simulated } = options;
+  const { inventory, connections, scrapers, subscribers, counts, version, simulated } = options;
   const { xen } = inventory.hypervisorVersion;
   const stats = (): ReturnType<Inventory['stats']> => inventory.stats();
 
@@ -203,6 +205,12 @@ function rowsOf(options: MetricsOptions): readonly Row[] {
       'xen_domid_connections_ended_total',
       'Connections ended by the daemon, by reason.',
       by('reason', () => connections.ended),
+    ],
+    [
+      'counter',
+      'xen_domid_scrapers_ended_total',
+      'Connections of the metrics listener ended, by reason: idle, without a complete request, or turned_away.',
+      by('reason', () => ({ idle: scrapers.ended, turned_away: scrapers.turnedAway })),
     ],
     ['gauge', 'xen_domid_subscribers', 'Subscriptions to changes.', one(() => subscribers.count)],
     [

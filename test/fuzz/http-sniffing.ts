@@ -8,6 +8,7 @@ import * as fc from 'fast-check';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { Dispatcher } from '../../src/service/answers/dispatcher.ts';
 import { SocketHttp } from '../../src/service/http/http.ts';
+import { ClientLog } from '../../src/service/client-log.ts';
 import { ConnectionCounts } from '../../src/service/connections/connection-counts.ts';
 import { LineServer } from '../../src/service/connections/line-server.ts';
 import { methodsOf } from '../../src/service/answers/methods.ts';
@@ -143,10 +144,10 @@ export async function httpSniffing(): Promise<Target> {
     dispatcher,
     subscribers,
     counts: new ConnectionCounts(),
-    log: () => undefined,
+    log: new ClientLog(() => undefined),
     libc: undefined,
     bounds: undefined,
-    onHttp: (socket) => socketHttp.take(socket, () => undefined),
+    onHttp: (socket, options) => socketHttp.take(socket, options),
   });
   await new Promise<void>((resolve) => server.server.listen(0, '127.0.0.1', resolve));
 

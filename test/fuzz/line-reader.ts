@@ -22,7 +22,8 @@ function checkLines(input: Uint8Array, chunks: readonly Uint8Array[]): void {
   for (const chunk of chunks) {
     read += reader.push(Buffer.from(chunk));
     demand(
-      reader.begunBytes <= LINE_BYTES_MAX && (read === '' || read.endsWith('\n')),
+      reader.peek().replace(/\r$/, '').length <= LINE_BYTES_MAX &&
+        (read === '' || read.endsWith('\n')),
       'a line was given without its end, or too long a one kept',
     );
   }
@@ -33,7 +34,10 @@ function checkLines(input: Uint8Array, chunks: readonly Uint8Array[]): void {
     return;
   }
   const [line = ''] = all.slice(read.length).split('\n');
-  demand(line.length > LINE_BYTES_MAX, 'a line was refused that is not too long');
+  demand(
+    line.replace(/\r$/, '').length > LINE_BYTES_MAX,
+    'a line was refused that is not too long',
+  );
 }
 
 interface Request {

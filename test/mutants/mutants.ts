@@ -402,7 +402,11 @@ const ROOMS: readonly Room[] = [
     file: 'service/connections/line-reader.js',
     tests: ['service/protocol', 'service/hostile', 'fuzz'],
     mutants: [
-      ['a line of any length is kept', 'if (length - newline > LINE_BYTES_MAX)', 'if (length < 0)'],
+      [
+        'a line of any length is kept',
+        'if (length - newline - cr > LINE_BYTES_MAX)',
+        'if (length < 0)',
+      ],
       ['what is not UTF-8 is read', 'return isUtf8(bytes) ?', 'return bytes.length > 0 ?'],
     ],
   },
@@ -480,6 +484,18 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    file: 'service/answers/request-id.js',
+    tests: ['service/protocol'],
+    mutants: [
+      [
+        'an id that is not kept exactly is told back',
+        'if (Number.isInteger(id) && !Number.isSafeInteger(id))',
+        'if (id === 0.5)',
+      ],
+      ['an id that was rounded is told back', 'decimalOf(written) === decimalOf(json)', 'true'],
+    ],
+  },
+  {
     file: 'service/answers/dispatcher.js',
     tests: ['service/protocol', 'service/fuzz'],
     mutants: [
@@ -487,11 +503,6 @@ const ROOMS: readonly Room[] = [
         'a batch of any size is answered',
         'if (messages.length > BATCH_MAX)',
         'if (messages.length < 0)',
-      ],
-      [
-        'an id that is not kept exactly is told back',
-        'return Number.isInteger(id) && !Number.isSafeInteger(id) ? undefined : JSON.stringify(id);',
-        'return JSON.stringify(id);',
       ],
       [
         'a notification is answered',
@@ -506,11 +517,25 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'a form of a web page may ask',
-        "if (type?.trim().toLowerCase() !== 'application/json')",
+        'if (!JSON_TYPES.has(type?.trim().toLowerCase()))',
         "if (type === 'x')",
       ],
-      ['a body may be longer than it says', 'if (length > LINE_BYTES_MAX)', 'if (length < 0)'],
+      ['a request may have two hosts', 'hasTwoHosts(request)', 'false'],
+      ['every body is continued to', 'if (expectsContinue(request))', 'if (false)'],
     ],
+  },
+  {
+    file: 'service/http/exchange.js',
+    tests: ['service/http', 'service/hostile'],
+    mutants: [
+      ['a body may be longer than it says', 'if (length > LINE_BYTES_MAX)', 'if (length < 0)'],
+      ['a paused connection is not read on', 'resumeHttp(this.#socket)', ''],
+    ],
+  },
+  {
+    file: 'service/http/scrapers.js',
+    tests: ['service/http'],
+    mutants: [['a silent scraper keeps its place', '!this.#makeRoom()', 'true']],
   },
   {
     file: 'service/system/socket-claim.js',

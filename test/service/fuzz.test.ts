@@ -60,8 +60,7 @@ function isNotification(message: Message): boolean {
     !Object.hasOwn(message, 'id') &&
     message.jsonrpc === '2.0' &&
     typeof message.method === 'string' &&
-    (message.params === undefined ||
-      (typeof message.params === 'object' && message.params !== null))
+    (message.params === undefined || typeof message.params === 'object')
   );
 }
 

@@ -8,6 +8,7 @@ import { BATCH_MAX, RpcCode } from '../../protocol/rpc.ts';
 import { Failure, failureReply, foundDomidJson, foundJson } from '../../protocol/encode.ts';
 import { joined, resultReply, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
+import { idJson, writtenId, writtenIds } from './request-id.ts';
 
 /** An answer; undefined for a notification. */
 export type Reply = Text | undefined;
@@ -78,30 +79,37 @@ export class Dispatcher {
     } catch {
       return this.#refuse('null', NOT_JSON);
     }
-    return this.answerParsed(message, session);
+    if (!Array.isArray(message)) return this.#answerOne(message, () => writtenId(text), session);
+    return this.#answerBatch(message, text, session);
   }
 
-  answerParsed(message: unknown, session: Session | undefined): Reply | Promise<Reply> {
-    return Array.isArray(message)
-      ? this.#answerBatch(message, session)
-      : this.#answerOne(message, session);
-  }
-
-  #answerBatch(messages: readonly unknown[], session: Session | undefined): Reply | Promise<Reply> {
+  #answerBatch(
+    messages: readonly unknown[],
+    text: string,
+    session: Session | undefined,
+  ): Reply | Promise<Reply> {
     if (messages.length === 0) {
       return this.#refuse('null', new Failure(RpcCode.invalidRequest, 'a batch must not be empty'));
     }
     if (messages.length > BATCH_MAX) {
       const why = `the batch has ${messages.length} requests, ${BATCH_MAX} are allowed: send it in parts`;
-      return this.#refuse('null', new Failure(RpcCode.invalidRequest, why));
+      return this.#refuse('null', new Failure(RpcCode.refused, why));
     }
-    const replies = messages.map((message) => this.#answerOne(message, session));
+    let ids: (string | undefined)[] | undefined;
+    const replies = messages.map((message, index) =>
+      this.#answerOne(message, () => (ids ??= writtenIds(text))[index], session),
+    );
     return replies.some((reply) => reply instanceof Promise)
       ? Promise.all(replies.map(async (reply) => reply)).then(batchOf)
       : batchOf(replies as Reply[]);
   }
 
-  #answerOne(message: unknown, session: Session | undefined): Reply | Promise<Reply> {
+  /** @param written returns the id as the client wrote it. */
+  #answerOne(
+    message: unknown,
+    written: () => string | undefined,
+    session: Session | undefined,
+  ): Reply | Promise<Reply> {
     if (typeof message !== 'object' || message === null || Array.isArray(message)) {
       return this.#refuse(
         'null',
@@ -110,12 +118,12 @@ export class Dispatcher {
     }
     const request = message as Partial<Record<'jsonrpc' | 'id' | 'method' | 'params', unknown>>;
     const isNotification = !Object.hasOwn(request, 'id');
-    const id = isNotification ? 'null' : idJson(request.id);
+    const id = isNotification ? 'null' : idJson(request.id, written);
     if (id === undefined) {
       const why = 'an id must be a string, null, or a number that can be echoed exactly';
       return this.#refuse('null', new Failure(RpcCode.invalidRequest, why));
     }
-    const wrong = whatIsWrong(request);
+    const wrong = mistakeIn(request);
     // An invalid request is answered even without an id (JSON-RPC 2.0, section 5).
     if (wrong !== undefined) return this.#refuse(id, new Failure(RpcCode.invalidRequest, wrong));
 
@@ -136,7 +144,9 @@ export class Dispatcher {
   }
 
   #call(method: Method, params: unknown, session: Session | undefined): Outcome | Promise<Outcome> {
-    const named = params ?? {};
+    // Some clients send null or [] for a method without params.
+    const isEmpty = params === undefined || params === null || isEmptyArray(params);
+    const named = isEmpty ? {} : params;
     if (typeof named !== 'object' || Array.isArray(named)) {
       return new Failure(RpcCode.invalidParams, 'params must be given by name, in an object');
     }
@@ -189,21 +199,16 @@ function batchOf(replies: readonly Reply[]): Reply {
   ]);
 }
 
-/** @returns undefined for an id that could not be echoed exactly. */
-function idJson(id: unknown): string | undefined {
-  if (id === null) return 'null';
-  if (typeof id === 'string') return JSON.stringify(id);
-  if (typeof id !== 'number' || !Number.isFinite(id)) return undefined;
-  return Number.isInteger(id) && !Number.isSafeInteger(id) ? undefined : JSON.stringify(id);
+function isEmptyArray(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
-function whatIsWrong(
+function mistakeIn(
   request: Partial<Record<'jsonrpc' | 'method' | 'params', unknown>>,
 ): string | undefined {
   if (request.jsonrpc !== '2.0') return '"jsonrpc" must be "2.0"';
   if (typeof request.method !== 'string') return '"method" must be a string';
-  const { params } = request;
-  if (params !== undefined && (typeof params !== 'object' || params === null))
+  if (request.params !== undefined && typeof request.params !== 'object')
     return '"params" must be an object';
   return undefined;
 }

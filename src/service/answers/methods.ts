@@ -53,8 +53,8 @@ export function methodsOf({ inventory, counts, stats, version }: MethodsOptions)
       }),
     lookupMany: ({ uuids }) => lookupMany(inventory, uuids),
     get: ({ domid }) => get(inventory, domid),
-    list: ({ names: wanted }) => list(inventory, names, wanted),
-    subscribe: ({ token }, session) => subscribe(session, token),
+    list: ({ names: wanted }) => list(inventory, names, wanted ?? undefined),
+    subscribe: ({ token }, session) => subscribe(session, token ?? undefined),
     unsubscribe: ({ subscription }, session) => unsubscribe(session, subscription),
     stats: () => JSON.stringify(stats()),
     version: () => JSON.stringify(version()),
@@ -67,6 +67,10 @@ export function methodsOf({ inventory, counts, stats, version }: MethodsOptions)
   );
 }
 
+function missing(param: string): Failure {
+  return invalidParams(`the param "${param}" is missing`);
+}
+
 function invalidParams(why: string): Failure {
   return new Failure(RpcCode.invalidParams, why);
 }
@@ -76,6 +80,7 @@ function withUuid(
   uuid: unknown,
   call: (checked: Uuid) => Outcome | Promise<Outcome>,
 ): Outcome | Promise<Outcome> {
+  if (uuid === undefined) return missing('uuid');
   try {
     return call(parseUuid(uuid));
   } catch (error) {
@@ -90,6 +95,7 @@ function invalidUuid(error: unknown): Failure {
 }
 
 async function lookupMany(inventory: Inventory, uuids: unknown): Promise<Outcome> {
+  if (uuids === undefined) return missing('uuids');
   if (!Array.isArray(uuids)) return invalidParams('"uuids" must be an array of UUIDs');
   try {
     const results = await inventory.lookupMany(uuids as string[]);
@@ -100,6 +106,7 @@ async function lookupMany(inventory: Inventory, uuids: unknown): Promise<Outcome
 }
 
 async function get(inventory: Inventory, domid: unknown): Promise<Outcome> {
+  if (domid === undefined) return missing('domid');
   if (typeof domid !== 'number') return invalidParams('"domid" must be a number');
   try {
     return getJson(await inventory.get(domid));
@@ -131,6 +138,7 @@ function subscribe(session: Session | undefined, token: unknown): Outcome | Prom
 }
 
 function unsubscribe(session: Session | undefined, subscription: unknown): Outcome {
+  if (subscription === undefined) return missing('subscription');
   if (typeof subscription !== 'number') return invalidParams('"subscription" must be a number');
   return session?.unsubscribe(subscription) === true
     ? '{}'

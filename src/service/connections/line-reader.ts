@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 
 const NEWLINE = 0x0a;
+const CR = 0x0d;
 const INITIAL_BYTES = 512;
 
 /** Buffers up to this size are reused for the next line. */
@@ -63,9 +64,16 @@ export class LineReader {
     return begun;
   }
 
+  /** Returns the byte at an offset of the unfinished line with `bytes` behind it. */
+  #byteAt(offset: number, bytes: Buffer): number | undefined {
+    return offset < this.#length ? this.#begun[offset] : bytes[offset - this.#length];
+  }
+
   #keep(bytes: Buffer, newline = 0): void {
     const length = this.#length + bytes.length;
-    if (length - newline > LINE_BYTES_MAX) {
+    // The bound is for a line without its end, which is \n or \r\n.
+    const cr = this.#byteAt(length - newline - 1, bytes) === CR ? 1 : 0;
+    if (length - newline - cr > LINE_BYTES_MAX) {
       this.#tooLong = true;
       this.drop();
       return;

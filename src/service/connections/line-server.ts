@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Failure, failureReply } from '../../protocol/encode.ts';
 import { RpcCode } from '../../protocol/rpc.ts';
 import type { Dispatcher } from '../answers/dispatcher.ts';
-import type { Log } from '../log.ts';
+import type { ClientLog } from '../client-log.ts';
 import { bytesPerClient, MemoryTally, type MemoryUser } from '../memory.ts';
 import { mostDescriptors } from '../system/descriptors.ts';
 import type { Libc } from '../system/libc.ts';
@@ -47,9 +47,6 @@ const CHECK_MS = 500;
 const GROWTH_SHARE = 1 / 8;
 /** How long {@link LineServer.close} waits for pending answers. */
 const DRAIN_MS = 500;
-/** Log lines about clients in one window; further ones are only counted. */
-const LOGGED_AT_ONCE = 10;
-const LOG_WINDOW_MS = 10_000;
 
 /** A connection. Neither JSON lines nor HTTP until the client has sent its first byte. */
 interface Entry {
@@ -62,16 +59,22 @@ interface Entry {
 const isHttp = (byte: number | undefined): boolean =>
   byte !== undefined && byte >= 0x41 && byte <= 0x5a;
 
+export interface HttpOptions {
+  readonly onGrowth: (bytes: number) => void;
+  /** Called before the connection is ended because the client exceeded a bound. */
+  readonly onEnd: (reason: EndReason, why: string) => void;
+}
+
 export interface LineServerOptions {
   readonly dispatcher: Dispatcher;
   readonly subscribers: Subscribers;
   readonly counts: ConnectionCounts;
-  readonly log: Log;
+  readonly log: ClientLog;
   readonly bounds: Partial<Bounds> | undefined;
   /** Names clients by pid and uid; without it the log says less. */
   readonly libc: Libc | undefined;
   /** Takes over a connection that speaks HTTP. Its first bytes have been put back. */
-  readonly onHttp?: (socket: Socket, onGrowth: (bytes: number) => void) => MemoryUser;
+  readonly onHttp?: (socket: Socket, options: HttpOptions) => MemoryUser;
 }
 
 /** A candidate for eviction. */
@@ -93,8 +96,6 @@ export class LineServer {
   /** Memory of the pending requests of all connections. */
   readonly #pending = { bytes: 0 };
   #growth = 0;
-  #logged = 0;
-  #logWindow = 0;
 
   constructor(options: LineServerOptions) {
     this.#options = options;
@@ -168,7 +169,8 @@ export class LineServer {
       this.#counts.http++;
       socket.pause();
       socket.unshift(chunk);
-      const http = onHttp(socket, this.#onGrowth);
+      const onEnd = (reason: EndReason, why: string): void => this.#noteEnd(socket, reason, why);
+      const http = onHttp(socket, { onGrowth: this.#onGrowth, onEnd });
       this.#set(socket, { http, since: this.#clock.now });
       socket.resume();
       return;
@@ -264,18 +266,7 @@ export class LineServer {
   }
 
   #logAbout(socket: Socket, what: string): void {
-    const now = performance.now();
-    if (now - this.#logWindow > LOG_WINDOW_MS) {
-      if (this.#logged > LOGGED_AT_ONCE) {
-        const more = this.#logged - LOGGED_AT_ONCE;
-        this.#options.log('warning', `${more} more lines about clients were left out`);
-      }
-      this.#logWindow = now;
-      this.#logged = 0;
-    }
-    this.#logged++;
-    if (this.#logged > LOGGED_AT_ONCE) return;
-    this.#options.log('warning', `${this.#peerOf(socket)}: ${what}`);
+    this.#options.log.warn(() => this.#peerOf(socket), what);
   }
 
   #peerOf(socket: Socket): string {

@@ -52,3 +52,24 @@ export class SlowPeer {
     return now - this.#takenAt;
   }
 }
+
+/** The fields by which Node's HTTP server pauses a connection with too many pipelined answers: the same since Node 0.12. */
+interface HttpSocket {
+  _paused?: boolean;
+  readonly parser?: { resume(): void } | null;
+}
+
+/** Stops reading from a connection of an HTTP server. `socket.pause()` is not enough: the server resumes after each request. */
+export function pauseHttp(socket: Socket): void {
+  // oxlint-disable-next-line no-underscore-dangle
+  (socket as unknown as HttpSocket)._paused = true;
+  socket.pause();
+}
+
+export function resumeHttp(socket: Socket): void {
+  const http = socket as unknown as HttpSocket;
+  // oxlint-disable-next-line no-underscore-dangle
+  http._paused = false;
+  http.parser?.resume();
+  socket.resume();
+}

@@ -1,29 +1,28 @@
 /** HTTP: JSON-RPC by POST, for clients without a line protocol, and the pages for monitoring. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
-import { type MemoryTally, type MemoryUser, requestsTake } from '../memory.ts';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
+import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
 import { LongText } from '../answers/text.ts';
-import { SlowPeer } from '../connections/socket-handle.ts';
+import type { MemoryUser } from '../memory.ts';
+import { Exchange, type ExchangeOptions, HEADER_BYTES_MAX } from './exchange.ts';
+import { expectsContinue, hasTwoHosts, pathOf } from './request-head.ts';
 
-const HEADER_BYTES_MAX = 16_384;
 const HEADERS_MAX = 100;
 const HEADERS_MS = 5000;
 const REQUEST_MS = 10_000;
 const KEEP_ALIVE_MS = 5000;
-/** Pipelined requests of a connection. Node would read any number ahead. */
-const WAITING_MAX = 16;
-/** Bytes of that many requests and one body. */
-const ASKED_BYTES_MAX: number = WAITING_MAX * HEADER_BYTES_MAX + LINE_BYTES_MAX;
-/** Memory for each byte of a request: a body in chunks and joined; headers take little. */
-const BYTES_A_BYTE = 4;
 /** A client that reads nothing of its answer for this long is disconnected. */
 const UNREAD_MS = 30_000;
-/** Connections for scrapers, which are few: descriptors are for clients. */
-const SCRAPERS_MAX = 16;
+
+/** The second and third are what JSON-RPC clients sent before JSON had a type, and send still. A form of a web page can have none of them. */
+const JSON_TYPES: ReadonlySet<string | undefined> = new Set([
+  'application/json',
+  'application/json-rpc',
+  'application/jsonrequest',
+]);
 
 export interface Health {
   /** Whether the hypervisor answers. */
@@ -37,78 +36,37 @@ export interface Pages {
   health(): Promise<Health>;
 }
 
-/** The unanswered requests of a connection. */
-class Exchange implements MemoryUser {
-  /** Starts each request; the first one is being answered. */
-  readonly waiting: (() => void)[] = [];
-  /** Called with bytes that are buffered until the client reads them. */
-  onGrowth: (bytes: number) => void = () => undefined;
-  readonly #socket: Socket;
-  readonly #slowPeer: SlowPeer;
-  /** The long answer that is being sent. */
-  #answer: LongText | undefined;
-  /** Bytes read when all requests were last answered. */
-  #answeredBytes = 0;
-  /** Since when the body of the first request is being read. */
-  #reads: number | undefined;
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    this.#slowPeer = new SlowPeer(socket);
-  }
-
-  /** Reads the body of the first request. */
-  async read(request: IncomingMessage): Promise<Buffer | undefined> {
-    this.#reads = performance.now();
-    const body = await readBody(request);
-    this.#reads = undefined;
-    return body;
-  }
-
-  /** Notes the answer to the first request. */
-  answers(reply: Reply): void {
-    if (reply instanceof LongText) {
-      this.#answer = reply;
-      this.onGrowth(reply.growth);
-    } else if (reply !== undefined) {
-      this.onGrowth(reply.length);
-    }
-  }
-
-  /** The first request is answered: starts the next. */
-  next(): void {
-    this.#answer = undefined;
-    this.waiting.shift();
-    this.waiting[0]?.();
-    if (this.waiting.length > 0) return;
-    this.#answeredBytes = this.#socket.bytesRead;
-  }
-
-  countMemory(tally: MemoryTally): void {
-    const bytes = Math.min(this.#socket.bytesRead - this.#answeredBytes, ASKED_BYTES_MAX);
-    const asked = requestsTake(this.waiting.length, 0) + BYTES_A_BYTE * bytes;
-    tally.add(asked + (this.#answer?.ownBytes ?? 0));
-    for (const kept of this.#answer?.keeps ?? []) tally.share(kept);
-  }
-
-  waitedMs(now: number): number {
-    return Math.max(this.#slowPeer.unreadMs(now), now - (this.#reads ?? now));
-  }
-}
+type Handle = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 const exchanges = new WeakMap<Socket, Exchange>();
 
-function exchangeOn(socket: Socket): Exchange {
-  const exchange = exchanges.get(socket) ?? new Exchange(socket);
-  exchanges.set(socket, exchange);
+const NO_OPTIONS: ExchangeOptions = { onGrowth: () => undefined, onEnd: () => undefined };
+
+/** Returns the exchange of a connection. */
+export function exchangeOn(socket: Socket, options: ExchangeOptions = NO_OPTIONS): Exchange {
+  let exchange = exchanges.get(socket);
+  if (exchange === undefined) exchanges.set(socket, (exchange = new Exchange(socket, options)));
   return exchange;
 }
 
 /** @param handle answers a request; its errors end the connection and go to `onMistake`. */
-function serverFor(
-  handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
-  onMistake: (error: unknown) => void,
-): Server {
+function serverFor(handle: Handle, onMistake: (error: unknown) => void): Server {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    const exchange = exchangeOn(socket);
+    exchange.add(response, () => {
+      response.once('close', () => {
+        if (!socket.destroyed) exchange.next();
+      });
+      const answered = hasTwoHosts(request)
+        ? Promise.resolve(refuse(response, 400, 'a request must have one Host'))
+        : handle(request, response);
+      answered.catch((error: unknown) => {
+        if (!response.destroyed) onMistake(error);
+        response.destroy();
+      });
+    });
+  };
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES_MAX,
@@ -117,28 +75,47 @@ function serverFor(
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 1000,
     },
-    (request, response) => {
-      const { socket } = request;
-      const exchange = exchangeOn(socket);
-      const { waiting } = exchange;
-      waiting.push(() => {
-        response.once('close', () => {
-          if (!socket.destroyed) exchange.next();
-        });
-        handle(request, response).catch((error: unknown) => {
-          if (!response.destroyed) onMistake(error);
-          response.destroy();
-        });
-      });
-      if (waiting.length > WAITING_MAX) socket.destroy();
-      else if (waiting.length === 1) waiting[0]?.();
-    },
+    onRequest,
   );
+  // Without this listener Node sends `100 Continue` before the request is looked at.
+  server.on('checkContinue', onRequest);
+  server.on('clientError', onClientError);
   server.maxHeadersCount = HEADERS_MAX;
   // Answer clients that half-close after their request. Node has this property, without a public type.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.setTimeout(UNREAD_MS);
+  server.setTimeout(UNREAD_MS, (socket) => {
+    const exchange = exchangeOn(socket);
+    // Without a request it is the end of the idle time, which every client may use up.
+    if (exchange.idleSince === undefined)
+      exchange.ends('unread', `nothing of an HTTP answer was read for ${UNREAD_MS / 1000} s`);
+    socket.destroy();
+  });
   return server;
+}
+
+const ERROR_STATUS: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+};
+
+/** Answers as Node does without such a listener, and notes the end. */
+function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  const exchange = exchangeOn(socket);
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    if (!exchange.timedOut()) return;
+    exchange.ends(
+      'unfinished',
+      `an HTTP request was not finished within ${REQUEST_MS / 1000} s, or its headers within ${HEADERS_MS / 1000} s`,
+    );
+  }
+  // After the first error, every further chunk is one more.
+  if (socket.writableEnded) return;
+  if (socket.writable && !exchange.hasBegunAnswer) {
+    const status = ERROR_STATUS[error.code ?? ''] ?? '400 Bad Request';
+    socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+  }
+  socket.destroySoon();
 }
 
 /** HTTP on connections that the daemon's socket has accepted. */
@@ -155,9 +132,8 @@ export class SocketHttp {
     this.#server.emit('listening');
   }
 
-  take(socket: Socket, onGrowth: (bytes: number) => void): MemoryUser {
-    const exchange = exchangeOn(socket);
-    exchange.onGrowth = onGrowth;
+  take(socket: Socket, options: ExchangeOptions): MemoryUser {
+    const exchange = exchangeOn(socket, options);
     this.#server.emit('connection', socket);
     return exchange;
   }
@@ -174,13 +150,11 @@ export function pagesServer(
   mayAsk: (request: IncomingMessage) => boolean,
   onMistake: (error: unknown) => void,
 ): Server {
-  const server = serverFor(async (request, response) => {
+  return serverFor(async (request, response) => {
     // A page that points a name of its own here (DNS rebinding) must not read the answer.
     if (mayAsk(request)) await servePage(pages, request, response);
     else refuse(response, 421, 'this server is not the host that the request names');
   }, onMistake);
-  server.maxConnections = SCRAPERS_MAX;
-  return server;
 }
 
 async function servePage(
@@ -208,12 +182,11 @@ async function answerPost(
   response: ServerResponse,
 ): Promise<void> {
   const [type] = (request.headers['content-type'] ?? '').split(';');
-  if (type?.trim().toLowerCase() !== 'application/json') {
+  if (!JSON_TYPES.has(type?.trim().toLowerCase())) {
     refuse(response, 415, 'Content-Type must be application/json');
     return;
   }
-  const exchange = exchangeOn(request.socket);
-  const body = await exchange.read(request);
+  const body = await bodyOf(request, response);
   if (body === undefined) {
     refuse(response, 413, `a request may have ${LINE_BYTES_MAX} bytes`);
     return;
@@ -221,21 +194,18 @@ async function answerPost(
   // Bytes that are not UTF-8 are passed on as text that is not JSON.
   const text = isUtf8(body) ? body.toString('utf8') : '\0';
   const reply = await dispatcher.answer(text, undefined);
-  exchange.answers(reply);
+  exchangeOn(request.socket).answers(reply);
   await respond(response, reply);
 }
 
-/** @returns undefined if it is too long: the rest is not read then. */
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+/** @returns undefined if the body is too long. */
+async function bodyOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<Buffer | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > LINE_BYTES_MAX) return undefined;
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > LINE_BYTES_MAX) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  if (expectsContinue(request)) response.writeContinue();
+  return await exchangeOn(request.socket).read(request);
 }
 
 async function respond(response: ServerResponse, reply: Reply): Promise<void> {
@@ -282,8 +252,4 @@ function refuse(
   response
     .writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers })
     .end(`${why}\n`);
-}
-
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? '').split('?')[0] ?? '';
 }
