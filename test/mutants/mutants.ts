@@ -416,15 +416,14 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'there may be any number of connections',
-        'this.#sockets.size >= this.#bounds.connections && ',
-        'false && ',
+        'const isFull = this.#shares.isFull(uid)',
+        'const isFull = false',
       ],
       [
         'one who waits for an answer makes room for another',
         'connection?.idle === false',
         'connection === null',
       ],
-      ['what begins with a letter is a line', 'byte >= 0x41 && byte <= 0x5a', 'byte > 0xff'],
       [
         'any amount is kept for all together',
         '.filter((candidate) => candidate.bytes > 0)',
@@ -440,6 +439,22 @@ const ROOMS: readonly Room[] = [
         'if (wasDue || this.#growth < memoryBytes * GROWTH_SHARE)',
         'if (memoryBytes > 0)',
       ],
+    ],
+  },
+  {
+    file: 'service/connections/last-words.js',
+    tests: ['service/turned-away', 'service/http'],
+    mutants: [
+      ['what begins with a letter is a line', 'byte >= 0x41 && byte <= 0x5a', 'byte > 0xff'],
+      ['a refused client is cut off', 'halfClose(socket);', 'socket.destroy();'],
+    ],
+  },
+  {
+    file: 'service/connections/shares.js',
+    tests: ['service/turned-away'],
+    mutants: [
+      ['a user may have all connections', 'this.#connections / 2', 'this.#connections'],
+      ['none is kept for root', 'Math.min(FOR_ROOT, Math.floor(this.#connections / 8))', '0'],
     ],
   },
   {

@@ -7,6 +7,7 @@ import type { Outcome, Session } from '../answers/methods.ts';
 import type { MemoryTally, MemoryUser } from '../memory.ts';
 import type { EndReason } from './connection-counts.ts';
 import { ConnectionSubscriptions } from './connection-subscriptions.ts';
+import { halfClose } from './last-words.ts';
 import { decodeLine, LineReader } from './line-reader.ts';
 import { Output } from './output.ts';
 import { PendingRequests } from './pending-requests.ts';
@@ -36,7 +37,7 @@ export interface ConnectionOptions {
  * - `open`: requests are read and answered.
  * - `draining`: no more is read; the requests that were read are answered, then the connection ends.
  * - `refused`: nothing is read or answered any more; the last message is sent, then the connection ends.
- * - `ended`: this side has sent its end, or the socket is closed.
+ * - `ended`: this side has half-closed, or the socket is closed.
  */
 type Phase = 'open' | 'draining' | 'refused' | 'ended';
 
@@ -275,8 +276,13 @@ export class Connection implements Session, MemoryUser {
   }
 
   #end(): void {
+    const mustRead = this.#phase === 'refused';
     this.#phase = 'ended';
     this.#unfinished.stop();
+    if (mustRead) {
+      halfClose(this.#socket);
+      return;
+    }
     this.#socket.pause();
     this.#socket.end(() => this.#socket.destroy());
   }

@@ -1,15 +1,15 @@
 /** The connections: accepts them, bounds their number and their memory, and ends those that exceed a bound. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Failure, failureReply } from '../../protocol/encode.ts';
-import { RpcCode } from '../../protocol/rpc.ts';
 import type { Dispatcher } from '../answers/dispatcher.ts';
 import type { ClientLog } from '../client-log.ts';
 import { bytesPerClient, MemoryTally, type MemoryUser } from '../memory.ts';
 import { mostDescriptors } from '../system/descriptors.ts';
-import type { Libc } from '../system/libc.ts';
+import type { Libc, PeerCredentials } from '../system/libc.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionCounts, EndReason } from './connection-counts.ts';
+import { isHttp, TurnedAway } from './last-words.ts';
+import { isPrivileged, Shares } from './shares.ts';
 import { fdOf } from './socket-handle.ts';
 import type { Subscribers } from './subscribers.ts';
 
@@ -30,6 +30,9 @@ export interface Bounds {
 /** Descriptors reserved for devices, xenstore, scrapers and files. */
 const OTHER_DESCRIPTORS = 48;
 const LEAST_CONNECTIONS = 16;
+/** Connections that are being turned away, where there are descriptors for them; a few of the reserved ones else. */
+const TURNED_AWAY_MAX = 64;
+const TURNED_AWAY_LEAST = 4;
 
 const DEFAULTS: Bounds = {
   connections: 4096,
@@ -50,14 +53,13 @@ const DRAIN_MS = 500;
 
 /** A connection. Neither JSON lines nor HTTP until the client has sent its first byte. */
 interface Entry {
-  readonly connection?: Connection;
-  readonly http?: MemoryUser;
+  /** The user; undefined if it is not known. */
+  readonly uid: number | undefined;
+  /** When it was accepted. */
   readonly since: number;
+  connection?: Connection;
+  http?: MemoryUser;
 }
-
-/** Tells HTTP by its first byte: every HTTP request begins with a capital letter, and no JSON does. */
-const isHttp = (byte: number | undefined): boolean =>
-  byte !== undefined && byte >= 0x41 && byte <= 0x5a;
 
 export interface HttpOptions {
   readonly onGrowth: (bytes: number) => void;
@@ -91,6 +93,8 @@ export class LineServer {
   readonly #bounds: Bounds;
   readonly #counts: ConnectionCounts;
   readonly #sockets = new Map<Socket, Entry>();
+  readonly #shares: Shares;
+  readonly #turnedAway: TurnedAway;
   readonly #timer: NodeJS.Timeout;
   readonly #clock = { now: performance.now() };
   /** Memory of the pending requests of all connections. */
@@ -103,6 +107,9 @@ export class LineServer {
     const spare = Math.max(LEAST_CONNECTIONS, mostDescriptors() - OTHER_DESCRIPTORS);
     const connections = Math.min(DEFAULTS.connections, spare);
     this.#bounds = { ...DEFAULTS, connections, ...options.bounds };
+    this.#shares = new Shares(this.#bounds.connections);
+    const left = spare - this.#bounds.connections;
+    this.#turnedAway = new TurnedAway(Math.max(TURNED_AWAY_LEAST, Math.min(TURNED_AWAY_MAX, left)));
     this.server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
     // A connection could not be accepted because no descriptor is left: the others go on. listen() has a listener of its own.
     this.server.on('error', () => undefined);
@@ -117,6 +124,7 @@ export class LineServer {
     await nextTurn();
     await nextTurn();
     const closed = new Promise((resolve) => this.server.close(resolve));
+    this.#turnedAway.close();
     for (const [socket, { connection, http }] of this.#sockets) {
       if (connection !== undefined) connection.drain();
       else if (http === undefined) socket.destroy();
@@ -131,11 +139,17 @@ export class LineServer {
   #accept(socket: Socket): void {
     this.#counts.accepted++;
     socket.on('error', () => socket.destroy());
-    if (this.#sockets.size >= this.#bounds.connections && !this.#makeRoom()) {
-      this.#turnAway(socket);
+    const uid = this.#peerOf(socket)?.uid;
+    const why = this.#refusalOf(uid);
+    if (why !== undefined) {
+      this.#counts.turnedAway++;
+      this.#logAbout(socket, `turned away: ${why}`);
+      this.#turnedAway.add(socket, why);
       return;
     }
-    this.#set(socket, { since: this.#clock.now });
+    this.#sockets.set(socket, { uid, since: this.#clock.now });
+    this.#counts.open = this.#sockets.size;
+    this.#shares.add(uid);
     socket.once('close', () => this.#forget(socket));
     socket.once('data', (chunk: Buffer) => this.#begin(socket, chunk));
     socket.once('end', () => {
@@ -144,34 +158,37 @@ export class LineServer {
     });
   }
 
-  #set(socket: Socket, entry: Entry): void {
-    this.#sockets.set(socket, entry);
-    this.#counts.open = this.#sockets.size;
-  }
-
   #forget(socket: Socket): void {
+    const entry = this.#sockets.get(socket);
+    if (entry === undefined) return;
     this.#sockets.delete(socket);
     this.#counts.open = this.#sockets.size;
+    this.#shares.remove(entry.uid);
   }
 
-  #turnAway(socket: Socket): void {
-    this.#counts.turnedAway++;
-    this.#logAbout(socket, `turned away: ${this.#bounds.connections} connections are open`);
-    const why = 'too many connections; try again later';
-    socket.end(`${failureReply('null', new Failure(RpcCode.refused, why))}\n`, () =>
-      socket.destroy(),
-    );
+  /** Makes room for a connection of a user. @returns why there is none; undefined if there is. */
+  #refusalOf(uid: number | undefined): string | undefined {
+    if (this.#shares.hasHalf(uid) && !this.#makeRoom((other) => other === uid))
+      return `user ${uid} has half of the ${this.#bounds.connections} connections: close some, or try again later`;
+    const isFull = this.#shares.isFull(uid);
+    // For others than root, the end of one of root's connections would not help.
+    const isBound = uid !== undefined && !isPrivileged(uid);
+    const mayEnd = (other: number | undefined): boolean =>
+      !isBound || (other !== undefined && !isPrivileged(other));
+    if (isFull && !this.#makeRoom(mayEnd)) return 'too many connections are open; try again later';
+    return undefined;
   }
 
   #begin(socket: Socket, chunk: Buffer): void {
+    const entry = this.#sockets.get(socket);
+    if (entry === undefined) return;
     const { dispatcher, subscribers, onHttp } = this.#options;
     if (onHttp !== undefined && isHttp(chunk[0])) {
       this.#counts.http++;
       socket.pause();
       socket.unshift(chunk);
       const onEnd = (reason: EndReason, why: string): void => this.#noteEnd(socket, reason, why);
-      const http = onHttp(socket, { onGrowth: this.#onGrowth, onEnd });
-      this.#set(socket, { http, since: this.#clock.now });
+      entry.http = onHttp(socket, { onGrowth: this.#onGrowth, onEnd });
       socket.resume();
       return;
     }
@@ -183,16 +200,21 @@ export class LineServer {
       onGrowth: this.#onGrowth,
       clock: this.#clock,
     });
-    this.#set(socket, { connection, since: this.#clock.now });
+    entry.connection = connection;
     connection.read(chunk);
   }
 
-  /** Ends the connection that has been idle longest, if for at least `idleMs`. @returns whether there was one. */
-  #makeRoom(): boolean {
+  /**
+   * Ends the connection that has been idle longest, if for at least `idleMs`.
+   * @param mayEnd tells by the user of a connection whether it may be ended.
+   * @returns whether there was one.
+   */
+  #makeRoom(mayEnd: (uid: number | undefined) => boolean): boolean {
     let longest: Socket | undefined;
     let usedFirst = performance.now() - this.#bounds.idleMs;
-    for (const [socket, { connection, http, since }] of this.#sockets) {
+    for (const [socket, { connection, http, since, uid }] of this.#sockets) {
       const used = connection?.heard ?? since;
+      if (!mayEnd(uid)) continue;
       // HTTP has timeouts of its own, and all of them are shorter.
       if (used >= usedFirst || connection?.idle === false || http !== undefined) continue;
       longest = socket;
@@ -266,13 +288,16 @@ export class LineServer {
   }
 
   #logAbout(socket: Socket, what: string): void {
-    this.#options.log.warn(() => this.#peerOf(socket), what);
+    const words = (): string => {
+      const peer = this.#peerOf(socket);
+      return peer === undefined ? 'a client' : `the client with pid ${peer.pid}, uid ${peer.uid}`;
+    };
+    this.#options.log.warn(words, what);
   }
 
-  #peerOf(socket: Socket): string {
+  #peerOf(socket: Socket): PeerCredentials | undefined {
     const fd = fdOf(socket);
-    const peer = fd === undefined ? undefined : this.#options.libc?.peerCredentials(fd);
-    return peer === undefined ? 'a client' : `the client with pid ${peer.pid}, uid ${peer.uid}`;
+    return fd === undefined ? undefined : this.#options.libc?.peerCredentials(fd);
   }
 }
 
