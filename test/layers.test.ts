@@ -50,7 +50,6 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
     'xenstore/watches.ts',
   ],
   'lru-cache': ['inventory/holders.ts'],
-  'prom-client': ['service/metrics.ts'],
 };
 
 /** Modules that a room without sockets must not import. */

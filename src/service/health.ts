@@ -1,15 +1,16 @@
-/** Whether the service does its work: whether the hypervisor answers, this moment. */
+/** The health check: whether the hypervisor answers now. */
 import type { Inventory } from '../inventory/inventory.ts';
 import type { Health } from './http/http.ts';
 
-const LONGEST_MS = 1000;
+const TIMEOUT_MS = 1000;
 
+/** Asks the hypervisor for one domain. */
 export async function healthOf(inventory: Inventory): Promise<Health> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), LONGEST_MS);
+    timer = setTimeout(() => resolve(undefined), TIMEOUT_MS);
   });
-  // Any domid would do: that there is none is an answer.
+  // Any domid serves: "no such domain" is an answer too.
   const result = await Promise.race([inventory.get(0), late]);
   clearTimeout(timer);
   const healthy = result !== undefined && result.status !== 'unavailable';

@@ -1,4 +1,4 @@
-/** A log fit for the journal. */
+/** Log lines for the journal or a terminal. */
 
 export type LogLevel = 'error' | 'warning' | 'info';
 export type Log = (level: LogLevel, message: string) => void;
@@ -7,12 +7,13 @@ export type Log = (level: LogLevel, message: string) => void;
 const PREFIX: Readonly<Record<LogLevel, string>> = { error: '<3>', warning: '<4>', info: '<6>' };
 
 /**
- * @param write to standard error.
- * @param inJournal whether standard error is the journal, which takes the level off each line.
+ * Returns a log that writes one line a message.
+ * @param write writes to standard error.
+ * @param inJournal whether standard error is the journal, which strips the level prefix from each line.
  */
 export function lineLog(write: (text: string) => void, inJournal: boolean): Log {
   return (level, message) => {
-    // A client may have had its say in the message: it stays one line.
+    // A message may contain text from a client: keep it on one line.
     const line = message.replace(/\p{Cc}+/gu, ' ');
     write(inJournal ? `${PREFIX[level]}${line}\n` : `xen-domid: ${level}: ${line}\n`);
   };

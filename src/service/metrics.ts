@@ -1,130 +1,66 @@
 /**
- * What monitoring reads. Everything is counted in plain fields where it happens and put into metrics only when
- * scraped; no label holds a UUID or a name. prom-client is loaded by the first scrape: it takes 57 ms.
+ * The metrics of the service. Everything is counted in plain fields where it happens and read only when scraped. No label
+ * holds a UUID or a name.
  */
-import { createRequire } from 'node:module';
-import type { Registry } from 'prom-client';
 import { Durations } from '../inventory/durations.ts';
 import type { Inventory } from '../inventory/inventory.ts';
-import type { LineServer } from './connections/line-server.ts';
 import type { RequestCounts } from './answers/request-counts.ts';
+import type { ConnectionCounts } from './connections/connection-counts.ts';
 import type { Subscribers } from './connections/subscribers.ts';
-
-/** How often the delay of the event loop is sampled: each sample is a wake-up. */
-const LOOP_SAMPLE_MS = 50;
+import type { ScraperCounts } from './http/scrapers.ts';
+import {
+  CONTENT_TYPE,
+  expositionOf,
+  histogramSamples,
+  type Metric,
+  type Sample,
+} from './exposition.ts';
+import { ProcessMetrics } from './process-metrics.ts';
 
 export interface MetricsOptions {
   readonly inventory: Inventory;
-  readonly server: LineServer;
+  readonly connections: ConnectionCounts;
+  readonly scrapers: ScraperCounts;
   readonly subscribers: Subscribers;
   readonly counts: RequestCounts;
   readonly version: string;
   readonly simulated: boolean;
 }
 
-interface Scrape {
-  readonly contentType: string;
-  readonly text: string;
-}
-
 export class Metrics {
-  readonly #options: MetricsOptions;
-  #registry: Registry | undefined;
-  #scraping: Promise<Scrape> | undefined;
+  readonly #process = new ProcessMetrics();
+  readonly #metrics: readonly Metric[];
 
   constructor(options: MetricsOptions) {
-    this.#options = options;
+    this.#metrics = [...countersOf(options), durationsOf(options.inventory)];
   }
 
-  /** A crowd that asks at once is told the same. */
-  scrape(): Promise<Scrape> {
-    this.#scraping ??= this.#scrape().finally(() => (this.#scraping = undefined));
-    return this.#scraping;
+  scrape(): { readonly contentType: string; readonly text: string } {
+    this.#process.start();
+    const text = expositionOf([...this.#metrics, ...this.#process.metrics()]);
+    return { contentType: CONTENT_TYPE, text };
   }
 
-  async #scrape(): Promise<Scrape> {
-    this.#registry ??= registryOf(this.#options);
-    ofProcess ??= registryOfProcess();
-    const own = this.#registry;
-    const [text, more] = await Promise.all([own.metrics(), ofProcess.metrics()]);
-    return { contentType: own.contentType, text: text + more };
+  close(): void {
+    this.#process.close();
   }
 }
 
-/** Observes the event loop and the collector until the process ends, and no service that has ended beside them. */
-let ofProcess: Registry | undefined;
-
-/** By require, which tries again where import never would: there may be no descriptor left to read a file with. */
-const promClient = (): typeof import('prom-client') =>
-  createRequire(import.meta.url)('prom-client') as typeof import('prom-client');
-
-function registryOfProcess(): Registry {
-  const { Registry: PromRegistry, collectDefaultMetrics } = promClient();
-  const register = new PromRegistry();
-  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
-  return register;
-}
-
-type Labels = Readonly<Record<string, string>>;
-type Sample = readonly [labels: Labels, value: number];
-type Type = 'counter' | 'gauge';
-
-function registryOf(options: MetricsOptions): Registry {
-  const { Registry: PromRegistry } = promClient();
-  const registry = new PromRegistry();
-  for (const [type, name, help, samples] of metricsOf(options)) {
-    publish(registry, name, { help, type, get: () => valuesOf(name, samples()) });
-  }
-  const { durations } = options.inventory;
-  publish(registry, 'xen_domid_hypercall_duration_seconds', {
-    help: 'How long hypercalls took, waiting for a thread included where they ran on one, by kind. Of quick single looks one in eight is timed, and counts for eight.',
+function durationsOf({ durations }: Inventory): Metric {
+  const bounds = Array.from(
+    durations.single.counts,
+    (_, bucket) => Durations.boundMs(bucket) / 1000,
+  );
+  return {
     type: 'histogram',
-    get: () =>
-      (['single', 'list'] as const).flatMap((kind) => histogramOf({ kind }, durations[kind])),
-  });
-  return registry;
-}
-
-interface Value {
-  readonly metricName: string;
-  readonly labels: Labels;
-  readonly value: number;
-}
-
-/** prom-client's own classes keep values of their own, which would have to be reset and counted up for each scrape. */
-function publish(
-  registry: Registry,
-  name: string,
-  { help, type, get }: { help: string; type: Type | 'histogram'; get: () => Value[] },
-): void {
-  const metric = {
-    name,
-    help,
-    aggregator: 'sum',
-    get: () => Promise.resolve({ name, help, type, aggregator: 'sum', values: get() }),
-    reset: () => undefined,
+    name: 'xen_domid_hypercall_duration_seconds',
+    help: 'Duration of hypercalls by kind, the wait for a thread included. One in eight of quick single looks is timed, and counts for eight.',
+    samples: () =>
+      (['single', 'list'] as const).flatMap((kind) => {
+        const { counts, sumMs } = durations[kind];
+        return histogramSamples({ kind }, counts, bounds, sumMs / 1000);
+      }),
   };
-  registry.registerMetric(metric as unknown as Parameters<Registry['registerMetric']>[0]);
-}
-
-function valuesOf(metricName: string, samples: Iterable<Sample>): Value[] {
-  return Array.from(samples, ([labels, value]) => ({ metricName, labels, value }));
-}
-
-function histogramOf(labels: Labels, durations: Durations): Value[] {
-  const name = 'xen_domid_hypercall_duration_seconds';
-  let count = 0;
-  const buckets = Array.from(durations.counts, (inBucket, bucket) => {
-    count += inBucket;
-    const boundMs = Durations.boundMs(bucket);
-    const le = boundMs === Infinity ? '+Inf' : `${boundMs / 1000}`;
-    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: count };
-  });
-  return [
-    ...buckets,
-    { metricName: `${name}_sum`, labels, value: durations.sumMs / 1000 },
-    { metricName: `${name}_count`, labels, value: count },
-  ];
 }
 
 function one(value: () => number | boolean): () => Sample[] {
@@ -135,17 +71,29 @@ function by(label: string, values: () => Readonly<Record<string, number>>): () =
   return () => Object.entries(values()).map(([name, value]) => [{ [label]: name }, value]);
 }
 
-type Row = readonly [type: Type, name: string, help: string, samples: () => Iterable<Sample>];
+type Row = readonly [
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  samples: () => Iterable<Sample>,
+];
 
-function metricsOf(options: MetricsOptions): readonly Row[] {
-  const { inventory, server, subscribers, counts, version, simulated } = options;
+function countersOf(options: MetricsOptions): Metric[] {
+  return rowsOf(options).map(([type, name, help, samples]) => ({ type, name, help, samples }));
+}
+
+function rowsOf(options: MetricsOptions): readonly Row[] {
+  const { inventory, connections, scrapers, subscribers, counts, version, simulated } = options;
   const { xen } = inventory.hypervisorVersion;
   const stats = (): Inventory['counters'] => inventory.counters;
-  const connections = (): ReturnType<LineServer['stats']>['connections'] =>
-    server.stats().connections;
 
   return [
-    ['gauge', 'xen_domid_info', 'What runs here; always 1.', () => [[{ version, xen }, 1]]],
+    [
+      'gauge',
+      'xen_domid_info',
+      'Versions of the daemon and of Xen; always 1.',
+      () => [[{ version, xen }, 1]],
+    ],
     [
       'gauge',
       'xen_domid_simulated',
@@ -161,7 +109,7 @@ function metricsOf(options: MetricsOptions): readonly Row[] {
     [
       'counter',
       'xen_domid_lookups_found_total',
-      'Look-ups that found, by the step that led to the domain.',
+      'Look-ups that found a domain, by the step that led to it.',
       by('source', () => stats().sources),
     ],
     [
@@ -173,13 +121,13 @@ function metricsOf(options: MetricsOptions): readonly Row[] {
     [
       'counter',
       'xen_domid_entries_copied_total',
-      'Domains that all lists together have copied.',
+      'Domains copied by all lists.',
       one(() => stats().entriesCopied),
     ],
     [
       'counter',
       'xen_domid_lists_total',
-      'Lists of all domains, by what they were made for.',
+      'Lists of all domains, by reason.',
       by('reason', () => stats().lists),
     ],
     [
@@ -197,10 +145,10 @@ function metricsOf(options: MetricsOptions): readonly Row[] {
     [
       'gauge',
       'xen_domid_list_length',
-      'Domains that the last list showed.',
+      'Domains in the last list.',
       one(() => stats().lastListLength),
     ],
-    ['gauge', 'xen_domid_uuids', 'UUIDs remembered.', one(() => stats().uuids)],
+    ['gauge', 'xen_domid_uuids', 'UUIDs in the cache.', one(() => stats().uuids)],
     [
       'gauge',
       'xen_domid_domains',
@@ -210,77 +158,83 @@ function metricsOf(options: MetricsOptions): readonly Row[] {
     [
       'gauge',
       'xen_domid_looks_stalled',
-      '1: single looks use the list operation, because the hypervisor makes domctls wait.',
+      '1: single looks use the list operation, because the hypervisor delays domctls.',
       one(() => stats().stalled),
     ],
     [
       'gauge',
       'xen_domid_xenstore_connected',
-      '1: connected to xenstore, so that changes are told of at once.',
+      '1: connected to xenstore, so that changes are noticed at once.',
       one(() => stats().xenstoreConnected),
     ],
     [
       'counter',
       'xen_domid_xenstore_disconnects_total',
-      'Connections to xenstore that ended; each but the last was followed by another.',
+      'Connections to xenstore that ended.',
       one(() => stats().xenstoreDisconnects),
     ],
     [
       'counter',
       'xen_domid_xenstore_hints_total',
-      'Requests to xenstore for its word on where a VM is.',
+      'Requests to xenstore for the domid of a VM.',
       one(() => stats().hints),
     ],
-    ['counter', 'xen_domid_events_total', 'Events of xenstore.', one(() => stats().events)],
-    ['counter', 'xen_domid_changes_total', 'Changes told of.', one(() => stats().changes)],
+    ['counter', 'xen_domid_events_total', 'Events from xenstore.', one(() => stats().events)],
+    ['counter', 'xen_domid_changes_total', 'Changes published.', one(() => stats().changes)],
     [
       'counter',
       'xen_domid_changes_found_by_timer_total',
-      'Changes that nothing but the slow timer found: events were lost, or there are none.',
+      'Changes found only by the slow timer: xenstore sent no event for them.',
       one(() => stats().changesFoundByTimer),
     ],
-    ['gauge', 'xen_domid_connections', 'Connections open.', one(() => connections().open)],
+    ['gauge', 'xen_domid_connections', 'Connections open.', one(() => connections.open)],
     [
       'counter',
       'xen_domid_connections_total',
-      'Connections, by what became of them: accepted; of these turned away, or found to speak HTTP.',
-      by('outcome', () => connectionOutcomes(connections())),
+      'Connections accepted; among them those turned away, and those that speak HTTP.',
+      by('outcome', () => connectionOutcomes(connections)),
     ],
     [
       'counter',
       'xen_domid_connections_ended_total',
-      'Connections ended by this side, by what for.',
-      by('reason', () => connections().ended),
+      'Connections ended by the daemon, by reason.',
+      by('reason', () => connections.ended),
+    ],
+    [
+      'counter',
+      'xen_domid_scrapers_ended_total',
+      'Connections of the metrics listener ended, by reason: idle, without a complete request, or turned_away.',
+      by('reason', () => ({ idle: scrapers.ended, turned_away: scrapers.turnedAway })),
     ],
     ['gauge', 'xen_domid_subscribers', 'Subscriptions to changes.', one(() => subscribers.count)],
     [
       'counter',
       'xen_domid_batches_total',
-      'Batches of changes, put into words or sent.',
+      'Batches of changes made, and batches sent.',
       by('kind', () => ({ made: subscribers.batches, sent: subscribers.sent })),
     ],
     [
       'counter',
       'xen_domid_resyncs_total',
-      'Subscribers told to begin anew, because they were too slow.',
+      'Snapshots sent to subscribers that were too slow for changes.',
       one(() => subscribers.resyncs),
     ],
     [
       'counter',
       'xen_domid_subscribers_disconnected_total',
-      'Subscribers disconnected, because they did not read.',
+      'Subscribers disconnected because they did not read.',
       one(() => subscribers.disconnected),
     ],
     [
       'counter',
       'xen_domid_requests_total',
-      'Requests answered, by method and by the code of the error, 0 where there was none.',
+      'Requests answered, by method and error code; code 0 is success.',
       () => requests(counts),
     ],
     [
       'gauge',
       'xen_domid_uptime_seconds',
-      'How long the inventory has been open.',
+      'Time since the inventory was opened.',
       one(() => stats().uptimeSeconds),
     ],
   ];
@@ -294,9 +248,7 @@ function domainsByState({ domains, dying }: Inventory['counters']): Record<strin
   return { live: domains - dying, dying };
 }
 
-function connectionOutcomes(
-  connections: ReturnType<LineServer['stats']>['connections'],
-): Record<string, number> {
+function connectionOutcomes(connections: ConnectionCounts): Record<string, number> {
   const { accepted, turnedAway, http } = connections;
   return { accepted, turned_away: turnedAway, http };
 }

@@ -1,41 +1,41 @@
-/** A daemon's life as signals end it. */
+/** Runs a daemon until a signal ends it. */
 import type { Daemon } from './daemon.ts';
 
-/** However the hypervisor hangs, a daemon that was told to go goes: within 0.9 s, together with the time that the process takes to end. */
-const LONGEST_MS = 700;
+/** Closing may wait for the hypervisor: the process ends within 0.9 s, of which it takes 0.2 s to end, even if the hypervisor hangs. */
+const CLOSE_MAX_MS = 700;
 
 const ignore = (): void => undefined;
 
 /**
- * Signals that do nothing. SIGUSR1 would have Node open its debugger, which takes commands from every local user; a handler
- * takes its place. The others would end the process, and SIGHUP has nothing to read anew.
+ * Ignored signals. On SIGUSR1 Node would open its debugger, which takes commands from every local user, so a handler takes
+ * its place. The others would end the process, and SIGHUP has no configuration to reload.
  */
 const IGNORED = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGIO'] as const;
 
-/** Ignores them from here to the end of the process: without its handler, SIGUSR1 would be deadly while the process ends. */
+/** Ignores these signals until the process ends: without its handler, SIGUSR1 would end the process. */
 export function ignoreSignals(): void {
   for (const signal of IGNORED)
     if (!process.listeners(signal).includes(ignore)) process.on(signal, ignore);
 }
 
 /**
- * Runs a daemon until SIGTERM or SIGINT, and closes it; other signals do nothing.
- * All that holds from before the daemon starts: whoever hears that it is ready may send a signal at once.
- * A second signal does nothing either: it would cut short what removes this process's traces, and that has its bound.
- * @returns when it is closed, or has had its time: the process is to end then.
- * @throws whatever `start` throws.
+ * Runs a daemon until SIGTERM or SIGINT, then closes it. Other signals are ignored.
+ * The handlers are installed before the daemon starts, because a signal may follow its readiness at once.
+ * A second signal is ignored too: it would interrupt the clean-up, which is bounded anyway.
+ * @returns when the daemon is closed or its time is up: the process must end then.
+ * @throws the error of `start`.
  */
 export async function runUntilSignal(start: () => Promise<Daemon>): Promise<void> {
   let stop: () => void = ignore;
-  const told = new Promise<void>((resolve) => (stop = resolve));
+  const signalled = new Promise<void>((resolve) => (stop = resolve));
   ignoreSignals();
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   let timer: NodeJS.Timeout | undefined;
   try {
     const starting = start();
-    await Promise.race([told, starting.then(() => told)]);
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, LONGEST_MS)));
+    await Promise.race([signalled, starting.then(() => signalled)]);
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MAX_MS)));
     await Promise.race([starting.then((daemon) => daemon.close()), late]);
   } finally {
     clearTimeout(timer);

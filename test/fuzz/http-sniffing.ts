@@ -1,6 +1,6 @@
 /**
- * What the first bytes of a connection lead to: HTTP is answered as HTTP, all else as JSON-RPC, and whichever it is,
- * a connection that has been ended by its client is ended by the service.
+ * The protocol is chosen by the first byte of a connection: HTTP is answered as HTTP, everything else as JSON-RPC. In both
+ * cases the service ends a connection that its client has ended.
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -8,6 +8,8 @@ import * as fc from 'fast-check';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { Dispatcher } from '../../src/service/answers/dispatcher.ts';
 import { SocketHttp } from '../../src/service/http/http.ts';
+import { ClientLog } from '../../src/service/client-log.ts';
+import { ConnectionCounts } from '../../src/service/connections/connection-counts.ts';
 import { LineServer } from '../../src/service/connections/line-server.ts';
 import { methodsOf } from '../../src/service/answers/methods.ts';
 import { RequestCounts } from '../../src/service/answers/request-counts.ts';
@@ -18,7 +20,7 @@ import { demand, pieces, type Target } from './target.ts';
 
 const ENDS_WITHIN_MS = 20_000;
 
-/** The service's end of a connection, without a kernel between. */
+/** The service's end of a connection, without a kernel. */
 class FakeSocket extends Duplex {
   output = '';
   timeout = 0;
@@ -28,7 +30,7 @@ class FakeSocket extends Duplex {
   }
 
   override _read(): void {
-    // What the client sends is pushed.
+    // The input is pushed.
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -36,7 +38,7 @@ class FakeSocket extends Duplex {
     done();
   }
 
-  // What a server of HTTP wants of a socket.
+  // Methods of a socket that an HTTP server calls.
   setTimeout(): this {
     return this;
   }
@@ -103,7 +105,7 @@ const http = fc
     [`${method} ${path}${version}`, ...headers, '', body].join(newline),
   );
 
-/** A byte in a thousand is another. */
+/** Most inputs have one random byte replaced. */
 const text = fc
   .tuple(
     fc.oneof(
@@ -134,18 +136,18 @@ export async function httpSniffing(): Promise<Target> {
   const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
   const subscribers = new Subscribers(inventory);
   const pages = {
-    metrics: () => Promise.resolve({ contentType: 'text/plain', text: 'metrics\n' }),
+    metrics: () => ({ contentType: 'text/plain', text: 'metrics\n' }),
     health: () => Promise.resolve({ healthy: true, body: {} }),
   };
   const socketHttp = new SocketHttp(dispatcher, pages, onMistake);
   const server = new LineServer({
     dispatcher,
     subscribers,
-    counts,
-    log: () => undefined,
+    counts: new ConnectionCounts(),
+    log: new ClientLog(() => undefined),
     libc: undefined,
     bounds: undefined,
-    onHttp: (socket) => socketHttp.take(socket, () => undefined),
+    onHttp: (socket, options) => socketHttp.take(socket, options),
   });
   await new Promise<void>((resolve) => server.server.listen(0, '127.0.0.1', resolve));
 

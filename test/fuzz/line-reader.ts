@@ -1,6 +1,6 @@
-/** Lines in a stream of bytes, and the requests that are read where they lie, beside what JSON.parse makes of them. */
+/** Splits a stream of bytes into lines, and compares the requests that are read in place with the result of JSON.parse. */
 import * as fc from 'fast-check';
-import { HotRequest } from '../../src/service/answers/known-request.ts';
+import { KnownRequest } from '../../src/service/answers/known-request.ts';
 import { decodeLine, LineReader } from '../../src/service/connections/line-reader.ts';
 import { LINE_BYTES_MAX } from '../../src/protocol/rpc.ts';
 import { demand, pieces, type Target } from './target.ts';
@@ -22,7 +22,8 @@ function checkLines(input: Uint8Array, chunks: readonly Uint8Array[]): void {
   for (const chunk of chunks) {
     read += reader.push(Buffer.from(chunk));
     demand(
-      reader.begunBytes <= LINE_BYTES_MAX && (read === '' || read.endsWith('\n')),
+      reader.peek().replace(/\r$/, '').length <= LINE_BYTES_MAX &&
+        (read === '' || read.endsWith('\n')),
       'a line was given without its end, or too long a one kept',
     );
   }
@@ -33,7 +34,10 @@ function checkLines(input: Uint8Array, chunks: readonly Uint8Array[]): void {
     return;
   }
   const [line = ''] = all.slice(read.length).split('\n');
-  demand(line.length > LINE_BYTES_MAX, 'a line was refused that is not too long');
+  demand(
+    line.replace(/\r$/, '').length > LINE_BYTES_MAX,
+    'a line was refused that is not too long',
+  );
 }
 
 interface Request {
@@ -43,20 +47,20 @@ interface Request {
   readonly params: { readonly uuid: unknown };
 }
 
-function checkHot(line: string): void {
-  const hot = new HotRequest();
+function checkKnown(line: string): void {
+  const known = new KnownRequest();
   const text = `[\n${line}\n{}`;
-  if (!hot.read(text, 2, 2 + line.length)) return;
-  // A UUID is checked afterwards: what is in its place may be anything but the end of the text.
-  const safe = line.replace(hot.uuid, 'u'.repeat(36));
+  if (!known.read(text, 2, 2 + line.length)) return;
+  // The UUID is not validated yet: any 36 characters may be in its place.
+  const safe = line.replace(known.uuid, 'u'.repeat(36));
   const { jsonrpc, id, method, params } = JSON.parse(safe) as Request;
   demand(
     jsonrpc === '2.0' &&
-      method === (hot.short ? 'domid' : 'lookup') &&
-      hot.uuid.length === 36 &&
+      method === (known.short ? 'domid' : 'lookup') &&
+      known.uuid.length === 36 &&
       params.uuid === 'u'.repeat(36) &&
-      hot.head === `{"jsonrpc":"2.0","id":${JSON.stringify(id)}`,
-    `read fast: ${JSON.stringify(hot)} of ${line}`,
+      known.head === `{"jsonrpc":"2.0","id":${JSON.stringify(id)}`,
+    `read fast: ${JSON.stringify(known)} of ${line}`,
   );
 }
 
@@ -116,7 +120,7 @@ export function lineReader(): Target {
         const line = Buffer.from(input.subarray(from, end));
         const text = line.toString('latin1');
         demand(decodeLine(text) === decoded(line), `other text than UTF-8 has: ${text}`);
-        checkHot(text);
+        checkKnown(text);
         from = end + 1;
       }
     },

@@ -402,7 +402,11 @@ const ROOMS: readonly Room[] = [
     file: 'service/connections/line-reader.js',
     tests: ['service/protocol', 'service/hostile', 'fuzz'],
     mutants: [
-      ['a line of any length is kept', 'if (length - newline > LINE_BYTES_MAX)', 'if (length < 0)'],
+      [
+        'a line of any length is kept',
+        'if (length - newline - cr > LINE_BYTES_MAX)',
+        'if (length < 0)',
+      ],
       ['what is not UTF-8 is read', 'return isUtf8(bytes) ?', 'return bytes.length > 0 ?'],
     ],
   },
@@ -412,18 +416,17 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'there may be any number of connections',
-        'this.#sockets.size >= this.#bounds.connections && ',
-        'false && ',
+        'const isFull = this.#shares.isFull(uid)',
+        'const isFull = false',
       ],
       [
         'one who waits for an answer makes room for another',
         'connection?.idle === false',
         'connection === null',
       ],
-      ['what begins with a letter is a line', 'byte >= 0x41 && byte <= 0x5a', 'byte > 0xff'],
       [
         'any amount is kept for all together',
-        '.filter((holder) => holder.bytes > 0)',
+        '.filter((candidate) => candidate.bytes > 0)',
         '.filter(() => false)',
       ],
       [
@@ -433,16 +436,32 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'what grows in a moment is looked at when a timer fires',
-        'if (wasDue || this.#growth < heldBytes * GROWTH_SHARE)',
-        'if (heldBytes > 0)',
+        'if (wasDue || this.#growth < memoryBytes * GROWTH_SHARE)',
+        'if (memoryBytes > 0)',
       ],
+    ],
+  },
+  {
+    file: 'service/connections/last-words.js',
+    tests: ['service/turned-away', 'service/http'],
+    mutants: [
+      ['what begins with a letter is a line', 'byte >= 0x41 && byte <= 0x5a', 'byte > 0xff'],
+      ['a refused client is cut off', 'halfClose(socket);', 'socket.destroy();'],
+    ],
+  },
+  {
+    file: 'service/connections/shares.js',
+    tests: ['service/turned-away'],
+    mutants: [
+      ['a user may have all connections', 'this.#connections / 2', 'this.#connections'],
+      ['none is kept for root', 'Math.min(FOR_ROOT, Math.floor(this.#connections / 8))', '0'],
     ],
   },
   {
     file: 'service/memory.js',
     tests: ['service/hostile'],
     mutants: [
-      ['a list counts for each who reads it', 'shared / (sharers.get(of) ?? 1)', 'shared'],
+      ['a list counts for each who reads it', 'shared / (users.get(of) ?? 1)', 'shared'],
       [
         'requests that wait take nothing',
         'return REQUEST_BYTES * requests + BYTES_A_BYTE * bytes',
@@ -480,6 +499,18 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    file: 'service/answers/request-id.js',
+    tests: ['service/protocol'],
+    mutants: [
+      [
+        'an id that is not kept exactly is told back',
+        'if (Number.isInteger(id) && !Number.isSafeInteger(id))',
+        'if (id === 0.5)',
+      ],
+      ['an id that was rounded is told back', 'decimalOf(written) === decimalOf(json)', 'true'],
+    ],
+  },
+  {
     file: 'service/answers/dispatcher.js',
     tests: ['service/protocol', 'service/fuzz'],
     mutants: [
@@ -487,11 +518,6 @@ const ROOMS: readonly Room[] = [
         'a batch of any size is answered',
         'if (messages.length > BATCH_MAX)',
         'if (messages.length < 0)',
-      ],
-      [
-        'an id that is not kept exactly is told back',
-        'return Number.isInteger(id) && !Number.isSafeInteger(id) ? undefined : JSON.stringify(id);',
-        'return JSON.stringify(id);',
       ],
       [
         'a notification is answered',
@@ -506,11 +532,25 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'a form of a web page may ask',
-        "if (type?.trim().toLowerCase() !== 'application/json')",
+        'if (!JSON_TYPES.has(type?.trim().toLowerCase()))',
         "if (type === 'x')",
       ],
-      ['a body may be longer than it says', 'if (length > LINE_BYTES_MAX)', 'if (length < 0)'],
+      ['a request may have two hosts', 'hasTwoHosts(request)', 'false'],
+      ['every body is continued to', 'if (expectsContinue(request))', 'if (false)'],
     ],
+  },
+  {
+    file: 'service/http/exchange.js',
+    tests: ['service/http', 'service/hostile'],
+    mutants: [
+      ['a body may be longer than it says', 'if (length > LINE_BYTES_MAX)', 'if (length < 0)'],
+      ['a paused connection is not read on', 'resumeHttp(this.#socket)', ''],
+    ],
+  },
+  {
+    file: 'service/http/scrapers.js',
+    tests: ['service/http'],
+    mutants: [['a silent scraper keeps its place', '!this.#makeRoom()', 'true']],
   },
   {
     file: 'service/system/socket-claim.js',

@@ -1,4 +1,4 @@
-/** A web page of a stranger's, in a browser on the host, against the metrics port. */
+/** A hostile web page, in a browser on the host, against the metrics port. */
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { createConnection } from 'node:net';

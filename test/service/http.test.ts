@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
+import { networkInterfaces } from 'node:os';
 import { createConnection, type Socket } from 'node:net';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { uuidOf } from '../support/vms.ts';
@@ -53,9 +54,19 @@ function ask(
 const post = (message: unknown, type = 'application/json'): Promise<Answer> =>
   ask('/', { method: 'POST', body: JSON.stringify(message), type });
 
-/** What takes longer than the end of the request to come. */
+/** A request that is answered after the client's half-close has arrived. */
 const NAMES_BODY = '{"jsonrpc":"2.0","id":1,"method":"list","params":{"names":true}}';
 const NAMES = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${NAMES_BODY.length}\r\n\r\n${NAMES_BODY}`;
+
+/** Sends `text` and half-closes. @returns everything that comes. */
+async function exchange(text: string): Promise<string> {
+  const client = createConnection({ path: room.path, allowHalfOpen: true });
+  let answer = '';
+  client.setEncoding('utf8').on('data', (chunk: string) => (answer += chunk));
+  client.end(text);
+  await once(client, 'end');
+  return answer;
+}
 
 describe('HTTP on the socket', () => {
   it('answers requests, batches, and nothing to notifications', async () => {
@@ -112,13 +123,13 @@ describe('HTTP on the socket', () => {
       texts[index] = '';
       client.setEncoding('utf8').on('data', (chunk: string) => (texts[index] += chunk));
       await once(client, 'connect');
-      // The last one keeps its connection and asks nothing more.
+      // The last client keeps its connection open without another request.
       client.write(index < 2 ? asked : 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
       if (index === 2) await once(client, 'data');
       await once(client, 'close');
     });
     while ((texts[2] ?? '') === '') {
-      // oxlint-disable-next-line no-await-in-loop -- until all have asked
+      // oxlint-disable-next-line no-await-in-loop -- poll
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await Promise.all([going.close(), ...ended]);
@@ -135,6 +146,44 @@ describe('HTTP on the socket', () => {
       message: expect.stringContaining('HTTP'),
     });
   });
+
+  it.each([
+    'application/json-rpc',
+    'application/jsonrequest',
+    'Application/JSON-RPC;charset=utf-8',
+  ])('takes %s for JSON', async (type) => {
+    const { status, text } = await post({ jsonrpc: '2.0', id: 1, method: 'version' }, type);
+    expect(status).toBe(200);
+    expect(JSON.parse(text)).toMatchObject({ id: 1, result: { protocol: 1 } });
+  });
+
+  it('takes a target in absolute-form, as a client of a proxy sends it', async () => {
+    const answer = await exchange('GET http://example/healthz?x HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK/);
+    const body = '{"jsonrpc":"2.0","id":1,"method":"version"}';
+    const head = 'Host: x\r\nContent-Type: application/json\r\nContent-Length: 43\r\n\r\n';
+    expect(await exchange(`POST http://example HTTP/1.1\r\n${head}${body}`)).toMatch(
+      /"protocol":1/,
+    );
+  });
+
+  it('refuses two Hosts', async () => {
+    const answer = await exchange('GET /healthz HTTP/1.1\r\nHost: x\r\nhost: x\r\n\r\n');
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request/);
+  });
+
+  it.each([
+    ['text/plain', 43, /^HTTP\/1\.1 415 /],
+    ['application/json', 99_999, /^HTTP\/1\.1 413 /],
+    ['application/json', 43, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/],
+  ])(
+    'continues to a body of %s and %d bytes only if it reads it',
+    async (type, length, expected) => {
+      const body = '{"jsonrpc":"2.0","id":1,"method":"version"}';
+      const head = `POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n\r\n`;
+      expect(await exchange(head + body)).toMatch(expected);
+    },
+  );
 
   it('refuses what it does not serve', async () => {
     expect((await post({}, 'text/plain')).status).toBe(415);
@@ -196,17 +245,73 @@ describe('metrics over TCP', () => {
     }
   });
 
-  it('are for a few at a time, so that descriptors are left for those who ask', async () => {
+  it('are for 16 connections at a time: one without a complete request makes room, the longest first', async () => {
     const [host, port] = (room.daemon.metricsAddress ?? '').split(':');
-    const connect = (): Socket => createConnection(Number(port), host).on('error', () => undefined);
-    const few = Array.from({ length: 16 }, connect);
-    await Promise.all(few.map((socket) => once(socket, 'connect')));
-    const late = connect();
-    await new Promise((resolve) => late.once('close', resolve).resume());
-    expect(few.filter(({ destroyed }) => destroyed)).toEqual([]);
-    for (const socket of few) socket.destroy();
-    await Promise.all(few.map((socket) => once(socket, 'close')));
-    await expect(ask('/healthz', { tcp: true })).resolves.toHaveProperty('status', 200);
+    const closed: number[] = [];
+    const sockets: Socket[] = [];
+    for (let n = 0; n < 16; n++) {
+      const socket = createConnection(Number(port), host).on('error', () => undefined);
+      socket.once('close', () => closed.push(n)).resume();
+      socket.write('G');
+      sockets.push(socket);
+      // oxlint-disable-next-line no-await-in-loop -- in this order
+      await once(socket, 'connect');
+    }
+    for (let n = 0; n < 3; n++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect((await ask('/healthz', { tcp: true })).status).toBe(200);
+    }
+    // Scrapers that have been answered are gone, and leave their room to the next.
+    expect(closed).toEqual([0]);
+    expect(room.log.filter((line) => line.includes('ended without a complete request'))).toEqual([
+      expect.stringMatching(/^warning: a scraper at 127\.0\.0\.1 port \d+: ended without/),
+    ]);
+    const { text } = await ask('/metrics', { tcp: true });
+    expect(text).toContain('xen_domid_scrapers_ended_total{reason="idle"} 1\n');
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('reach scrapers that are busy with idle connections all the time', async () => {
+    const [host, port] = (room.daemon.metricsAddress ?? '').split(':');
+    const attack = new AbortController();
+    const hold = async (): Promise<void> => {
+      while (!attack.signal.aborted) {
+        const socket = createConnection(Number(port), host).on('error', () => undefined);
+        socket.resume().write('G');
+        // oxlint-disable-next-line no-await-in-loop -- again as soon as it is ended
+        await new Promise((resolve) => socket.once('close', resolve));
+      }
+    };
+    const held = Array.from({ length: 16 }, hold);
+    for (let n = 0; n < 40; n++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect((await ask('/healthz', { tcp: true })).status).toBe(200);
+    }
+    attack.abort();
+    // Every connection makes room for one of these.
+    const last = Array.from({ length: 16 }, () => createConnection(Number(port), host));
+    await Promise.all(held);
+    for (const socket of last) socket.destroy();
+  });
+
+  it('are for any Host on an address that is not the loopback', async () => {
+    const address = Object.values(networkInterfaces())
+      .flat()
+      .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
+    const everywhere = await openRoom({ metrics: '0.0.0.0:0' });
+    const port = everywhere.daemon.metricsAddress?.split(':')[1];
+    const statusAt = async (hostname: string): Promise<number | undefined> => {
+      const sent = httpRequest({ host: hostname, port, path: '/healthz', agent: false });
+      const [response] = await once(sent.setHeader('Host', 'dom0.example').end(), 'response');
+      response.resume();
+      return response.statusCode;
+    };
+    try {
+      if (address !== undefined) expect(await statusAt(address)).toBe(200);
+      expect(await statusAt('127.0.0.1')).toBe(421);
+    } finally {
+      await everywhere.close();
+    }
   });
 
   it('are for those who ask by an address of ours', async () => {

@@ -57,7 +57,7 @@ describe('the methods', () => {
     const domids = [700, 700 + 4096, 700 + 2 * 4096];
     for (const domid of domids) room.host.createDomain({ uuid, domid });
     for (let times = 0; times < 2; times++) {
-      // oxlint-disable-next-line no-await-in-loop -- what was said before is kept
+      // oxlint-disable-next-line no-await-in-loop -- the second time from a cache
       const { result } = await client.call('lookup', { uuid });
       expect(result.domains.map(({ domid }: { domid: number }) => domid)).toEqual(domids);
     }
@@ -82,7 +82,7 @@ describe('the methods', () => {
     const { domains } = (await client.call('list')).result;
     const { domains: expected } = await room.inventory.list();
     expect(domains).toEqual(
-      // Domain 0 goes on.
+      // Domain 0 keeps running.
       expected.map((domain) => ({
         ...domain,
         cpuTimeSeconds: expect.any(Number),
@@ -198,6 +198,18 @@ describe('mistakes of the caller', () => {
     ['{"jsonrpc":"2.0","id":true,"method":"version"}', null, RpcCode.invalidRequest],
     ['{"jsonrpc":"2.0","id":9007199254740993,"method":"version"}', null, RpcCode.invalidRequest],
     ['{"jsonrpc":"2.0","id":1e999,"method":"version"}', null, RpcCode.invalidRequest],
+    ['{"jsonrpc":"2.0","id":1e-400,"method":"version"}', null, RpcCode.invalidRequest],
+    [
+      '{"jsonrpc":"2.0","id":0.1000000000000000055,"method":"version"}',
+      null,
+      RpcCode.invalidRequest,
+    ],
+    [
+      '{"jsonrpc":"2.0","params":{"id":1},"\\u0069d":1.00000000000000000001,"method":"version"}',
+      null,
+      RpcCode.invalidRequest,
+    ],
+    ['{"jsonrpc":"2.0","id":5,"method":"version","params":[1]}', 5, RpcCode.invalidParams],
   ])('%s', async (line, id, code) => {
     expect(await codeOf(`${line}\n`)).toEqual({ id, code });
   });
@@ -219,6 +231,65 @@ describe('mistakes of the caller', () => {
       id,
       result: { status: 'found', domid: 1 },
     });
+  });
+});
+
+describe('params', () => {
+  const nothing = [undefined, null, [], {}];
+
+  it.each(['version', 'stats', 'list', 'subscribe'])(
+    'null, an empty array and none are the same for %s',
+    async (method) => {
+      for (const params of nothing) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        const other = await Client.connect(room.path);
+        other.send(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })}\n`);
+        // oxlint-disable-next-line no-await-in-loop
+        expect(await other.next()).toMatchObject({ id: 1, result: expect.any(Object) });
+        other.close();
+      }
+    },
+  );
+
+  it('may be null where they are optional', async () => {
+    expect((await client.call('list', { names: null })).result.domains).toBeInstanceOf(Array);
+    const { result } = await client.call('subscribe', { token: null });
+    expect(result.domains).toBeInstanceOf(Array);
+    await client.call('unsubscribe', { subscription: result.subscription });
+  });
+
+  it.each([
+    ['lookup', 'uuid'],
+    ['domid', 'uuid'],
+    ['lookupMany', 'uuids'],
+    ['get', 'domid'],
+    ['unsubscribe', 'subscription'],
+  ])('of %s: a missing one is named', async (method, param) => {
+    for (const params of nothing) {
+      client.send(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })}\n`);
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect((await client.next()).error).toEqual({
+        code: RpcCode.invalidParams,
+        message: `the param "${param}" is missing`,
+      });
+    }
+  });
+});
+
+describe('ids', () => {
+  it('are refused in a batch by how each is written', async () => {
+    client.send(
+      '[{"jsonrpc":"2.0","id":1.0,"method":"version"},5,{"jsonrpc":"2.0","id":1e-400,"method":"version"},{"method":"version","params":{"id":[3,"id"]},"id":1E2,"jsonrpc":"2.0"}]\n',
+    );
+    const replies = await client.next();
+    expect(
+      replies.map(({ id, error }: { id: unknown; error?: { code: number } }) => [id, error?.code]),
+    ).toEqual([
+      [1, undefined],
+      [null, RpcCode.invalidRequest],
+      [null, RpcCode.invalidRequest],
+      [100, undefined],
+    ]);
   });
 });
 

@@ -1,4 +1,4 @@
-/** The life of the socket, and what the service manager has to do with it. */
+/** The socket's path: claimed, replaced, released; and sockets from the service manager. */
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ import { uuidOf } from '../support/vms.ts';
 import { datagrams } from '../support/datagrams.ts';
 import { Client, openRoom, temporaryDirectory } from '../support/daemon-room.ts';
 
-// A process takes its time to start on a machine that has other things to do.
+// Starting a process takes long on a busy machine.
 jest.setTimeout(60_000);
 
 const NOBODY = 65_534;
@@ -106,7 +106,7 @@ describe('the socket', () => {
     ['a symbolic link', (path: string) => symlinkSync('/nowhere', path)],
     ['a file', (path: string) => writeFileSync(path, 'precious')],
     ['a directory', (path: string) => mkdirSync(path)],
-    ['something that is no socket', (path: string) => execFileSync('mkfifo', [path])],
+    ['a file that is not a socket', (path: string) => execFileSync('mkfifo', [path])],
   ])('does not replace %s', async (what, make) => {
     const path = place();
     mkdirSync(join(directory, 'run'));
@@ -122,7 +122,7 @@ describe('the socket', () => {
     const path = place();
     const { child } = await startProcess(path);
     chmodSync(join(directory, 'run'), 0o1777);
-    // Whose daemon lives shall not be told to remove its socket.
+    // The hint to remove the socket must not appear while its daemon is alive.
     expect((await startProcess(path)).said).toBe(ErrorCode.SOCKET_IN_USE);
     child.kill('SIGKILL');
     await once(child, 'exit');
@@ -159,13 +159,13 @@ describe('the socket', () => {
     const path = place();
     chmodSync(directory, 0o500);
     const isRoot = process.geteuid?.() === 0;
-    // Root may write where it likes. All up to the refusal is done before the first wait.
+    // Root may write anywhere. Everything up to the refusal happens before the first await.
     if (isRoot) process.seteuid?.(NOBODY);
     const claim = listenAt(createServer(), path, undefined);
     if (isRoot) process.seteuid?.(0);
     await expect(claim).rejects.toMatchObject({
       code: ErrorCode.SOCKET_REFUSED,
-      message: `${path} cannot be the socket: its directory ${join(directory, 'run')} cannot be made (EACCES): run as root, or name another socket by --socket PATH`,
+      message: `${path} cannot be the socket: its directory ${join(directory, 'run')} cannot be created (EACCES): run as root, or name another socket by --socket PATH`,
     });
     chmodSync(directory, 0o700);
   });
@@ -208,7 +208,7 @@ describe('the socket', () => {
       for (const claim of claims) {
         if (claim.status === 'rejected') expect(claim.reason.code).toBe(ErrorCode.SOCKET_IN_USE);
       }
-      // Half of them die without a word.
+      // Half of them are killed.
       for (const server of servers) server.close();
       if (n % 2 === 0) {
         // oxlint-disable-next-line no-await-in-loop
@@ -490,7 +490,7 @@ describe('a daemon', () => {
     const said: string[] = [];
     while (!said.some((text) => text.startsWith('READY=1')) || !said.includes('WATCHDOG=1')) {
       said.push(...receive());
-      // oxlint-disable-next-line no-await-in-loop -- until it was told
+      // oxlint-disable-next-line no-await-in-loop -- poll
       await ask(path);
     }
   });

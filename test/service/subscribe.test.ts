@@ -29,12 +29,12 @@ async function until(is: () => boolean): Promise<void> {
   const end = performance.now() + 10_000;
   while (!is()) {
     if (performance.now() > end) throw new Error(`not so after 10 s: ${is.toString()}`);
-    // oxlint-disable-next-line no-await-in-loop -- until it is so
+    // oxlint-disable-next-line no-await-in-loop -- poll
     await sleep(5);
   }
 }
 
-/** Domids by UUID, as a subscriber that follows what it is told knows them. */
+/** Domids by UUID, as a subscriber knows them from its snapshot and changes. */
 function apply(known: Map<number, string>, { method, params }: Message): void {
   if (method === 'resync') {
     known.clear();
@@ -47,7 +47,7 @@ function apply(known: Map<number, string>, { method, params }: Message): void {
   }
 }
 
-/** How many ends of domains it was told. */
+/** Counts the `destroyed` changes that a subscriber received. */
 const ends = (client: Client): number =>
   client.messages
     .flatMap(({ params }) => params.changes ?? [])
@@ -134,7 +134,7 @@ describe('a subscription', () => {
   });
 
   it('is told of nothing before its id, in a batch whose answer takes long either', async () => {
-    // To read so many names takes longer than some changes.
+    // Reading so many names takes longer than a few changes.
     room = await openRoom({ vms: 1500, xenstore: true });
     const client = await connect();
     const other = await connect();
@@ -142,7 +142,7 @@ describe('a subscription', () => {
     client.send(`[${asked.map((line) => line.trim()).join()}]\n`);
     for (let vm = 6000; vm < 6020; vm++) {
       room.host.createDomain({ uuid: uuidOf(vm) });
-      // oxlint-disable-next-line no-await-in-loop -- a change each
+      // oxlint-disable-next-line no-await-in-loop -- one change each
       await other.call('list');
     }
     const first = await client.next();
@@ -199,7 +199,7 @@ describe('a subscription', () => {
       // oxlint-disable-next-line no-await-in-loop -- each on its own
       await sleep(1);
     }
-    // No list is asked for: events alone lead there.
+    // Without any list request: events lead to the changes.
     await until(() => crowd.every((client) => ends(client) >= doomed.length));
     expect(crowd.map(ends)).toEqual(crowd.map(() => doomed.length));
     expect(room.inventory.counters.changesFoundByTimer).toBe(0);
@@ -232,10 +232,10 @@ describe('a subscription', () => {
   });
 });
 
-/** More of the list of so many domains than a socket takes from the service. */
+/** Domains enough for a list that exceeds the buffers of a socket. */
 const MANY = 2000;
 
-/** Comes to nothing in the end. */
+/** Creates and destroys domains: in the end nothing has changed. */
 async function comeAndGo(vms: number): Promise<void> {
   const domids = Array.from({ length: vms }, (_, n) =>
     room.host.createDomain({ uuid: uuidOf(10_000 + n) }),
@@ -247,7 +247,7 @@ async function comeAndGo(vms: number): Promise<void> {
 
 describe('a subscriber that does not read', () => {
   let slow: Client;
-  /** What was told by the snapshot. */
+  /** The domains of the snapshot. */
   let known: Map<number, string>;
 
   async function begin(options: RoomOptions = {}): Promise<void> {
@@ -257,18 +257,20 @@ describe('a subscriber that does not read', () => {
     known = new Map(result.domains.map(({ domid, uuid }: Message) => [domid, uuid]));
     slow.socket.pause();
     slow.send(request('filler', 'list').repeat(3));
-    await until(() => room.inventory.counters.lists.list + room.inventory.counters.listsShared >= 4);
+    await until(
+      () => room.inventory.counters.lists.list + room.inventory.counters.listsShared >= 4,
+    );
     // By now they are answered, as far as the socket takes it.
     await room.inventory.list();
   }
 
-  /** What it is told once it reads again, until it knows of all. */
+  /** Reads again until the client knows the host's state. @returns the notifications. */
   async function readOn(): Promise<Message[]> {
     const { domains, token } = await room.inventory.list();
     slow.socket.resume();
     const told: Message[] = [];
     do {
-      // oxlint-disable-next-line no-await-in-loop -- until it knows all
+      // oxlint-disable-next-line no-await-in-loop -- poll
       const message = await slow.next(({ method }) => method !== undefined);
       apply(known, message);
       told.push(message);
@@ -325,13 +327,13 @@ describe('a subscriber that does not read', () => {
     const { token } = (await reader.call('list')).result;
     const why = 'left changes unread for 0.3 s';
     let changes = 0;
-    // More of them do not make it wait anew.
+    // Further changes must not restart the timeout.
     while (!room.log.some((line) => line.includes(why))) {
       if ((changes += 2) > 2000) throw new Error('it is still there');
-      // oxlint-disable-next-line no-await-in-loop -- until it is out
+      // oxlint-disable-next-line no-await-in-loop -- poll
       await comeAndGo(1);
     }
-    expect(room.log.join()).toMatch(/pid \d+, uid \d+: the subscription \d+ left changes/);
+    expect(room.log.join()).toMatch(/pid \d+, uid \d+: subscription \d+ left changes/);
     expect(slow.messages.filter(({ method }) => method !== undefined)).toEqual([]);
     slow.socket.resume();
     expect((await slow.untilEnd()).at(-1)).toMatchObject({
@@ -341,7 +343,7 @@ describe('a subscriber that does not read', () => {
     const again = await connect();
     await again.call('subscribe', { token });
     expect((await again.next()).params.changes).toHaveLength(changes);
-    // Who reads stays.
+    // The client that reads stays.
     expect((await reader.call('stats')).result.subscribers).toBe(2);
   });
 
@@ -349,7 +351,7 @@ describe('a subscriber that does not read', () => {
     await begin({ bounds: { behindMs: 1 } });
     const client = await connect();
     const before = performance.now();
-    // Two rounds of the check.
+    // Two periods of the check.
     await until(() => performance.now() - before > 1100);
     expect((await client.call('stats')).result.subscribers).toBe(1);
     expect(room.log.filter((line) => line.startsWith('warning'))).toEqual([]);

@@ -1,4 +1,4 @@
-/** Who else is on the machine: users who are to be kept out, and daemons that start at the same moment. */
+/** Other users of the machine, who must be kept out, and two daemons that start at the same moment. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ const USER = 12_345;
 const GROUP = 23_456;
 const OTHER_GROUP = 34_567;
 
-/** `node -e` with these: another user, who says whether he was answered. */
+/** For `node -e`: connects as another user and prints `answered` or the error's code. */
 const ASK = `
   const [uid, gid, groups, path] = process.argv.slice(1);
   process.setgroups(groups === '' ? [] : [Number(groups)]);
@@ -26,13 +26,13 @@ const ASK = `
 
 const onlyRoot = cannot(process.getuid?.() !== 0 && 'only root can be another user');
 
-/** What a user of these groups is told at a socket that is for `group`. */
+/** Connects as a user of these groups to a socket of `group`. @returns `answered` or the error's code. */
 async function answer(
   group: number | undefined,
   { gid, groups = '' }: { gid: number; groups?: number | '' },
 ): Promise<string> {
   const room = await openRoom(group === undefined ? {} : { group: `${group}` });
-  // The directories above are open to all: the socket's own mode is to refuse.
+  // The directories are open to everyone, so that only the mode of the socket can refuse.
   chmodSync(dirname(dirname(room.path)), 0o755);
   try {
     const child = spawn(
@@ -61,7 +61,7 @@ describe('a user who is not root', () => {
 });
 
 describe('of two daemons that are started at the same moment', () => {
-  /** More take longer than others want to wait. */
+  /** Few, because each takes a second. */
   const times = Number(process.env['XEN_DOMID_STARTS'] ?? 25);
   const directory = temporaryDirectory();
   const children: ChildProcess[] = [];
@@ -71,7 +71,7 @@ describe('of two daemons that are started at the same moment', () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** @returns once it listens, or has ended. */
+  /** Returns once it listens or has ended. */
   const start = async (path: string): Promise<{ child: ChildProcess; said: string }> => {
     const child = spawn(process.execPath, [BIN, 'serve', '--simulate', '1', '--socket', path], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -103,7 +103,7 @@ describe('of two daemons that are started at the same moment', () => {
         const client = await Client.connect(path);
         expect((await client.call('version')).result).toMatchObject({ simulated: true });
         client.close();
-        // Every other one leaves its socket behind.
+        // Every second daemon leaves its socket behind.
         const serving = both.find((one) => one !== refused)?.child as ChildProcess;
         serving.kill(n % 2 === 0 ? 'SIGKILL' : 'SIGTERM');
         await once(serving, 'close');

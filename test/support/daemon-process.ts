@@ -1,4 +1,4 @@
-/** A daemon as a process of its own, on a simulated host: `node daemon-process.js PATH`. Says `ready` or the code of its error. */
+/** A daemon on a simulated host, as a process: `node daemon-process.js PATH`. Prints `ready` or the code of its error. */
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { serve } from '../../src/service/daemon.ts';
 import { runUntilSignal } from '../../src/service/signals.ts';
@@ -15,7 +15,7 @@ try {
       socketPath: process.argv[2],
       simulated: true,
     });
-    // Whoever sees the socket may send one at once.
+    // A signal may arrive as soon as the socket appears.
     process.kill(process.pid, 'SIGHUP');
     process.stdout.write('ready\n');
     return daemon;

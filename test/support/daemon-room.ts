@@ -1,4 +1,4 @@
-/** What the tests of the service share: a daemon on a simulated host, and a client that keeps what it is told. */
+/** A daemon on a simulated host, and clients for it. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
@@ -26,7 +26,7 @@ export interface Room {
 }
 
 export interface RoomOptions extends Partial<ServeOptions> {
-  /** VMs with `uuidOf(1)` to this. Default 3. */
+  /** Number of VMs, with the UUIDs `uuidOf(1)` and up. Default 3. */
   readonly vms?: number;
   readonly xenstore?: boolean;
 }
@@ -75,12 +75,12 @@ async function serveOrClose(inventory: Inventory, options: ServeOptions): Promis
   }
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any -- whatever the service says
+// oxlint-disable-next-line typescript/no-explicit-any -- any JSON
 export type Message = any;
 
 export class Client {
   readonly socket: Socket;
-  /** What has come and was not waited for. */
+  /** Messages received and not taken by {@link next} yet. */
   readonly messages: Message[] = [];
   #text = '';
   #wake: () => void = () => undefined;
@@ -108,26 +108,26 @@ export class Client {
     this.socket.write(text);
   }
 
-  /** The next message that `wanted` is true of. Fails when the connection ends without one. */
+  /** Takes the next message for which `wanted` is true. Throws when the connection ends without one. */
   async next(wanted: (message: Message) => boolean = () => true): Promise<Message> {
     for (;;) {
       const at = this.messages.findIndex(wanted);
       if (at !== -1) return this.messages.splice(at, 1)[0];
       if (this.socket.closed || this.socket.readableEnded)
         throw new Error(`ended, with ${JSON.stringify(this.messages)} left`);
-      // oxlint-disable-next-line no-await-in-loop -- until it has come
+      // oxlint-disable-next-line no-await-in-loop -- poll
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
 
-  /** The reply to a request. */
+  /** Sends a request. @returns its reply. */
   async call(method: string, params?: object): Promise<Message> {
     const id = `call-${++this.#lastId}`;
     this.send(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
     return await this.next((message) => message.id === id);
   }
 
-  /** All that comes until the service ends the connection. */
+  /** Waits until the service ends the connection. @returns the messages that were not taken. */
   async untilEnd(): Promise<Message[]> {
     if (!this.socket.readableEnded && !this.socket.closed)
       await Promise.race([once(this.socket, 'end'), once(this.socket, 'close')]);
@@ -143,12 +143,12 @@ export class Client {
 export const request = (id: unknown, method: string, params?: object): string =>
   `${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`;
 
-/** Looks up without end beside what else goes on. */
+/** A well-behaved client that looks up one UUID again and again, and measures the latency. */
 export class Bystander {
   readonly #client: Client;
   #over = false;
   readonly #looking: Promise<void>;
-  /** Milliseconds that each answer took. */
+  /** Latency of each answer, ms. */
   readonly took: number[] = [];
 
   private constructor(client: Client) {
@@ -170,7 +170,7 @@ export class Bystander {
     }
   }
 
-  /** @returns how many answers it had, and how long all but the slowest hundredth took at most. */
+  /** Stops. @returns the number of answers, and the 99th percentile of their latency, ms. */
   async end(): Promise<{ answers: number; p99: number }> {
     this.#over = true;
     await this.#looking;

@@ -1,4 +1,4 @@
-/** A datagram socket as systemd has one for its services to speak to. Node has none. */
+/** A Unix datagram socket, such as systemd's for notifications. Node has none. */
 import koffi from 'koffi';
 
 const AF_UNIX = 1;
@@ -7,8 +7,9 @@ const MSG_DONTWAIT = 0x40;
 const LONGEST_BYTES = 4096;
 
 /**
+ * Binds a socket.
  * @param address a path, or `@` and an abstract name.
- * @returns what came since it was last called. The socket lives as long as the process.
+ * @returns a function that returns the datagrams since its last call. The socket stays open until the process ends.
  */
 export function datagrams(address: string): () => string[] {
   const library = koffi.load(null);

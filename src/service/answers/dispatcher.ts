@@ -1,27 +1,28 @@
-/** From the text of a request, or of a batch of them, to the text of the answer. */
+/** Answers messages: from the text of a request or a batch to the text of the answer. */
 import { DOMID_FIRST_RESERVED } from '../../domain.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import { XenError } from '../../xen-error.ts';
-import { HotRequest } from './known-request.ts';
+import { KnownRequest } from './known-request.ts';
 import type { Method, Methods, Outcome, Session } from './methods.ts';
 import { BATCH_MAX, RpcCode } from '../../protocol/rpc.ts';
 import { Failure, failureReply, foundDomidJson, foundJson } from '../../protocol/encode.ts';
 import { joined, resultReply, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
+import { idJson, writtenId, writtenIds } from './request-id.ts';
 
-/** An answer; undefined where none is due. */
+/** An answer; undefined for a notification. */
 export type Reply = Text | undefined;
 
-/** What counts for requests that no method of ours was asked by. */
+/** The method under which requests are counted that name no existing method. */
 const NO_METHOD = 'none';
 
-const NOT_JSON = new Failure(RpcCode.parseError, 'this is not JSON in UTF-8');
+const NOT_JSON = new Failure(RpcCode.parseError, 'the message is not JSON in UTF-8');
 
 export interface DispatcherOptions {
   readonly inventory: Inventory;
   readonly methods: Methods;
   readonly counts: RequestCounts;
-  /** Told of mistakes of ours. */
+  /** Called with internal errors. */
   readonly onMistake: (error: unknown) => void;
 }
 
@@ -29,7 +30,7 @@ export class Dispatcher {
   readonly #inventory: Inventory;
   readonly #methods: Methods;
   readonly #onMistake: (error: unknown) => void;
-  readonly #hot = new HotRequest();
+  readonly #known = new KnownRequest();
   readonly #domidTails: (string | undefined)[] = Array.from({ length: DOMID_FIRST_RESERVED });
   readonly #lookups: MethodCounts;
   readonly #domids: MethodCounts;
@@ -45,33 +46,32 @@ export class Dispatcher {
   }
 
   /**
-   * The answer to a plain request for one domid or domain that is known, which is nearly all there is to do;
-   * undefined for whatever else stands from `start` to `end`.
-   * @returns a line with its newline, in ASCII.
+   * Answers the plain form of `domid` and `lookup` for a known UUID, which nearly all requests are.
+   * @returns a line of ASCII with its newline; undefined if `text` from `start` to `end` is anything else.
    */
-  answerHot(text: string, start: number, end: number): string | undefined {
-    const hot = this.#hot;
-    if (!hot.read(text, start, end)) return undefined;
-    if (hot.short) {
-      const domid = this.#inventory.resolveKnownDomid(hot.uuid);
+  answerKnown(text: string, start: number, end: number): string | undefined {
+    const known = this.#known;
+    if (!known.read(text, start, end)) return undefined;
+    if (known.short) {
+      const domid = this.#inventory.resolveKnownDomid(known.uuid);
       if (domid === undefined) return undefined;
       this.#domids.ok++;
-      return hot.head + this.#domidTail(domid);
+      return known.head + this.#domidTail(domid);
     }
-    const found = this.#inventory.resolveKnown(hot.uuid);
+    const found = this.#inventory.resolveKnown(known.uuid);
     if (found === undefined) return undefined;
     this.#lookups.ok++;
-    return `${hot.head},"result":${foundJson(found)}}\n`;
+    return `${known.head},"result":${foundJson(found)}}\n`;
   }
 
-  /** Made once for each domid. */
+  /** Returns the end of an answer, made once for each domid. */
   #domidTail(domid: number): string {
     const made = this.#domidTails[domid];
     if (made !== undefined) return made;
     return (this.#domidTails[domid] = `,"result":${foundDomidJson(domid)}}\n`);
   }
 
-  /** The answer to one message: a request, a notification or a batch. */
+  /** Answers one message: a request, a notification or a batch. */
   answer(text: string, session: Session | undefined): Reply | Promise<Reply> {
     let message: unknown;
     try {
@@ -79,42 +79,52 @@ export class Dispatcher {
     } catch {
       return this.#refuse('null', NOT_JSON);
     }
-    return this.answerParsed(message, session);
+    if (!Array.isArray(message)) return this.#answerOne(message, () => writtenId(text), session);
+    return this.#answerBatch(message, text, session);
   }
 
-  answerParsed(message: unknown, session: Session | undefined): Reply | Promise<Reply> {
-    return Array.isArray(message)
-      ? this.#answerBatch(message, session)
-      : this.#answerOne(message, session);
-  }
-
-  #answerBatch(messages: readonly unknown[], session: Session | undefined): Reply | Promise<Reply> {
+  #answerBatch(
+    messages: readonly unknown[],
+    text: string,
+    session: Session | undefined,
+  ): Reply | Promise<Reply> {
     if (messages.length === 0) {
-      return this.#refuse('null', new Failure(RpcCode.invalidRequest, 'an empty batch'));
+      return this.#refuse('null', new Failure(RpcCode.invalidRequest, 'a batch must not be empty'));
     }
     if (messages.length > BATCH_MAX) {
-      const why = `a batch of ${messages.length} requests: ${BATCH_MAX} are allowed`;
-      return this.#refuse('null', new Failure(RpcCode.invalidRequest, why));
+      const why = `the batch has ${messages.length} requests, ${BATCH_MAX} are allowed: send it in parts`;
+      return this.#refuse('null', new Failure(RpcCode.refused, why));
     }
-    const replies = messages.map((message) => this.#answerOne(message, session));
+    let ids: (string | undefined)[] | undefined;
+    const replies = messages.map((message, index) =>
+      this.#answerOne(message, () => (ids ??= writtenIds(text))[index], session),
+    );
     return replies.some((reply) => reply instanceof Promise)
       ? Promise.all(replies.map(async (reply) => reply)).then(batchOf)
       : batchOf(replies as Reply[]);
   }
 
-  #answerOne(message: unknown, session: Session | undefined): Reply | Promise<Reply> {
+  /** @param written returns the id as the client wrote it. */
+  #answerOne(
+    message: unknown,
+    written: () => string | undefined,
+    session: Session | undefined,
+  ): Reply | Promise<Reply> {
     if (typeof message !== 'object' || message === null || Array.isArray(message)) {
-      return this.#refuse('null', new Failure(RpcCode.invalidRequest, 'a request is an object'));
+      return this.#refuse(
+        'null',
+        new Failure(RpcCode.invalidRequest, 'a request must be an object'),
+      );
     }
     const request = message as Partial<Record<'jsonrpc' | 'id' | 'method' | 'params', unknown>>;
     const isNotification = !Object.hasOwn(request, 'id');
-    const id = isNotification ? 'null' : idJson(request.id);
+    const id = isNotification ? 'null' : idJson(request.id, written);
     if (id === undefined) {
-      const why = 'an id is a string, null or a number that is kept exactly';
+      const why = 'an id must be a string, null, or a number that can be echoed exactly';
       return this.#refuse('null', new Failure(RpcCode.invalidRequest, why));
     }
-    const wrong = whatIsWrong(request);
-    // Who sent what is no request has to hear of it, though it had no id.
+    const wrong = mistakeIn(request);
+    // An invalid request is answered even without an id (JSON-RPC 2.0, section 5).
     if (wrong !== undefined) return this.#refuse(id, new Failure(RpcCode.invalidRequest, wrong));
 
     const name = request.method as string;
@@ -134,9 +144,11 @@ export class Dispatcher {
   }
 
   #call(method: Method, params: unknown, session: Session | undefined): Outcome | Promise<Outcome> {
-    const named = params ?? {};
+    // Some clients send null or [] for a method without params.
+    const isEmpty = params === undefined || params === null || isEmptyArray(params);
+    const named = isEmpty ? {} : params;
     if (typeof named !== 'object' || Array.isArray(named)) {
-      return new Failure(RpcCode.invalidParams, 'params are given by name, in an object');
+      return new Failure(RpcCode.invalidParams, 'params must be given by name, in an object');
     }
     try {
       return method.call(named as Record<string, unknown>, session);
@@ -170,7 +182,10 @@ export class Dispatcher {
       return new Failure(RpcCode.unavailable, error.message, { cause: error.code });
     }
     this.#onMistake(error);
-    return new Failure(RpcCode.internalError, 'a mistake of this server; its log says more');
+    return new Failure(
+      RpcCode.internalError,
+      'internal error of the service; its log has the details',
+    );
   }
 }
 
@@ -184,21 +199,16 @@ function batchOf(replies: readonly Reply[]): Reply {
   ]);
 }
 
-/** @returns undefined for an id that could not be told back as it was. */
-function idJson(id: unknown): string | undefined {
-  if (id === null) return 'null';
-  if (typeof id === 'string') return JSON.stringify(id);
-  if (typeof id !== 'number' || !Number.isFinite(id)) return undefined;
-  return Number.isInteger(id) && !Number.isSafeInteger(id) ? undefined : JSON.stringify(id);
+function isEmptyArray(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
-function whatIsWrong(
+function mistakeIn(
   request: Partial<Record<'jsonrpc' | 'method' | 'params', unknown>>,
 ): string | undefined {
-  if (request.jsonrpc !== '2.0') return '"jsonrpc" has to be "2.0"';
-  if (typeof request.method !== 'string') return '"method" has to be a string';
-  const { params } = request;
-  if (params !== undefined && (typeof params !== 'object' || params === null))
-    return '"params" have to be an object';
+  if (request.jsonrpc !== '2.0') return '"jsonrpc" must be "2.0"';
+  if (typeof request.method !== 'string') return '"method" must be a string';
+  if (request.params !== undefined && typeof request.params !== 'object')
+    return '"params" must be an object';
   return undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * Reads the requests that are asked most, as most clients write them, where they lie: no object is made, and no
- * JSON parsed. What it does not know by its looks is no mistake: it is read the long way.
+ * Reads the most frequent requests in place, as most clients write them: without JSON.parse and without an object.
+ * A request in another form is not an error: the dispatcher parses it.
  */
 
 const ID_FIRST = '{"jsonrpc":"2.0","id":';
@@ -12,7 +12,7 @@ const AFTER_ID_DOMID: string = METHOD + DOMID;
 const AFTER_ID_LOOKUP: string = METHOD + LOOKUP;
 const ID_LAST = '"},"id":';
 const UUID_LENGTH = 36;
-/** So many digits are an integer that a number holds exactly. */
+/** Integers of up to this many digits are exact as a number. */
 const ID_DIGITS_MAX = 15;
 
 const QUOTE = 0x22;
@@ -21,15 +21,15 @@ const SMALL_D = 0x64;
 const ZERO = 0x30;
 const NINE = 0x39;
 
-export class HotRequest {
-  /** `domid`, else `lookup`. */
+export class KnownRequest {
+  /** Whether the method is `domid`; else it is `lookup`. */
   short = false;
-  /** How the answer begins: up to the end of the id, as the request itself does where its id comes first. */
+  /** The beginning of the answer up to the end of the id: equal to that of the request where its id comes first. */
   head = '';
-  /** Yet to be checked. */
+  /** Not validated. */
   uuid = '';
 
-  /** @returns whether `text` from `start` to `end` is such a request, which the fields then hold. */
+  /** Reads `text` from `start` to `end` into the fields. @returns whether it is such a request. */
   read(text: string, start: number, end: number): boolean {
     return text.startsWith(ID_FIRST, start)
       ? this.#readIdFirst(text, start, end)
@@ -70,7 +70,7 @@ export class HotRequest {
   }
 }
 
-/** @returns where the digits of an integer end; -1 where there is none, or not one that JSON allows. */
+/** @returns where the integer ends; -1 if there is none, or one that JSON does not allow. */
 function endOfId(text: string, at: number): number {
   let end = at;
   for (;;) {

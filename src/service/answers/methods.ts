@@ -1,4 +1,4 @@
-/** What can be asked. None of it changes anything on the host. */
+/** The methods. None changes anything on the host. */
 import type { Inventory } from '../../inventory/inventory.ts';
 import { parseUuid, type Uuid } from '../../uuid.ts';
 import { ErrorCode, XenError } from '../../xen-error.ts';
@@ -8,10 +8,10 @@ import { domidJson, elementJson, Failure, getJson, lookupJson } from '../../prot
 import { domainsText, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
 
-/** JSON of a result, or why there is none. */
+/** JSON of a result, or an error. */
 export type Outcome = Text | Failure;
 
-/** The connection that a request came by, as far as methods need one. */
+/** The part of a connection that methods use. */
 export interface Session {
   subscribe(token: string | undefined): Promise<Outcome>;
   /** @returns whether there was such a subscription. */
@@ -24,7 +24,7 @@ type Call = (params: Params, session: Session | undefined) => Outcome | Promise<
 export interface Method {
   readonly call: Call;
   readonly counts: MethodCounts;
-  /** Worth calling though nobody is told what came of it. */
+  /** Whether to call it for a notification, which gets no answer. */
   readonly hasEffect: boolean;
 }
 
@@ -33,7 +33,7 @@ export type Methods = ReadonlyMap<string, Method>;
 export interface MethodsOptions {
   readonly inventory: Inventory;
   readonly counts: RequestCounts;
-  /** What `stats` and `version` answer. */
+  /** Return the results of `stats` and `version`. */
   readonly stats: () => object;
   readonly version: () => object;
 }
@@ -53,8 +53,8 @@ export function methodsOf({ inventory, counts, stats, version }: MethodsOptions)
       }),
     lookupMany: ({ uuids }) => lookupMany(inventory, uuids),
     get: ({ domid }) => get(inventory, domid),
-    list: ({ names: wanted }) => list(inventory, names, wanted),
-    subscribe: ({ token }, session) => subscribe(session, token),
+    list: ({ names: wanted }) => list(inventory, names, wanted ?? undefined),
+    subscribe: ({ token }, session) => subscribe(session, token ?? undefined),
     unsubscribe: ({ subscription }, session) => unsubscribe(session, subscription),
     stats: () => JSON.stringify(stats()),
     version: () => JSON.stringify(version()),
@@ -67,15 +67,20 @@ export function methodsOf({ inventory, counts, stats, version }: MethodsOptions)
   );
 }
 
+function missing(param: string): Failure {
+  return invalidParams(`the param "${param}" is missing`);
+}
+
 function invalidParams(why: string): Failure {
   return new Failure(RpcCode.invalidParams, why);
 }
 
-/** What is no UUID, and what names no VM, is a mistake of who asks. */
+/** Validates `uuid`, and answers invalid params for one that is malformed or names no VM. */
 function withUuid(
   uuid: unknown,
   call: (checked: Uuid) => Outcome | Promise<Outcome>,
 ): Outcome | Promise<Outcome> {
+  if (uuid === undefined) return missing('uuid');
   try {
     return call(parseUuid(uuid));
   } catch (error) {
@@ -90,7 +95,8 @@ function invalidUuid(error: unknown): Failure {
 }
 
 async function lookupMany(inventory: Inventory, uuids: unknown): Promise<Outcome> {
-  if (!Array.isArray(uuids)) return invalidParams('"uuids" has to be an array');
+  if (uuids === undefined) return missing('uuids');
+  if (!Array.isArray(uuids)) return invalidParams('"uuids" must be an array of UUIDs');
   try {
     const results = await inventory.lookupMany(uuids as string[]);
     return `[${results.map(elementJson).join()}]`;
@@ -100,7 +106,8 @@ async function lookupMany(inventory: Inventory, uuids: unknown): Promise<Outcome
 }
 
 async function get(inventory: Inventory, domid: unknown): Promise<Outcome> {
-  if (typeof domid !== 'number') return invalidParams('"domid" has to be a number');
+  if (domid === undefined) return missing('domid');
+  if (typeof domid !== 'number') return invalidParams('"domid" must be a number');
   try {
     return getJson(await inventory.get(domid));
   } catch (error) {
@@ -112,7 +119,7 @@ async function get(inventory: Inventory, domid: unknown): Promise<Outcome> {
 
 async function list(inventory: Inventory, names: Names, wanted: unknown): Promise<Outcome> {
   if (wanted !== undefined && typeof wanted !== 'boolean')
-    return invalidParams('"names" has to be true or false');
+    return invalidParams('"names" must be true or false');
   const { domains, token } = await inventory.list();
   const named = wanted === true ? await names.of(domains) : undefined;
   return domainsText('{"domains":', domains, `,"token":"${token}"}`, named);
@@ -120,18 +127,19 @@ async function list(inventory: Inventory, names: Names, wanted: unknown): Promis
 
 function subscribe(session: Session | undefined, token: unknown): Outcome | Promise<Outcome> {
   if (token !== undefined && typeof token !== 'string')
-    return invalidParams('"token" has to be a string, as an answer of before gave it');
+    return invalidParams('"token" must be a string from an earlier answer or notification');
   if (session === undefined) {
     return new Failure(
       RpcCode.invalidRequest,
-      'subscribe needs a connection that lasts: send it as a line to the socket itself, not over HTTP',
+      'subscribe needs a lasting connection: send it as a line to the socket itself, not over HTTP',
     );
   }
   return session.subscribe(token);
 }
 
 function unsubscribe(session: Session | undefined, subscription: unknown): Outcome {
-  if (typeof subscription !== 'number') return invalidParams('"subscription" has to be a number');
+  if (subscription === undefined) return missing('subscription');
+  if (typeof subscription !== 'number') return invalidParams('"subscription" must be a number');
   return session?.unsubscribe(subscription) === true
     ? '{}'
     : invalidParams(`this connection has no subscription ${subscription}`);

@@ -1,15 +1,15 @@
 /**
- * The names that xenstore has for domains. Guests can write them: they are text to show, and nothing else.
+ * Names of domains, read from xenstore. Guests can write them: they are text to show, nothing else.
  *
- * A name is a request to xenstored, which the whole host shares. Whoever asks while names are being read waits for the
- * next reading together with all others who do, so that a crowd costs no more than two who ask in turn.
+ * Each name is a request to xenstored, which the whole host shares. So at most one reading runs; calls made meanwhile
+ * share the next one, and many clients cost no more than two that take turns.
  */
 import type { Domain, Domid } from '../../domain.ts';
 import type { XenstoreReader } from '../../xenstore/reader.ts';
 
-/** Requests on their way at once: enough to fill the pipe, few enough for others to come between. */
+/** Concurrent requests: enough to fill the pipe, few enough not to delay other users of xenstored. */
 const AT_ONCE = 64;
-/** How long a reading may take. A list without names is worth more than none. */
+/** Time bound of a reading. A list without names is better than no list. */
 const LONGEST_MS = 2000;
 
 export type NamesByDomid = ReadonlyMap<Domid, string>;
@@ -17,12 +17,12 @@ export type NamesByDomid = ReadonlyMap<Domid, string>;
 const NO_NAMES: NamesByDomid = new Map();
 
 export interface NamesOptions {
-  /** Undefined while it cannot be asked. */
+  /** Returns undefined while there is no connection. */
   readonly xenstore: () => XenstoreReader | undefined;
 }
 
 interface Reading {
-  /** Those who asked after the same list are asked for once. */
+  /** Each list once, however many calls are for it. */
   readonly lists: Set<readonly Domain[]>;
   readonly names: Promise<NamesByDomid>;
 }
@@ -30,16 +30,16 @@ interface Reading {
 export class Names {
   readonly #options: NamesOptions;
   #running: Promise<NamesByDomid> | undefined;
-  /** Has not begun. */
+  /** The reading that begins after the running one. */
   #next: Reading | undefined;
-  /** Requests without an answer, those of a reading included that was given up. */
+  /** Unanswered requests, including those of a reading that timed out. */
   #unanswered = 0;
 
   constructor(options: NamesOptions) {
     this.#options = options;
   }
 
-  /** As read after this call; without those that xenstore has no name for, or does not tell in time. */
+  /** Reads the names after this call. Domains without a name, or without an answer in time, are left out. */
   of(domains: readonly Domain[]): Promise<NamesByDomid> {
     this.#next ??= this.#plan();
     this.#next.lists.add(domains);
@@ -59,7 +59,7 @@ export class Names {
 
   async #read(lists: ReadonlySet<readonly Domain[]>): Promise<NamesByDomid> {
     const xenstore = this.#options.xenstore();
-    // Of one that has been silent since the last reading, no more is asked.
+    // Do not ask an xenstored that has been silent since the last reading.
     if (xenstore === undefined || this.#unanswered > 0) return NO_NAMES;
     const domids = new Set<Domid>();
     for (const domains of lists) for (const { domid } of domains) domids.add(domid);

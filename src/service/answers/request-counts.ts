@@ -1,17 +1,17 @@
-/** Requests answered, by method and by what they ended with. */
+/** Counts of answered requests, by method and result. */
 import type { RpcCode } from '../../protocol/rpc.ts';
 
 export class RequestCounts {
   readonly #methods = new Map<string, MethodCounts>();
 
-  /** @param method one of the methods there are: what a client made up is no label of a metric. */
+  /** @param method an existing method, or `none`: a name that a client made up must not become a label of a metric. */
   of(method: string): MethodCounts {
     let counts = this.#methods.get(method);
     if (counts === undefined) this.#methods.set(method, (counts = new MethodCounts()));
     return counts;
   }
 
-  /** Each count with its method and code, 0 for success. */
+  /** Yields each count with its method and error code, 0 for success. */
   *entries(): Generator<readonly [method: string, code: number, count: number], void, void> {
     for (const [method, { ok, failures }] of this.#methods) {
       yield [method, 0, ok];

@@ -1,28 +1,28 @@
-/** Answers that may be too long to be built at once: built slice by slice as the client reads. */
+/** Answers as JSON text. Long ones are serialised in slices as the client reads. */
 import type { Domain, Domid } from '../../domain.ts';
 import { domainJson, namedDomainJson } from '../../protocol/encode.ts';
-import type { Shared } from '../memory.ts';
+import type { SharedMemory } from '../memory.ts';
 
-/** What a list takes that is yet to be made: measured. */
+/** Memory of a queued list that is not serialised yet, measured. */
 const UNMADE_BYTES = 1024;
 
-/** JSON too long to be made at once: each slice is made when the reader has taken the one before. */
+/** JSON serialised in slices: each slice is made when the client has read the one before. */
 export class LongText {
   readonly slices: Generator<string, void, void>;
-  /** What is kept until the last slice has been made. */
-  readonly keeps: readonly Shared[];
+  /** Memory that is used until the last slice is made. */
+  readonly keeps: readonly SharedMemory[];
 
-  constructor(slices: Generator<string, void, void>, keeps: readonly Shared[]) {
+  constructor(slices: Generator<string, void, void>, keeps: readonly SharedMemory[]) {
     this.slices = slices;
     this.keeps = keeps;
   }
 
-  /** What it takes itself, beside what it keeps. */
+  /** Estimated memory of the text, bytes, without {@link keeps}. */
   get ownBytes(): number {
     return UNMADE_BYTES * this.keeps.length;
   }
 
-  /** How much more may be kept for its sake. */
+  /** Estimated memory of the text and of everything it keeps, bytes. */
   get growth(): number {
     return this.keeps.reduce((sum, { bytes }) => sum + bytes, this.ownBytes);
   }
@@ -31,16 +31,16 @@ export class LongText {
 /** JSON text. */
 export type Text = string | LongText;
 
-/** A list of more is not made before its reader takes it: many who wait for one list have it at once. */
+/** Longer lists are serialised in slices: many clients may receive the same list at once. */
 const DOMAINS_AT_ONCE = 16;
-/** Domains of one slice: some 64 KiB. */
+/** Domains in a slice: about 64 KiB. */
 const DOMAINS_A_SLICE = 192;
-/** What a domain takes in memory, measured. */
+/** Memory of a domain, measured. */
 const DOMAIN_BYTES = 256;
 
 /**
- * `before`, the domains as a JSON array, `after`: at once where they are few.
- * @param names of those that have one; without it none is told.
+ * Returns `before`, the domains as a JSON array, `after`. Short lists are serialised at once.
+ * @param names to be included, of the domains that have one.
  */
 export function domainsText(
   before: string,
@@ -50,7 +50,7 @@ export function domainsText(
 ): Text {
   const slices = domainSlices(before, domains, after, names);
   if (domains.length <= DOMAINS_AT_ONCE) return [...slices].join('');
-  const keeps: Shared[] = [{ of: domains, bytes: domains.length * DOMAIN_BYTES }];
+  const keeps: SharedMemory[] = [{ of: domains, bytes: domains.length * DOMAIN_BYTES }];
   if (names !== undefined) keeps.push({ of: names, bytes: [...names.values()].join('').length });
   return new LongText(slices, keeps);
 }
@@ -74,13 +74,13 @@ function* domainSlices(
   yield `${slice}]${after}`;
 }
 
-/** `text` between `before` and `after`. */
+/** Returns `text` between `before` and `after`. */
 export function within(before: string, text: Text, after: string): Text {
   if (typeof text === 'string') return before + text + after;
   return new LongText(sliced([before, text, after]), text.keeps);
 }
 
-/** The texts one after the other. */
+/** Concatenates the texts. */
 export function joined(texts: readonly Text[]): Text {
   if (texts.every((text) => typeof text === 'string')) return texts.join('');
   const keeps = texts.flatMap((text) => (typeof text === 'string' ? [] : text.keeps));

@@ -1,202 +1,191 @@
-/** One client that speaks lines of JSON: what it asks, what it is owed, and what it may not. */
+/** One client that speaks lines of JSON: reads its requests, sends the answers, enforces its bounds. */
 import type { Socket } from 'node:net';
-import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
-import { type Held, type Holder, requestsTake } from '../memory.ts';
-import { decodeLine, LineReader } from './line-reader.ts';
-import type { Outcome, Session } from '../answers/methods.ts';
-import { Output } from './output.ts';
-import { LINE_BYTES_MAX, PENDING_MAX, RpcCode, SUBSCRIPTIONS_MAX } from '../../protocol/rpc.ts';
 import { Failure, failureReply } from '../../protocol/encode.ts';
-import { Stall } from './socket-handle.ts';
+import { LINE_BYTES_MAX, RpcCode } from '../../protocol/rpc.ts';
+import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
+import type { Outcome, Session } from '../answers/methods.ts';
+import type { MemoryTally, MemoryUser } from '../memory.ts';
+import type { EndReason } from './connection-counts.ts';
+import { ConnectionSubscriptions } from './connection-subscriptions.ts';
+import { halfClose } from './last-words.ts';
+import { decodeLine, LineReader } from './line-reader.ts';
+import { Output } from './output.ts';
+import { PendingRequests } from './pending-requests.ts';
+import { SlowPeer } from './socket-handle.ts';
 import type { Subscribers, Subscription } from './subscribers.ts';
+import { UnfinishedLine } from './unfinished-line.ts';
 
-/** After so much silence a line without its end is answered if it is JSON: xapi's clients send no newline. */
-const SILENCE_MS = 100;
-/** A chunk of this size may be the first of many: the others have their turn before the next. */
+/** A chunk of this size may be the first of many: other connections have their turn before the next. */
 const FULL_CHUNK_BYTES = 65_536;
 
 const CR = 0x0d;
 
-/** What requests of all connections that wait may take before each has but one of its own. */
-const WAITING_BYTES_MAX = 33_554_432;
-
 export interface ConnectionOptions {
   readonly dispatcher: Dispatcher;
   readonly subscribers: Subscribers;
-  /** This side is about to end the connection because of what the client did. */
+  /** Called before the daemon ends the connection because the client exceeded a bound. */
   readonly onMisbehaviour: (reason: EndReason, why: string) => void;
-  /** What requests of all connections that wait for an answer take. */
-  readonly waiting: { bytes: number };
-  /** So many bytes more may be kept for the client. */
+  /** Memory of the pending requests of all connections. */
+  readonly pending: { bytes: number };
+  /** Called when the memory used for the client may have grown. */
   readonly onGrowth: (bytes: number) => void;
-  /** `performance.now()`, as of a while ago. */
+  /** `performance.now()`, updated every 500 ms. */
   readonly clock: { readonly now: number };
 }
 
-/** What keeps this side from keeping a connection. */
-export type EndReason = 'idle' | 'line' | 'unfinished' | 'unread' | 'behind' | 'memory';
+/**
+ * - `open`: requests are read and answered.
+ * - `draining`: no more is read; the requests that were read are answered, then the connection ends.
+ * - `refused`: nothing is read or answered any more; the last message is sent, then the connection ends.
+ * - `ended`: this side has half-closed, or the socket is closed.
+ */
+type Phase = 'open' | 'draining' | 'refused' | 'ended';
 
-export class Connection implements Session, Holder {
+export class Connection implements Session, MemoryUser {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #output: Output;
-  readonly #stall: Stall;
+  readonly #slowPeer: SlowPeer;
   readonly #lines = new LineReader();
-  readonly #subscriptions = new Map<number, Subscription>();
-  /** Subscriptions that are asked for and not granted yet. */
-  #subscribing = 0;
-  /** What the message that is being answered has subscribed to: it begins behind the answer. */
-  #begun: Subscription[] | undefined;
-  /** Complete lines, and how far they have been handled. */
+  readonly #unfinished = new UnfinishedLine(() => this.#silent());
+  readonly #pending: PendingRequests;
+  readonly #subscriptions: ConnectionSubscriptions;
+  #phase: Phase = 'open';
+  /** Complete lines, and the offset of the first one that is not answered. */
   #text = '';
   #at = 0;
-  #pending = 0;
-  #waitingBytes = 0;
-  #running = false;
-  #silence: NodeJS.Timeout | undefined;
-  /** No more is read; what is owed is sent, then it ends. */
-  #ending = false;
-  /** The last word is said: nothing is sent behind it. */
-  #refused = false;
-  /** 0 while none has begun. */
-  #lineBegan = 0;
+  #isAnswering = false;
   /** When the peer last sent something. */
   heard = 0;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#stall = new Stall(socket);
+    this.#slowPeer = new SlowPeer(socket);
+    this.#pending = new PendingRequests(options.pending);
     this.#output = new Output(socket, {
-      onRelief: () => this.#relieved(),
+      onDrained: () => this.#drained(),
       onGrowth: options.onGrowth,
+    });
+    this.#subscriptions = new ConnectionSubscriptions(options.subscribers, {
+      output: this.#output,
+      disconnect: (why) => this.refuse('behind', why),
     });
     socket.on('data', (chunk: Buffer) => this.read(chunk));
     socket.on('end', () => this.#halfClosed());
     socket.on('close', () => this.#closed());
   }
 
-  /** Nothing is owed to it, and it has not subscribed. */
+  /** No request is pending, no answer unread, and there is no subscription. */
   get idle(): boolean {
-    return this.#pending === 0 && this.#subscriptions.size === 0 && this.#output.empty;
+    return this.#pending.count === 0 && this.#subscriptions.count === 0 && this.#output.empty;
   }
 
-  tally(held: Held): void {
-    this.#output.tally(held);
-    // The line's room is made twice as large as what there is of it.
-    held.add(this.#text.length + 2 * this.#lines.begunBytes + this.#waitingBytes);
+  countMemory(tally: MemoryTally): void {
+    this.#output.countMemory(tally);
+    // The buffer of an unfinished line is twice as large as the line.
+    tally.add(this.#text.length + 2 * this.#lines.begunBytes + this.#pending.bytes);
   }
 
   waitedMs(now: number): number {
-    return Math.max(this.#begunMs(now), this.#stall.ms(now));
+    return Math.max(this.#unfinishedMs(now), this.#slowPeer.unreadMs(now));
   }
 
-  /** Ends it once all that was asked is answered. */
+  /** Reads no more, answers the requests that were read, then ends the connection. */
   drain(): void {
-    this.#ending = true;
-    this.#endSubscriptions();
-    this.#run();
+    if (this.#phase === 'open') this.#phase = 'draining';
+    this.#subscriptions.end();
+    this.#answerText();
   }
 
-  /** Takes nothing more from it, and ends it with a last word behind what it has not read yet. */
+  /** Reads and answers no more, sends the reason behind the queued answers, then ends the connection. */
   refuse(reason: EndReason, why: string): void {
-    if (this.#socket.destroyed || this.#refused) return;
+    if (this.#socket.destroyed || this.#phase === 'refused') return;
     this.#options.onMisbehaviour(reason, why);
-    this.#refused = true;
-    this.#ending = true;
+    if (this.#phase === 'ended') return;
+    this.#phase = 'refused';
     this.#text = '';
-    this.#endSubscriptions();
+    this.#subscriptions.end();
     this.#socket.pause();
     this.#output.send(failureReply('null', new Failure(RpcCode.refused, why)));
     this.#endIfDone();
   }
 
-  /** Looked at now and then: has it kept others waiting for too long? */
-  check(now: number, { stalledMs, lineMs }: { stalledMs: number; lineMs: number }): void {
-    if (this.#stall.ms(now) > stalledMs) {
-      if (!this.#ending)
-        this.refuse('unread', `nothing of what there is for you was read in ${stalledMs / 1000} s`);
+  /** Called periodically: ends the connection if the client has exceeded a time bound. */
+  check(now: number, { unreadMs, lineMs }: { unreadMs: number; lineMs: number }): void {
+    if (this.#slowPeer.unreadMs(now) > unreadMs) {
+      if (this.#phase === 'open')
+        this.refuse(
+          'unread',
+          `nothing was read for ${unreadMs / 1000} s although answers are waiting`,
+        );
       this.#socket.destroy();
-    } else if (!this.#ending && this.#begunMs(now) > lineMs) {
-      this.refuse('unfinished', `a line that was begun had no end in ${lineMs / 1000} s`);
+    } else if (this.#phase === 'open' && this.#unfinishedMs(now) > lineMs) {
+      this.refuse('unfinished', `a line was not finished within ${lineMs / 1000} s`);
     }
   }
 
-  async subscribe(token: string | undefined): Promise<Outcome> {
-    if (this.#subscriptions.size + this.#subscribing >= SUBSCRIPTIONS_MAX) {
-      return new Failure(
-        RpcCode.refused,
-        `${SUBSCRIPTIONS_MAX} subscriptions a connection are allowed`,
-      );
-    }
-    const begun = (this.#begun ??= []);
-    this.#subscribing++;
-    try {
-      const { subscription, result } = await this.#options.subscribers.subscribe(token, {
-        output: this.#output,
-        disconnect: (why) => this.refuse('behind', why),
-      });
-      if (!this.#ending) {
-        this.#subscriptions.set(subscription.id, subscription);
-        begun.push(subscription);
-      }
-      return result;
-    } finally {
-      this.#subscribing--;
-    }
+  subscribe(token: string | undefined): Promise<Outcome> {
+    return this.#subscriptions.subscribe(token);
   }
 
   unsubscribe(id: number): boolean {
-    this.#subscriptions.get(id)?.end();
-    return this.#subscriptions.delete(id);
+    return this.#subscriptions.unsubscribe(id);
   }
 
-  /** Takes in what the peer sent. */
+  /** Reads bytes that the peer has sent. */
   read(chunk: Buffer): void {
-    if (this.#ending) return;
+    if (this.#phase !== 'open') return;
     this.heard = this.#options.clock.now;
     this.#options.onGrowth(chunk.length);
     const lines = this.#lines.push(chunk);
-    if (lines !== '') this.#lineBegan = 0;
+    if (lines !== '') this.#unfinished.completed();
     this.#text = this.#text === '' ? lines : this.#text.slice(this.#at) + lines;
     this.#at = 0;
-    this.#run();
-    if (this.#lines.tooLong && !this.#ending) {
+    this.#answerText();
+    if (this.#lines.tooLong && this.#isOpen) {
       this.refuse('line', `a line has more than ${LINE_BYTES_MAX} bytes`);
       return;
     }
-    this.#noteBegun();
+    this.#unfinished.noteBytes(this.#lines.begunBytes > 0);
     if (chunk.length >= FULL_CHUNK_BYTES && !this.#socket.isPaused()) {
       this.#socket.pause();
-      setImmediate(() => this.#run());
+      setImmediate(() => this.#answerText());
     }
   }
 
-  /** Answers the lines that have come, unless the reader is too far behind. */
-  #run(): void {
-    if (this.#running) return;
-    this.#running = true;
+  /** As a getter, because answering changes the phase, which the compiler does not see. */
+  get #isOpen(): boolean {
+    return this.#phase === 'open';
+  }
+
+  /** Answers the lines that were read, unless the client must read first; then goes on as the phase demands. */
+  #answerText(): void {
+    if (this.#isAnswering) return;
+    this.#isAnswering = true;
     const done = this.#answerLines();
-    this.#running = false;
+    this.#isAnswering = false;
     if (!done) return;
     this.#text = '';
     this.#at = 0;
     this.#output.flush();
-    if (this.#ending) this.#endIfDone();
-    else if (this.#socket.isPaused()) {
-      if (this.#lineBegan !== 0) this.#lineBegan = performance.now();
-      this.#socket.resume();
-    }
+    if (!this.#isOpen) this.#endIfDone();
+    else if (this.#socket.isPaused()) this.#readOn();
   }
 
-  /** @returns whether all are answered, or will be without more being done. */
+  #readOn(): void {
+    this.#unfinished.restart();
+    this.#socket.resume();
+  }
+
+  /** @returns whether every line is answered or pending; false if some must wait for the client to read. */
   #answerLines(): boolean {
     const { dispatcher } = this.#options;
     const text = this.#text;
     while (this.#at < text.length) {
-      if (this.#isFull || this.#output.pressed) {
+      if (this.#mustWait) {
         this.#output.flush();
-        if (!this.#isFull && !this.#output.pressed) continue;
+        if (!this.#mustWait) continue;
         this.#socket.pause();
         return false;
       }
@@ -205,85 +194,71 @@ export class Connection implements Session, Holder {
       this.#at = newline + 1;
       const end = newline > start && text.charCodeAt(newline - 1) === CR ? newline - 1 : newline;
       if (end === start) continue;
-      const hot = dispatcher.answerHot(text, start, end);
-      if (hot !== undefined) this.#output.sendAscii(hot);
+      const known = dispatcher.answerKnown(text, start, end);
+      if (known !== undefined) this.#output.sendAscii(known);
       else this.#answer(text.slice(start, end));
     }
     return true;
   }
 
-  /** No more is asked of the host before some of it is answered; where all have asked much, one at a time. */
-  get #isFull(): boolean {
-    const most = this.#options.waiting.bytes < WAITING_BYTES_MAX ? PENDING_MAX : 1;
-    return this.#pending >= most;
+  /** Whether no request may begin before another is answered, or before the client has read. */
+  get #mustWait(): boolean {
+    return this.#pending.isFull || this.#output.pressed;
   }
 
-  /** @param bytes of a line, a character each. */
+  /** @param bytes of a line, one character each. */
   #answer(bytes: string): void {
     if (bytes.trim() === '') return;
-    // What is not UTF-8 is no JSON either.
+    // Bytes that are not UTF-8 are passed on as text that is not JSON.
     const line = decodeLine(bytes) ?? '\0';
-    this.#begun = undefined;
+    this.#subscriptions.startMessage();
     const reply = this.#options.dispatcher.answer(line, this);
-    if (reply instanceof Promise) this.#pend(reply, bytes.length, this.#begun);
+    if (reply instanceof Promise) this.#pend(reply, bytes.length, this.#subscriptions.ofMessage);
     else if (reply !== undefined) this.#output.send(reply);
   }
 
-  #pend(pending: Promise<Reply>, bytes: number, begun: readonly Subscription[] | undefined): void {
-    const { waiting } = this.#options;
-    const takes = requestsTake(1, bytes);
-    this.#pending++;
-    this.#waitingBytes += takes;
-    waiting.bytes += takes;
-    this.#options.onGrowth(takes);
-    void pending.then((reply) => {
-      this.#pending--;
-      this.#waitingBytes -= takes;
-      waiting.bytes -= takes;
-      if (this.#socket.destroyed || this.#refused) return;
-      if (reply !== undefined) this.#output.send(reply);
-      // Who was told of no id would not know what the changes are about.
-      if (begun !== undefined) for (const subscription of begun) subscription.begin();
-      this.#output.flushLater();
-      if (this.#text !== '') this.#run();
-      else if (this.#ending) queueMicrotask(() => this.#endIfDone());
+  #pend(
+    reply: Promise<Reply>,
+    length: number,
+    subscriptions: readonly Subscription[] | undefined,
+  ): void {
+    const bytes = this.#pending.add(length);
+    this.#options.onGrowth(bytes);
+    void reply.then((settled) => {
+      this.#pending.remove(bytes);
+      this.#settle(settled, subscriptions);
     });
   }
 
-  #relieved(): void {
+  #settle(reply: Reply, subscriptions: readonly Subscription[] | undefined): void {
+    if (this.#socket.destroyed || this.#phase === 'refused' || this.#phase === 'ended') return;
+    if (reply !== undefined) this.#output.send(reply);
+    if (subscriptions !== undefined) for (const subscription of subscriptions) subscription.begin();
+    this.#output.flushLater();
+    if (this.#text !== '') this.#answerText();
+    else if (this.#phase === 'draining') queueMicrotask(() => this.#endIfDone());
+  }
+
+  #drained(): void {
     if (this.#socket.destroyed) return;
-    this.#run();
-    if (this.#subscriptions.size > 0) this.#options.subscribers.relieved();
+    this.#answerText();
+    this.#subscriptions.drained();
   }
 
-  /** How long a line that was begun, and would be read, has had no end. */
-  #begunMs(now: number): number {
-    return this.#lineBegan === 0 || this.#socket.isPaused() ? 0 : now - this.#lineBegan;
+  /** How long the current line has been unfinished although the rest of it would be read, ms. */
+  #unfinishedMs(now: number): number {
+    return this.#socket.isPaused() ? 0 : this.#unfinished.ageMs(now);
   }
 
-  #noteBegun(): void {
-    if (this.#lines.begunBytes === 0) {
-      this.#lineBegan = 0;
-      clearTimeout(this.#silence);
-      this.#silence = undefined;
-      return;
-    }
-    if (this.#lineBegan === 0) this.#lineBegan = performance.now();
-    if (this.#silence === undefined) this.#silence = setTimeout(() => this.#silent(), SILENCE_MS);
-    else this.#silence.refresh();
-  }
-
-  /** What was begun and is complete JSON has no newline to come. */
+  /** Answers a line without a newline if it is complete JSON, as the last one. */
   #silent(): void {
-    this.#silence = undefined;
-    if (this.#ending || this.#lines.begunBytes === 0) return;
+    if (this.#phase !== 'open' || this.#lines.begunBytes === 0) return;
     const line = this.#lines.peek();
     if (isMessage(decodeLine(line))) this.#answerLast(line);
   }
 
   #halfClosed(): void {
-    if (this.#ending) return;
-    this.#answerLast(this.#lines.peek());
+    if (this.#phase === 'open') this.#answerLast(this.#lines.peek());
   }
 
   #answerLast(line: string): void {
@@ -292,35 +267,35 @@ export class Connection implements Session, Holder {
     this.drain();
   }
 
+  /** Ends the connection once everything is sent that the phase still allows. */
   #endIfDone(): void {
-    if (this.#socket.destroyed || this.#text !== '') return;
-    if (this.#pending > 0 && !this.#refused) return;
+    if (this.#socket.destroyed || this.#phase === 'ended' || this.#text !== '') return;
+    if (this.#phase === 'draining' && this.#pending.count > 0) return;
     this.#output.flush();
     if (this.#output.handedOver) this.#end();
   }
 
   #end(): void {
-    this.#ending = true;
-    this.#text = '';
-    clearTimeout(this.#silence);
+    const mustRead = this.#phase === 'refused';
+    this.#phase = 'ended';
+    this.#unfinished.stop();
+    if (mustRead) {
+      halfClose(this.#socket);
+      return;
+    }
     this.#socket.pause();
     this.#socket.end(() => this.#socket.destroy());
   }
 
   #closed(): void {
-    clearTimeout(this.#silence);
-    this.#ending = true;
+    this.#phase = 'ended';
     this.#text = '';
-    this.#endSubscriptions();
-  }
-
-  #endSubscriptions(): void {
-    for (const subscription of this.#subscriptions.values()) subscription.end();
-    this.#subscriptions.clear();
+    this.#unfinished.stop();
+    this.#subscriptions.end();
   }
 }
 
-/** Numbers and bare words may go on: only what is closed by a bracket is complete. */
+/** Tells whether `text` is a complete JSON object or array. Numbers and bare words could go on. */
 function isMessage(text: string | undefined): boolean {
   if (text === undefined || !/^\s*[[{]/.test(text)) return false;
   try {

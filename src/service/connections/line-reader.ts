@@ -1,35 +1,36 @@
-/** From the bytes of a connection to the lines in them. */
+/** Splits the bytes of a connection into lines. */
 import { isUtf8 } from 'node:buffer';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 
 const NEWLINE = 0x0a;
+const CR = 0x0d;
 const INITIAL_BYTES = 512;
 
-/** Room that is kept though no line needs it. */
+/** Buffers up to this size are reused for the next line. */
 const KEPT_BYTES = 4096;
 const NOTHING: Buffer = Buffer.alloc(0);
 // oxlint-disable-next-line no-control-regex
 const NOT_ASCII = /[^\0-\x7f]/;
 
 export class LineReader {
-  /** The beginning of a line whose end has not come. */
+  /** The buffer of an unfinished line. */
   #begun = NOTHING;
   #length = 0;
   #tooLong = false;
 
-  /** Bytes of the line that has begun. */
+  /** Bytes of the unfinished line. */
   get begunBytes(): number {
     return this.#length;
   }
 
-  /** A line is longer than may be: what comes after it makes no sense any more. */
+  /** Whether a line exceeded its bound. Nothing is read after that. */
   get tooLong(): boolean {
     return this.#tooLong;
   }
 
   /**
-   * Takes in `chunk`.
-   * @returns the lines that are complete by now, each with its newline, and with a character for each byte.
+   * Reads `chunk`.
+   * @returns the lines that it completes, each with its newline, as one character for each byte.
    */
   push(chunk: Buffer): string {
     if (this.#length === 0 && chunk.at(-1) === NEWLINE) return chunk.toString('latin1');
@@ -47,7 +48,7 @@ export class LineReader {
     return lines;
   }
 
-  /** The line that has begun, as far as it has come. */
+  /** Returns the unfinished line. */
   peek(): string {
     return this.#begun.toString('latin1', 0, this.#length);
   }
@@ -63,9 +64,16 @@ export class LineReader {
     return begun;
   }
 
+  /** Returns the byte at an offset of the unfinished line with `bytes` behind it. */
+  #byteAt(offset: number, bytes: Buffer): number | undefined {
+    return offset < this.#length ? this.#begun[offset] : bytes[offset - this.#length];
+  }
+
   #keep(bytes: Buffer, newline = 0): void {
     const length = this.#length + bytes.length;
-    if (length - newline > LINE_BYTES_MAX) {
+    // The bound is for a line without its end, which is \n or \r\n.
+    const cr = this.#byteAt(length - newline - 1, bytes) === CR ? 1 : 0;
+    if (length - newline - cr > LINE_BYTES_MAX) {
       this.#tooLong = true;
       this.drop();
       return;
@@ -81,8 +89,8 @@ export class LineReader {
 }
 
 /**
- * The text of a line; undefined where it is not UTF-8.
- * @param line a character for each byte.
+ * Decodes a line; undefined if it is not UTF-8.
+ * @param line one character for each byte.
  */
 export function decodeLine(line: string): string | undefined {
   if (!NOT_ASCII.test(line)) return line;

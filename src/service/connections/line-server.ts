@@ -1,156 +1,140 @@
-/** The connections: who comes in, how many there may be, and who has to go. */
+/** The connections: accepts them, bounds their number and their memory, and ends those that exceed a bound. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Connection, type EndReason } from './connection.ts';
-import { mostDescriptors } from '../system/descriptors.ts';
 import type { Dispatcher } from '../answers/dispatcher.ts';
-import { Held, type Holder, partsOf } from '../memory.ts';
-import type { Libc } from '../system/libc.ts';
-import type { Log } from '../log.ts';
-import { RpcCode } from '../../protocol/rpc.ts';
-import { Failure, failureReply } from '../../protocol/encode.ts';
-import type { RequestCounts } from '../answers/request-counts.ts';
+import type { ClientLog } from '../client-log.ts';
+import { bytesPerClient, MemoryTally, type MemoryUser } from '../memory.ts';
+import { mostDescriptors } from '../system/descriptors.ts';
+import type { Libc, PeerCredentials } from '../system/libc.ts';
+import { Connection } from './connection.ts';
+import type { ConnectionCounts, EndReason } from './connection-counts.ts';
+import { isHttp, TurnedAway } from './last-words.ts';
+import { isPrivileged, Shares } from './shares.ts';
 import { fdOf } from './socket-handle.ts';
 import type { Subscribers } from './subscribers.ts';
 
 export interface Bounds {
   readonly connections: number;
-  /** How long a connection over that number must have been idle to make room for another, ms. */
+  /** With all connections in use, one that has been idle for this long makes room for another, ms. */
   readonly idleMs: number;
-  /** What all of them together may have kept in memory for them. */
-  readonly heldBytes: number;
-  /** How long a peer may take nothing of what there is for it, ms. */
-  readonly stalledMs: number;
-  /** How long a line may go without its end, ms. */
+  /** Memory used for all clients together. */
+  readonly memoryBytes: number;
+  /** How long a peer may read nothing although there is data for it, ms. */
+  readonly unreadMs: number;
+  /** How long a line may stay unfinished, ms. */
   readonly lineMs: number;
-  /** How long a subscriber may leave changes waiting, ms. */
+  /** How long a subscriber may leave changes unread, ms. */
   readonly behindMs: number;
 }
 
-/** Of the descriptors that the process may have: for devices, xenstore, scrapers, files that are read. */
+/** Descriptors reserved for devices, xenstore, scrapers and files. */
 const OTHER_DESCRIPTORS = 48;
 const LEAST_CONNECTIONS = 16;
+/** Connections that are being turned away, where there are descriptors for them; a few of the reserved ones else. */
+const TURNED_AWAY_MAX = 64;
+const TURNED_AWAY_LEAST = 4;
 
-const USUAL: Bounds = {
+const DEFAULTS: Bounds = {
   connections: 4096,
   idleMs: 10_000,
   // A dom0 can spare it for a moment.
-  heldBytes: 134_217_728,
-  stalledMs: 30_000,
+  memoryBytes: 134_217_728,
+  unreadMs: 30_000,
   lineMs: 30_000,
   behindMs: 60_000,
 };
 
-/** How often connections are looked at. */
+/** How often all connections are checked. */
 const CHECK_MS = 500;
-/** What is held is added up now and then, and at once when it may have grown by this part of its bound. */
+/** Memory is also counted as soon as it may have grown by this share of its bound. */
 const GROWTH_SHARE = 1 / 8;
-/** How long those who are owed answers are waited for at the end. */
+/** How long {@link LineServer.close} waits for pending answers. */
 const DRAIN_MS = 500;
-/** Lines of log about clients in a while; the others are counted. */
-const LOGGED_AT_ONCE = 10;
-const LOG_WINDOW_MS = 10_000;
 
-/** What is known of a connection; neither of the two until it has sent something. */
+/** A connection. Neither JSON lines nor HTTP until the client has sent its first byte. */
 interface Entry {
-  readonly connection?: Connection;
-  readonly http?: Holder;
+  /** The user; undefined if it is not known. */
+  readonly uid: number | undefined;
+  /** When it was accepted. */
   readonly since: number;
+  connection?: Connection;
+  http?: MemoryUser;
 }
 
-/** A first byte that no JSON begins with, and every HTTP request does. */
-const isHttp = (byte: number | undefined): boolean =>
-  byte !== undefined && byte >= 0x41 && byte <= 0x5a;
+export interface HttpOptions {
+  readonly onGrowth: (bytes: number) => void;
+  /** Called before the connection is ended because the client exceeded a bound. */
+  readonly onEnd: (reason: EndReason, why: string) => void;
+}
 
 export interface LineServerOptions {
   readonly dispatcher: Dispatcher;
   readonly subscribers: Subscribers;
-  readonly counts: RequestCounts;
-  readonly log: Log;
+  readonly counts: ConnectionCounts;
+  readonly log: ClientLog;
   readonly bounds: Partial<Bounds> | undefined;
-  /** Tells who a client is; without it the log says less. */
+  /** Names clients by pid and uid; without it the log says less. */
   readonly libc: Libc | undefined;
-  /** Takes a connection whose first bytes, which are put back, are HTTP. */
-  readonly onHttp?: (socket: Socket, onGrowth: (bytes: number) => void) => Holder;
+  /** Takes over a connection that speaks HTTP. Its first bytes have been put back. */
+  readonly onHttp?: (socket: Socket, options: HttpOptions) => MemoryUser;
+}
+
+/** A candidate for eviction. */
+interface Candidate {
+  readonly socket: Socket;
+  readonly connection: Connection | undefined;
+  readonly tally: MemoryTally;
+  readonly waitedMs: number;
 }
 
 export class LineServer {
-  readonly server: Server;
+  /** Listening sockets whose connections are served here. */
   readonly #servers = new Set<Server>();
   readonly #options: LineServerOptions;
   readonly #bounds: Bounds;
+  readonly #counts: ConnectionCounts;
   readonly #sockets = new Map<Socket, Entry>();
+  readonly #shares: Shares;
+  readonly #turnedAway: TurnedAway;
   readonly #timer: NodeJS.Timeout;
   readonly #clock = { now: performance.now() };
-  readonly #waiting = { bytes: 0 };
-  #accepted = 0;
-  #turnedAway = 0;
-  readonly #ended: Record<EndReason, number> = {
-    idle: 0,
-    line: 0,
-    unfinished: 0,
-    unread: 0,
-    behind: 0,
-    memory: 0,
-  };
+  /** Memory of the pending requests of all connections. */
+  readonly #pending = { bytes: 0 };
   #growth = 0;
-  #http = 0;
-  #logged = 0;
-  #logWindow = 0;
 
   constructor(options: LineServerOptions) {
     this.#options = options;
+    this.#counts = options.counts;
     const spare = Math.max(LEAST_CONNECTIONS, mostDescriptors() - OTHER_DESCRIPTORS);
-    const connections = Math.min(USUAL.connections, spare);
-    this.#bounds = { ...USUAL, connections, ...options.bounds };
-    this.server = this.another();
+    const connections = Math.min(DEFAULTS.connections, spare);
+    this.#bounds = { ...DEFAULTS, connections, ...options.bounds };
+    this.#shares = new Shares(this.#bounds.connections);
+    const left = spare - this.#bounds.connections;
+    this.#turnedAway = new TurnedAway(Math.max(TURNED_AWAY_LEAST, Math.min(TURNED_AWAY_MAX, left)));
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
     this.#timer.unref();
   }
 
-  /** One more server whose connections are served here: for a second socket, or in place of one whose file was removed. */
+  /** Returns a server whose connections are served here: for each socket, and in place of one whose file was removed. */
   another(): Server {
     const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
-    // A connection that could not be accepted, for want of descriptors: the others go on. Who listens hears of its own.
+    // A connection could not be accepted because no descriptor is left: the others go on. listen() has a listener of its own.
     server.on('error', () => undefined);
     server.once('close', () => this.#servers.delete(server));
     this.#servers.add(server);
     return server;
   }
 
-  stats(): {
-    connections: {
-      open: number;
-      accepted: number;
-      turnedAway: number;
-      ended: Readonly<Record<EndReason, number>>;
-      http: number;
-    };
-    subscribers: number;
-    requests: number;
-  } {
-    return {
-      connections: {
-        open: this.#sockets.size,
-        accepted: this.#accepted,
-        turnedAway: this.#turnedAway,
-        ended: { ...this.#ended },
-        http: this.#http,
-      },
-      subscribers: this.#options.subscribers.count,
-      requests: this.#options.counts.total,
-    };
-  }
-
-  /** Takes no more connections, and ends those there are once they have been answered. */
+  /** Stops accepting, answers pending requests, then ends all connections. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    // What has been asked by now is in the kernel: one turn to accept who asks, another to read it.
+    // Requests sent by now may still be in the kernel: one turn accepts their connections, another reads them.
     await nextTurn();
     await nextTurn();
     const closed = Promise.all(
       [...this.#servers].map((server) => new Promise((resolve) => server.close(resolve))),
     );
+    this.#turnedAway.close();
     for (const [socket, { connection, http }] of this.#sockets) {
       if (connection !== undefined) connection.drain();
       else if (http === undefined) socket.destroy();
@@ -163,19 +147,20 @@ export class LineServer {
   }
 
   #accept(socket: Socket): void {
-    this.#accepted++;
+    this.#counts.accepted++;
     socket.on('error', () => socket.destroy());
-    if (this.#sockets.size >= this.#bounds.connections && !this.#makeRoom()) {
-      this.#turnedAway++;
-      this.#logAbout(socket, `turned away: ${this.#bounds.connections} connections are open`);
-      const why = 'too many connections; try again later';
-      socket.end(`${failureReply('null', new Failure(RpcCode.refused, why))}\n`, () =>
-        socket.destroy(),
-      );
+    const uid = this.#peerOf(socket)?.uid;
+    const why = this.#refusalOf(uid);
+    if (why !== undefined) {
+      this.#counts.turnedAway++;
+      this.#logAbout(socket, `turned away: ${why}`);
+      this.#turnedAway.add(socket, why);
       return;
     }
-    this.#sockets.set(socket, { since: this.#clock.now });
-    socket.once('close', () => this.#sockets.delete(socket));
+    this.#sockets.set(socket, { uid, since: this.#clock.now });
+    this.#counts.open = this.#sockets.size;
+    this.#shares.add(uid);
+    socket.once('close', () => this.#forget(socket));
     socket.once('data', (chunk: Buffer) => this.#begin(socket, chunk));
     socket.once('end', () => {
       const entry = this.#sockets.get(socket);
@@ -183,14 +168,37 @@ export class LineServer {
     });
   }
 
+  #forget(socket: Socket): void {
+    const entry = this.#sockets.get(socket);
+    if (entry === undefined) return;
+    this.#sockets.delete(socket);
+    this.#counts.open = this.#sockets.size;
+    this.#shares.remove(entry.uid);
+  }
+
+  /** Makes room for a connection of a user. @returns why there is none; undefined if there is. */
+  #refusalOf(uid: number | undefined): string | undefined {
+    if (this.#shares.hasHalf(uid) && !this.#makeRoom((other) => other === uid))
+      return `user ${uid} has half of the ${this.#bounds.connections} connections: close some, or try again later`;
+    const isFull = this.#shares.isFull(uid);
+    // For others than root, the end of one of root's connections would not help.
+    const isBound = uid !== undefined && !isPrivileged(uid);
+    const mayEnd = (other: number | undefined): boolean =>
+      !isBound || (other !== undefined && !isPrivileged(other));
+    if (isFull && !this.#makeRoom(mayEnd)) return 'too many connections are open; try again later';
+    return undefined;
+  }
+
   #begin(socket: Socket, chunk: Buffer): void {
+    const entry = this.#sockets.get(socket);
+    if (entry === undefined) return;
     const { dispatcher, subscribers, onHttp } = this.#options;
     if (onHttp !== undefined && isHttp(chunk[0])) {
-      this.#http++;
+      this.#counts.http++;
       socket.pause();
       socket.unshift(chunk);
-      const http = onHttp(socket, this.#onGrowth);
-      this.#sockets.set(socket, { http, since: this.#clock.now });
+      const onEnd = (reason: EndReason, why: string): void => this.#noteEnd(socket, reason, why);
+      entry.http = onHttp(socket, { onGrowth: this.#onGrowth, onEnd });
       socket.resume();
       return;
     }
@@ -198,76 +206,85 @@ export class LineServer {
       dispatcher,
       subscribers,
       onMisbehaviour: (reason, why) => this.#noteEnd(socket, reason, why),
-      waiting: this.#waiting,
+      pending: this.#pending,
       onGrowth: this.#onGrowth,
       clock: this.#clock,
     });
-    this.#sockets.set(socket, { connection, since: this.#clock.now });
+    entry.connection = connection;
     connection.read(chunk);
   }
 
-  /** Ends the connection that has been idle longest, if it has been so for long. */
-  #makeRoom(): boolean {
+  /**
+   * Ends the connection that has been idle longest, if for at least `idleMs`.
+   * @param mayEnd tells by the user of a connection whether it may be ended.
+   * @returns whether there was one.
+   */
+  #makeRoom(mayEnd: (uid: number | undefined) => boolean): boolean {
     let longest: Socket | undefined;
-    let heardFirst = performance.now() - this.#bounds.idleMs;
-    for (const [socket, { connection, http, since }] of this.#sockets) {
-      const heard = connection?.heard ?? since;
-      // HTTP has bounds of its own: none of it is idle for so long.
-      if (heard >= heardFirst || connection?.idle === false || http !== undefined) continue;
+    let usedFirst = performance.now() - this.#bounds.idleMs;
+    for (const [socket, { connection, http, since, uid }] of this.#sockets) {
+      const used = connection?.heard ?? since;
+      if (!mayEnd(uid)) continue;
+      // HTTP has timeouts of its own, and all of them are shorter.
+      if (used >= usedFirst || connection?.idle === false || http !== undefined) continue;
       longest = socket;
-      heardFirst = heard;
+      usedFirst = used;
     }
     if (longest === undefined) return false;
-    this.#noteEnd(longest, 'idle', 'ended, because it was idle and others want to connect');
+    this.#noteEnd(longest, 'idle', 'ended because it was idle and other clients want to connect');
     longest.destroy();
-    this.#sockets.delete(longest);
+    this.#forget(longest);
     return true;
   }
 
-  /** Not in the midst of what makes it grow: a client that does so may be one to be ended. */
+  /** Deferred: {@link #evict} may destroy the connection that is being read. */
   readonly #onGrowth = (bytes: number): void => {
-    const { heldBytes } = this.#bounds;
-    const wasDue = this.#growth >= heldBytes * GROWTH_SHARE;
+    const { memoryBytes } = this.#bounds;
+    const wasDue = this.#growth >= memoryBytes * GROWTH_SHARE;
     this.#growth += bytes;
-    if (wasDue || this.#growth < heldBytes * GROWTH_SHARE) return;
+    if (wasDue || this.#growth < memoryBytes * GROWTH_SHARE) return;
     queueMicrotask(() => {
       this.#growth = 0;
-      this.#relieve();
+      this.#evict();
     });
   };
 
-  /** Ends those for whom most has been kept for longest, until no more is kept for all than may be. */
-  #relieve(): void {
-    const { heldBytes } = this.#bounds;
-    const now = performance.now();
-    const open = [...this.#sockets].filter(([socket]) => !socket.destroyed);
-    const holders = open.map(([socket, { connection, http }]) => {
-      const held = new Held();
-      held.add(socket.writableLength + socket.readableLength);
-      const holder = connection ?? http;
-      holder?.tally(held);
-      return { socket, connection, held, waitedMs: holder?.waitedMs(now) ?? 0 };
-    });
-    const parts = partsOf(holders.map(({ held }) => held));
-    let bytes = parts.reduce((sum, part) => sum + part, 0);
-    if (bytes <= heldBytes) return;
-    const why = `too much is kept for all clients together (${Math.round(bytes)} bytes), and of it most for you and for longest`;
-    const byBurden = holders
-      .map((holder, index) => ({ ...holder, bytes: parts[index] ?? 0 }))
-      .filter((holder) => holder.bytes > 0)
+  /** Ends clients until memory is within its bound, starting with those that use most and have waited longest. */
+  #evict(): void {
+    const { memoryBytes } = this.#bounds;
+    const candidates = this.#candidates();
+    const bytesOf = bytesPerClient(candidates.map(({ tally }) => tally));
+    let bytes = bytesOf.reduce((sum, ofOne) => sum + ofOne, 0);
+    if (bytes <= memoryBytes) return;
+    const why = `all clients together use too much memory (${Math.round(bytes)} bytes), and this one uses most of it or has waited longest`;
+    const byBurden = candidates
+      .map((candidate, index) => ({ ...candidate, bytes: bytesOf[index] ?? 0 }))
+      .filter((candidate) => candidate.bytes > 0)
       .toSorted((one, other) => burdenOf(other) - burdenOf(one));
-    for (const { socket, connection, bytes: less } of byBurden) {
-      if (bytes <= heldBytes) return;
-      bytes -= less;
+    for (const { socket, connection, bytes: freed } of byBurden) {
+      if (bytes <= memoryBytes) return;
+      bytes -= freed;
       if (connection === undefined) this.#noteEnd(socket, 'memory', why);
       else connection.refuse('memory', why);
       socket.destroy();
-      this.#sockets.delete(socket);
+      this.#forget(socket);
     }
   }
 
+  #candidates(): Candidate[] {
+    const now = performance.now();
+    const open = [...this.#sockets].filter(([socket]) => !socket.destroyed);
+    return open.map(([socket, { connection, http }]) => {
+      const user = connection ?? http;
+      const tally = new MemoryTally();
+      tally.add(socket.writableLength + socket.readableLength);
+      user?.countMemory(tally);
+      return { socket, connection, tally, waitedMs: user?.waitedMs(now) ?? 0 };
+    });
+  }
+
   #noteEnd(socket: Socket, reason: EndReason, why: string): void {
-    this.#ended[reason]++;
+    this.#counts.ended[reason]++;
     this.#logAbout(socket, why);
   }
 
@@ -276,33 +293,25 @@ export class LineServer {
     this.#clock.now = now;
     for (const { connection } of this.#sockets.values()) connection?.check(now, this.#bounds);
     this.#options.subscribers.check(now, this.#bounds.behindMs);
-    // After the sockets had their turn: what kept this process busy has kept nobody from reading.
-    setImmediate(() => this.#relieve());
+    // Wait for one poll phase: our own delay must not count as a slow reader.
+    setImmediate(() => this.#evict());
   }
 
   #logAbout(socket: Socket, what: string): void {
-    const now = performance.now();
-    if (now - this.#logWindow > LOG_WINDOW_MS) {
-      if (this.#logged > LOGGED_AT_ONCE) {
-        const more = this.#logged - LOGGED_AT_ONCE;
-        this.#options.log('warning', `${more} more lines about clients were left out`);
-      }
-      this.#logWindow = now;
-      this.#logged = 0;
-    }
-    this.#logged++;
-    if (this.#logged > LOGGED_AT_ONCE) return;
-    this.#options.log('warning', `${this.#peerOf(socket)}: ${what}`);
+    const words = (): string => {
+      const peer = this.#peerOf(socket);
+      return peer === undefined ? 'a client' : `the client with pid ${peer.pid}, uid ${peer.uid}`;
+    };
+    this.#options.log.warn(words, what);
   }
 
-  #peerOf(socket: Socket): string {
+  #peerOf(socket: Socket): PeerCredentials | undefined {
     const fd = fdOf(socket);
-    const peer = fd === undefined ? undefined : this.#options.libc?.peerCredentials(fd);
-    return peer === undefined ? 'a client' : `the client with pid ${peer.pid}, uid ${peer.uid}`;
+    return fd === undefined ? undefined : this.#options.libc?.peerCredentials(fd);
   }
 }
 
-/** One millisecond more than it has waited: of those who all came in one turn the largest is to go. */
+/** +1, so that clients that have not waited yet are ranked by size. */
 function burdenOf({ bytes, waitedMs }: { bytes: number; waitedMs: number }): number {
   return bytes * (1 + waitedMs);
 }

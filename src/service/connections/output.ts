@@ -1,37 +1,37 @@
-/** What a connection has yet to send: one write for all that is answered in a turn, and no more ahead of its reader than a bound. */
+/** The output of a connection: joins the answers of one turn into one write, and queues answers while the client does not read. */
 import type { Socket } from 'node:net';
-import type { Held } from '../memory.ts';
+import type { MemoryTally } from '../memory.ts';
 import { LongText, type Text } from '../answers/text.ts';
 
-/** Characters that are written at once though more may follow in this turn. */
+/** Characters that are written without waiting for the end of the turn. */
 const WRITE_OVER = 65_536;
-/** Written to a socket ahead of what its reader has taken. */
+/** Bytes buffered in the socket before answers are queued instead. */
 const HIGH_WATER = 262_144;
 
 export interface OutputOptions {
-  /** The reader has taken so much that requests may be read again. */
-  readonly onRelief: () => void;
-  /** So many bytes more are kept for the reader, unless it takes them. */
+  /** Called when the client has read enough for further requests to be answered. */
+  readonly onDrained: () => void;
+  /** Called with the bytes that are buffered until the client reads them. */
   readonly onGrowth: (bytes: number) => void;
 }
 
 export class Output {
   readonly #socket: Socket;
-  readonly #onRelief: () => void;
+  readonly #onDrained: () => void;
   readonly #onGrowth: (bytes: number) => void;
-  /** To be written at the end of the turn. */
+  /** Answers of this turn, not written yet. */
   #text = '';
-  /** `#text` is ASCII so far, for which the cheaper encoding does. */
+  /** Whether `#text` is ASCII, which is cheaper to write. */
   #ascii = true;
-  /** To be written when the reader has taken what was written before. */
+  /** Answers to be written when the client has read the previous ones. */
   #queue: (string | LongText)[] = [];
   #flushing = false;
   #pumping = false;
   #wasPressed = false;
 
-  constructor(socket: Socket, { onRelief, onGrowth }: OutputOptions) {
+  constructor(socket: Socket, { onDrained, onGrowth }: OutputOptions) {
     this.#socket = socket;
-    this.#onRelief = onRelief;
+    this.#onDrained = onDrained;
     this.#onGrowth = onGrowth;
     socket.on('drain', () => this.#pump());
   }
@@ -40,43 +40,43 @@ export class Output {
     return this.#socket.writableLength >= HIGH_WATER;
   }
 
-  /** The reader is so far behind that nothing more should be made for it. */
+  /** Whether the client must read before further answers are made. */
   get pressed(): boolean {
     const pressed = this.#queue.length > 0 || this.#full;
     if (pressed) this.#wasPressed = true;
     return pressed;
   }
 
-  /** All of it is with the socket. */
+  /** Whether everything has been written to the socket. */
   get handedOver(): boolean {
     return this.#text === '' && this.#queue.length === 0;
   }
 
-  /** All of it is with the peer, or on its way there. */
+  /** Whether everything has been written and taken by the kernel. */
   get empty(): boolean {
     return this.handedOver && this.#socket.writableLength === 0;
   }
 
-  /** Adds what is kept beside what is with the socket. */
-  tally(held: Held): void {
-    held.add(this.#text.length);
+  /** Adds the answers that are not written to the socket yet. */
+  countMemory(tally: MemoryTally): void {
+    tally.add(this.#text.length);
     for (const item of this.#queue) {
       if (typeof item === 'string') {
-        held.add(item.length);
+        tally.add(item.length);
       } else {
-        held.add(item.ownBytes);
-        for (const kept of item.keeps) held.share(kept);
+        tally.add(item.ownBytes);
+        for (const kept of item.keeps) tally.share(kept);
       }
     }
   }
 
-  /** One line of ASCII, with its newline. */
+  /** Sends one line of ASCII, given with its newline. */
   sendAscii(line: string): void {
     this.#text += line;
     if (this.#text.length > WRITE_OVER) this.flush();
   }
 
-  /** One line, without its newline. */
+  /** Sends one line, given without its newline. */
   send(text: Text): void {
     if (text instanceof LongText) {
       this.flush();
@@ -90,7 +90,7 @@ export class Output {
     this.sendAscii(`${text}\n`);
   }
 
-  /** Has what was sent in this turn written at its end. */
+  /** Writes the answers of this turn at its end. */
   flushLater(): void {
     if (this.#flushing) return;
     this.#flushing = true;
@@ -135,11 +135,11 @@ export class Output {
     }
     if (this.#wasPressed && !this.pressed) {
       this.#wasPressed = false;
-      this.#onRelief();
+      this.#onDrained();
     }
   }
 
-  /** @returns whether to go on in a later turn: others are served between two slices. */
+  /** @returns whether to go on in a later turn: other connections are served between two slices. */
   #writeSlice({ slices }: LongText): boolean {
     const slice = slices.next();
     if (slice.done === true) {

@@ -1,7 +1,7 @@
 /**
- * The feed for many at once. Each batch is read and put into words once for all who are equally far; a crowd is
- * served few at a time, so that look-ups come between; who does not read is read for later, by the feed's own
- * means: conflated, or begun anew.
+ * Sends the change feed to all subscribers. A batch is read and serialised once for all subscribers with the same token.
+ * Few subscribers are served in one turn of the event loop, so that look-ups are answered in between. A subscriber that
+ * does not read is skipped; when it has read, the feed gives it conflated changes or a new snapshot.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Change, FeedBatch, SnapshotBatch, Token } from '../../change.ts';
@@ -10,23 +10,23 @@ import type { Output } from './output.ts';
 import { changeJson } from '../../protocol/encode.ts';
 import { domainsText, type Text } from '../answers/text.ts';
 
-/** Between two batches: the first change of a quiet time goes out at once. */
+/** Time between two batches. The first change after a quiet time is sent at once. */
 const SPACING_MS = 40;
 /** Subscribers served in one turn of the event loop. */
 const PER_TURN = 8;
-/** Until a snapshot that could not be had is tried again. */
+/** Time before a failed snapshot is tried again. */
 const RETRY_MS = 1000;
 
-/** The way to a subscriber. */
+/** The connection of a subscriber. */
 export interface Recipient {
   readonly output: Output;
-  /** For good, with a reason for the log and for it, should it ever read again. */
+  /** Ends the connection, with a reason for the log and for the client. */
   readonly disconnect: (why: string) => void;
 }
 
 export interface Subscription {
   readonly id: number;
-  /** Has changes told, once the answer that its id is in has been sent. */
+  /** Begins to send changes. To be called once the answer with the id is sent. */
   begin(): void;
   end(): void;
 }
@@ -34,15 +34,16 @@ export interface Subscription {
 interface Subscriber {
   readonly id: number;
   readonly recipient: Recipient;
-  /** What it has been told so far. */
+  /** The state that it knows: everything up to this token has been sent. */
   token: Token;
-  /** Since when changes have waited for it to read, `performance.now()`. */
+  /** Since when changes have waited because it does not read, `performance.now()`. */
   behindSince: number | undefined;
 }
 
 export class Subscribers {
-  /** Batches put into words, and those that were sent. */
+  /** Batches serialised. */
   batches = 0;
+  /** Batches sent: each of them counts once for every subscriber. */
   sent = 0;
   resyncs = 0;
   disconnected = 0;
@@ -64,7 +65,7 @@ export class Subscribers {
     return this.#subscribers.size;
   }
 
-  /** @returns the subscription, and JSON of what `subscribe` answers. */
+  /** @returns the subscription, and the JSON result of `subscribe`. */
   async subscribe(
     token: Token | undefined,
     recipient: Recipient,
@@ -91,12 +92,12 @@ export class Subscribers {
     return { subscription, result };
   }
 
-  /** A subscriber that was behind has read: it may be told more. */
-  relieved(): void {
+  /** A subscriber has read, and may be sent more. */
+  drained(): void {
     this.#due();
   }
 
-  /** Looked at now and then: who left changes waiting for longer than `behindMs` has to go. */
+  /** Called periodically: disconnects subscribers that have left changes unread for longer than `behindMs`. */
   check(now: number, behindMs: number): void {
     for (const subscriber of this.#subscribers) {
       const { behindSince, recipient } = subscriber;
@@ -104,7 +105,7 @@ export class Subscribers {
       this.#remove(subscriber);
       this.disconnected++;
       recipient.disconnect(
-        `the subscription ${subscriber.id} left changes unread for ${behindMs / 1000} s`,
+        `subscription ${subscriber.id} left changes unread for ${behindMs / 1000} s`,
       );
     }
   }
@@ -128,7 +129,7 @@ export class Subscribers {
     this.#changes = undefined;
   }
 
-  /** From where a new subscription begins; with domains unless `token` leads on. */
+  /** Returns where a new subscription begins: at `token` if the feed still has all changes since, else with a snapshot. */
   async #begin(
     token: Token | undefined,
   ): Promise<{ token: Token; domains?: SnapshotBatch['domains'] }> {
@@ -150,7 +151,7 @@ export class Subscribers {
     if (this.#serving || this.#scheduled) return;
     this.#scheduled = true;
     const wait = this.#nextMs - performance.now();
-    // Not at once: whatever else this turn shows goes with it.
+    // Deferred, so that further changes of this turn join the batch.
     if (wait <= 0) queueMicrotask(() => void this.#serve());
     else this.#timer = setTimeout(() => void this.#serve(), wait);
   }
@@ -163,10 +164,10 @@ export class Subscribers {
     let served = 0;
     for (const [token, subscribers] of this.#byToken()) {
       try {
-        // oxlint-disable-next-line no-await-in-loop -- one after the other, so that others have their turns
+        // oxlint-disable-next-line no-await-in-loop -- one after the other, so that other clients have their turns
         served = await this.#tell(token, subscribers, served);
       } catch {
-        // The hypervisor could not be asked for a snapshot. Changes that may never come again wait for it.
+        // The hypervisor refused a snapshot. Try again: there may be no further change to trigger it.
         this.#nextMs = performance.now() + RETRY_MS;
         this.#again = true;
       }
@@ -175,7 +176,7 @@ export class Subscribers {
     if (this.#again && this.#subscribers.size > 0) this.#due();
   }
 
-  /** Those that changes wait for and that read what they get, by how far they are. */
+  /** Groups the subscribers that lack changes and are reading, by token. */
   #byToken(): Map<Token, Subscriber[]> {
     const groups = new Map<Token, Subscriber[]>();
     const newest = this.#inventory.token;
@@ -195,7 +196,7 @@ export class Subscribers {
     return groups;
   }
 
-  /** @param served how many have been served in this turn. @returns the same, afterwards. */
+  /** @param served subscribers served in this turn so far. @returns the same count afterwards. */
   async #tell(token: Token, subscribers: readonly Subscriber[], served: number): Promise<number> {
     const batch = await this.#read(token);
     this.batches++;
@@ -230,7 +231,7 @@ function head(method: 'changes' | 'resync', id: number): string {
   return `{"jsonrpc":"2.0","method":"${method}","params":{"subscription":${id},`;
 }
 
-/** All of a notification but what differs from one subscriber to the next: ASCII. */
+/** The part of a notification that is the same for all subscribers: ASCII. */
 function changesTail(changes: readonly Change[], token: Token): string {
   const json = changes.map(changeJson).join();
   return `"changes":[${json}],"token":${JSON.stringify(token)}}}\n`;

@@ -1,114 +1,72 @@
-/** The same questions over HTTP, for clients that have nothing better; and what monitoring reads. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+/** HTTP: JSON-RPC by POST, for clients without a line protocol, and the pages for monitoring. */
 import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
-import { type Held, type Holder, requestsTake } from '../memory.ts';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
+import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
 import { LongText } from '../answers/text.ts';
-import { Stall } from '../connections/socket-handle.ts';
+import type { MemoryUser } from '../memory.ts';
+import { Exchange, type ExchangeOptions, HEADER_BYTES_MAX } from './exchange.ts';
+import { expectsContinue, hasTwoHosts, pathOf } from './request-head.ts';
 
-const HEADER_BYTES_MAX = 16_384;
 const HEADERS_MAX = 100;
 const HEADERS_MS = 5000;
 const REQUEST_MS = 10_000;
 const KEEP_ALIVE_MS = 5000;
-/** Requests of a connection that wait for the one before them. Node reads them ahead without end. */
-const WAITING_MAX = 16;
-/** What those, and one body, can have. */
-const ASKED_BYTES_MAX: number = WAITING_MAX * HEADER_BYTES_MAX + LINE_BYTES_MAX;
-/** What a byte of a request takes: a body as it comes, what is made of it, and headers next to nothing. */
-const BYTES_A_BYTE = 4;
-/** A reader of an answer that takes nothing for so long has gone. */
-const STALLED_MS = 30_000;
-/** Connections for the pages: those who scrape are few, and the descriptors are for those who ask. */
-const SCRAPERS_MAX = 16;
+/** A client that reads nothing of its answer for this long is disconnected. */
+const UNREAD_MS = 30_000;
+
+/** The second and third are what JSON-RPC clients sent before JSON had a type, and send still. A form of a web page can have none of them. */
+const JSON_TYPES: ReadonlySet<string | undefined> = new Set([
+  'application/json',
+  'application/json-rpc',
+  'application/jsonrequest',
+]);
 
 export interface Health {
-  /** The hypervisor answers. */
+  /** Whether the hypervisor answers. */
   readonly healthy: boolean;
   readonly body: object;
 }
 
-/** What the two GETs show. */
+/** The content of the two pages. */
 export interface Pages {
-  metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
+  metrics(): { readonly contentType: string; readonly text: string };
   health(): Promise<Health>;
 }
 
-/** What came by a connection and is not answered. */
-class Exchange implements Holder {
-  /** One request after the other, the first being answered. */
-  readonly waiting: (() => void)[] = [];
-  /** Told of bytes that are kept for the client, unless it takes them. */
-  onGrowth: (bytes: number) => void = () => undefined;
-  readonly #socket: Socket;
-  readonly #stall: Stall;
-  /** A long answer that is being sent. */
-  #answer: LongText | undefined;
-  /** Bytes that had come when the last of all requests was answered. */
-  #answeredBytes = 0;
-  /** Since when the body of the first is read, while it is. */
-  #reads: number | undefined;
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    this.#stall = new Stall(socket);
-  }
-
-  /** The body of the first. */
-  async read(request: IncomingMessage): Promise<Buffer | undefined> {
-    this.#reads = performance.now();
-    const body = await readBody(request);
-    this.#reads = undefined;
-    return body;
-  }
-
-  /** The first is answered by this, as fast as it is read. */
-  answers(reply: Reply): void {
-    if (reply instanceof LongText) {
-      this.#answer = reply;
-      this.onGrowth(reply.growth);
-    } else if (reply !== undefined) {
-      this.onGrowth(reply.length);
-    }
-  }
-
-  /** The first has been answered. */
-  next(): void {
-    this.#answer = undefined;
-    this.waiting.shift();
-    this.waiting[0]?.();
-    if (this.waiting.length > 0) return;
-    this.#answeredBytes = this.#socket.bytesRead;
-  }
-
-  tally(held: Held): void {
-    const bytes = Math.min(this.#socket.bytesRead - this.#answeredBytes, ASKED_BYTES_MAX);
-    const asked = requestsTake(this.waiting.length, 0) + BYTES_A_BYTE * bytes;
-    held.add(asked + (this.#answer?.ownBytes ?? 0));
-    for (const kept of this.#answer?.keeps ?? []) held.share(kept);
-  }
-
-  waitedMs(now: number): number {
-    return Math.max(this.#stall.ms(now), now - (this.#reads ?? now));
-  }
-}
+type Handle = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 const exchanges = new WeakMap<Socket, Exchange>();
 
-function exchangeOn(socket: Socket): Exchange {
-  const exchange = exchanges.get(socket) ?? new Exchange(socket);
-  exchanges.set(socket, exchange);
+const NO_OPTIONS: ExchangeOptions = { onGrowth: () => undefined, onEnd: () => undefined };
+
+/** Returns the exchange of a connection. */
+export function exchangeOn(socket: Socket, options: ExchangeOptions = NO_OPTIONS): Exchange {
+  let exchange = exchanges.get(socket);
+  if (exchange === undefined) exchanges.set(socket, (exchange = new Exchange(socket, options)));
   return exchange;
 }
 
-/** @param handle answers, or fails: what it fails with stays here. */
-function serverFor(
-  handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
-  onMistake: (error: unknown) => void,
-): Server {
+/** @param handle answers a request; its errors end the connection and go to `onMistake`. */
+function serverFor(handle: Handle, onMistake: (error: unknown) => void): Server {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    const exchange = exchangeOn(socket);
+    exchange.add(response, () => {
+      response.once('close', () => {
+        if (!socket.destroyed) exchange.next();
+      });
+      const answered = hasTwoHosts(request)
+        ? Promise.resolve(refuse(response, 400, 'a request must have one Host'))
+        : handle(request, response);
+      answered.catch((error: unknown) => {
+        if (!response.destroyed) onMistake(error);
+        response.destroy();
+      });
+    });
+  };
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES_MAX,
@@ -117,31 +75,50 @@ function serverFor(
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 1000,
     },
-    (request, response) => {
-      const { socket } = request;
-      const exchange = exchangeOn(socket);
-      const { waiting } = exchange;
-      waiting.push(() => {
-        response.once('close', () => {
-          if (!socket.destroyed) exchange.next();
-        });
-        handle(request, response).catch((error: unknown) => {
-          if (!response.destroyed) onMistake(error);
-          response.destroy();
-        });
-      });
-      if (waiting.length > WAITING_MAX) socket.destroy();
-      else if (waiting.length === 1) waiting[0]?.();
-    },
+    onRequest,
   );
+  // Without this listener Node sends `100 Continue` before the request is looked at.
+  server.on('checkContinue', onRequest);
+  server.on('clientError', onClientError);
   server.maxHeadersCount = HEADERS_MAX;
-  // Who asks and then closes its half is answered. Node has this as a property without a public type.
+  // Answer clients that half-close after their request. Node has this property, without a public type.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.setTimeout(STALLED_MS);
+  server.setTimeout(UNREAD_MS, (socket) => {
+    const exchange = exchangeOn(socket);
+    // Without a request it is the end of the idle time, which every client may use up.
+    if (exchange.idleSince === undefined)
+      exchange.ends('unread', `nothing of an HTTP answer was read for ${UNREAD_MS / 1000} s`);
+    socket.destroy();
+  });
   return server;
 }
 
-/** Takes connections that others have accepted; answers on the daemon's own socket. */
+const ERROR_STATUS: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+};
+
+/** Answers as Node does without such a listener, and notes the end. */
+function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  const exchange = exchangeOn(socket);
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    if (!exchange.timedOut()) return;
+    exchange.ends(
+      'unfinished',
+      `an HTTP request was not finished within ${REQUEST_MS / 1000} s, or its headers within ${HEADERS_MS / 1000} s`,
+    );
+  }
+  // After the first error, every further chunk is one more.
+  if (socket.writableEnded) return;
+  if (socket.writable && !exchange.hasBegunAnswer) {
+    const status = ERROR_STATUS[error.code ?? ''] ?? '400 Bad Request';
+    socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+  }
+  socket.destroySoon();
+}
+
+/** HTTP on connections that the daemon's socket has accepted. */
 export class SocketHttp {
   readonly #server: Server;
 
@@ -151,13 +128,12 @@ export class SocketHttp {
       else if (request.method === 'POST') await answerPost(dispatcher, request, response);
       else refuse(response, 405, 'POST a JSON-RPC request to /', { Allow: 'POST' });
     }, onMistake);
-    // A server that listens itself begins to watch over slow requests by this.
+    // Starts the timeouts of requests, which Node starts only in a server that listens.
     this.#server.emit('listening');
   }
 
-  take(socket: Socket, onGrowth: (bytes: number) => void): Holder {
-    const exchange = exchangeOn(socket);
-    exchange.onGrowth = onGrowth;
+  take(socket: Socket, options: ExchangeOptions): MemoryUser {
+    const exchange = exchangeOn(socket, options);
     this.#server.emit('connection', socket);
     return exchange;
   }
@@ -168,19 +144,17 @@ export class SocketHttp {
   }
 }
 
-/** The two pages and nothing else, for a listener on TCP. */
+/** Returns a server of the two pages and nothing else, for the metrics listener. */
 export function pagesServer(
   pages: Pages,
   mayAsk: (request: IncomingMessage) => boolean,
   onMistake: (error: unknown) => void,
 ): Server {
-  const server = serverFor(async (request, response) => {
-    // A browser that a stranger's page sends here by a name of his own must not read it.
+  return serverFor(async (request, response) => {
+    // A page that points a name of its own here (DNS rebinding) must not read the answer.
     if (mayAsk(request)) await servePage(pages, request, response);
-    else refuse(response, 421, 'this is not the host that was asked for');
+    else refuse(response, 421, 'this server is not the host that the request names');
   }, onMistake);
-  server.maxConnections = SCRAPERS_MAX;
-  return server;
 }
 
 async function servePage(
@@ -190,11 +164,11 @@ async function servePage(
 ): Promise<void> {
   const path = pathOf(request);
   if (path !== '/metrics' && path !== '/healthz') {
-    refuse(response, 404, 'there are /metrics and /healthz');
+    refuse(response, 404, 'not found: the pages are /metrics and /healthz');
   } else if (request.method !== 'GET' && request.method !== 'HEAD') {
-    refuse(response, 405, 'GET it', { Allow: 'GET, HEAD' });
+    refuse(response, 405, 'only GET and HEAD are allowed', { Allow: 'GET, HEAD' });
   } else if (path === '/metrics') {
-    const { contentType, text } = await pages.metrics();
+    const { contentType, text } = pages.metrics();
     response.writeHead(200, { 'Content-Type': contentType }).end(text);
   } else {
     const { healthy, body } = await pages.health();
@@ -208,34 +182,30 @@ async function answerPost(
   response: ServerResponse,
 ): Promise<void> {
   const [type] = (request.headers['content-type'] ?? '').split(';');
-  if (type?.trim().toLowerCase() !== 'application/json') {
-    refuse(response, 415, 'Content-Type has to be application/json');
+  if (!JSON_TYPES.has(type?.trim().toLowerCase())) {
+    refuse(response, 415, 'Content-Type must be application/json');
     return;
   }
-  const exchange = exchangeOn(request.socket);
-  const body = await exchange.read(request);
+  const body = await bodyOf(request, response);
   if (body === undefined) {
-    refuse(response, 413, `a request has at most ${LINE_BYTES_MAX} bytes`);
+    refuse(response, 413, `a request may have ${LINE_BYTES_MAX} bytes`);
     return;
   }
-  // What is not UTF-8 is no JSON either.
+  // Bytes that are not UTF-8 are passed on as text that is not JSON.
   const text = isUtf8(body) ? body.toString('utf8') : '\0';
   const reply = await dispatcher.answer(text, undefined);
-  exchange.answers(reply);
+  exchangeOn(request.socket).answers(reply);
   await respond(response, reply);
 }
 
-/** @returns undefined where it is too long; the rest of it is not read then. */
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+/** @returns undefined if the body is too long. */
+async function bodyOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<Buffer | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > LINE_BYTES_MAX) return undefined;
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > LINE_BYTES_MAX) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  if (expectsContinue(request)) response.writeContinue();
+  return await exchangeOn(request.socket).read(request);
 }
 
 async function respond(response: ServerResponse, reply: Reply): Promise<void> {
@@ -245,7 +215,7 @@ async function respond(response: ServerResponse, reply: Reply): Promise<void> {
     response.writeHead(200, { 'Content-Type': 'application/json' });
     for (const slice of reply.slices) {
       if (response.destroyed) return;
-      // oxlint-disable-next-line no-await-in-loop -- each slice is for when there is room for it
+      // oxlint-disable-next-line no-await-in-loop -- one slice at a time, as the client reads
       if (!response.write(slice)) await roomOrEnd(response);
     }
     response.end('\n');
@@ -278,12 +248,8 @@ function refuse(
   why: string,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  // What else it sent is not read.
+  // The rest of the request is not read.
   response
     .writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers })
     .end(`${why}\n`);
-}
-
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? '').split('?')[0] ?? '';
 }

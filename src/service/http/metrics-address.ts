@@ -1,8 +1,8 @@
-/** Where metrics are to be served over TCP, as it is typed. */
+/** The address of the metrics listener, as typed. */
 import { isIPv6 } from 'node:net';
 
-/** In words, for who typed something else. */
-export const METRICS_ADDRESS_FORM = 'HOST:PORT is wanted, as 127.0.0.1:9790';
+/** The expected form, for error messages. */
+export const METRICS_ADDRESS_FORM = 'expected HOST:PORT, such as 127.0.0.1:9790';
 
 export interface MetricsAddress {
   readonly host: string;
@@ -10,8 +10,9 @@ export interface MetricsAddress {
 }
 
 /**
+ * Parses an address.
  * @param text `HOST:PORT`, `:PORT` or `PORT`, the last two on the loopback; an IPv6 address in brackets.
- * @returns undefined for what is no such address.
+ * @returns undefined for anything else.
  */
 export function parseMetricsAddress(text: string): MetricsAddress | undefined {
   const match = /^(?:(?:\[(?<v6>[^\]]*)\]|(?<name>[^:]*)):)?(?<port>\d{1,5})$/.exec(text);

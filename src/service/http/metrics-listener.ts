@@ -1,4 +1,4 @@
-/** Metrics over TCP, for a scraper that cannot use a Unix socket. */
+/** The metrics listener: TCP, for scrapers that cannot use a Unix socket. */
 import type { IncomingMessage, Server } from 'node:http';
 import { isIP, isIPv6, type AddressInfo } from 'node:net';
 import { ErrorCode, XenError } from '../../xen-error.ts';
@@ -8,29 +8,37 @@ import {
   type MetricsAddress,
   parseMetricsAddress,
 } from './metrics-address.ts';
+import { hostOf } from './request-head.ts';
+import type { Scrapers } from './scrapers.ts';
 
 export interface MetricsListener {
-  /** As `127.0.0.1:9876`. */
+  /** Such as `127.0.0.1:9876`. */
   readonly address: string;
   readonly isLoopback: boolean;
   close(): Promise<void>;
 }
 
+export interface MetricsListenerOptions {
+  readonly pages: Pages;
+  readonly scrapers: Scrapers;
+  readonly onMistake: (error: unknown) => void;
+}
+
 /**
- * @param address as {@link parseMetricsAddress} takes it. Port 0 takes any that is free.
+ * Listens at `address`, in the form of {@link parseMetricsAddress}. Port 0 means any free port.
  * @throws XenError `ERR_METRICS_ADDRESS`.
  */
 export async function listenForMetrics(
   address: string,
-  pages: Pages,
-  onMistake: (error: unknown) => void,
+  { pages, scrapers, onMistake }: MetricsListenerOptions,
 ): Promise<MetricsListener> {
   const { host, port } = checked(address);
-  const server = pagesServer(pages, (request) => namesUs(request, host), onMistake);
+  const server = pagesServer(pages, (request) => mayAsk(request, host), onMistake);
+  server.on('connection', (socket) => scrapers.add(socket));
   const bound = await listen(server, host, port, address);
   return {
     address: `${isIPv6(bound.address) ? `[${bound.address}]` : bound.address}:${bound.port}`,
-    isLoopback: bound.address === '::1' || bound.address.startsWith('127.'),
+    isLoopback: isLoopback(bound.address),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -44,7 +52,7 @@ function checked(address: string): MetricsAddress {
   if (parsed !== undefined) return parsed;
   throw new XenError(
     ErrorCode.METRICS_ADDRESS,
-    `${JSON.stringify(address)} is no address for metrics: ${METRICS_ADDRESS_FORM}`,
+    `${JSON.stringify(address)} is not an address for metrics: ${METRICS_ADDRESS_FORM}`,
   );
 }
 
@@ -63,14 +71,20 @@ function listen(server: Server, host: string, port: number, address: string): Pr
   });
 }
 
-/** Whether the request names an address of ours, the name we were given, or localhost. */
-function namesUs(request: IncomingMessage, host: string): boolean {
-  const named = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:]+))(?::\d+)?$/.exec(request.headers.host ?? '');
-  const name = (named?.groups?.['v6'] ?? named?.groups?.['name'])?.toLowerCase();
-  if (name === undefined) return false;
-  const local = request.socket.localAddress?.replace(/^::ffff:(?=\d+\.)/, '');
-  if (name === 'localhost' || name === local) return true;
-  return isIP(host) === 0 && name === host.toLowerCase();
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
+
+/**
+ * Tells whether a request may read the pages. On the loopback, which a browser on this host reaches, it must name the
+ * address that it is connected to, the configured name, or localhost. Elsewhere scrapers use any name of this host.
+ */
+function mayAsk(request: IncomingMessage, configured: string): boolean {
+  const address = request.socket.localAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? '';
+  if (!isLoopback(address)) return true;
+  const name = hostOf(request);
+  if (name === 'localhost' || name === address) return true;
+  return isIP(configured) === 0 && name === configured.toLowerCase();
 }
 
 function reasonOf({ code, message }: NodeJS.ErrnoException): string {

@@ -1,7 +1,7 @@
-/** The few calls to the C library that Node has no name for. Loaded when first needed: koffi takes 16 ms. */
+/** Calls to the C library that Node does not offer. Loaded on first use: koffi takes 16 ms to load. */
 import { Buffer } from 'node:buffer';
 
-/** `linux/socket.h`, `asm-generic/socket.h`, `sys/file.h`; these are the numbers of x86_64 and arm64 alike. */
+/** `linux/socket.h`, `asm-generic/socket.h`, `sys/file.h`; the same on x86_64 and arm64. */
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0x80001;
 const SOCK_DGRAM_CLOEXEC = 0x80002;
@@ -19,9 +19,9 @@ export interface PeerCredentials {
 }
 
 export interface Libc {
-  /** @returns false where somebody else has it. @throws Error where it cannot be had at all. */
+  /** Takes a lock (flock) on `fd`. @returns false if another process holds it. @throws Error if the system refuses. */
   tryLock(fd: number): boolean;
-  /** Sends one datagram to a socket by the address that systemd gave, unless it would have to wait for room there. @returns whether it was sent. */
+  /** Sends a datagram to the address that systemd gave, without waiting. @returns whether it was sent. */
   sendDatagram(address: string, text: string): boolean;
   /** Binds a new stream socket to a path; nothing may be there. @returns its descriptor, or the negative errno. */
   bindUnix(path: string): number;
@@ -29,7 +29,7 @@ export interface Libc {
   unixName(fd: number): string | undefined;
   /** Ends the process at once: unlike process.exit(), which waits for calls that run in other threads. */
   exitNow(status: number): void;
-  /** Who was at the other end of a Unix socket when it was connected. */
+  /** Returns the process that connected the other end of a Unix socket. */
   peerCredentials(fd: number): PeerCredentials | undefined;
 }
 
@@ -50,7 +50,7 @@ export function libc(): Promise<Libc> {
 
 async function load(): Promise<Libc> {
   const { default: koffi } = await import('koffi');
-  // What the process itself is linked to, whatever its C library is called.
+  // The C library that the process is linked to, under any file name.
   const library = koffi.load(null);
   const flock = library.func('int flock(int fd, int operation)');
   const socket = library.func('int socket(int domain, int type, int protocol)');

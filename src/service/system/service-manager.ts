@@ -1,13 +1,13 @@
-/** systemd's side of a daemon's life: what it hands over, and what it is told. Nothing of it happens without systemd. */
+/** systemd's protocols for services: socket activation, readiness, watchdog. Without systemd, nothing here does anything. */
 import type { Libc } from './libc.ts';
 
 /** SD_LISTEN_FDS_START (`sd-daemon.h`). */
 const FIRST_FD = 3;
 
-/** Descriptors of the listening sockets that were handed to this process. */
+/** Returns the descriptors of the listening sockets from the service manager. */
 export function takeListenFds(environment: NodeJS.ProcessEnv): readonly number[] {
   const { LISTEN_PID: pid, LISTEN_FDS: fds } = environment;
-  // Not for the processes that this one may start.
+  // Child processes must not take the variables for their own.
   delete environment['LISTEN_PID'];
   delete environment['LISTEN_FDS'];
   delete environment['LISTEN_FDNAMES'];
@@ -15,7 +15,7 @@ export function takeListenFds(environment: NodeJS.ProcessEnv): readonly number[]
   return Array.from({ length: count }, (_, index) => FIRST_FD + index);
 }
 
-/** Whether what is written to standard error goes to the journal. */
+/** Tells whether standard error, which has this `dev` and `ino`, is the journal. */
 export function isJournal(
   environment: NodeJS.ProcessEnv,
   { dev, ino }: { readonly dev: number; readonly ino: number },
@@ -23,7 +23,7 @@ export function isJournal(
   return environment['JOURNAL_STREAM'] === `${dev}:${ino}`;
 }
 
-/** Until the manager is told once more what it had no room for. */
+/** Time before a notification is sent again that the manager had no room for. */
 const AGAIN_MS = 100;
 
 export class ServiceManager {
@@ -39,7 +39,7 @@ export class ServiceManager {
     this.#watch(environment);
   }
 
-  /** Told until it is heard: a service that is not known to be ready is ended. */
+  /** Repeats the notification until it is sent: the manager ends a service that does not become ready. */
   ready(status: string): void {
     if (this.#notify(`READY=1\nSTATUS=${status}`)) return;
     this.#again = setTimeout(() => this.ready(status), AGAIN_MS);
@@ -52,7 +52,7 @@ export class ServiceManager {
     this.#notify('STOPPING=1');
   }
 
-  /** Twice as often as it is asked for: a turn of the event loop that is late is no reason to be killed. */
+  /** Notifies the watchdog twice in its period, so that one late turn of the event loop does not count as a hang. */
   #watch({ WATCHDOG_USEC: usec, WATCHDOG_PID: pid }: NodeJS.ProcessEnv): void {
     const periodMs = Number(usec) / 2000;
     const isOurs = pid === undefined || Number(pid) === process.pid;
@@ -61,7 +61,7 @@ export class ServiceManager {
     this.#watchdog.unref();
   }
 
-  /** @returns whether there is nobody to tell, or it was told. A manager that reads nothing holds nobody up. */
+  /** A service manager that ignores notifications does not block the service. @returns false if it must be sent again. */
   #notify(state: string): boolean {
     if (this.#address === undefined || this.#libc === undefined) return true;
     return this.#libc.sendDatagram(this.#address, state);

@@ -1,11 +1,11 @@
 /**
- * A path in the file system as ours to listen on. Two daemons started at once, a socket left by one that was killed,
- * and somebody else's file in its place all end with one listener or with an error that names what is there.
+ * Claims a path for the socket. Two daemons started at once, a socket left by a killed one, and a foreign file at the path
+ * all end with one listener, or with an error that names the file.
  *
- * The socket is bound by this module, under its own name: systemd-tmpfiles keeps the sockets whose names the kernel shows as
- * bound, and libuv, which unlinks the name that it bound when the socket is closed, never unlinks what may be another
- * daemon's by then. Until it has its mode and its group it does not listen, and connecting is refused. The lock is flock's, because the kernel gives it back whatever way a
- * process ends; the file of it stays, because who unlinks a lock file makes two of it.
+ * This module binds the socket itself, under its own name: systemd-tmpfiles keeps the sockets whose names the kernel shows
+ * as bound, and libuv, which unlinks the name that it bound, never unlinks the socket of a later daemon. The socket does not
+ * listen, and refuses connections, until it has its mode and its group. The lock is flock's, because the kernel releases it
+ * however the process ends. The lock file stays: if it were unlinked, two processes could hold locks on two files of that name.
  */
 import {
   closeSync,
@@ -29,7 +29,7 @@ import { libc } from './libc.ts';
 
 const LOCK_TRIES = 100;
 const LOCK_WAIT_MS = 20;
-/** Takes from 0666 what others than owner and group may do, and execution. */
+/** Leaves reading and writing to owner and group. */
 const SOCKET_UMASK = 0o117;
 const DIRECTORY_MODE = 0o755;
 const WRITABLE_BY_OTHERS = 0o022;
@@ -38,15 +38,15 @@ const BACKLOG = 1024;
 export interface SocketClaim {
   /** Whether the path leads to the claimed socket, to nothing, or to something else. */
   state(): 'ours' | 'removed' | 'replaced';
-  /** Unlinks the socket if it is still the one that was claimed. */
+  /** Unlinks the socket if it is still the claimed one. */
   release(): Promise<void>;
 }
 
 /**
- * Has `server` listen at `path`.
- * @param group name or number of the group that may connect, beside the owner.
- * @throws XenError `ERR_SOCKET_IN_USE` where a live daemon listens there, `ERR_SOCKET_REFUSED` where something is
- *   there that is not ours to replace, or the path is of no use.
+ * Makes `server` listen at `path`.
+ * @param group name or number of the group that may connect, besides the owner.
+ * @throws XenError `ERR_SOCKET_IN_USE` if a live daemon listens there, `ERR_SOCKET_REFUSED` if a file is there that must
+ *   not be replaced, or the path cannot be used.
  */
 export async function listenAt(
   server: Server,
@@ -88,11 +88,11 @@ function checkLength(path: string): void {
   if (length > SOCKET_PATH_BYTES_MAX)
     throw refused(
       path,
-      `${length} bytes are too long for a socket, ${SOCKET_PATH_BYTES_MAX} are allowed`,
+      `a socket path may have ${SOCKET_PATH_BYTES_MAX} bytes, this one has ${length}`,
     );
 }
 
-/** The system's refusal, and what helps where it is for want of permission, as in /run for all but root. */
+/** Returns an error for a refusal of the system, with a hint if permission is missing, as in /run for users other than root. */
 function refusedBySystem(path: string, what: string, cause: unknown): XenError {
   const errno = errnoOf(cause);
   const denied = errno === 'EACCES' || errno === 'EPERM';
@@ -106,7 +106,7 @@ function makeDirectoryFor(target: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
   } catch (cause) {
-    throw refusedBySystem(target, `its directory ${directory} cannot be made`, cause);
+    throw refusedBySystem(target, `its directory ${directory} cannot be created`, cause);
   } finally {
     process.umask(before);
   }
@@ -126,10 +126,10 @@ async function underLock<T>(target: string, run: () => Promise<T>): Promise<T> {
       if (tries === LOCK_TRIES) {
         throw new XenError(
           ErrorCode.SOCKET_IN_USE,
-          `another process holds ${lock} for long: it is about to listen on ${target}, or it hangs`,
+          `another process has held ${lock} for ${(LOCK_TRIES * LOCK_WAIT_MS) / 1000} s: it is about to listen on ${target}, or it hangs`,
         );
       }
-      // oxlint-disable-next-line no-await-in-loop -- until it is ours
+      // oxlint-disable-next-line no-await-in-loop -- until the lock is free
       await sleep(LOCK_WAIT_MS);
     }
     return await run();
@@ -138,11 +138,11 @@ async function underLock<T>(target: string, run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @returns whether there is a dead socket of ours to be replaced; false where there is nothing. */
+/** @returns whether a dead socket of this user must be replaced; false if there is no file. */
 async function mayReplace(path: string): Promise<boolean> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return false;
-  if (!found.isSocket()) throw refused(path, `there is ${kindOf(found)}, which is left alone`);
+  if (!found.isSocket()) throw refused(path, `there is ${kindOf(found)}, which is not replaced`);
   const uid = process.getuid?.();
   if (found.uid !== uid)
     throw refused(path, `the socket there belongs to user ${found.uid}, not to ${uid}`);
@@ -157,13 +157,13 @@ async function mayReplace(path: string): Promise<boolean> {
   if (!trusted || (directory.mode & WRITABLE_BY_OTHERS) !== 0) {
     throw refused(
       path,
-      `a socket is there, and others can write to its directory, so that it may be anyone's: remove it by hand, or use a directory of your own`,
+      `a socket is there, and it may be another user's because others can write to its directory: remove it by hand, or use a directory that only you can write to`,
     );
   }
   return true;
 }
 
-/** Only one that refuses is dead: a queue that is full belongs to somebody who hangs. */
+/** Tells whether a process listens at `path`. Only a refused connection means no: a full queue belongs to a process that hangs. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolveAnswer) => {
     const socket = connect(path);
@@ -185,9 +185,9 @@ async function bindUnderUmask(path: string): Promise<number> {
   process.umask(before);
   if (fd >= 0) return fd;
   const errno = getSystemErrorName(fd);
-  // Where others can write, something may have been put there since it was looked at: binding replaces nothing.
-  if (errno === 'EADDRINUSE') throw refused(path, 'something was put there just now');
-  throw refused(path, `the system does not let it (${errno})`);
+  // In a directory that others can write to, a file may have appeared meanwhile: bind() replaces nothing.
+  if (errno === 'EADDRINUSE') throw refused(path, 'another process has just put a file there');
+  throw refused(path, `the system refuses to bind it (${errno})`);
 }
 
 function listenOnFd(server: Server, fd: number): Promise<void> {
@@ -243,7 +243,7 @@ function groupId(group: string): number {
   if (id === undefined || !/^\d+$/.test(id)) {
     throw new XenError(
       ErrorCode.SOCKET_REFUSED,
-      `there is no group ${JSON.stringify(group)} in /etc/group: make it (groupadd --system), or give its number`,
+      `there is no group ${JSON.stringify(group)} in /etc/group: create it (groupadd --system), or give its number`,
     );
   }
   return Number(id);
@@ -252,7 +252,7 @@ function groupId(group: string): number {
 function kindOf(stats: Stats): string {
   if (stats.isSymbolicLink()) return 'a symbolic link';
   if (stats.isDirectory()) return 'a directory';
-  return stats.isFile() ? 'a file' : 'something that is no socket';
+  return stats.isFile() ? 'a file' : 'a file that is not a socket';
 }
 
 function errnoOf(error: unknown): string {
@@ -260,8 +260,8 @@ function errnoOf(error: unknown): string {
 }
 
 /**
- * Has `server` listen on a socket that listens already. Its name belongs to the process that made it: it is never unlinked here.
- * @returns the path that the socket is bound to, or its number where the system does not tell.
+ * Makes `server` accept on a listening socket from the service manager, which owns its name: it is never unlinked here.
+ * @returns the path of the socket; its number if the system does not say.
  */
 export async function listenOn(server: Server, fd: number): Promise<string> {
   const where = `descriptor ${fd}`;
@@ -271,16 +271,16 @@ export async function listenOn(server: Server, fd: number): Promise<string> {
   } catch (cause) {
     throw refused(
       where,
-      `the service manager handed over no Unix stream socket that listens (${errnoOf(cause)}): ListenStream= with a path is needed`,
+      `the service manager did not pass a listening Unix stream socket (${errnoOf(cause)}): set ListenStream= to a path`,
       cause,
     );
   }
-  // A Unix socket has a path or nothing here. On any other kind anyone on the network could ask.
+  // The address of a Unix socket is a path or null. Any other socket could be reached without the permissions of a file.
   const address = server.address();
   if (address !== null && typeof address !== 'string')
     throw refused(
       where,
-      `it listens on ${address.address}:${address.port}, and must be a Unix stream socket: ListenStream= with a path`,
+      `it listens on ${address.address}:${address.port}, not on a Unix stream socket: set ListenStream= to a path`,
     );
   const system = await libc().catch(() => undefined);
   return system?.unixName(fd) ?? where;

@@ -589,7 +589,7 @@ describe('its end', () => {
       const service = await startService({ listen: true });
       const { ino } = lstatSync(SOCKET);
       expect(await connect().domid(made.uuid)).toEqual({ status: 'found', domid: made.domid });
-      expect(await service.log()).toContain('the socket that was handed over');
+      expect(await service.log()).toContain('the socket from the service manager');
       await terminate(service);
       expect(service.said().at(-1)).toBe('STOPPING=1');
       expect(lstatSync(SOCKET).ino).toBe(ino);
