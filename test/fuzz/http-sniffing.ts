@@ -149,7 +149,8 @@ export async function httpSniffing(): Promise<Target> {
     bounds: undefined,
     onHttp: (socket, options) => socketHttp.take(socket, options),
   });
-  await new Promise<void>((resolve) => server.server.listen(0, '127.0.0.1', resolve));
+  const listener = server.another();
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
 
   const say = async (chunks: readonly Uint8Array[]): Promise<string> => {
     const socket = new FakeSocket();
@@ -160,7 +161,7 @@ export async function httpSniffing(): Promise<Target> {
         resolve();
       });
     });
-    server.server.emit('connection', socket as unknown as Socket);
+    listener.emit('connection', socket as unknown as Socket);
     for (const chunk of chunks) socket.push(chunk);
     socket.push(null);
     await closed;

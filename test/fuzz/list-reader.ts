@@ -148,8 +148,10 @@ export async function listReader(): Promise<Target> {
         `after a good list there are ${domidsNow}`,
       );
       for (const { uuid, domid } of DOMAINS) {
-        const found = inventory.resolveKnown(uuid)?.domain;
-        demand(found?.domid === domid, `after a good list ${uuid} is at ${found?.domid}`);
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        const result = await inventory.lookup(uuid);
+        const found = result.status === 'found' ? result.domain.domid : result.status;
+        demand(found === domid, `after a good list ${uuid} is at ${found}`);
       }
     },
     async close() {
