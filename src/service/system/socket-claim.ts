@@ -193,7 +193,8 @@ async function bindUnderUmask(path: string): Promise<number> {
 function listenOnFd(server: Server, fd: number): Promise<void> {
   return new Promise((resolveListening, reject) => {
     server.once('error', reject);
-    server.listen({ fd, backlog: BACKLOG }, () => {
+    // The option `backlog` has no effect together with `fd`.
+    server.listen({ fd }, BACKLOG, () => {
       server.off('error', reject);
       resolveListening();
     });
