@@ -30,7 +30,7 @@ export async function checkRunning(
   });
   await check(`${when}: healthz and metrics`, async () => {
     await host.ok(
-      `until_ok 30 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstoreConnected\\":true"'`,
+      `until_ok 30 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`,
     );
     await host.expect('page /metrics', /^xen_domid_/m);
   });
