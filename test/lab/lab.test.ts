@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { titleWith } from './cannot-title.ts';
+import { deviceNumbers } from './device-numbers.ts';
 import { guestConfig } from './guest.ts';
 import { closure } from './project-layer.ts';
 import { judge } from './report.ts';
@@ -80,4 +81,11 @@ test('waiting ends with an answer, or says what did not come', async () => {
   await expect(until(() => false, { timeoutMs: 1, what: 'rain' })).rejects.toThrow(
     'rain: not within 1 ms',
   );
+});
+
+test.each([
+  [0x0a07, 10, 7],
+  [1_051_143, 10, 263],
+])('the device %i is %i:%i', (rdev, major, minor) => {
+  expect(deviceNumbers(rdev)).toEqual({ major, minor });
 });

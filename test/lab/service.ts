@@ -9,6 +9,7 @@ import { mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 
 import { datagrams } from '../support/datagrams.ts';
+import { deviceNumbers } from './device-numbers.ts';
 import { command, until } from './dom0.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -61,7 +62,8 @@ async function deviceGroup(devices: readonly string[]): Promise<string> {
     const fd = openSync(path, 'r');
     const { rdev } = fstatSync(fd);
     closeSync(fd);
-    return `c ${rdev >> 8}:${rdev & 0xff} ${access}`;
+    const { major, minor } = deviceNumbers(rdev);
+    return `c ${major}:${minor} ${access}`;
   });
   for (const rule of [...PSEUDO_DEVICES, ...allowed]) {
     // oxlint-disable-next-line no-await-in-loop -- one rule a write
@@ -76,7 +78,8 @@ async function oldDevices(): Promise<string> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder);
   const { rdev } = await stat('/dev/xen/privcmd');
-  await command('mknod', join(folder, 'privcmd'), 'c', String(rdev >> 8), String(rdev & 0xff));
+  const { major, minor } = deviceNumbers(rdev);
+  await command('mknod', join(folder, 'privcmd'), 'c', String(major), String(minor));
   return folder;
 }
 

@@ -193,7 +193,7 @@ async function bindUnderUmask(path: string): Promise<number> {
 function listenOnFd(server: Server, fd: number): Promise<void> {
   return new Promise((resolveListening, reject) => {
     server.once('error', reject);
-    // Node ignores `backlog` beside `fd`, and takes the second argument.
+    // The option `backlog` has no effect together with `fd`.
     server.listen({ fd }, BACKLOG, () => {
       server.off('error', reject);
       resolveListening();

@@ -46,11 +46,11 @@ export async function checkXenstored(host: Host, { check }: Pick<Checks, 'check'
     async () => {
       await host.ok(`
       pkill -9 -x xenstored || pkill -9 -x oxenstored
-      until_ok 30 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstoreConnected\\":false"'
+      until_ok 30 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":false"'
       ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}" | grep '"found"'
       rm -f /run/xenstored.pid /run/xen/xenstored.pid
       systemctl restart xen || systemctl restart xenstored
-      until_ok 60 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstoreConnected\\":true"'`);
+      until_ok 60 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`);
     },
   );
 }

@@ -10,7 +10,7 @@ import { writeCpio } from '../cpio.ts';
 import { dependencyOf, sourcesOf, unpack } from '../debian.ts';
 import { moduleOrder } from '../kernel-modules.ts';
 import { run } from '../run.ts';
-import type { DebianHost } from './host-release.ts';
+import { hasNode, type DebianHost } from './host-release.ts';
 
 const HERE = join('test', 'lab', 'host');
 const DISK_SIZE = '1536M';
@@ -37,12 +37,13 @@ const HOST_MODULES = [
   'unix_diag',
 ];
 
-function packagesOf({ xen }: DebianHost): string[] {
+function packagesOf({ debian, xen }: DebianHost): string[] {
   return [
     ['systemd-sysv', 'udev', 'kmod', 'procps', 'iproute2', 'dbus', 'ca-certificates'],
     [`xen-hypervisor-${xen}-amd64`, `xen-utils-${xen}`, 'xenstore-utils'],
     // For the tests: busybox is the initramfs, the others are clients that share nothing with the package.
     ['busybox-static', 'socat', 'curl'],
+    hasNode(debian) ? ['nodejs'] : [],
   ].flat();
 }
 
@@ -118,9 +119,10 @@ async function makeInitramfs(modules: string, root: string, archive: string): Pr
   await rm(layer, { recursive: true });
 }
 
-/** Node and npm as a vendor's package has them: Debian 12 has too old a Node. */
-async function addNode(root: string): Promise<void> {
-  await copyFile(await realpath(process.execPath), join(root, 'usr', 'bin', 'node'));
+/** This machine's npm, and its Node for Debian 12, which has too old a one: as another vendor's package has them. */
+async function addNode({ debian }: DebianHost, root: string): Promise<void> {
+  if (!hasNode(debian))
+    await copyFile(await realpath(process.execPath), join(root, 'usr', 'bin', 'node'));
   const npm = dirname(dirname(await realpath((await run('which', ['npm'])).trim())));
   const target = join(root, 'usr', 'lib', 'node_modules', 'npm');
   await mkdir(dirname(target), { recursive: true });
@@ -132,7 +134,8 @@ async function addNode(root: string): Promise<void> {
 async function debianRoot(host: DebianHost): Promise<string> {
   const init = await readFile(join(HERE, 'init.sh'), 'utf8');
   const packages = packagesOf(host);
-  const ingredients = { host, packages, BOOT_MODULES, HOST_MODULES, init, layout: 1 };
+  const { debian, xen } = host;
+  const ingredients = { debian, xen, packages, BOOT_MODULES, HOST_MODULES, init, layout: 1 };
   return cached(`host-root-${host.suite}`, ingredients, async (directory) => {
     const root = join(directory, 'root');
     const scratch = join(directory, 'scratch');
@@ -149,10 +152,10 @@ async function debianRoot(host: DebianHost): Promise<string> {
 }
 
 /** Makes the disk of a host from the unpacked Debian `debian`. */
-async function makeDisk(debian: string, disk: string): Promise<void> {
+async function makeDisk(host: DebianHost, debian: string, disk: string): Promise<void> {
   const root = `${disk}.root`;
   await run('cp', ['-a', debian, root]);
-  await addNode(root);
+  await addNode(host, root);
   await run('sh', [join(HERE, 'setup.sh'), root]);
   // The kernel is told to trust its emulated disk: no journal, no sums.
   const features = '^has_journal,^metadata_csum';
@@ -166,7 +169,7 @@ export async function hostImage(host: DebianHost): Promise<HostImage> {
   const setup = await readFile(join(HERE, 'setup.sh'), 'utf8');
   const ingredients = { debian, setup, DISK_SIZE, node: process.version, layout: 1 };
   const disk = await cached(`host-disk-${host.suite}`, ingredients, (directory) =>
-    makeDisk(join(debian, 'root'), join(directory, 'disk.img')),
+    makeDisk(host, join(debian, 'root'), join(directory, 'disk.img')),
   );
   return {
     hypervisor: join(debian, 'xen'),

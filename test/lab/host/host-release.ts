@@ -10,9 +10,17 @@ export interface DebianHost {
   readonly debian: HostRelease;
   readonly xen: Release;
   readonly suite: string;
+  /** Of ours: the one that fits the release's nodejs. */
+  readonly deb: string;
+}
+
+/** Whether its own nodejs is new enough. */
+export function hasNode(debian: HostRelease): boolean {
+  return debian !== '12';
 }
 
 export function hostOf(debian: HostRelease): DebianHost {
   const xen = XEN[debian];
-  return { debian, xen, suite: suiteOf(xen) };
+  const deb = hasNode(debian) ? 'xen-domid' : 'xen-domid-with-node';
+  return { debian, xen, suite: suiteOf(xen), deb };
 }

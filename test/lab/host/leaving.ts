@@ -2,17 +2,23 @@
 import type { Checks } from './checks.ts';
 import type { Host } from './host.ts';
 import { shellBlock } from './documented.ts';
-import { NEWER_VERSION, OFFLINE } from './payload.ts';
+import { NEWER_VERSION } from './payload.ts';
 
-export async function checkNewer(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
+/** Files, units and processes with the name of the package. */
+const LEFTOVERS = `
+  find / -xdev -path /srv -prune -o -path /var/log -prune -o -name "*xen-domid*" -print; find /run -name "*xen-domid*"
+  systemctl list-units --all --no-legend "xen-domid*"; pgrep --list-full --full "xen-domid/dist" || true`;
+
+export async function checkUpgrade(
+  host: Host,
+  { check }: Pick<Checks, 'check'>,
+  deb: string,
+): Promise<void> {
   await check('upgrade: a subscriber goes on, and the newer version answers', async () => {
     await host.ok(
       'setsid xen-domid watch --json >/srv/upgrade.json 2>&1 & until_ok 60 test -s /srv/upgrade.json',
     );
-    await host.ok(
-      `cd /srv; ${OFFLINE}; npm install --global ./xen-domid-${NEWER_VERSION}.tgz && systemctl restart xen-domid.service`,
-      300_000,
-    );
+    await host.ok(`dpkg --install /srv/${deb}_${NEWER_VERSION}_amd64.deb`);
     await host.expect('ask version', new RegExp(`"package":"${NEWER_VERSION}"`));
     await host.ok('guest 4');
     await host.ok('until_ok 60 grep -q "\\"kind\\":\\"created\\".*$(uuid 4)" /srv/upgrade.json');
@@ -59,9 +65,19 @@ export async function checkStopping(host: Host, { check }: Pick<Checks, 'check'>
 export async function checkLeaving(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
   await check('uninstalled by the lines of docs/install.md, nothing is left', async () => {
     await host.ok((await shellBlock('docs/install.md', 'npm uninstall --global')).join('\n'));
-    await host.expect(
-      'find / -xdev -path /srv -prune -o -name "*xen-domid*" -print; find /run -name "*xen-domid*"; ls /run/xen-domid 2>/dev/null; systemctl list-units --all --no-legend "xen-domid*"',
-      '',
-    );
+    await host.expect(LEFTOVERS, '');
+  });
+}
+
+export async function checkPurge(
+  host: Host,
+  { check }: Pick<Checks, 'check'>,
+  deb: string,
+): Promise<void> {
+  await check('removed and purged, nothing is left, and no unit has failed', async () => {
+    await host.ok(`dpkg --purge ${deb}`);
+    await host.expect(LEFTOVERS, '');
+    await host.expect('getent group xen-domid || echo none', 'none');
+    await host.expect('systemctl --failed --no-legend', '');
   });
 }

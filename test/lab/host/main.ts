@@ -13,7 +13,7 @@ import { Host } from './host.ts';
 import { hostImage } from './host-image.ts';
 import { HOST_RELEASES, hostOf, type HostRelease } from './host-release.ts';
 import { checkRunning } from './installed.ts';
-import { checkLeaving, checkNewer, checkStopping } from './leaving.ts';
+import { checkLeaving, checkPurge, checkStopping, checkUpgrade } from './leaving.ts';
 import { Machine } from './machine.ts';
 import { makePayload, OFFLINE } from './payload.ts';
 import { checkSandbox } from './sandbox.ts';
@@ -37,7 +37,7 @@ async function checkInstall(host: Host, { check }: Checks): Promise<void> {
   }
 }
 
-async function checkHost(host: Host, checks: Checks): Promise<void> {
+async function checkHost(host: Host, checks: Checks, deb: string): Promise<void> {
   checks.heading('Installed by the lines of README.md');
   await checkInstall(host, checks);
   await checkRunning(host, checks, 'after installing');
@@ -54,19 +54,26 @@ async function checkHost(host: Host, checks: Checks): Promise<void> {
     console.log(`      ${Math.round((await host.machine.reboot()) / 1000)} s`);
   });
   await checkRunning(host, checks, 'after the reboot');
-  checks.heading('Upgrade, stop, uninstall');
-  await checkNewer(host, checks);
+  checks.heading('Stop and uninstall');
   await checkStopping(host, checks);
   await checkLeaving(host, checks);
+  checks.heading(`The Debian package ${deb}`);
+  await checks.check('dpkg --install', async () => {
+    await host.ok(`dpkg --install $(ls /srv/${deb}_[0-8]*_amd64.deb)`);
+  });
+  await checkRunning(host, checks, 'package');
+  await checkUpgrade(host, checks, deb);
+  await checkPurge(host, checks, deb);
 }
 
 async function run(debian: HostRelease): Promise<boolean> {
   const begin = performance.now();
   const seconds = (): string => `${Math.round((performance.now() - begin) / 1000)} s`;
   const directory = await mkdtemp(join(tmpdir(), 'xen-domid-host-'));
-  const image = await withApt(() => hostImage(hostOf(debian)));
-  const payload = await makePayload(directory);
-  console.log(`Debian ${debian}, Xen ${hostOf(debian).xen}: image and payload after ${seconds()}`);
+  const described = hostOf(debian);
+  const image = await withApt(() => hostImage(described));
+  const payload = await makePayload(directory, described.deb);
+  console.log(`Debian ${debian}, Xen ${described.xen}: image and payload after ${seconds()}`);
   const machine = await Machine.make(image, directory, payload);
   const host = new Host(machine);
   const checks = new Checks(() => host.state());
@@ -74,7 +81,7 @@ async function run(debian: HostRelease): Promise<boolean> {
   try {
     await machine.boot();
     console.log(`booted after ${seconds()}`);
-    await checkHost(host, checks);
+    await checkHost(host, checks, described.deb);
     ended = true;
   } finally {
     await machine.off();

@@ -1,5 +1,5 @@
 /** The second disk of a host: an archive of the packed package, an npm cache that knows its modules, and what the tests run there. */
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { run } from '../run.ts';
@@ -7,7 +7,7 @@ import { run } from '../run.ts';
 const HERE = join('test', 'lab', 'host', 'payload');
 const PVH = join('test', 'lab', 'c', 'pvh.S');
 const UNIKERNEL_SCRIPT = join('test', 'lab', 'c', 'unikernel.lds');
-/** Version of the second package, which the first is upgraded to. */
+/** Version of the Debian package that the first is upgraded to. */
 export const NEWER_VERSION = '99.0.0';
 /** Has npm use the cache of the payload, and nothing of the network that the host does not have. */
 export const OFFLINE: string = `export ${[
@@ -34,26 +34,36 @@ async function pack(folder: string, into: string): Promise<string> {
   return answer.trim().split('\n').at(-1) ?? '';
 }
 
-/** The same package under a newer version. */
-async function packNewer(archive: string, scratch: string, into: string): Promise<void> {
-  await mkdir(scratch, { recursive: true });
-  await run('tar', ['-xzf', archive, '-C', scratch]);
-  const manifest = join(scratch, 'package', 'package.json');
-  const text = await readFile(manifest, 'utf8');
-  await writeFile(manifest, text.replace(/"version": "[^"]+"/, `"version": "${NEWER_VERSION}"`));
-  await pack(join(scratch, 'package'), into);
+/** Makes the Debian package `name`, and the same under a newer version. */
+async function makeDebs(name: string, scratch: string, into: string): Promise<void> {
+  const env = { XEN_DOMID_DEB_QUICK_INTO: into };
+  await run(join('packaging', 'debian', 'make'), [`amd64/${name}`], { env });
+  const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+  await run('dpkg-deb', ['--raw-extract', join(into, `${name}_${version}_amd64.deb`), scratch]);
+  const control = join(scratch, 'DEBIAN', 'control');
+  const text = await readFile(control, 'utf8');
+  await writeFile(control, text.replaceAll(version, NEWER_VERSION));
+  const manifest = join(scratch, 'usr', 'lib', 'xen-domid', 'package.json');
+  const json = await readFile(manifest, 'utf8');
+  await writeFile(
+    manifest,
+    json.replace(`"version": "${version}"`, `"version": "${NEWER_VERSION}"`),
+  );
+  const quick = ['--root-owner-group', '-Zgzip', '-z1', '--build'];
+  await run('dpkg-deb', [...quick, scratch, join(into, `${name}_${NEWER_VERSION}_amd64.deb`)]);
 }
 
 /**
  * Makes the archive in `directory`.
+ * @param deb name of the Debian package.
  * @returns its path.
  */
-export async function makePayload(directory: string): Promise<string> {
+export async function makePayload(directory: string, deb: string): Promise<string> {
   const payload = join(directory, 'payload');
   await cp(HERE, payload, { recursive: true });
   const name = await pack('.', payload);
   const archive = join(payload, name);
-  await packNewer(archive, join(directory, 'newer'), payload);
+  await makeDebs(deb, join(directory, 'newer'), payload);
   const prefix = join(directory, 'prefix');
   const cache = join(payload, 'npm-cache');
   const quiet = ['--no-audit', '--no-fund', '--no-progress', '--silent'];
