@@ -2,7 +2,8 @@
 import { Census } from '../src/inventory/census.ts';
 import { Feed } from '../src/inventory/feed.ts';
 import { Inventory } from '../src/inventory/inventory.ts';
-import { Moments } from '../src/inventory/moments.ts';
+import { Looks } from '../src/inventory/looks.ts';
+import { Waiters } from '../src/inventory/waiters.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../src/simulator/index.ts';
 import { parseUuid, type Uuid } from '../src/uuid.ts';
 
@@ -95,12 +96,12 @@ export async function measureHit(domains: number): Promise<HitFigures> {
 async function measureCompare(hypervisor: SimulatedHypervisor): Promise<number[]> {
   const census = new Census({
     hypervisor,
+    looks: new Looks(hypervisor),
     feed: new Feed(1),
-    moments: new Moments(),
+    waiters: new Waiters(),
     maxUuids: 32_752,
-    onHolder: () => undefined,
-    onDying: () => undefined,
   });
+  await hypervisor.listDomains((list) => census.takeFirstList(list));
   const samples: number[] = [];
   for (let sample = 0; sample < SAMPLES; sample++) {
     // oxlint-disable-next-line no-await-in-loop -- one sample after the other
@@ -109,7 +110,7 @@ async function measureCompare(hypervisor: SimulatedHypervisor): Promise<number[]
       return (
         timeNs(lists, () => {
           census.beginList();
-          census.noteList(list, false);
+          census.takeList(list);
           census.endList();
         }) / list.length
       );

@@ -39,7 +39,7 @@ export function describeScenarios(
       const { hypervisor, openXenstore } = host;
       const opened = await Inventory.open({ hypervisor, xenstore: openXenstore, ...options });
       openInventories.push(opened);
-      if (options.xenstore !== false) await until(() => opened.stats().lists.connect > 0);
+      if (options.xenstore !== false) await until(() => opened.counters.lists.connect > 0);
       feed = await FeedRecord.of(opened);
       return opened;
     }
