@@ -1,0 +1,112 @@
+import { expect, test } from '@jest/globals';
+import type { Domid } from '../../src/domain.ts';
+import type { Holders } from '../../src/inventory/holders.ts';
+import type { Lists, ListWaiter } from '../../src/inventory/lists.ts';
+import { PendingLookup } from '../../src/inventory/pending-lookup.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import { ErrorCode, XenError } from '../../src/xen-error.ts';
+import { uuidOf } from '../support/vms.ts';
+
+const [A, B] = [uuidOf(0xa), uuidOf(0xb)];
+const NONE: ReadonlySet<Uuid> = new Set();
+
+interface Setup {
+  readonly pending: PendingLookup;
+  /** Lists that it waits for, and lists that it has waited for. */
+  readonly waitsFor: Set<ListWaiter>;
+  lists: number;
+  holders: Domid[];
+  confirms: number;
+  onConfirm: () => void;
+}
+
+function setup(): Setup {
+  const state = {
+    waitsFor: new Set(),
+    lists: 0,
+    holders: [],
+    confirms: 0,
+    onConfirm: () => undefined,
+  } as unknown as Setup;
+  const lists = {
+    wait: (waiter: ListWaiter) => {
+      state.lists++;
+      state.waitsFor.add(waiter);
+      return () => void state.waitsFor.delete(waiter);
+    },
+  } as unknown as Lists;
+  const holders = { of: () => state.holders } as unknown as Holders;
+  const confirm = (): void => {
+    state.confirms++;
+    state.onConfirm();
+  };
+  return Object.assign(state, { pending: new PendingLookup({ uuid: A, lists, holders, confirm }) });
+}
+
+test('it is not found once a list that began later has not shown the UUID', async () => {
+  const it = setup();
+  expect(it.lists).toBe(1);
+  it.pending.done(new Set([B]));
+  expect(await it.pending.result).toEqual({ status: 'notFound' });
+  expect(it.confirms).toBe(0);
+});
+
+test('it waits for another list where a holder that the list showed was gone', async () => {
+  const it = setup();
+  it.waitsFor.clear();
+  it.pending.done(new Set([A]));
+  expect(it.lists).toBe(2);
+  expect(it.waitsFor.size).toBe(1);
+  it.pending.done(NONE);
+  expect(await it.pending.result).toEqual({ status: 'notFound' });
+  expect(it.waitsFor.size).toBe(0);
+});
+
+test('a holder that the mirror has is looked at before anything is said', async () => {
+  const it = setup();
+  it.holders = [3 as Domid];
+  const ambiguous = { status: 'ambiguous', domains: [] } as const;
+  it.onConfirm = () => it.pending.answer(ambiguous);
+  it.pending.done(NONE);
+  expect(await it.pending.result).toBe(ambiguous);
+  expect([it.confirms, it.lists]).toEqual([1, 1]);
+});
+
+test('a holder that the look did not confirm does not prove that there is none', async () => {
+  const it = setup();
+  it.holders = [3 as Domid];
+  it.pending.done(NONE);
+  expect([it.confirms, it.lists]).toEqual([1, 2]);
+  it.holders = [];
+  it.pending.done(NONE);
+  expect(await it.pending.result).toEqual({ status: 'notFound' });
+});
+
+test('a list that fails is the answer, with its cause', async () => {
+  const it = setup();
+  it.pending.failed(new XenError(ErrorCode.NOT_PERMITTED, 'no'));
+  expect(await it.pending.result).toMatchObject({
+    status: 'unavailable',
+    cause: ErrorCode.NOT_PERMITTED,
+  });
+});
+
+test('the first answer counts, and the list is left', async () => {
+  for (const end of [
+    (it: Setup) => it.pending.answer({ status: 'notFound' }),
+    (it: Setup) => it.pending.abort(new Error('enough')),
+    (it: Setup) => it.pending.failed(new XenError(ErrorCode.CLOSED, 'closed')),
+  ]) {
+    const it = setup();
+    end(it);
+    expect(it.waitsFor.size).toBe(0);
+    it.pending.done(new Set([A]));
+    it.pending.answer({ status: 'ambiguous', domains: [] });
+    it.pending.abort(new Error('too late'));
+    expect(it.lists).toBe(1);
+    // oxlint-disable-next-line no-await-in-loop
+    const [result] = await Promise.allSettled([it.pending.result]);
+    expect(JSON.stringify(result)).not.toContain('ambiguous');
+    expect(result).not.toMatchObject({ reason: { message: 'too late' } });
+  }
+});
