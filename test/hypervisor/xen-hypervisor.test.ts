@@ -253,6 +253,18 @@ describe('a list', () => {
   });
 });
 
+/** Domctls take 3 ms each, and so many single looks have been made by domctl that the next one is not. */
+function stall(xen: FakeXencall, hypervisor: XenHypervisor): void {
+  const { domctl } = xen;
+  xen.domctl = (operation, self) => {
+    jest.advanceTimersByTime(3);
+    return domctl(operation, self);
+  };
+  for (let looks = 0; looks < 10 && !hypervisor.stalled; looks++) hypervisor.getDomainInfo(0);
+  expect(hypervisor.stalled).toBe(true);
+  xen.calls.length = 0;
+}
+
 describe('single looks while domctls wait', () => {
   beforeEach(() => {
     jest.useFakeTimers({ doNotFake: ['queueMicrotask', 'nextTick', 'setImmediate'] });
@@ -260,18 +272,6 @@ describe('single looks while domctls wait', () => {
   afterEach(() => {
     jest.useRealTimers();
   });
-
-  /** Domctls take 3 ms each, and so many single looks have been made by domctl that the next one is not. */
-  function stall(xen: FakeXencall, hypervisor: XenHypervisor): void {
-    const { domctl } = xen;
-    xen.domctl = (operation, self) => {
-      jest.advanceTimersByTime(3);
-      return domctl(operation, self);
-    };
-    for (let looks = 0; looks < 10 && !hypervisor.stalled; looks++) hypervisor.getDomainInfo(0);
-    expect(hypervisor.stalled).toBe(true);
-    xen.calls.length = 0;
-  }
 
   describe.each(Object.keys(RELEASES) as (keyof typeof RELEASES)[])('on Xen %s', (release) => {
     it('are list operations, and show for each domid what the domctl shows', () => {

@@ -22,12 +22,13 @@ interface Setup {
 
 const advance = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
 
+const inMs = (due: number): number => Math.round(due - performance.now());
+
 function setup(): Setup {
   const wanted: [ListReason, number][] = [];
   const delayed: [ListReason, number][] = [];
   const looked: number[] = [];
   const observers: ((made: MadeList) => void)[] = [];
-  const inMs = (due: number): number => Math.round(due - performance.now());
   const state = { costMs: 1, finds: 0 } as { costMs: number; finds: number; error?: Error };
   const lists = {
     want: (reason: ListReason, due: number) => wanted.push([reason, inMs(due)]),

@@ -27,7 +27,7 @@ function setup(listMs: number | readonly number[], error?: Error): Setup {
   const began = performance.now();
   const begun: number[] = [];
   const made: MadeList[] = [];
-  const list = async <T>(visit: (list: DominfoList) => T): Promise<T> => {
+  const listSlowly = async <T>(visit: (list: DominfoList) => T): Promise<T> => {
     begun.push(Math.round(performance.now() - began));
     const takes = times[Math.min(begun.length, times.length) - 1] ?? 0;
     await new Promise((resolve) => setTimeout(resolve, takes));
@@ -37,7 +37,7 @@ function setup(listMs: number | readonly number[], error?: Error): Setup {
   const hypervisor = {
     listDomains: <T>(visit: (list: DominfoList) => T): Promise<T> => {
       if (state.refuses !== undefined) throw state.refuses;
-      return list(visit);
+      return listSlowly(visit);
     },
   } as unknown as Hypervisor;
   const feed = new Feed(16);

@@ -104,15 +104,15 @@ describe('the state of a domain', () => {
   });
 });
 
+/** Each with a word that is not zero; the columns of absent domains have zeros in all of them. */
+const inWord = (word: number): Uuid => {
+  const digits = Array.from({ length: 32 }, (_, digit) => (digit === 8 * word ? 'a' : '0'));
+  return parseUuid(digits.join('').replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5'));
+};
+const holdersOf = (uuid: Uuid): number[] => mirror.holdersOf(uuidWords(uuid));
+
 describe('the holders of a handle', () => {
   const NIL = '00000000-0000-0000-0000-000000000000';
-  /** Each with a word that is not zero; the columns of absent domains have zeros in all of them. */
-  const inWord = (word: number): Uuid => {
-    const digits = Array.from({ length: 32 }, (_, digit) => (digit === 8 * word ? 'a' : '0'));
-    return parseUuid(digits.join('').replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5'));
-  };
-  const holdersOf = (uuid: Uuid): number[] => mirror.holdersOf(uuidWords(uuid));
-
   test.each([0, 1, 2, 3])(
     'are found by word %i where the words before it are zero, ascending, domid 0 and the last one too',
     async (word) => {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import type { Domain, Domid } from '../../src/domain.ts';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { type ListSource, Snapshot } from '../../src/inventory/snapshot.ts';
@@ -109,10 +109,9 @@ describe('a snapshot', () => {
     await inventory.list();
     let decoding = 0;
     let turns = 0;
-    const real = performance.now;
-    // Each domain of a slice takes 1 ms.
-    let now = real.call(performance);
-    performance.now = () => (now += 5);
+    // Every slice is over when the clock is read.
+    let now = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => (now += 5));
     let isOver = false;
     const count = (): void => {
       turns++;
@@ -125,7 +124,7 @@ describe('a snapshot', () => {
       expect(domains).toHaveLength(32_000);
     } finally {
       isOver = true;
-      performance.now = real;
+      clock.mockRestore();
     }
     // Where the clock shows after every 256 domains that the slice is over.
     expect(decoding).toBeGreaterThanOrEqual(Math.floor(32_000 / 256));

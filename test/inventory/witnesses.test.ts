@@ -135,25 +135,25 @@ async function leaveInDoubt({ host, hypervisor, inventory }: Started): Promise<v
   host.destroy(9);
 }
 
-describe('a list that fails with an error of no class of ours (d3)', () => {
-  function refusing(): { hypervisor: Hypervisor; state: { busy: boolean } } {
-    const host = new SimulatedHost({ release: '4.20' });
-    for (let vm = 1; vm <= 10; vm++) host.createDomain({ uuid: uuidOf(vm) });
-    const simulated = new SimulatedHypervisor(host);
-    const state = { busy: false };
-    const hypervisor: Hypervisor = {
-      version: simulated.version,
-      getDomainInfo: (domid) => simulated.getDomainInfo(domid),
-      getUniqueId: (domid) => simulated.getUniqueId(domid),
-      listDomains: (visit) =>
-        state.busy
-          ? Promise.reject(new Error('Too many asynchronous calls are running'))
-          : simulated.listDomains(visit),
-      close: () => simulated.close(),
-    };
-    return { hypervisor, state };
-  }
+function refusing(): { hypervisor: Hypervisor; state: { busy: boolean } } {
+  const host = new SimulatedHost({ release: '4.20' });
+  for (let vm = 1; vm <= 10; vm++) host.createDomain({ uuid: uuidOf(vm) });
+  const simulated = new SimulatedHypervisor(host);
+  const state = { busy: false };
+  const hypervisor: Hypervisor = {
+    version: simulated.version,
+    getDomainInfo: (domid) => simulated.getDomainInfo(domid),
+    getUniqueId: (domid) => simulated.getUniqueId(domid),
+    listDomains: (visit) =>
+      state.busy
+        ? Promise.reject(new Error('Too many asynchronous calls are running'))
+        : simulated.listDomains(visit),
+    close: () => simulated.close(),
+  };
+  return { hypervisor, state };
+}
 
+describe('a list that fails with an error of no class of ours (d3)', () => {
   test('answers everybody, and the next one works', async () => {
     const { hypervisor, state } = refusing();
     const inventory = await Inventory.open({ hypervisor, xenstore: false });
@@ -257,7 +257,7 @@ describe('list() and snapshots are the state at exactly their token (b9)', () =>
     expect([...model].toSorted(([one], [other]) => one - other)).toEqual(vms);
     expect(model.has(GONE as Domid)).toBe(false);
     expect(model.get(RENAMED as Domid)).toBe(B);
-    expect(model.get(late as Domid)).toBe(C);
+    expect(model.get(late)).toBe(C);
     expect(changes.length).toBeGreaterThan(0);
   });
 });
@@ -378,7 +378,7 @@ describe('close() settles all that is pending (a1)', () => {
     await closing;
     const results = await settled(asked);
     expect(results).not.toBe('pending');
-    expect(results).toMatchObject([CLOSED, ...Array(results.length - 1).fill(CLOSED)]);
+    expect(results).toMatchObject(results === 'pending' ? [] : results.map(() => CLOSED));
   });
 
   test('callers of a list that runs, and of one that is queued', async () => {
@@ -634,9 +634,9 @@ describe('a host that is no ordinary one', () => {
       const { domains } = await list;
       expect(domains.map(({ uuid }) => uuid).slice(1)).toEqual([B, C]);
       expect(domains.some((domain) => 'uniqueId' in domain)).toBe(false);
-      expect(changes.map((change) => [change.kind, change.domid]).toSorted()).toEqual([
-        ['created', late],
-        ['renamed', domid],
+      expect(changes.map((change) => `${change.kind} ${change.domid}`).toSorted()).toEqual([
+        `created ${late}`,
+        `renamed ${domid}`,
       ]);
       expect(xencall.counters.state).toBe(1);
     },

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import type { Change, ChangeKind } from '../../src/change.ts';
+import type { ChangeKind } from '../../src/change.ts';
 import type { Domid } from '../../src/domain.ts';
 import type { Census } from '../../src/inventory/census.ts';
 import type { EventLists } from '../../src/inventory/event-lists.ts';
@@ -50,7 +50,7 @@ function setup(domains = 100, longestMs = 1000): Setup {
   });
   const tell = (kind: ChangeKind, domid: number): void => {
     const domain = madeUpDomain(domid, { uuid: uuidOf(domid), dying: kind === 'dying' });
-    feed.publish([{ kind, domid: domain.domid, uuid: domain.uuid, domain } as Change]);
+    feed.publish([{ kind, domid: domain.domid, uuid: domain.uuid, domain }]);
   };
   return Object.assign(state, { zombies, lookedAt, dying, tell, lists });
 }
