@@ -112,18 +112,6 @@ const GUARDS: readonly Patch[] = [
             return;`,
   },
   {
-    name: 'a unique id counts only with the handle that it was read with',
-    file: 'inventory/census.js',
-    text: 'if (domain.uuid === uuid && uniqueId !== undefined)',
-    without: 'if (uniqueId !== undefined)',
-  },
-  {
-    name: 'a domain with another unique id is another domain',
-    file: 'inventory/census.js',
-    text: 'return told.uniqueId === domain.uniqueId;',
-    without: 'return true;',
-  },
-  {
     name: "the list's memory is kept from the next list",
     file: 'hypervisor/xen-hypervisor.js',
     text: 'this.#lists = list.catch(() => undefined);',

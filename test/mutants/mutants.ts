@@ -398,6 +398,7 @@ const ROOMS: readonly Room[] = [
   {
     file: 'inventory/census.js',
     tests: [
+      'inventory/census',
       'inventory/witnesses',
       'inventory/difference',
       'inventory/subscription',
@@ -433,6 +434,26 @@ const ROOMS: readonly Room[] = [
       ],
       ['the ids of all domains are read at once', 'if (left-- === 0)', 'if (left < 0)'],
       ['a snapshot shows what became of the domains later', 'this.#told.slice()', 'this.#told'],
+      [
+        'a hit tells nothing of what else it shows',
+        "this.#takeSingle(domid, info, domain ?? info.toDomain(), 'cache');",
+        'void domain;',
+      ],
+      [
+        'a new handle in place of another is believed at once',
+        'return !this.#mirror.hasSameHandle(info);',
+        'return false;',
+      ],
+      [
+        'the first list tells of zombies',
+        'if (!info.dying && !isNil(info) && !isTombstone(info))',
+        'if (!isNil(info) && !isTombstone(info))',
+      ],
+      [
+        'where there is no order of domids another UUID is a rename',
+        'return this.next.inSequence && domain.cpuTimeSeconds >= told.cpuTimeSeconds;',
+        'return this.next.inSequence;',
+      ],
       [
         'a list that a look ran beside is believed',
         'return this.#lookedAtDuring[domid] === this.#lists;',
