@@ -198,11 +198,11 @@ export class Lists {
       observer({ reason, began, reasons, failed, changes, shown: sight.shown });
     for (const waiter of waiters) {
       if ('error' in made) waiter.failed(made.error);
-      else waiter.done(sight.shown);
+      else answer(waiter, () => waiter.done(sight.shown));
     }
     for (const waiter of snapshots) {
       if ('error' in made) waiter.failed(made.error);
-      else waiter.done(snapshot as Snapshot);
+      else answer(waiter, () => waiter.done(snapshot as Snapshot));
     }
   }
 
@@ -249,6 +249,15 @@ export class Lists {
     this.durations.record(durationMs);
     this.#durationsMs.push(durationMs);
     if (this.#durationsMs.length > COST_OF_LISTS) this.#durationsMs.shift();
+  }
+}
+
+/** A waiter that cannot take its answer fails; the others are answered. */
+function answer(waiter: ListWaiter | SnapshotWaiter, done: () => void): void {
+  try {
+    done();
+  } catch (error) {
+    waiter.failed(asXenError(error));
   }
 }
 

@@ -115,6 +115,7 @@ export class Lookups {
       if (result instanceof Promise) result.catch(() => undefined);
       results.push(result);
     }
+    // oxlint-disable-next-line await-thenable -- most of them are results already
     return Promise.all(results);
   }
 

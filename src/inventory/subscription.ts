@@ -24,9 +24,14 @@ export function follow(
   const stopListening = onAbort(signal, () => ending.abort());
   const batches = batchesOf(feed, makeSnapshot, token, ending.signal);
   const next = async (): Promise<IteratorResult<FeedBatch, void>> => {
-    const result = await batches.next();
-    if (result.done === true) stopListening();
-    return result;
+    let isOver = true;
+    try {
+      const result = await batches.next();
+      isOver = result.done === true;
+      return result;
+    } finally {
+      if (isOver) stopListening();
+    }
   };
   const end = async (): Promise<IteratorResult<FeedBatch, void>> => {
     ending.abort();

@@ -34,7 +34,9 @@ export class Zombies {
    */
   readonly #levels: Level[] = [new Map()];
   readonly #began = performance.now();
+  /** The tick that the timer is set for, and the last one that was handled. */
   #ticks = 0;
+  #handled = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -59,9 +61,12 @@ export class Zombies {
   }
 
   #add(domid: Domid): void {
+    const [youngest] = this.#levels as [Level];
+    // The timer may be set for an old domain, a minute from now.
+    const isFirst = youngest.size === 0;
     for (const level of this.#levels) level.delete(domid);
-    this.#levels[0]?.set(domid, performance.now());
-    if (this.#timer === undefined) this.#schedule();
+    youngest.set(domid, performance.now());
+    if (isFirst) this.#schedule();
   }
 
   #isDying(domid: Domid): boolean {
@@ -70,7 +75,7 @@ export class Zombies {
 
   /** Sets the timer for the next tick of the lowest level that is not empty. */
   #schedule(): void {
-    this.#timer = undefined;
+    clearTimeout(this.#timer);
     const lowest = this.#levels.findIndex((level) => level.size > 0);
     if (lowest < 0 || this.#closed) return;
     const now = performance.now();
@@ -84,9 +89,14 @@ export class Zombies {
   #tick(): void {
     const { census, eventLists } = this.#options;
     const due: Domid[] = [];
+    const handled = this.#handled;
+    this.#handled = this.#ticks;
     // From the highest level down, so that a domain that moves up is not met again.
     for (let index = this.#levels.length - 1; index >= 0; index--) {
-      if (this.#ticks % 2 ** index === 0) this.#collect(index, due);
+      // A tick of this level may have passed while the event loop was busy.
+      const stride = 2 ** index;
+      if (Math.floor(this.#ticks / stride) > Math.floor(handled / stride))
+        this.#collect(index, due);
     }
     if (due.length > LOOKS_OF_A_LIST + census.count / DOMAINS_A_LOOK) eventLists.wantList('zombie');
     else this.#lookAt(due);

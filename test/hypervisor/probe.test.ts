@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from '@jest/globals';
-import { INTERFACES } from '../../src/hypervisor/layout.ts';
+import { DomctlCommand, INTERFACES } from '../../src/hypervisor/layout.ts';
 import { probe } from '../../src/hypervisor/probe.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { FakeXencall } from '../support/fake-xencall.ts';
@@ -67,10 +67,54 @@ describe('probing', () => {
   it.each([
     ['EPERM', EPERM, ErrorCode.NOT_PERMITTED],
     ['EFAULT', EFAULT, ErrorCode.HYPERCALL],
-    ['ESRCH', ESRCH, ErrorCode.HYPERCALL],
+    ['EINVAL', constants.errno.EINVAL, ErrorCode.HYPERCALL],
   ])('does not read %s as a version mismatch', (errno, number, code) => {
     const xen = xenWith(0x15, 0x15, 17);
     xen.sysctl = () => -number;
     expect(() => probed(xen)).toThrow(expect.objectContaining({ code, errno }));
+  });
+
+  it.each(INTERFACES)(
+    'recognises Xen $releases on a host without a domain 0, which is ESRCH (host/01)',
+    ({ domctl, sysctl, releases }) => {
+      const minor = Number(releases.split(', ')[0]?.slice(2));
+      const xen = xenWith(domctl, sysctl, minor);
+      xen.domctl = (operation) => (operation.getUint32(4, true) === domctl ? -ESRCH : -EACCES);
+      expect(probed(xen).interfaces).toMatchObject({ domctl, sysctl });
+    },
+  );
+
+  it.each([
+    ['EACCES', EACCES],
+    ['EPERM', EPERM],
+    ['ENOSYS', constants.errno.ENOSYS],
+  ])('goes on without unique ids where %s denies them (host/03)', (_, errno) => {
+    const xen = xenWith(0x18, 0x16, 22);
+    const { domctl } = xen;
+    xen.domctl = (operation, self) =>
+      operation.getUint32(0, true) === DomctlCommand.getDomainState
+        ? -errno
+        : domctl(operation, self);
+    expect(probed(xen).uniqueIds).toBe('denied');
+  });
+
+  it.each([
+    ['a domain', 0],
+    ['no domain 0', -ESRCH],
+  ])('finds unique ids on 4.22 where the operation shows %s, and none before', (_, answer) => {
+    const xen = xenWith(0x18, 0x16, 22);
+    const { domctl } = xen;
+    let asked = 0;
+    xen.domctl = (operation, self) => {
+      if (operation.getUint32(0, true) !== DomctlCommand.getDomainState) {
+        return domctl(operation, self);
+      }
+      asked++;
+      expect(operation.getUint32(4, true)).toBe(0);
+      return answer;
+    };
+    expect(probed(xen).uniqueIds).toBe('yes');
+    expect(asked).toBe(1);
+    expect(probed(xenWith(0x17, 0x15, 20)).uniqueIds).toBe('no');
   });
 });

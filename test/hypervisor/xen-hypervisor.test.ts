@@ -1,9 +1,10 @@
 import { constants } from 'node:os';
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { DominfFlag } from '../../src/domain.ts';
 import type { Dominfo, DominfoList } from '../../src/hypervisor/dominfo.ts';
 import { DomctlCommand, DomctlOffset, SysctlOffset } from '../../src/hypervisor/layout.ts';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
+import { Hypercall } from '../../src/hypervisor/xencall.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { parseUuid, uuidWords } from '../../src/uuid.ts';
 import {
@@ -49,11 +50,10 @@ describe.each(Object.keys(RELEASES) as (keyof typeof RELEASES)[])('on Xen %s', (
     expect(info?.hasHandle(uuidWords(parseUuid(uuidOf(7))))).toBe(false);
   });
 
-  it('a missing domid is undefined, never its neighbour', async () => {
+  it('a missing domid is undefined, never its neighbour', () => {
     const { hypervisor } = open(hostOf(0, 3, 7), release);
     for (const domid of [1, 2, 4, 6, 8, 0x7fef]) {
       expect(hypervisor.getDomainInfo(domid)).toBeUndefined();
-      expect(await hypervisor.getDomainInfoAsync(domid, (info) => info)).toBeUndefined();
     }
   });
 
@@ -71,6 +71,7 @@ describe.each(Object.keys(RELEASES) as (keyof typeof RELEASES)[])('on Xen %s', (
       xen: release,
       domctlInterface: RELEASES[release].domctl,
       sysctlInterface: RELEASES[release].sysctl,
+      uniqueIds: release === '4.22' ? 'yes' : 'no',
     });
   });
 });
@@ -78,13 +79,12 @@ describe.each(Object.keys(RELEASES) as (keyof typeof RELEASES)[])('on Xen %s', (
 describe('what cannot be a domid', () => {
   it.each([-1, 0x7ff0, 0xffff, 0x1_0000, 1.5, NaN, Infinity, 2 ** 40])(
     '%p is refused before any hypercall',
-    async (domid) => {
+    (domid) => {
       const { xen, hypervisor } = open(hostOf(0, 1));
       const before = xen.calls.length;
       const refused = { code: ErrorCode.INVALID_DOMID };
       expect(thrownBy(() => hypervisor.getDomainInfo(domid))).toMatchObject(refused);
       expect(thrownBy(() => hypervisor.getUniqueId(domid))).toMatchObject(refused);
-      await expect(hypervisor.getDomainInfoAsync(domid, () => 0)).rejects.toMatchObject(refused);
       expect(xen.calls.length).toBe(before);
     },
   );
@@ -150,7 +150,6 @@ describe('memory', () => {
     expect(xen.allocated).toHaveLength(3);
     hypervisor.getDomainInfo(1);
     await hypervisor.listDomains(() => undefined);
-    await hypervisor.getDomainInfoAsync(1, () => undefined);
     expect(xen.allocated).toHaveLength(3);
   });
 
@@ -254,35 +253,117 @@ describe('a list', () => {
   });
 });
 
-describe('an asynchronous single look', () => {
-  it('leaves the answer of a synchronous one alone', async () => {
+/** Domctls take 3 ms each, and so many single looks have been made by domctl that the next one is not. */
+function stall(xen: FakeXencall, hypervisor: XenHypervisor): void {
+  const { domctl } = xen;
+  xen.domctl = (operation, self) => {
+    jest.advanceTimersByTime(3);
+    return domctl(operation, self);
+  };
+  for (let looks = 0; looks < 10 && !hypervisor.stalled; looks++) hypervisor.getDomainInfo(0);
+  expect(hypervisor.stalled).toBe(true);
+  xen.calls.length = 0;
+}
+
+describe('single looks while domctls wait', () => {
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['queueMicrotask', 'nextTick', 'setImmediate'] });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  describe.each(Object.keys(RELEASES) as (keyof typeof RELEASES)[])('on Xen %s', (release) => {
+    it('are list operations, and show for each domid what the domctl shows', () => {
+      const domids = [0, 1, 2, 4, 5, 9, 300, 0x7fef];
+      const { xen, hypervisor } = open(hostOf(...domids), release);
+      const asked = [...Array.from({ length: 12 }, (_, domid) => domid), 299, 300, 301, 0x7fee];
+      const look = (domid: number): unknown => {
+        const info = hypervisor.getDomainInfo(domid);
+        return info && [info.domid, info.uuid, info.flags];
+      };
+      const byDomctl = [...asked, 0x7fef].map(look);
+      stall(xen, hypervisor);
+      const bySysctl = [...asked, 0x7fef].map(look);
+      expect(bySysctl).toEqual(byDomctl);
+      expect(bySysctl.filter((domain) => domain !== undefined)).toHaveLength(domids.length);
+      expect(new Set(xen.calls)).toEqual(new Set([Hypercall.sysctl]));
+      expect(xen.calls).toHaveLength(asked.length + 1);
+    });
+
+    it('show no domain above the last one, where the list is empty', () => {
+      const { xen, hypervisor } = open(hostOf(0, 7), release);
+      stall(xen, hypervisor);
+      expect(hypervisor.getDomainInfo(7)?.uuid).toBe(uuidOf(7));
+      // Its record is still in memory.
+      expect(hypervisor.getDomainInfo(8)).toBeUndefined();
+      xen.sysctl = (operation) => {
+        operation.setUint32(SysctlOffset.numDomains, 0, true);
+        return 0;
+      };
+      expect(hypervisor.getDomainInfo(7)).toBeUndefined();
+    });
+  });
+
+  it('have room for one domain, and leave the memory of a running list alone', async () => {
     const { xen, hypervisor } = open(hostOf(0, 1, 2));
+    stall(xen, hypervisor);
     xen.holding = true;
-    const look = hypervisor.getDomainInfoAsync(1, (info) => info?.uuid);
+    const list = hypervisor.listDomains((all) => Array.from(all, ({ uuid }) => uuid));
     await turn();
+    const { sysctl } = xen;
+    const rooms: number[] = [];
+    xen.sysctl = (operation, self) => {
+      rooms.push(operation.getUint32(SysctlOffset.maxDomains, true));
+      return sysctl(operation, self);
+    };
     const info = hypervisor.getDomainInfo(2);
     xen.release();
-    expect(await look).toBe(uuidOf(1));
+    expect(await list).toEqual([0, 1, 2].map(uuidOf));
     expect(info?.uuid).toBe(uuidOf(2));
+    expect(rooms).toEqual([1, 32_752]);
   });
 
-  it('shows nothing after its visitor has returned', async () => {
-    const { hypervisor } = open(hostOf(0));
-    const kept = await hypervisor.getDomainInfoAsync(0, (info) => info);
-    expect(thrownBy(() => kept?.domid)).toMatchObject({ code: ErrorCode.STALE_VIEW });
+  it('are domctls again once one of them is quick, which is tried after 100 ms', () => {
+    const { xen, hypervisor } = open(hostOf(0, 1));
+    const { domctl } = xen;
+    stall(xen, hypervisor);
+    xen.domctl = domctl;
+    jest.advanceTimersByTime(99);
+    hypervisor.getDomainInfo(1);
+    expect(xen.calls).toEqual([Hypercall.sysctl]);
+    jest.advanceTimersByTime(1);
+    expect(hypervisor.stalled).toBe(false);
+    expect(hypervisor.getDomainInfo(1)?.uuid).toBe(uuidOf(1));
+    expect(hypervisor.getDomainInfo(0)?.uuid).toBe(uuidOf(0));
+    expect(xen.calls).toEqual([Hypercall.sysctl, Hypercall.domctl, Hypercall.domctl]);
   });
 
-  it('waits for the one before', async () => {
-    const { xen, hypervisor } = open(hostOf(0, 1, 2));
-    xen.holding = true;
-    const looks = [1, 2].map((domid) => hypervisor.getDomainInfoAsync(domid, (info) => info?.uuid));
-    await turn();
-    expect(xen.held).toBe(1);
-    xen.release();
-    await looks[0];
-    await turn();
-    xen.release();
-    expect(await Promise.all(looks)).toEqual([uuidOf(1), uuidOf(2)]);
+  it('with EFAULT are made again, and say by name which operation failed', () => {
+    const { xen, hypervisor } = open(hostOf(0, 1));
+    stall(xen, hypervisor);
+    const { sysctl } = xen;
+    let failures = 5;
+    xen.sysctl = (operation, self) => {
+      if (failures-- <= 0) return sysctl(operation, self);
+      operation.setUint16(SysctlOffset.firstDomain, 0x1234, true);
+      return -EFAULT;
+    };
+    expect(hypervisor.getDomainInfo(1)?.uuid).toBe(uuidOf(1));
+    xen.sysctl = () => -EPERM;
+    expect(thrownBy(() => hypervisor.getDomainInfo(1))).toMatchObject({
+      code: ErrorCode.NOT_PERMITTED,
+      errno: 'EPERM',
+      syscall: 'XEN_SYSCTL_getdomaininfolist',
+    });
+  });
+
+  it('cannot be read after close', async () => {
+    const { xen, hypervisor } = open(hostOf(0, 1));
+    stall(xen, hypervisor);
+    const info = hypervisor.getDomainInfo(1);
+    await hypervisor.close();
+    expect(thrownBy(() => info?.domid)).toMatchObject({ code: ErrorCode.STALE_VIEW });
   });
 });
 
@@ -310,6 +391,52 @@ describe('the unique id', () => {
     const { xen, hypervisor } = open(hostOf(0), '4.22');
     xen.domctl = () => -constants.errno.ESRCH;
     expect(hypervisor.getUniqueId(0)).toBeUndefined();
+  });
+
+  it.each([
+    ['EACCES', EACCES],
+    ['EPERM', EPERM],
+    ['ENOSYS', constants.errno.ENOSYS],
+  ])('is undefined where the operation ends with %s, which is denied by then', (_, errno) => {
+    const { xen, hypervisor } = open(hostOf(0), '4.22');
+    expect(hypervisor.version.uniqueIds).toBe('yes');
+    xen.domctl = () => -errno;
+    expect(hypervisor.getUniqueId(0)).toBeUndefined();
+  });
+
+  it.each([
+    ['EACCES', EACCES],
+    ['EPERM', EPERM],
+    ['ENOSYS', constants.errno.ENOSYS],
+  ])('is not asked for where the operation ended with %s when opening', (_, errno) => {
+    const xen = fakeXen(RELEASES['4.22'], () => hostOf(0, 1));
+    const { domctl } = xen;
+    xen.domctl = (operation, self) =>
+      operation.getUint32(DomctlOffset.cmd, true) === DomctlCommand.getDomainState
+        ? -errno
+        : domctl(operation, self);
+    const hypervisor = new XenHypervisor(xen, 'x86_64');
+    expect(hypervisor.version.uniqueIds).toBe('denied');
+    xen.calls.length = 0;
+    expect(hypervisor.getUniqueId(0)).toBeUndefined();
+    expect(xen.calls).toEqual([]);
+    expect(hypervisor.getDomainInfo(1)?.uuid).toBe(uuidOf(1));
+  });
+
+  it('has EFAULT tried again, and says by name what failed', () => {
+    const { xen, hypervisor } = open(hostOf(0), '4.22');
+    let failures = 3;
+    xen.domctl = (operation) => {
+      if (failures-- > 0) return -EFAULT;
+      operation.setBigUint64(24, 77n, true);
+      return 0;
+    };
+    expect(hypervisor.getUniqueId(0)).toBe('77');
+    xen.domctl = () => -EINVAL;
+    expect(thrownBy(() => hypervisor.getUniqueId(0))).toMatchObject({
+      errno: 'EINVAL',
+      syscall: 'XEN_DOMCTL_get_domain_state',
+    });
   });
 });
 
@@ -339,7 +466,6 @@ describe('close', () => {
     expect(thrownBy(() => hypervisor.getDomainInfo(0))).toMatchObject(closed);
     expect(thrownBy(() => hypervisor.getUniqueId(0))).toMatchObject(closed);
     await expect(hypervisor.listDomains(() => 0)).rejects.toMatchObject(closed);
-    await expect(hypervisor.getDomainInfoAsync(0, () => 0)).rejects.toMatchObject(closed);
     expect(thrownBy(() => info?.domid)).toMatchObject({ code: ErrorCode.STALE_VIEW });
   });
 });
@@ -372,7 +498,6 @@ describe('a hypercall that fails', () => {
     xen.sysctl = () => -number;
     const domctl = { code, errno, syscall: 'XEN_DOMCTL_getdomaininfo' };
     expect(thrownBy(() => hypervisor.getDomainInfo(1))).toMatchObject(domctl);
-    await expect(hypervisor.getDomainInfoAsync(1, () => 0)).rejects.toMatchObject(domctl);
     await expect(hypervisor.listDomains(() => 0)).rejects.toMatchObject({
       ...domctl,
       syscall: 'XEN_SYSCTL_getdomaininfolist',

@@ -1,62 +1,79 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import type { Domid } from '../../src/domain.ts';
 import type { Census } from '../../src/inventory/census.ts';
 import { EventLists } from '../../src/inventory/event-lists.ts';
-import type { ListReason, Lists } from '../../src/inventory/lists.ts';
-import type { Looks } from '../../src/inventory/looks.ts';
+import type { ListReason, Lists, MadeList } from '../../src/inventory/lists.ts';
 
 interface Setup {
   readonly events: EventLists;
-  /** Reasons of the requested lists, and their delays, ms. */
+  /** Lists that were asked for, with the time until each is due, ms. */
   readonly wanted: [ListReason, number][];
-  /** Number of domains that each guess finds. */
-  finds: number | Promise<number> | Error;
-  awaiting: boolean;
+  /** Queued lists that were delayed, in the same way. */
+  readonly delayed: [ListReason, number][];
+  /** Domids that were looked at. */
+  readonly looked: number[];
   costMs: number;
-  domains: number;
-  guesses: number;
-}
-
-function setup(): Setup {
-  const wanted: [ListReason, number][] = [];
-  const state = { finds: 0 as Setup['finds'], awaiting: false, costMs: 1, domains: 10, guesses: 0 };
-  const looks = {
-    run: () => {
-      state.guesses++;
-      if (state.finds instanceof Error) throw state.finds;
-      return state.finds;
-    },
-  };
-  const lists = {
-    want: (reason: ListReason, due: number) =>
-      wanted.push([reason, Math.round(due - performance.now())]),
-    get costMs() {
-      return state.costMs;
-    },
-    get lastLength() {
-      return state.domains;
-    },
-  };
-  const census = { awaiting: { any: () => state.awaiting } };
-  const events = new EventLists({
-    census: census as unknown as Census,
-    looks: looks as unknown as Looks,
-    lists: lists as unknown as Lists,
-  });
-  return Object.assign(state, { events, wanted });
-}
-
-function listMade({ events }: Setup): void {
-  events.listBegins();
-  events.listEnded({ reason: 'event', reasons: new Set(['event']), failed: false, changes: 0 });
-}
-
-/** Returns the delay of the next event's list, ms. */
-function putOff(it: Setup): number | undefined {
-  it.events.released(1);
-  return it.wanted.pop()?.[1];
+  /** Domids that have a domain, from the next one on. */
+  finds: number;
+  error?: Error;
+  /** A list was made for these reasons, and took so long. */
+  made: (reasons: readonly ListReason[], takesMs?: number, failed?: boolean) => Promise<void>;
 }
 
 const advance = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
+
+const inMs = (due: number): number => Math.round(due - performance.now());
+
+function setup(): Setup {
+  const wanted: [ListReason, number][] = [];
+  const delayed: [ListReason, number][] = [];
+  const looked: number[] = [];
+  const observers: ((made: MadeList) => void)[] = [];
+  const state = { costMs: 1, finds: 0 } as { costMs: number; finds: number; error?: Error };
+  const lists = {
+    want: (reason: ListReason, due: number) => wanted.push([reason, inMs(due)]),
+    delay: (reason: ListReason, due: number) => delayed.push([reason, inMs(due)]),
+    observe: (observer: (made: MadeList) => void) => observers.push(observer),
+    get costMs() {
+      return state.costMs;
+    },
+  };
+  const census = {
+    *guesses() {
+      for (let domid = 1; domid <= 16; domid++) yield domid as Domid;
+    },
+    look: (domid: Domid) => {
+      if (state.error !== undefined) throw state.error;
+      looked.push(domid);
+      return domid <= state.finds ? {} : undefined;
+    },
+  };
+  const events = new EventLists({
+    census: census as unknown as Census,
+    lists: lists as unknown as Lists,
+  });
+  const made: Setup['made'] = async (reasons, takesMs = state.costMs, failed = false) => {
+    const began = performance.now();
+    await advance(takesMs);
+    for (const observer of observers) {
+      observer({
+        reason: reasons[0] as ListReason,
+        began,
+        reasons: new Set(reasons),
+        failed,
+        changes: 0,
+        shown: new Set(),
+      });
+    }
+  };
+  return Object.assign(state, { events, wanted, delayed, looked, made });
+}
+
+/** Time until the list that an event asks for, ms. */
+function dueOf(it: Setup): number {
+  it.events.released(1);
+  return Math.max(0, it.wanted.pop()?.[1] ?? NaN);
+}
 
 beforeEach(() => {
   jest.useFakeTimers({ doNotFake: ['queueMicrotask', 'nextTick', 'setImmediate'] });
@@ -66,139 +83,189 @@ afterEach(() => {
 });
 
 describe('an introduction', () => {
-  test('that no guess explains, while no domain awaits one, has a list made at once', async () => {
+  test('is answered by looks at the next domids, up to the first without a domain, and by a list', () => {
     const it = setup();
-    await it.events.introduced(1);
-    expect(it.wanted).toEqual([['event', 0]]);
+    it.finds = 3;
+    it.events.introduced(2);
+    expect(it.looked).toEqual([1, 2, 3, 4]);
+    expect(it.wanted).toMatchObject([['event', expect.anything()]]);
+    expect(it.events.events).toBe(2);
   });
 
-  test.each(['found', 'awaiting'] as const)(
-    'that may be explained (%s) has one made only when it has been quiet for 250 ms',
-    async (how) => {
+  test('of domains that the looks find is answered by a list as well', () => {
+    const it = setup();
+    it.finds = 16;
+    it.events.introduced(1);
+    expect(it.looked).toHaveLength(16);
+    expect(it.wanted).toHaveLength(1);
+  });
+
+  test('whose looks the hypervisor refuses is answered by the list', () => {
+    const it = setup();
+    it.error = new Error('no');
+    it.events.introduced(1);
+    expect(it.wanted).toHaveLength(1);
+  });
+
+  test('looks, a release does not', () => {
+    const it = setup();
+    it.events.released(3);
+    expect(it.looked).toEqual([]);
+    expect(it.events.events).toBe(3);
+    expect(it.wanted).toHaveLength(1);
+  });
+});
+
+describe('the spacing of event lists', () => {
+  test('lets the first event after 250 ms without one have a list at once', async () => {
+    const it = setup();
+    it.costMs = 5;
+    expect(dueOf(it)).toBe(0);
+    await it.made(['event']);
+    // 500 ms later than the list before, by the cost of 5 ms.
+    await advance(245);
+    expect(dueOf(it)).toBe(250);
+    await advance(251);
+    expect(dueOf(it)).toBe(0);
+  });
+
+  test('counts the 250 ms from the last event, not from the last list', async () => {
+    const it = setup();
+    it.costMs = 10;
+    dueOf(it);
+    await it.made(['event']);
+    for (let event = 0; event < 4; event++) {
+      // oxlint-disable-next-line no-await-in-loop
+      await advance(200);
+      expect(dueOf(it)).toBe(1000 - 10 - 200 * (event + 1));
+    }
+  });
+
+  test.each([
+    // 250 ms where lists are cheap, then 100 costs, and a second at most; then four costs after its end.
+    [0.5, 250],
+    [2.5, 250],
+    [4, 400],
+    [8, 800],
+    [10, 1000],
+    [50, 1000],
+    [199, 1000],
+    [300, 1500],
+    [1000, 5000],
+  ])(
+    'is, where a list takes %d ms, from one begin to the next %i ms',
+    async (costMs, spacingMs) => {
       const it = setup();
-      if (how === 'found') it.finds = 1;
-      else it.awaiting = true;
-      for (let event = 0; event < 20; event++) {
-        // oxlint-disable-next-line no-await-in-loop
-        await it.events.introduced(1);
-        // oxlint-disable-next-line no-await-in-loop
-        await advance(200);
-      }
-      expect(it.wanted).toEqual([]);
-      await advance(50);
-      expect(it.wanted).toEqual([['event', 0]]);
-      expect(it.events).toMatchObject({ events: 20, onCredit: 20 });
+      it.costMs = costMs;
+      expect(dueOf(it)).toBe(0);
+      await it.made(['event']);
+      // Soon enough after the last event.
+      const due = dueOf(it);
+      expect(due + costMs).toBeGreaterThanOrEqual(spacingMs - 1);
+      expect(due + costMs).toBeLessThanOrEqual(spacingMs + 1);
+    },
+  );
+
+  test.each([300, 1000])(
+    'leaves four fifths of the time, also for the first event after a quiet time: %i ms',
+    async (costMs) => {
+      const it = setup();
+      it.costMs = costMs;
+      dueOf(it);
+      await it.made(['event']);
+      await advance(260);
+      expect(dueOf(it)).toBe(4 * costMs - 260);
     },
   );
 
   test.each([
-    [10, 64],
-    [100, 200],
-  ])('is on credit with %i domains for %i events, then a list is due', async (domains, most) => {
+    ['event', true],
+    ['zombie', true],
+    ['connect', true],
+    ['miss', false],
+    ['list', false],
+    ['timer', false],
+  ] as const)('counts a list for %s: %p', async (reason, counts) => {
     const it = setup();
-    it.awaiting = true;
-    it.domains = domains;
-    await it.events.introduced(most - 1);
-    expect(it.wanted).toEqual([]);
-    await it.events.introduced(1);
-    expect(it.wanted).toEqual([['event', 0]]);
+    it.costMs = 10;
+    dueOf(it);
+    await it.made([reason]);
+    expect(dueOf(it)).toBe(counts ? 990 : 0);
   });
 
-  test('on credit is answered by whatever list is made', async () => {
+  test('delays events and zombies that came while the list ran', async () => {
     const it = setup();
-    it.awaiting = true;
-    await it.events.introduced(1);
-    listMade(it);
-    await advance(1000);
-    expect(it.wanted).toEqual([]);
+    it.costMs = 10;
+    dueOf(it);
+    await it.made(['event', 'miss']);
+    expect(it.delayed).toEqual([
+      ['event', 990],
+      ['zombie', 990],
+    ]);
+    await it.made(['miss']);
+    expect(it.delayed).toHaveLength(2);
   });
 
-  test('whose guess the hypervisor refuses has a list made', async () => {
+  test('holds for the lists of zombies, which never come sooner', async () => {
     const it = setup();
-    it.awaiting = true;
-    it.finds = new Error('no');
-    await it.events.introduced(1);
-    expect(it.wanted).toEqual([['event', 0]]);
-  });
-
-  test('that comes during a guess is answered by one more, with all others that do', async () => {
-    const it = setup();
-    const found: ((count: number) => void)[] = [];
-    it.finds = new Promise((resolve) => found.push(resolve));
-    const first = it.events.introduced(1);
-    const others = Array.from({ length: 20 }, () => it.events.introduced(1));
-    expect(it.guesses).toBe(1);
-    it.finds = 0;
-    found[0]?.(1);
-    await Promise.all([first, ...others]);
-    expect(it.guesses).toBe(2);
-    expect(it.events).toMatchObject({ events: 21, onCredit: 1 });
-    expect(it.wanted).toEqual([['event', 0]]);
-  });
-});
-
-describe('the time that lists for events take', () => {
-  test.each([
-    // A reserve of 100 ms for cheap lists, of five lists for expensive ones.
-    [1, 100, 100],
-    [5, 20, 500],
-    [10, 10, 1000],
-    [50, 5, 5000],
-  ])('lists of %i ms: %i at once, then each is put off by %i ms', (costMs, atOnce, laterMs) => {
-    const it = setup();
-    it.costMs = costMs;
-    for (let list = 0; list < atOnce; list++) {
-      expect(putOff(it)).toBe(0);
-      listMade(it);
-    }
-    expect(putOff(it)).toBe(laterMs);
-  });
-
-  test('is saved up again at 1 %', async () => {
-    const it = setup();
-    it.costMs = 50;
-    for (let list = 0; list < 5; list++) listMade(it);
-    expect(putOff(it)).toBe(5000);
-    await advance(3000);
-    expect(putOff(it)).toBe(2000);
-    await advance(2000);
-    expect(putOff(it)).toBe(0);
-  });
-
-  test('is not charged with lists that were made for others', () => {
-    const it = setup();
-    it.costMs = 50;
-    putOff(it);
-    for (const reason of ['connect', 'miss', 'timer', 'list'] as const) {
-      it.events.listEnded({ reason, reasons: new Set([reason]), failed: false, changes: 0 });
-    }
-    for (let list = 0; list < 5; list++) {
-      expect(putOff(it)).toBe(0);
-      listMade(it);
-    }
+    it.costMs = 10;
+    await it.made(['zombie']);
+    it.events.wantList('zombie');
+    expect(it.wanted).toEqual([['zombie', 990]]);
   });
 });
 
 describe('a list that failed', () => {
-  test('is tried again after 1 s, then at doubling intervals up to a minute', () => {
+  test('is tried again after 50 ms, then at doubling intervals up to a second', async () => {
     const it = setup();
-    const failed = {
-      reason: 'event',
-      reasons: new Set(['event'] as const),
-      failed: true,
-      changes: 0,
-    } as const;
-    for (let list = 0; list < 8; list++) it.events.listEnded(failed);
-    expect(it.wanted.map(([, ms]) => ms / 1000)).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
-    listMade(it);
-    it.events.listEnded(failed);
-    expect(it.wanted.at(-1)).toEqual(['event', 1000]);
+    const waits: number[] = [];
+    for (let tries = 0; tries < 8; tries++) {
+      // oxlint-disable-next-line no-await-in-loop
+      await it.made(['event'], 0, true);
+      const [reason, ms] = it.wanted.at(-1) as [ListReason, number];
+      expect(reason).toBe('event');
+      waits.push(ms);
+      // oxlint-disable-next-line no-await-in-loop
+      await advance(ms);
+    }
+    expect(waits).toEqual([50, 100, 200, 400, 800, 1000, 1000, 1000]);
+    await it.made(['event']);
+    await it.made(['event'], 0, true);
+    expect(it.wanted.at(-1)).toEqual(['event', 50]);
   });
 
-  test('is again the list of a connection, where it was that', () => {
+  test("is not put off by others' lists that fail meanwhile (b6)", async () => {
     const it = setup();
-    const reasons = new Set(['miss', 'connect'] as const);
-    it.events.listEnded({ reason: 'miss', reasons, failed: true, changes: 0 });
-    expect(it.wanted).toEqual([['connect', 1000]]);
+    await it.made(['event'], 0, true);
+    for (let other = 0; other < 20; other++) {
+      // oxlint-disable-next-line no-await-in-loop
+      await advance(2);
+      // oxlint-disable-next-line no-await-in-loop
+      await it.made(['miss', 'event'], 0, true);
+      expect(it.wanted.at(-1)).toEqual(['event', 50 - 2 * (other + 1)]);
+    }
+    const before = it.wanted.length;
+    await it.made(['miss'], 0, true);
+    expect(it.wanted).toHaveLength(before);
+  });
+
+  test('is not tried sooner for the events that follow', async () => {
+    const it = setup();
+    await it.made(['event'], 0, true);
+    await advance(10);
+    expect(dueOf(it)).toBe(40);
+  });
+
+  test('is again the list of a connection, where it was that', async () => {
+    const it = setup();
+    await it.made(['miss', 'connect'], 0, true);
+    expect(it.wanted).toEqual([['connect', 50]]);
+  });
+
+  test("is forgotten once any list has worked, also another caller's", async () => {
+    const it = setup();
+    await it.made(['event'], 0, true);
+    await it.made(['miss'], 0);
+    expect(dueOf(it)).toBe(0);
   });
 });

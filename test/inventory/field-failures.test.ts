@@ -400,12 +400,12 @@ test('F14: the watches of an inventory that was closed are gone, though its conn
 });
 
 describe('F15: each error number says its own thing', () => {
-  const { EACCES, EFAULT, EPERM, ESRCH } = constants.errno;
+  const { EACCES, EFAULT, EINVAL, EPERM, ESRCH } = constants.errno;
 
   test.each([
     ['EPERM', EPERM, ErrorCode.NOT_PERMITTED],
     ['EFAULT', EFAULT, ErrorCode.HYPERCALL],
-    ['ESRCH', ESRCH, ErrorCode.HYPERCALL],
+    ['EINVAL', EINVAL, ErrorCode.HYPERCALL],
   ])('%s is not a wrong interface version', (errno, number, code) => {
     const xen = fakeXen(FAKE_RELEASES['4.17'], () => []);
     xen.sysctl = () => -number;

@@ -10,28 +10,28 @@ const GUARDS: readonly Patch[] = [
   {
     name: 'the echoed domid is compared',
     file: 'hypervisor/xen-hypervisor.js',
-    text: 'return info.domid === domid ? info : undefined;',
-    without: 'return info;',
+    text: 'return this.#domctlInfo.domid === domid ? this.#domctlInfo : undefined;',
+    without: 'return this.#domctlInfo;',
   },
   {
     name: 'the handle is compared',
     file: 'inventory/lookups.js',
-    text: 'return info.hasHandle(handle) ? info : undefined;',
-    without: 'return info;',
+    text: '!info.dying && info.hasHandle(handle) ? info',
+    without: '!info.dying ? info',
   },
   {
     name: 'a dying domain is no answer',
     file: 'inventory/lookups.js',
-    text: 'if (info === undefined || info.dying)',
-    without: 'if (info === undefined)',
+    text: 'info !== undefined && !info.dying && info.hasHandle',
+    without: 'info !== undefined && info.hasHandle',
   },
   {
     name: 'a list answers only those who asked before it began',
     file: 'inventory/lists.js',
-    text: `const { due, waiters } = this.#queued;
+    text: `const queued = this.#queued;
         this.#queued = emptyQueue();`,
-    without: `const { due, waiters } = this.#queued;
-        this.#queued = { due: new Map(), waiters };`,
+    without: `const queued = this.#queued;
+        this.#queued = { ...emptyQueue(), waiters: queued.waiters };`,
   },
   {
     name: 'the nil handle is left out',
@@ -48,8 +48,10 @@ const GUARDS: readonly Patch[] = [
   {
     name: 'a new handle is read again',
     file: 'inventory/census.js',
-    text: 'return present || this.#inDoubt.has(info.domid) || hasZeroHalf(info);',
-    without: 'return false;',
+    text: `return hasZeroHalf(info);
+        return !this.#mirror.hasSameHandle(info);`,
+    without: `return false;
+        return false;`,
   },
   {
     name: 'where a list and a look beside it disagree there is another look',
@@ -71,16 +73,43 @@ const GUARDS: readonly Patch[] = [
         const due = this.#queued.due.get(reason) ?? Infinity;`,
   },
   {
-    name: 'a further holder is added',
+    name: 'a further holder takes the first one out of the cache',
+    file: 'inventory/census.js',
+    text: `if (holds !== undefined)
+            this.holders.changed(holds);`,
+    without: '',
+  },
+  {
+    name: 'a UUID with several holders is not cached',
     file: 'inventory/holders.js',
-    text: 'this.#set(uuid, [...domids, domid]);',
-    without: 'this.#set(uuid, [domid]);',
+    text: 'if (holders.length === 1 && domid !== undefined)',
+    without: 'if (domid !== undefined)',
   },
   {
     name: 'the first of several holders is read once more',
     file: 'inventory/lookups.js',
-    text: 'if ((yield* this.#readHolder(first.domid, uuid, source)) !== undefined) {',
+    text: 'if (this.#readHolder(first.domid, uuid, source) !== undefined) {',
     without: 'if (first !== undefined) {',
+  },
+  {
+    name: 'a snapshot has the domains as the feed has them',
+    file: 'inventory/snapshot.js',
+    text: 'known === undefined ? seen : asTold(known, seen)',
+    without: 'seen',
+  },
+  {
+    name: 'a snapshot does not change after its token',
+    file: 'inventory/census.js',
+    text: 'this.#told.slice()',
+    without: 'this.#told',
+  },
+  {
+    name: 'nothing is told before a list has been taken in',
+    file: 'inventory/feed.js',
+    text: `if (this.#holds > 0)
+            return;`,
+    without: `if (this.#holds > 1)
+            return;`,
   },
   {
     name: "the list's memory is kept from the next list",

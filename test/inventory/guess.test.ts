@@ -18,13 +18,13 @@ test.each([
   ['about to wrap', 32_749],
 ])('a new domain is guessed where domids are %s, though dom0 has no handle', async (_, rover) => {
   const [host, asked] = await openWithOne({ rover });
-  const before = asked.stats();
+  const before = asked.counters;
   for (let vm = 1; vm < 5; vm++) {
     const domid = host.createDomain({ uuid: uuidOf(vm) });
     // oxlint-disable-next-line no-await-in-loop -- one boots after the other
     expect(await asked.lookup(uuidOf(vm))).toMatchObject({ domain: { domid }, source: 'next' });
   }
-  const after = asked.stats();
+  const after = asked.counters;
   expect(after.lists).toEqual(before.lists);
   expect(after.hypercalls.single - before.hypercalls.single).toBe(4);
 });

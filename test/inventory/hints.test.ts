@@ -136,6 +136,26 @@ describe('where it keeps none, as libxl', () => {
     expect(inventory.counters.hints).toBe(USELESS + 1);
   });
 
+  test('a UUID is asked for once a list, however many look-ups wait for it (b7)', async () => {
+    const { hypervisor, inventory, xenstored } = await open('libxl');
+    for (let list = 1; list <= 3; list++) {
+      hypervisor.stallLists();
+      const asked = Array.from({ length: 10 }, () => inventory.lookup(A));
+      // oxlint-disable-next-line no-await-in-loop
+      await until(() => xenstored.counters.requests['DIRECTORY'] === list);
+      asked.push(...Array.from({ length: 10 }, () => inventory.lookup(A)));
+      expect(inventory.counters.hints).toBe(list);
+      hypervisor.resumeLists();
+      // oxlint-disable-next-line no-await-in-loop
+      for (const result of await Promise.all(asked)) expect(result).toEqual({ status: 'notFound' });
+      // The second ten may have had a list of their own.
+      // oxlint-disable-next-line no-await-in-loop
+      await inventory.list();
+      expect(inventory.counters.hints).toBe(list);
+      expect(xenstored.counters.requests['DIRECTORY']).toBe(list);
+    }
+  });
+
   test('a UUID that nobody has says nothing about it', async () => {
     const { inventory } = await open('libxl');
     for (let asked = 0; asked < 2 * USELESS; asked++) {

@@ -1,63 +1,122 @@
-import { describe, expect, test } from '@jest/globals';
-import type { Domid } from '../../src/domain.ts';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { Holders } from '../../src/inventory/holders.ts';
+import { Mirror } from '../../src/inventory/mirror.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import { fakeXen, RELEASES } from '../support/fake-xencall.ts';
 import { uuidOf } from '../support/vms.ts';
 
 const [A, B, C] = [uuidOf(0xa), uuidOf(0xb), uuidOf(0xc)];
-const domids = (map: Holders, uuid = A): readonly number[] => map.of(uuid);
-const [ONE, TWO, THREE] = [1, 2, 3] as Domid[] as [Domid, Domid, Domid];
+
+const opened: XenHypervisor[] = [];
+afterEach(() => Promise.all(opened.splice(0).map((hypervisor) => hypervisor.close())));
+
+interface Setup {
+  readonly holders: Holders;
+  /** A look shows this UUID at a domid, or no domain. */
+  readonly see: (domid: number, uuid?: Uuid) => void;
+  /** Scans of the mirror so far. */
+  readonly scans: () => number;
+}
+
+function setup(max: number): Setup {
+  const uuids = new Map<number, Uuid>();
+  const xen = fakeXen(RELEASES['4.17'], () =>
+    [...uuids].map(([domid, uuid]) => ({ domid, uuid })).toSorted((a, b) => a.domid - b.domid),
+  );
+  const hypervisor = new XenHypervisor(xen, 'x86_64');
+  opened.push(hypervisor);
+  const mirror = new Mirror();
+  let scans = 0;
+  const holdersOf = mirror.holdersOf.bind(mirror);
+  mirror.holdersOf = (handle) => {
+    scans++;
+    return holdersOf(handle);
+  };
+  const holders = new Holders(mirror, max);
+  return {
+    holders,
+    scans: () => scans,
+    see(domid, uuid) {
+      const before = uuids.get(domid);
+      if (uuid === undefined) uuids.delete(domid);
+      else uuids.set(domid, uuid);
+      const info = hypervisor.getDomainInfo(domid);
+      if (info === undefined) mirror.delete(domid);
+      else mirror.set(info);
+      for (const changed of [before, uuid]) if (changed !== undefined) holders.changed(changed);
+    },
+  };
+}
 
 describe('the holders of a UUID', () => {
-  test('are added, not overwritten, each once, in the order in which they were found', () => {
-    const map = new Holders(10);
-    map.add(A, TWO);
-    map.add(A, ONE);
-    map.add(A, TWO);
-    expect(map.of(A)).toEqual([TWO, ONE]);
-    expect(map.size).toBe(1);
+  test('are those of the mirror, in ascending domid', () => {
+    const { holders, see } = setup(10);
+    expect(holders.of(A)).toEqual([]);
+    see(2, A);
+    expect(holders.of(A)).toEqual([2]);
+    see(1, A);
+    see(3, B);
+    expect(holders.of(A)).toEqual([1, 2]);
+    expect(holders.of(B)).toEqual([3]);
+    see(2, B);
+    expect(holders.of(A)).toEqual([1]);
+    expect(holders.of(B)).toEqual([2, 3]);
+    see(1);
+    expect(holders.of(A)).toEqual([]);
   });
 
-  test('are removed one by one, and no other with them', () => {
-    const map = new Holders(10);
-    for (const domid of [ONE, TWO, THREE]) map.add(A, domid);
-    map.remove(A, TWO);
-    expect(domids(map)).toEqual([ONE, THREE]);
-    map.remove(A, TWO);
-    map.remove(B, ONE);
-    expect(domids(map)).toEqual([ONE, THREE]);
-    map.remove(A, ONE);
-    expect(domids(map)).toEqual([THREE]);
-    map.remove(A, THREE);
-    expect(map.of(A)).toEqual([]);
-    expect(map.size).toBe(0);
+  test('are cached where there is one, with its handle, and then not scanned for', () => {
+    const { holders, see, scans } = setup(10);
+    see(7, A);
+    expect(holders.known(A)).toBeUndefined();
+    for (let asked = 0; asked < 5; asked++) expect(holders.of(A)).toEqual([7]);
+    expect(scans()).toBe(1);
+    expect(holders.known(A)).toMatchObject({ domid: 7, uuid: A });
+    expect(holders.size).toBe(1);
   });
 
-  test('make room for others where there is one, and that is remembered', () => {
-    const map = new Holders(1);
-    map.add(A, ONE);
-    expect(map.hasEvicted(A)).toBe(false);
-    map.add(B, TWO);
-    expect(map.of(A)).toEqual([]);
-    expect([map.hasEvicted(A), map.hasEvicted(B)]).toEqual([true, false]);
+  test('are not cached where there are none or several, so that no second holder is overlooked', () => {
+    const { holders, see } = setup(10);
+    holders.of(A);
+    see(1, A);
+    see(2, A);
+    holders.of(A);
+    expect(holders.size).toBe(0);
+    expect(holders.known(A)).toBeUndefined();
   });
 
-  test('are never forgotten where there are several', () => {
-    const map = new Holders(1);
-    map.add(A, ONE);
-    map.add(A, TWO);
-    map.add(B, THREE);
-    map.add(C, THREE);
-    expect(domids(map)).toEqual([ONE, TWO]);
-    expect(map.of(B)).toEqual([]);
+  test('leave the cache when the mirror shows another one, or one less', () => {
+    const { holders, see } = setup(10);
+    see(1, A);
+    holders.of(A);
+    see(2, A);
+    expect(holders.known(A)).toBeUndefined();
+    expect(holders.of(A)).toEqual([1, 2]);
+    see(2);
+    expect(holders.of(A)).toEqual([1]);
+    see(1);
+    expect(holders.known(A)).toBeUndefined();
+    expect(holders.size).toBe(0);
   });
 
-  test('that made room and came back, or are gone, are not missing', () => {
-    const map = new Holders(1);
-    map.add(A, ONE);
-    map.add(B, TWO);
-    map.add(A, ONE);
-    expect(map.hasEvicted(A)).toBe(false);
-    map.remove(B, TWO);
-    expect(map.hasEvicted(B)).toBe(false);
+  test('that were evicted are found in the mirror, however small the cache is', () => {
+    const { holders, see, scans } = setup(1);
+    [A, B, C].forEach((uuid, index) => see(index + 1, uuid));
+    for (let round = 1; round <= 3; round++) {
+      expect([A, B, C].map((uuid) => holders.of(uuid))).toEqual([[1], [2], [3]]);
+      expect(holders.size).toBe(1);
+      expect(scans()).toBe(3 * round);
+    }
+  });
+
+  test('that were looked up last stay in a full cache', () => {
+    const { holders, see } = setup(2);
+    [A, B, C].forEach((uuid, index) => see(index + 1, uuid));
+    holders.of(A);
+    holders.of(B);
+    holders.of(A);
+    holders.of(C);
+    expect([A, B, C].map((uuid) => holders.known(uuid)?.domid)).toEqual([1, undefined, 3]);
   });
 });

@@ -4,11 +4,9 @@ import type { Hypervisor } from '../../src/hypervisor/hypervisor.ts';
 import { Census } from '../../src/inventory/census.ts';
 import { Feed } from '../../src/inventory/feed.ts';
 import { Lists, type MadeList } from '../../src/inventory/lists.ts';
-import { Moments } from '../../src/inventory/moments.ts';
 import { Looks } from '../../src/inventory/looks.ts';
+import { Waiters } from '../../src/inventory/waiters.ts';
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
-
-const nothing = (): void => undefined;
 
 const EMPTY = new DominfoList(new DataView(new ArrayBuffer(0)), 112, 0);
 
@@ -17,55 +15,56 @@ interface Setup {
   /** Start of each list, ms since the setup. */
   readonly begun: number[];
   readonly made: MadeList[];
+  /** How lists end, and what a call for one throws. */
+  error: Error | undefined;
+  refuses: Error | undefined;
 }
 
 /** Lists of a host without domains, each with a given duration; the last duration repeats. */
 function setup(listMs: number | readonly number[], error?: Error): Setup {
+  const state = { error } as Setup;
   const times = [listMs].flat();
   const began = performance.now();
   const begun: number[] = [];
   const made: MadeList[] = [];
+  const listSlowly = async <T>(visit: (list: DominfoList) => T): Promise<T> => {
+    begun.push(Math.round(performance.now() - began));
+    const takes = times[Math.min(begun.length, times.length) - 1] ?? 0;
+    await new Promise((resolve) => setTimeout(resolve, takes));
+    if (state.error !== undefined) throw state.error;
+    return visit(EMPTY);
+  };
   const hypervisor = {
-    listDomains: async <T>(visit: (list: DominfoList) => T): Promise<T> => {
-      begun.push(Math.round(performance.now() - began));
-      const takes = times[Math.min(begun.length, times.length) - 1] ?? 0;
-      await new Promise((resolve) => setTimeout(resolve, takes));
-      if (error !== undefined) throw error;
-      return visit(EMPTY);
+    listDomains: <T>(visit: (list: DominfoList) => T): Promise<T> => {
+      if (state.refuses !== undefined) throw state.refuses;
+      return listSlowly(visit);
     },
   } as unknown as Hypervisor;
   const feed = new Feed(16);
-  const moments = new Moments();
-  const census = new Census({
-    hypervisor,
-    feed,
-    moments,
-    maxUuids: 10,
-    onHolder: nothing,
-    onDying: nothing,
-  });
-  const looks = new Looks(hypervisor, moments);
-  const onEnd = (list: MadeList): void => void made.push(list);
-  const lists = new Lists({ hypervisor, census, looks, feed, onBegin: nothing, onEnd });
-  return { lists, begun, made };
+  const looks = new Looks(hypervisor);
+  const census = new Census({ hypervisor, looks, feed, waiters: new Waiters(), maxUuids: 10 });
+  const lists = new Lists({ hypervisor, census, feed });
+  lists.observe((list) => void made.push(list));
+  return Object.assign(state, { lists, begun, made });
 }
 
 interface Waiting {
   state: 'waits' | 'done' | 'failed';
+  error: XenError | undefined;
   readonly leave: () => void;
 }
 
 function wait(lists: Lists, reason: 'miss' | 'list' = 'miss'): Waiting {
-  const waiting: { state: Waiting['state']; leave: () => void } = {
-    state: 'waits',
-    leave: () => undefined,
+  const waiting = { state: 'waits', error: undefined } as Waiting;
+  const waiter = {
+    done: () => void (waiting.state = 'done'),
+    failed: (error: XenError) => {
+      waiting.state = 'failed';
+      waiting.error = error;
+    },
   };
-  waiting.leave = lists.wait(reason, {
-    wantsSnapshot: false,
-    done: () => (waiting.state = 'done'),
-    fail: () => (waiting.state = 'failed'),
-  });
-  return waiting;
+  const leave = reason === 'miss' ? lists.wait(waiter) : lists.waitForSnapshot(waiter);
+  return Object.assign(waiting, { leave });
 }
 
 const advance = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
@@ -86,9 +85,11 @@ describe('lists', () => {
     await advance(5);
     expect(early.map(({ state }) => state)).toEqual(['done', 'done']);
     expect(late.state).toBe('waits');
-    await advance(10);
+    await advance(49);
+    expect(late.state).toBe('waits');
+    await advance(1);
     expect(late.state).toBe('done');
-    expect(begun).toEqual([0, 10]);
+    expect(begun).toEqual([0, 50]);
   });
 
   test('run one at a time, and one is queued, whoever asks', async () => {
@@ -102,21 +103,57 @@ describe('lists', () => {
     expect(begun).toEqual([0, 10]);
   });
 
-  test('for misses begin at once in a quiet time, and take 20 % of the time in a flood', async () => {
+  test.each(['miss', 'list'] as const)(
+    'for a %s begin at once in a quiet time, and take 20 %% of the time in a flood',
+    async (reason) => {
+      const { lists, begun } = setup(10);
+      for (let ms = 0; ms < 1000; ms += 5) {
+        wait(lists, reason);
+        // oxlint-disable-next-line no-await-in-loop
+        await advance(5);
+      }
+      expect(begun[0]).toBe(0);
+      expect(begun.length).toBeGreaterThanOrEqual(19);
+      expect(begun.length).toBeLessThanOrEqual(21);
+      await advance(1000);
+      const quiet = begun.length;
+      wait(lists, reason);
+      await advance(0);
+      expect(begun).toHaveLength(quiet + 1);
+    },
+  );
+
+  test('for misses and for clients share the 20 %', async () => {
     const { lists, begun } = setup(10);
     for (let ms = 0; ms < 1000; ms += 5) {
-      wait(lists);
+      wait(lists, 'miss');
+      wait(lists, 'list');
       // oxlint-disable-next-line no-await-in-loop
       await advance(5);
     }
-    expect(begun[0]).toBe(0);
     expect(begun.length).toBeGreaterThanOrEqual(19);
     expect(begun.length).toBeLessThanOrEqual(21);
-    await advance(1000);
-    const quiet = begun.length;
+  });
+
+  test('that fail are spaced in the same way', async () => {
+    const { lists, begun } = setup(10, new Error('no'));
+    // The cost of a list is known from one that worked.
+    Object.defineProperty(lists, 'costMs', { value: 10 });
+    for (let ms = 0; ms < 1000; ms += 5) {
+      wait(lists, 'miss');
+      // oxlint-disable-next-line no-await-in-loop
+      await advance(5);
+    }
+    expect(begun.length).toBeLessThanOrEqual(21);
+  });
+
+  test('for events are not spaced by those for misses, and do not space them', async () => {
+    const { lists, begun } = setup(10);
+    lists.want('event', 0);
+    await advance(10);
     wait(lists);
-    await advance(0);
-    expect(begun).toHaveLength(quiet + 1);
+    await advance(10);
+    expect(begun).toEqual([0, 10]);
   });
 
   test('for another reason do not wait for the spacing of misses, and answer those too', async () => {
@@ -139,6 +176,35 @@ describe('lists', () => {
     other.leave();
     await advance(100);
     expect(begun).toEqual([]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test('that are queued are dropped when nobody waits for them any more, not those of others', async () => {
+    const { lists, begun } = setup(10);
+    wait(lists);
+    await advance(5);
+    const queued = [wait(lists), wait(lists), wait(lists, 'list')];
+    for (const { leave } of queued) leave();
+    queued[0]?.leave();
+    await advance(100);
+    expect(begun).toEqual([0]);
+    const [miss, snapshot] = [wait(lists), wait(lists, 'list')];
+    miss.leave();
+    await advance(100);
+    expect(begun).toHaveLength(2);
+    expect([miss.state, snapshot.state]).toEqual(['waits', 'done']);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test('that run already end though their callers have left', async () => {
+    const { lists, begun, made } = setup(10);
+    const left = wait(lists);
+    await advance(5);
+    left.leave();
+    await advance(100);
+    expect(begun).toEqual([0]);
+    expect(made).toHaveLength(1);
+    expect(left.state).toBe('waits');
   });
 
   test('are made for those who still wait, and for other reasons', async () => {
@@ -175,16 +241,66 @@ describe('lists', () => {
     expect(lists.failed).toBe(1);
   });
 
-  test('to tell of what a list shows is no part of its cost', async () => {
-    const { lists } = setup(5);
-    lists.wait('list', {
-      wantsSnapshot: false,
-      seen: () => {
-        jest.advanceTimersByTime(500);
+  test('that fail with what is no XenError say so in the same way, and the next one works (d3)', async () => {
+    const it = setup(10, new Error('Too many asynchronous calls are running'));
+    const waiting = [wait(it.lists), wait(it.lists, 'list')];
+    await advance(10);
+    for (const { state, error } of waiting) {
+      expect(state).toBe('failed');
+      expect(error).toBeInstanceOf(XenError);
+      expect(error).toMatchObject({
+        code: ErrorCode.HYPERCALL,
+        message: expect.stringContaining('Too many asynchronous calls are running'),
+      });
+    }
+    it.error = undefined;
+    const next = [wait(it.lists), wait(it.lists, 'list')];
+    await advance(100);
+    expect(next.map(({ state }) => state)).toEqual(['done', 'done']);
+  });
+
+  test('answer everybody though one of those who wait throws, and go on', async () => {
+    const { lists } = setup(10);
+    const failed: XenError[] = [];
+    const throwing = {
+      done: () => {
+        throw new Error('of a waiter');
       },
-      done: nothing,
-      fail: nothing,
+      failed: (error: XenError) => void failed.push(error),
+    };
+    lists.wait(throwing);
+    const miss = wait(lists);
+    lists.waitForSnapshot(throwing);
+    const snapshot = wait(lists, 'list');
+    await advance(10);
+    expect([miss.state, snapshot.state]).toEqual(['done', 'done']);
+    expect(failed.map(({ message }) => message)).toEqual(
+      Array(2).fill(expect.stringContaining('of a waiter')),
+    );
+    const next = wait(lists);
+    await advance(100);
+    expect(next.state).toBe('done');
+    await lists.close();
+  });
+
+  test('that a hypervisor refuses by throwing at once fail in the same way', async () => {
+    const it = setup(10);
+    it.refuses = new TypeError('not a promise');
+    const refused = wait(it.lists);
+    await advance(10);
+    expect(refused).toMatchObject({ state: 'failed', error: { code: ErrorCode.HYPERCALL } });
+    it.refuses = undefined;
+    const next = wait(it.lists);
+    await advance(100);
+    expect(next.state).toBe('done');
+  });
+
+  test('cost the time until they are taken in, not what subscribers do with it', async () => {
+    const { lists } = setup(5);
+    lists.observe(() => {
+      jest.advanceTimersByTime(500);
     });
+    wait(lists, 'list');
     await advance(10);
     expect(lists.costMs).toBe(5);
   });
@@ -207,8 +323,12 @@ describe('lists', () => {
     const running = wait(lists);
     await advance(5);
     const queued = wait(lists);
-    const closed = lists.close(new XenError(ErrorCode.CLOSED, 'closed'));
-    expect(queued.state).toBe('failed');
+    const snapshot = wait(lists, 'list');
+    const closed = lists.close();
+    for (const { state, error } of [queued, snapshot]) {
+      expect(state).toBe('failed');
+      expect(error).toMatchObject({ code: ErrorCode.CLOSED });
+    }
     await advance(5);
     await closed;
     expect(running.state).toBe('done');

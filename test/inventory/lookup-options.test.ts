@@ -1,3 +1,5 @@
+import { getEventListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Inventory, type InventoryOptions } from '../../src/inventory/inventory.ts';
 import {
@@ -39,22 +41,18 @@ const uuids = (count: number, first = 0): string[] =>
   Array.from({ length: count }, (_, domain) => uuidOf(first + domain));
 
 describe('many look-ups at once', () => {
-  test.each([
-    [1, 0],
-    [10, 0],
-    [11, 0],
-    [100, 1],
-  ])('of %i known UUIDs among 50 take %i lists', async (count, lists) => {
-    const { inventory } = await open(50);
-    const before = inventory.counters.hypercalls;
-    const results = await inventory.lookupMany(uuids(count));
-    expect(results.map(({ status }) => status)).toEqual(
-      uuids(count).map((_, domain) => (domain < 50 ? 'found' : 'notFound')),
-    );
-    const after = inventory.counters.hypercalls;
-    expect(after.list - before.list).toBe(lists);
-    expect(after.single - before.single).toBe(lists === 0 ? count : 0);
-  });
+  test.each([1, 10, 11, 50])(
+    'of %i known UUIDs among 50 take as many looks and no list',
+    async (count) => {
+      const { inventory } = await open(50);
+      const before = inventory.counters.hypercalls;
+      const results = await inventory.lookupMany(uuids(count));
+      expect(results.map(({ status }) => status)).toEqual(Array(count).fill('found'));
+      const after = inventory.counters.hypercalls;
+      expect(after.list - before.list).toBe(0);
+      expect(after.single - before.single).toBe(count);
+    },
+  );
 
   test('take one list for all that are not known', async () => {
     const { host, inventory } = await open(50);
@@ -139,23 +137,192 @@ describe('a look-up that is given up', () => {
     expect(inventory.counters.lists.miss).toBe(before);
   });
 
-  test('is found all the same, where that takes no waiting', async () => {
+  test('is rejected at once with an aborted signal, though its UUID is known (d2, d4)', async () => {
+    const { hypervisor, inventory } = await open(3);
+    const reason = new Error('enough');
+    const options = { signal: AbortSignal.abort(reason) };
+    const before = { ...hypervisor.counters };
+    for (const asked of [
+      inventory.lookup(uuidOf(0), options),
+      inventory.domid(uuidOf(0), options),
+      inventory.lookupMany(uuids(3), options),
+      inventory.get(1, options),
+      inventory.list(options),
+    ]) {
+      // oxlint-disable-next-line no-await-in-loop
+      await expect(asked).rejects.toBe(reason);
+    }
+    expect(hypervisor.counters).toEqual(before);
+  });
+
+  test('is answered as ever with a signal that is not aborted', async () => {
     const { inventory } = await open(1);
     const signal = new AbortController().signal;
     expect(await inventory.lookup(uuidOf(0), { signal })).toMatchObject({ status: 'found' });
+    expect(await inventory.lookup(uuidOf(9), { signal })).toEqual({ status: 'notFound' });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  test('many share a signal without a warning of Node, and leave no listener (d2)', async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warned);
+    const { hypervisor, inventory } = await open(1);
+    const { signal } = new AbortController();
+    hypervisor.stallLists();
+    const asked = [
+      inventory.lookupMany(uuids(50, 100), { signal }),
+      ...uuids(50, 200).map((uuid) => inventory.lookup(uuid, { signal })),
+      ...uuids(50).map(() => inventory.list({ signal })),
+    ];
+    await sleep(20);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    hypervisor.resumeLists();
+    await Promise.all(asked);
+    await sleep(20);
+    process.off('warning', warned);
+    expect(warnings).toEqual([]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  test('of many ends all of them', async () => {
+    const { hypervisor, inventory } = await open(1);
+    hypervisor.stallLists();
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const asked = [1, 2, 3].map((first) =>
+      inventory.lookupMany(uuids(20, 100 * first), { signal: controller.signal }),
+    );
+    await sleep(5);
+    controller.abort(reason);
+    for (const one of asked) {
+      // oxlint-disable-next-line no-await-in-loop
+      await expect(one).rejects.toBe(reason);
+    }
+    hypervisor.resumeLists();
+  });
+
+  test('between two slices of lookupMany is rejected, and asks no further', async () => {
+    const { hypervisor, inventory } = await open(400);
+    const controller = new AbortController();
+    hypervisor.lookBlocksMs = 1;
+    const asked = inventory.lookupMany(uuids(400), { signal: controller.signal });
+    setImmediate(() => controller.abort(new Error('enough')));
+    await expect(asked).rejects.toThrow('enough');
+    expect(hypervisor.counters.domctl + hypervisor.counters.one).toBeLessThan(100);
+    hypervisor.lookBlocksMs = 0;
+  });
+});
+
+describe('a time limit', () => {
+  test.each([NaN, 0, -1, -Infinity, '5' as unknown as number])(
+    'of %p is refused by every call, though it need not wait',
+    async (timeoutMs) => {
+      const { hypervisor, inventory } = await open(2);
+      const before = { ...hypervisor.counters };
+      for (const asked of [
+        inventory.lookup(uuidOf(0), { timeoutMs }),
+        inventory.domid(uuidOf(0), { timeoutMs }),
+        inventory.lookupMany(uuids(2), { timeoutMs }),
+        inventory.lookupMany([], { timeoutMs }),
+        inventory.get(1, { timeoutMs }),
+        inventory.list({ timeoutMs }),
+      ]) {
+        // oxlint-disable-next-line no-await-in-loop
+        await expect(asked).rejects.toMatchObject({ code: ErrorCode.INVALID_OPTION });
+      }
+      expect(hypervisor.counters).toEqual(before);
+    },
+  );
+
+  test.each([Infinity, 2 ** 31, 1e12])('of %p is no limit of 1 ms', async (timeoutMs) => {
+    const { hypervisor, inventory } = await open(2);
+    hypervisor.stallLists();
+    const asked = [
+      inventory.lookup(uuidOf(9), { timeoutMs }),
+      inventory.lookupMany(uuids(20, 9), { timeoutMs }),
+      inventory.list({ timeoutMs }),
+    ];
+    let settled = 0;
+    for (const one of asked) void one.finally(() => settled++);
+    await sleep(30);
+    expect(settled).toBe(0);
+    hypervisor.resumeLists();
+    await Promise.all(asked);
+  });
+
+  test('of a list is an error that names it', async () => {
+    const { hypervisor, inventory } = await open(2);
+    hypervisor.stallLists();
+    await expect(inventory.list({ timeoutMs: 5 })).rejects.toMatchObject({
+      code: ErrorCode.UNAVAILABLE,
+      message: expect.stringContaining('within 5 ms'),
+    });
+    hypervisor.resumeLists();
+  });
+
+  test.each([
+    { listIntervalMs: NaN },
+    { listIntervalMs: 0 },
+    { listIntervalMs: -5 },
+    { maxUuids: 0 },
+    { maxUuids: -1 },
+    { maxUuids: 1.5 },
+    { maxUuids: NaN },
+    { maxUuids: Infinity },
+  ])('or a size of %p is refused when opening, before any hypercall', async (options) => {
+    const hypervisor = new SimulatedHypervisor(new SimulatedHost());
+    await expect(Inventory.open({ hypervisor, xenstore: false, ...options })).rejects.toMatchObject(
+      { code: ErrorCode.INVALID_OPTION },
+    );
+    expect(hypervisor.counters.sysctl).toBe(0);
+  });
+
+  test.each([Infinity, 2 ** 31])(
+    'of %p for the slow timer makes no lists on end (a2)',
+    async (listIntervalMs) => {
+      const { inventory } = await open(2, { listIntervalMs });
+      await sleep(50);
+      expect(inventory.counters.hypercalls.list).toBe(1);
+    },
+  );
+});
+
+describe('many look-ups, while each look takes a millisecond', () => {
+  test('hold the event loop for at most 16 looks or so at a time', async () => {
+    const { hypervisor, inventory } = await open(400);
+    hypervisor.lookBlocksMs = 1;
+    let most = 0;
+    let asked = true;
+    const looks = (): number => hypervisor.counters.domctl + hypervisor.counters.one;
+    let before = looks();
+    const count = (): void => {
+      most = Math.max(most, looks() - before);
+      before = looks();
+      if (asked) setImmediate(count);
+    };
+    setImmediate(count);
+    const results = await inventory.lookupMany(uuids(400));
+    asked = false;
+    hypervisor.lookBlocksMs = 0;
+    expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['found']));
+    // Single looks are list operations by then, which take no time: their slices are longer than the first ones.
+    expect(looks() - before).toBeLessThanOrEqual(400);
+    expect(most).toBeLessThan(400);
   });
 });
 
 describe('with room for one UUID', () => {
-  test('every domain is found, at the cost of lists', async () => {
+  test('every domain is found without a list, in the mirror', async () => {
     const { inventory } = await open(20, { maxUuids: 1 });
-    const before = inventory.counters.hypercalls.list;
+    const before = inventory.counters.hypercalls;
     for (const uuid of [...uuids(20), ...uuids(20)]) {
-      // oxlint-disable-next-line no-await-in-loop -- one after the other pushes the others out
+      // oxlint-disable-next-line no-await-in-loop -- one after the other evicts the others
       expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { uuid } });
     }
     expect(inventory.counters.uuids).toBe(1);
-    expect(inventory.counters.hypercalls.list - before).toBeGreaterThan(0);
+    expect(inventory.counters.hypercalls.list - before.list).toBe(0);
+    expect(inventory.counters.hypercalls.single - before.single).toBe(40);
     expect(await inventory.lookup(uuidOf(99))).toEqual({ status: 'notFound' });
   });
 
@@ -189,7 +356,7 @@ describe('an inventory that was closed', () => {
     expect(await queued).toMatchObject(unavailable);
     hypervisor.resumeLists();
     await closed;
-    expect(await running).toEqual({ status: 'notFound' });
+    expect(await running).toMatchObject(unavailable);
     expect(await inventory.lookup(uuidOf(0))).toMatchObject(unavailable);
     expect(await inventory.lookupMany(uuids(2))).toMatchObject([unavailable, unavailable]);
     expect(await inventory.get(0)).toMatchObject(unavailable);

@@ -1,14 +1,17 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { DominfFlag } from '../../src/domain.ts';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { type ListDifference, Mirror } from '../../src/inventory/mirror.ts';
-import { parseUuid, type Uuid } from '../../src/uuid.ts';
+import { parseUuid, type Uuid, uuidWords } from '../../src/uuid.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { fakeXen, RELEASES } from '../support/fake-xencall.ts';
+import { ALIVE, fakeXen, RELEASES } from '../support/fake-xencall.ts';
 import { uuidOf } from '../support/vms.ts';
 
 let listed: readonly number[];
 /** Handles that differ from the default. */
 const uuids = new Map<number, Uuid>();
+/** Flags of domains, where not those of one that is alive. */
+const flags = new Map<number, number>();
 let hypervisor: XenHypervisor;
 let mirror: Mirror;
 
@@ -21,7 +24,11 @@ async function compareWith(...domids: readonly number[]): Promise<ListDifference
 beforeEach(async () => {
   listed = [1, 2, 5];
   const xen = fakeXen(RELEASES['4.17'], () =>
-    listed.map((domid) => ({ domid, uuid: uuids.get(domid) ?? uuidOf(domid) })),
+    listed.map((domid) => ({
+      domid,
+      uuid: uuids.get(domid) ?? uuidOf(domid),
+      flags: flags.get(domid) ?? ALIVE,
+    })),
   );
   hypervisor = new XenHypervisor(xen, 'x86_64');
   mirror = new Mirror();
@@ -32,17 +39,18 @@ beforeEach(async () => {
 
 afterEach(async () => {
   uuids.clear();
+  flags.clear();
   await hypervisor.close();
 });
 
 test.each([
-  [[1, 2, 5], { places: [], missing: [] }],
-  [[1, 5], { places: [], missing: [2] }],
-  [[1, 2, 3, 5], { places: [2], missing: [] }],
-  [[1, 3, 5], { places: [1], missing: [2] }],
+  [[1, 2, 5], { indexes: [], missing: [] }],
+  [[1, 5], { indexes: [], missing: [2] }],
+  [[1, 2, 3, 5], { indexes: [2], missing: [] }],
+  [[1, 3, 5], { indexes: [1], missing: [2] }],
   // Xen promises no order.
-  [[5, 1, 2], { places: [], missing: [] }],
-  [[5, 3, 1], { places: [1], missing: [2] }],
+  [[5, 1, 2], { indexes: [], missing: [] }],
+  [[5, 3, 1], { indexes: [1], missing: [2] }],
 ])('domains 1, 2, 5 next to a list of %j differ in %j', async (domids, difference) => {
   expect(await compareWith(...domids)).toEqual(difference);
 });
@@ -54,7 +62,7 @@ test.each([0, 1, 2, 3])('word %i of a handle makes a difference alone', async (w
     digits.slice(...range).join(''),
   );
   uuids.set(5, parseUuid([a, b, c, d, e].join('-')));
-  expect(await compareWith(1, 2, 5)).toEqual({ places: [2], missing: [] });
+  expect(await compareWith(1, 2, 5)).toEqual({ indexes: [2], missing: [] });
 });
 
 test.each([[[5, 1, 1]], [[1, 1, 5]], [[1, 2, 2, 5]], [[1, 2, 32_752]]])(
@@ -63,3 +71,117 @@ test.each([[[5, 1, 1]], [[1, 1, 5]], [[1, 2, 2, 5]], [[1, 2, 32_752]]])(
     await expect(compareWith(...domids)).rejects.toMatchObject({ code: ErrorCode.HYPERCALL });
   },
 );
+
+/** Takes in a list of these domains, as they are now. */
+async function see(...domids: readonly number[]): Promise<void> {
+  listed = domids;
+  await hypervisor.listDomains((list) => {
+    for (const info of list) mirror.set(info);
+  });
+}
+
+describe('the state of a domain', () => {
+  const { BLOCKED, DYING, PAUSED, RUNNING, SHUTDOWN } = DominfFlag;
+
+  test.each([
+    ['runs', ALIVE | RUNNING, []],
+    ['is blocked and paused', ALIVE | BLOCKED | PAUSED, []],
+    ['is dying', ALIVE | DYING, [2]],
+    ['is shut down', SHUTDOWN, [2]],
+    // Without its flag the code has no meaning.
+    ['has another code while it is not shut down', 0x1_0000, []],
+  ])('where it %s differs from one that is alive: %j', async (_, now, indexes) => {
+    flags.set(5, now);
+    expect(await compareWith(1, 2, 5)).toEqual({ indexes, missing: [] });
+  });
+
+  test('differs by its shutdown code', async () => {
+    flags.set(5, SHUTDOWN | (1 << 16));
+    await see(5);
+    expect(await compareWith(1, 2, 5)).toEqual({ indexes: [], missing: [] });
+    flags.set(5, SHUTDOWN | (3 << 16));
+    expect(await compareWith(1, 2, 5)).toEqual({ indexes: [2], missing: [] });
+  });
+});
+
+/** Each with a word that is not zero; the columns of absent domains have zeros in all of them. */
+const inWord = (word: number): Uuid => {
+  const digits = Array.from({ length: 32 }, (_, digit) => (digit === 8 * word ? 'a' : '0'));
+  return parseUuid(digits.join('').replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5'));
+};
+const holdersOf = (uuid: Uuid): number[] => mirror.holdersOf(uuidWords(uuid));
+
+describe('the holders of a handle', () => {
+  const NIL = '00000000-0000-0000-0000-000000000000';
+  test.each([0, 1, 2, 3])(
+    'are found by word %i where the words before it are zero, ascending, domid 0 and the last one too',
+    async (word) => {
+      const uuid = inWord(word);
+      expect(holdersOf(uuid)).toEqual([]);
+      for (const domid of [0, 3, 32_751]) uuids.set(domid, uuid);
+      await see(0, 1, 2, 3, 5, 32_751);
+      expect(holdersOf(uuid)).toEqual([0, 3, 32_751]);
+      expect(holdersOf(uuidOf(5))).toEqual([5]);
+    },
+  );
+
+  test('are compared in all words', async () => {
+    const { w0, w1, w2, w3 } = uuidWords(uuidOf(5));
+    expect(mirror.holdersOf({ w0, w1, w2, w3 })).toEqual([5]);
+    expect(mirror.holdersOf({ w0: w0 ^ 1, w1, w2, w3 })).toEqual([]);
+    expect(mirror.holdersOf({ w0, w1: w1 ^ 1, w2, w3 })).toEqual([]);
+    expect(mirror.holdersOf({ w0, w1, w2: w2 ^ 1, w3 })).toEqual([]);
+    expect(mirror.holdersOf({ w0, w1, w2, w3: w3 ^ 1 })).toEqual([]);
+  });
+
+  test('are not those that are dying or gone', async () => {
+    for (const domid of [1, 2, 5, 9]) uuids.set(domid, inWord(0));
+    flags.set(2, DominfFlag.DYING);
+    await see(1, 2, 5, 9);
+    expect(holdersOf(inWord(0))).toEqual([1, 5, 9]);
+    mirror.delete(9);
+    mirror.delete(1);
+    expect(holdersOf(inWord(0))).toEqual([5]);
+    flags.delete(2);
+    await see(2);
+    expect(holdersOf(inWord(0))).toEqual([2, 5]);
+  });
+
+  test('of the nil handle are those that have it, and no absent domid', async () => {
+    uuids.set(2, parseUuid(NIL));
+    await see(2);
+    expect(holdersOf(parseUuid(NIL))).toEqual([2]);
+  });
+});
+
+describe('the domids of the mirror', () => {
+  test('are counted once each, and not below zero', async () => {
+    expect(mirror.count).toBe(3);
+    await see(1, 5, 7);
+    expect([mirror.count, mirror.end]).toEqual([4, 8]);
+    mirror.delete(7);
+    mirror.delete(7);
+    mirror.delete(300);
+    expect([mirror.count, mirror.end]).toEqual([3, 8]);
+    expect([1, 2, 3, 5, 7].map((domid) => mirror.has(domid))).toEqual([
+      true,
+      true,
+      false,
+      true,
+      false,
+    ]);
+  });
+
+  test.each([
+    [0, 32_751, 0],
+    [1, 32_751, 3],
+    [2, 5, 3],
+    [1, 2, undefined],
+    [5, 5, undefined],
+    [5, 6, 6],
+    [4, 4, 4],
+    [32_752, 32_751, undefined],
+  ])('the first absent one from %i to %i is %s', (from, to, domid) => {
+    expect(mirror.firstAbsent(from, to)).toBe(domid);
+  });
+});

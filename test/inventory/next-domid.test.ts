@@ -1,9 +1,20 @@
 import { describe, expect, test } from '@jest/globals';
+import type { Dominfo } from '../../src/hypervisor/dominfo.ts';
+import { Mirror } from '../../src/inventory/mirror.ts';
 import { GUESS_LOOKS, NextDomid } from '../../src/inventory/next-domid.ts';
 
 const LAST = 32_751;
 
-const none = (): boolean => false;
+/** A mirror that has these domids. */
+function mirrorOf(...domids: readonly number[]): Mirror {
+  const mirror = new Mirror();
+  for (const domid of domids) {
+    mirror.set({ domid, flags: 0, handleWord: () => 1 } as unknown as Dominfo);
+  }
+  return mirror;
+}
+
+const none = mirrorOf();
 
 function begunAt(domid: number): NextDomid {
   const next = new NextDomid();
@@ -24,10 +35,32 @@ describe('the next domid', () => {
   });
 
   test('is past those that are known to live, which cost no look', () => {
-    const alive = new Set([8, 9, 11]);
-    const domids = [...begunAt(7).candidates((domid) => alive.has(domid))];
+    const domids = [...begunAt(7).candidates(mirrorOf(8, 9, 11))];
     expect(domids.slice(0, 3)).toEqual([10, 12, 13]);
     expect(domids).toHaveLength(GUESS_LOOKS);
+  });
+
+  test('is past those that are seen while the guess goes on', () => {
+    const mirror = mirrorOf(8);
+    const seen: number[] = [];
+    for (const domid of begunAt(7).candidates(mirror)) {
+      seen.push(domid);
+      if (domid === 9) mirror.set({ domid: 10, flags: 0, handleWord: () => 1 } as never);
+      if (seen.length === 3) break;
+    }
+    expect(seen).toEqual([9, 11, 12]);
+  });
+
+  test('on a host that is full but for one domid is that one, before or after the wrap', () => {
+    const but = (absent: number): Mirror =>
+      mirrorOf(
+        ...Array.from({ length: LAST + 1 }, (_, domid) => domid).filter((d) => d !== absent),
+      );
+    expect(begunAt(7).candidates(but(5)).next().value).toBe(5);
+    expect(begunAt(7).candidates(but(LAST)).next().value).toBe(LAST);
+    expect(begunAt(7).candidates(but(7)).next().value).toBe(7);
+    // Domid 0 is no guest's.
+    expect(begunAt(7).candidates(but(0)).next().value).toBeUndefined();
   });
 
   test('after 32751 is 1', () => {
@@ -36,7 +69,9 @@ describe('the next domid', () => {
   });
 
   test('is none on a host that is full', () => {
-    expect([...begunAt(7).candidates(() => true)]).toEqual([]);
+    const full = mirrorOf(...Array.from({ length: LAST + 1 }, (_, domid) => domid));
+    expect([...begunAt(7).candidates(full)]).toEqual([]);
+    expect([...begunAt(LAST).candidates(full)]).toEqual([]);
   });
 
   test('is past the domain that a look was the first to show, not past the highest', () => {

@@ -1,17 +1,26 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
 import type { Domain, Domid } from '../../src/domain.ts';
 import { type Change, type FeedBatch, type SubscribeOptions } from '../../src/change.ts';
 import { Feed } from '../../src/inventory/feed.ts';
 import { follow } from '../../src/inventory/subscription.ts';
+import { ErrorCode, XenError } from '../../src/xen-error.ts';
 import { uuidOf } from '../support/vms.ts';
 
 const KEPT = 4096;
-/** A reader with more unread changes receives them conflated. */
+
+const END = { done: true, value: undefined };
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A reader with more before it gets what they come to. */
 const CONFLATE_OVER = 1024;
 
 interface Setup {
   readonly feed: Feed;
   readonly read: (options?: SubscribeOptions) => AsyncGenerator<FeedBatch, void, void>;
+  /** How snapshots are made, where not at once. */
+  make: ((signal: AbortSignal) => Promise<never>) | undefined;
   snapshots: number;
 }
 
@@ -20,12 +29,14 @@ function setup(): Setup {
   const state: Setup = {
     feed,
     snapshots: 0,
+    make: undefined,
     read: (options = {}) =>
       follow(
         feed,
-        async () => {
+        async (signal) => {
           state.snapshots++;
-          return { domains: [], revision: feed.revision };
+          if (state.make !== undefined) return state.make(signal);
+          return { domains: [], token: feed.token };
         },
         options,
       ),
@@ -149,7 +160,78 @@ describe('a subscription', () => {
     feed.end();
     expect(await next(reader)).toMatchObject({ changes: [came(1)] });
     expect(await reader.next()).toEqual({ done: true, value: undefined });
-    expect(await read().next()).toEqual({ done: true, value: undefined });
+    const late = read({ token: feed.token });
+    expect(await late.next()).toEqual(END);
+  });
+
+  test.each(['return', 'throw', 'dispose'] as const)(
+    'that is ended by %s() ends a pending next(), and leaves no listener (d4)',
+    async (how) => {
+      const { read } = setup();
+      const { signal } = new AbortController();
+      const reader = read({ signal });
+      await next(reader);
+      const waiting = reader.next();
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      const failure = new Error('of the caller');
+      if (how === 'return') expect(await reader.return()).toEqual(END);
+      else if (how === 'throw') await expect(reader.throw(failure)).rejects.toBe(failure);
+      else await reader[Symbol.asyncDispose]();
+      expect(await waiting).toEqual(END);
+      expect(await reader.next()).toEqual(END);
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+    },
+  );
+
+  test.each(['abort', 'return'] as const)(
+    'ends by %s while its snapshot is made, whose work is called off (d4)',
+    async (how) => {
+      const it = setup();
+      const made: AbortSignal[] = [];
+      it.make = (signal) =>
+        new Promise((_, reject) => {
+          made.push(signal);
+          signal.addEventListener('abort', () => reject(signal.reason));
+        });
+      const controller = new AbortController();
+      const reader = it.read({ signal: controller.signal });
+      const waiting = reader.next();
+      await turn();
+      expect(made).toMatchObject([{ aborted: false }]);
+      if (how === 'abort') controller.abort();
+      else void reader.return();
+      expect(await waiting).toEqual(END);
+      expect(made).toMatchObject([{ aborted: true }]);
+      expect(await reader.next()).toEqual(END);
+      expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
+    },
+  );
+
+  test('ends where the inventory is closed while its snapshot is made', async () => {
+    const it = setup();
+    it.make = () => Promise.reject(new XenError(ErrorCode.CLOSED, 'closed'));
+    expect(await it.read().next()).toEqual(END);
+  });
+
+  test('fails where a later snapshot cannot be made, and leaves no listener', async () => {
+    const it = setup();
+    const { signal } = new AbortController();
+    it.make = () => Promise.reject(new XenError(ErrorCode.HYPERCALL, 'no'));
+    const reader = it.read({ signal });
+    await expect(reader.next()).rejects.toMatchObject({ code: ErrorCode.HYPERCALL });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect(await reader.next()).toEqual(END);
+  });
+
+  test('can be read by for await, and left by break', async () => {
+    const { feed, read } = setup();
+    const { signal } = new AbortController();
+    for await (const batch of read({ signal })) {
+      expect(batch.kind).toBe('snapshot');
+      break;
+    }
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    feed.publish([came(1)]);
   });
 
   test('fails where no snapshot can be had', async () => {

@@ -16,12 +16,12 @@ interface Room {
 const ROOMS: readonly Room[] = [
   {
     file: 'hypervisor/xen-hypervisor.js',
-    tests: ['hypervisor'],
+    tests: ['hypervisor/xen-hypervisor'],
     mutants: [
       [
         'an absent domain is an error',
-        "if (result === -ESRCH)\n        return undefined;\n    if (result < 0)\n        throw hypercallError('XEN_DOMCTL_getdomaininfo'",
-        "if (result < 0)\n        throw hypercallError('XEN_DOMCTL_getdomaininfo'",
+        "if (result === -ESRCH)\n            return undefined;\n        if (result < 0)\n            throw hypercallError('XEN_DOMCTL_getdomaininfo'",
+        "if (result < 0)\n            throw hypercallError('XEN_DOMCTL_getdomaininfo'",
       ],
       [
         'a list that failed is taken for an empty one',
@@ -36,18 +36,93 @@ const ROOMS: readonly Room[] = [
       ['a list outlives its visitor', 'domains.revoke();', ''],
       [
         'the list asks for one domain fewer than there can be',
-        'SysctlOffset.maxDomains, DOMID_FIRST_RESERVED, true',
-        'SysctlOffset.maxDomains, DOMID_FIRST_RESERVED - 1, true',
+        'this.#writeSysctl(this.#listOperation.view, 0, DOMID_FIRST_RESERVED,',
+        'this.#writeSysctl(this.#listOperation.view, 0, DOMID_FIRST_RESERVED - 1,',
       ],
       [
         'closing does not wait for the list',
-        'Promise.all([this.#lists, this.#asyncLooks])',
-        'Promise.all([this.#asyncLooks])',
+        'this.#closed ??= this.#lists.then(',
+        'this.#closed ??= Promise.resolve().then(',
       ],
       [
-        'looks off the event loop do not take turns',
-        'this.#asyncLooks = look.catch(() => undefined);',
+        'the domid that a list operation echoes is not compared',
+        'return isThere && this.#sysctlInfo.domid === domid ?',
+        'return isThere ?',
+      ],
+      [
+        'an empty list shows the domain of the one before',
+        'return isThere && this.#sysctlInfo.domid',
+        'return this.#sysctlInfo.domid',
+      ],
+      [
+        'a look by list operation has room for all',
+        'this.#writeSysctl(this.#single.view, Slot.sysctl, 1,',
+        'this.#writeSysctl(this.#single.view, Slot.sysctl, DOMID_FIRST_RESERVED,',
+      ],
+      [
+        'a look by list operation writes its domid once',
+        'view.setUint16(Slot.sysctl + SysctlOffset.firstDomain, domid, true);\n            result',
+        'if (tries === 0) view.setUint16(Slot.sysctl + SysctlOffset.firstDomain, domid, true);\n            result',
+      ],
+      [
+        'a slow domctl is never avoided',
+        'return this.#slowDomctl.isAvoided ? this.#lookBySysctl(domid) : this.#lookByDomctl(domid);',
+        'return this.#lookByDomctl(domid);',
+      ],
+      ['a record by list operation can be read after close', 'this.#sysctlInfo.revoke();', ''],
+      [
+        'a unique id that is denied later is an error',
+        'if (result === -ESRCH || isDenied(result))',
+        'if (result === -ESRCH)',
+      ],
+      [
+        'a unique id is asked for where it is denied',
+        "if (this.version.uniqueIds !== 'yes')",
+        "if (this.version.uniqueIds === 'no')",
+      ],
+    ],
+  },
+  {
+    file: 'hypervisor/slow-domctl.js',
+    tests: ['hypervisor/slow-domctl'],
+    mutants: [
+      ['every domctl is timed', 'this.#untimed = TIMED_EVERY - 1;', ''],
+      [
+        'no domctl after the first is timed',
+        'if (this.#untimed === 0)\n            return performance.now();\n        this.#untimed--;',
+        'if (this.#untimed === 0)\n            return performance.now();',
+      ],
+      ['one slow domctl is enough', 'if (this.#slow < SLOW_CALLS)', 'if (this.#slow < 1)'],
+      [
+        'slow domctls need not be in a row',
+        'this.#slow = 0;\n            this.#avoidedUntil',
+        'this.#avoidedUntil',
+      ],
+      [
+        'the domctl is never tried again',
+        'this.#avoidedUntil > 0 && performance.now() < this.#avoidedUntil',
+        'this.#avoidedUntil > 0',
+      ],
+      [
+        'the domctl is tried ever as often',
+        'this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);',
         '',
+      ],
+      [
+        'the wait stays long after a quick domctl',
+        'this.#retryMs = RETRY_FIRST_MS;\n            this.#untimed',
+        'this.#untimed',
+      ],
+    ],
+  },
+  {
+    file: 'hypervisor/devices.js',
+    tests: ['hypervisor/devices'],
+    mutants: [
+      [
+        'a full table of descriptors is a missing device',
+        'if (usable === -1 && limited !== undefined)',
+        'if (limited === null)',
       ],
     ],
   },
@@ -74,13 +149,23 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'hypervisor/probe.js',
-    tests: ['hypervisor'],
+    tests: ['hypervisor/probe'],
     mutants: [
       ['any refusal is a wrong version', 'if (answer !== -EACCES)', 'if (answer === 0)'],
       [
         'a release that is not known is taken for one that denies',
         'if (isSupported(xen) && (sysctl',
         'if ((sysctl',
+      ],
+      [
+        'a host without domain 0 is not known',
+        'if (answer >= 0 || answer === -ESRCH)',
+        'if (answer >= 0)',
+      ],
+      [
+        'an operation that is denied is taken for one that works',
+        "'denied' : 'yes'",
+        "'yes' : 'yes'",
       ],
     ],
   },
@@ -124,24 +209,47 @@ const ROOMS: readonly Room[] = [
   {
     file: 'inventory/lookups.js',
     tests: [
-      'inventory/look-under-way',
+      'inventory/witnesses',
+      'inventory/lookup-options',
       'inventory/lookup',
       'inventory/hints',
       'inventory/field-failures',
-      'inventory/scenarios',
       'oracle/oracle.test',
     ],
     mutants: [
       [
         'a look-up has no deadline',
-        'const timer = setTimeout(() => answer(TIMEOUT), timeoutMs);',
-        'const timer = undefined;',
+        'onTimeout: () => pending.answer(TIMEOUT),',
+        'onTimeout: () => undefined,',
       ],
       [
         'a signal is not listened to',
-        "signal?.addEventListener('abort', onAbort);\n            const shown",
-        'const shown',
+        'onAborted: (reason) => pending.abort(reason),',
+        'onAborted: () => undefined,',
       ],
+      ['the limits of a look-up outlive it', 'stopLimits();\n            leave();', 'leave();'],
+      [
+        'an aborted signal is no matter where the UUID is known',
+        "checkMs('timeoutMs', timeoutMs);\n        signal?.throwIfAborted();",
+        "checkMs('timeoutMs', timeoutMs);",
+      ],
+      ['a time limit is not checked', "checkMs('timeoutMs', timeoutMs);\n        signal", 'signal'],
+      [
+        'each of many has the whole time',
+        'const leftMs = Math.max(LEAST_MS, deadline - performance.now());',
+        'const leftMs = timeoutMs;',
+      ],
+      [
+        'many are looked up in one go',
+        'if (results.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds)',
+        'if (results.length < 0)',
+      ],
+      [
+        'a signal between two slices is overlooked',
+        'signal?.throwIfAborted();\n                sliceEnds',
+        'sliceEnds',
+      ],
+      ['close leaves look-ups pending', 'pending.failed(closedError());', 'void pending;'],
       [
         'a guess takes a dying domain',
         'if (domain.uuid !== uuid || domain.dying)',
@@ -153,19 +261,61 @@ const ROOMS: readonly Room[] = [
         'if (first !== undefined)',
       ],
       [
-        'what was shown to someone before he asked answers him',
-        'if (since < began)',
-        'if (began > 0)',
+        'a guess overlooks a second holder',
+        "return this.#hasSeveral(uuid)\n                ? this.#confirm(uuid, 'next')\n                : {",
+        'return {',
+      ],
+    ],
+  },
+  {
+    file: 'inventory/pending-lookup.js',
+    tests: ['inventory/pending-lookup', 'inventory/witnesses', 'oracle/oracle.test'],
+    mutants: [
+      [
+        'a holder that was gone proves that there is none',
+        'if (shown.has(this.#uuid))',
+        'if (false)',
       ],
       [
-        'a list that leaves a UUID in doubt says that it is not there',
-        ' || doubtfulUuids.has(uuid))',
-        ')',
+        'a look-up that was answered keeps its list',
+        'this.#over = true;\n        this.#leaveList();',
+        'this.#over = true;',
       ],
+    ],
+  },
+  {
+    file: 'inventory/waiters.js',
+    tests: ['inventory/waiters'],
+    mutants: [
       [
-        'what had to make room is not there',
-        "return census.recall(uuid) ? 'look' : NOT_FOUND;",
-        'return NOT_FOUND;',
+        'a UUID is kept when nobody waits for it any more',
+        'this.#waiters.delete(uuid);',
+        'void uuid;',
+      ],
+      ['a look-up that left is answered', 'waiters.delete(waiter);\n', '\n'],
+    ],
+  },
+  {
+    file: 'inventory/limits.js',
+    tests: ['inventory/lookup-options'],
+    mutants: [
+      ['a listener stays on the signal', 'stopTimer();\n        stopListening();', 'stopTimer();'],
+    ],
+  },
+  {
+    file: 'timeout.js',
+    tests: ['timeout'],
+    mutants: [
+      [
+        'a long time is 1 ms',
+        'const timer = setTimeout(run, Math.min(ms, TIMER_MAX_MS));',
+        'const timer = setTimeout(run, ms);',
+      ],
+      ['NaN is a time', "typeof ms === 'number' && ms > 0", "typeof ms === 'number' && !(ms <= 0)"],
+      [
+        'a list for ever is one on end',
+        'if (ms === Infinity)\n        return () => undefined;\n    const timer = setInterval',
+        'const timer = setInterval',
       ],
     ],
   },
@@ -173,33 +323,11 @@ const ROOMS: readonly Room[] = [
     file: 'inventory/looks.js',
     tests: ['inventory/looks'],
     mutants: [
-      ['every look is timed', 'this.#untimed = TIMED_EVERY - 1;', ''],
-      ['no look after the first is timed', 'this.#untimed--;\n            return', 'return'],
-      ['one slow look is a stall', 'if (this.#slow >= SLOW_LOOKS)', 'if (this.#slow >= 1)'],
+      ['every look is timed', 'if (++this.count % TIMED_EVERY !== 0)', 'if (++this.count < 0)'],
       [
-        'slow looks need not be in a row',
-        'this.#slow = 0;\n        this.#stalledUntil = 0;',
-        'this.#stalledUntil = 0;',
-      ],
-      [
-        'a stall never ends by itself',
-        'this.#stalledUntil > 0 && performance.now() < this.#stalledUntil',
-        'this.#stalledUntil > 0',
-      ],
-      [
-        'a look off the event loop that was quick ends no stall',
-        'this.durations.record(durationMs);\n            if (durationMs <= SLOW_MS)\n                this.#endStall();',
-        'this.durations.record(durationMs);',
-      ],
-      [
-        'looks off the event loop are not counted',
-        'this.count++;\n        const asked',
-        'const asked',
-      ],
-      [
-        'what a look off the event loop waited for its turn is its own',
-        'Math.max(asked, this.#asyncEnded)',
-        'asked',
+        'a timed look stands for itself',
+        'this.durations.record(performance.now() - began, TIMED_EVERY);',
+        'this.durations.record(performance.now() - began);',
       ],
       [
         'a domain that is hidden is an error',
@@ -210,59 +338,152 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/lists.js',
-    tests: ['inventory/lists', 'inventory/event-lists', 'oracle/oracle.test'],
+    tests: ['inventory/lists', 'oracle/oracle.test'],
     mutants: [
       [
         'lists for misses take all the time',
-        'this.#nextMiss = performance.now() + this.costMs * (1 / MISS_SHARE - 1);',
+        'this.#nextAsked = performance.now() + this.costMs * (1 / ASKED_SHARE - 1);',
+        '',
+      ],
+      ["clients' lists are not spaced", "this.delay('list', this.#nextAsked);", ''],
+      [
+        'a caller that asked while a list ran does not wait for the spacing',
+        "this.delay('miss', this.#nextAsked);",
         '',
       ],
       [
         'two lists run at once',
-        'if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0)\n            return;\n        const { due',
-        'if (this.#closed || this.#queued.due.size === 0)\n            return;\n        const { due',
+        'if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0)\n            return;\n        const queued',
+        'if (this.#closed || this.#queued.due.size === 0)\n            return;\n        const queued',
       ],
-      ['those who wait are not told of a failure', 'waiter.fail(result.error);', 'void waiter;'],
-      ['a list that nobody waits for is made all the same', "queued.due.delete('miss');", ''],
-      ['a failure ends no list', 'this.failed++;\n            census.endList();', 'this.failed++;'],
+      [
+        'callers are not told of a failure',
+        "for (const waiter of waiters) {\n            if ('error' in made)\n                waiter.failed(made.error);",
+        "for (const waiter of waiters) {\n            if ('error' in made)\n                void waiter;",
+      ],
+      ['a list that nobody waits for is made all the same', 'due.delete(reason);', ''],
+      [
+        'a failure ends no list',
+        'finally {\n            census.endList();\n        }',
+        'finally { }',
+      ],
+      [
+        'a waiter that throws stops the lists',
+        'catch (error) {\n        waiter.failed(asXenError(error));\n    }',
+        'catch (error) {\n        throw error;\n    }',
+      ],
+      [
+        'an error of another class stops the lists',
+        'return { error: asXenError(error) };',
+        'if (!("code" in error)) throw error;\n            return { error };',
+      ],
+      [
+        'closing leaves callers of a snapshot pending',
+        'for (const waiter of snapshots)\n            waiter.failed(closedError());',
+        '',
+      ],
+      ['closing does not wait for the list that runs', 'await this.#running;', ''],
+      [
+        'a list costs the most of the last three',
+        'Math.min(...this.#durationsMs)',
+        'Math.max(...this.#durationsMs)',
+      ],
     ],
   },
   {
     file: 'inventory/census.js',
     tests: [
+      'inventory/census',
+      'inventory/witnesses',
       'inventory/difference',
-      'inventory/awaiting',
-      'inventory/look-under-way',
-      'inventory/looks',
       'inventory/subscription',
-      'inventory/scenarios',
+      'inventory/lookup',
       'oracle/oracle.test',
     ],
     mutants: [
       [
-        'a look that comes back late is believed',
-        'while (this.#isOvertaken(domid, info))',
-        'while (false)',
+        'domains that a list leaves out live on',
+        'this.#apply(domid, undefined, undefined);',
+        'void 0;',
       ],
+      ['a holder that ended stays in the cache', 'this.holders.changed(held);', ''],
       [
-        'who is dying stays awaited',
-        'if (info === undefined || info.dying)\n            this.awaiting.delete(domid);',
+        'a second holder is not noticed by the cache',
+        'if (holds !== undefined)\n            this.holders.changed(holds);',
         '',
       ],
       [
-        'domains that a list leaves out live on',
-        'this.#apply(domid, undefined);\n        }\n        if (this.awaiting',
-        'void 0;\n        }\n        if (this.awaiting',
-      ],
-      [
-        'the end of a holder leaves it in the map',
-        'this.holders.remove(held, domid);',
-        'void domid;',
-      ],
-      [
         'a unique id that differs is the same domain',
-        'return known.uniqueId === domain.uniqueId;',
+        'return told.uniqueId === domain.uniqueId;',
         'return true;',
+      ],
+      [
+        'a unique id counts whatever handle is there after it',
+        'if (domain.uuid === uuid && uniqueId !== undefined)',
+        'if (uniqueId !== undefined)',
+      ],
+      [
+        'a unique id that is read later counts for whoever is there',
+        "this.look(domid, 'cache')?.uuid === uuid",
+        'true',
+      ],
+      ['the ids of all domains are read at once', 'if (left-- === 0)', 'if (left < 0)'],
+      ['a snapshot shows what became of the domains later', 'this.#told.slice()', 'this.#told'],
+      [
+        'a hit tells nothing of what else it shows',
+        "this.#takeSingle(domid, info, domain ?? info.toDomain(), 'cache');",
+        'void domain;',
+      ],
+      [
+        'a new handle in place of another is believed at once',
+        'return !this.#mirror.hasSameHandle(info);',
+        'return false;',
+      ],
+      [
+        'the first list tells of zombies',
+        'if (!info.dying && !isNil(info) && !isTombstone(info))',
+        'if (!isNil(info) && !isTombstone(info))',
+      ],
+      [
+        'where there is no order of domids another UUID is a rename',
+        'return this.next.inSequence && domain.cpuTimeSeconds >= told.cpuTimeSeconds;',
+        'return this.next.inSequence;',
+      ],
+      [
+        'a list that a look ran beside is believed',
+        'return this.#lookedAtDuring[domid] === this.#lists;',
+        'return false;',
+      ],
+    ],
+  },
+  {
+    file: 'inventory/snapshot.js',
+    tests: ['inventory/snapshot', 'inventory/witnesses', 'oracle/oracle.test'],
+    mutants: [
+      [
+        'a list is decoded in one go',
+        'if (domains.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds)',
+        'if (domains.length < 0)',
+      ],
+      [
+        'a later look does not count',
+        'const seen = looked.has(domid) ? looked.get(domid) : listed;',
+        'const seen = listed;',
+      ],
+      [
+        'a domain of the feed that the list leaves out is not there',
+        'if (place === NOWHERE && known === undefined && !looked.has(domid))',
+        'if (place === NOWHERE)',
+      ],
+      [
+        'the list is right, not the feed',
+        'const domain = known === undefined ? seen : asTold(known, seen);',
+        'const domain = seen;',
+      ],
+      [
+        'all domains are told of',
+        'if (known !== undefined)\n                told.push(domain);',
+        'told.push(domain);',
       ],
     ],
   },
@@ -293,14 +514,46 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    file: 'inventory/subscription.js',
+    tests: ['inventory/subscription'],
+    mutants: [
+      [
+        'return() leaves next() pending',
+        'const end = async () => {\n        ending.abort();',
+        'const end = async () => {',
+      ],
+      [
+        'a subscription that has ended keeps its listener',
+        'if (isOver)\n                stopListening();',
+        '',
+      ],
+      ['a snapshot that is called off is an error', 'if (signal.aborted || (error', 'if ((error'],
+      [
+        'an inventory that is closed is an error',
+        'if (signal.aborted || (error instanceof XenError && error.code === ErrorCode.CLOSED))',
+        'if (signal.aborted)',
+      ],
+      [
+        'a signal that was aborted before is overlooked',
+        'if (signal?.aborted === true)\n        ending.abort();',
+        '',
+      ],
+    ],
+  },
+  {
     file: 'inventory/holders.js',
     tests: ['inventory/holders', 'oracle/oracle.test'],
     mutants: [
-      ['what made room is forgotten', "if (reason === 'evict')", "if (reason === 'set')"],
+      ['what is cached stays so', 'this.#known.delete(uuid);', ''],
       [
-        'a holder that is back stays among those that made room',
-        'this.#evicted.delete(uuid);\n        if (!domids',
-        'if (!domids',
+        'one of several holders is cached',
+        'if (holders.length === 1 && domid !== undefined)',
+        'if (domid !== undefined)',
+      ],
+      [
+        'the cache does not know what was used last',
+        'known.size < known.max ? known.peek(uuid) : known.get(uuid)',
+        'known.peek(uuid)',
       ],
     ],
   },
@@ -310,7 +563,7 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'after the last domid comes none',
-        'return domid >= GUEST_DOMIDS ? 1 : domid + 1;',
+        'return domid >= GUEST_DOMIDS ? FIRST_GUEST : domid + 1;',
         'return domid + 1;',
       ],
       [
@@ -318,22 +571,59 @@ const ROOMS: readonly Room[] = [
         'distance(newest, nearest) <= GUESS_LOOKS &&',
         'true ||',
       ],
+      [
+        'the guess does not wrap',
+        'mirror.firstAbsent(from, GUEST_DOMIDS) ?? mirror.firstAbsent(FIRST_GUEST, from - 1)',
+        'mirror.firstAbsent(from, GUEST_DOMIDS)',
+      ],
     ],
   },
   {
     file: 'inventory/event-lists.js',
-    tests: ['inventory/event-lists', 'oracle/oracle.test'],
+    tests: ['inventory/event-lists', 'inventory/witnesses', 'oracle/oracle.test'],
     mutants: [
       [
         'a list that failed is not made again',
-        'this.#lists.want(retry, performance.now() + retryMs);',
+        "this.#lists.want(reasons.has('connect') ? 'connect' : 'event', this.#retryDue);",
         '',
       ],
-      ['events on credit are never paid', 'if (this.#credit >= most)', 'if (false)'],
+      ["others' failures put the retry off", 'if (now >= this.#retryDue)', 'if (now >= 0)'],
       [
-        'a guess that fails answers the event',
-        'it is made.\n            this.wantList();',
-        'it is made.',
+        'a retry is made ever as soon',
+        'this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);',
+        '',
+      ],
+      [
+        'a list that worked leaves the next wait long',
+        'this.#retryMs = RETRY_FIRST_MS;\n            if',
+        'if',
+      ],
+      [
+        'each event is the first',
+        'const isFirst = now - this.#lastEvent > QUIET_MS;',
+        'const isFirst = true;',
+      ],
+      [
+        'no event is the first',
+        'const isFirst = now - this.#lastEvent > QUIET_MS;',
+        'const isFirst = false;',
+      ],
+      [
+        'the spacing has no upper bound',
+        'Math.min(onePercentMs, SPACING_COSTS_MAX_MS)',
+        'onePercentMs',
+      ],
+      ['lists that are slow take all the time', ' + LEAST_SPACING_COSTS * this.#lists.costMs', ''],
+      ['events while a list ran do not wait', "this.#lists.delay('event', this.#spacedDue);", ''],
+      [
+        'an introduction is answered by the list only',
+        'this.#lookAhead();\n        this.#received',
+        'this.#received',
+      ],
+      [
+        'a look that fails is an error',
+        'catch {\n            // The hypervisor failed: the list is retried until it succeeds.\n        }',
+        'catch (error) { throw error; }',
       ],
     ],
   },
@@ -348,7 +638,7 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'the last word of a handle is not compared',
-        ' ||\n            rows[row + 4] !== words[handle + 3]',
+        ' ||\n                word3[domid] !== words[handle + 3]',
         '',
       ],
       [
@@ -356,6 +646,23 @@ const ROOMS: readonly Room[] = [
         'if (domid >= DOMID_FIRST_RESERVED || isListed[domid] === 1)',
         'if (domid >= DOMID_FIRST_RESERVED)',
       ],
+      [
+        'a dying domain is a holder',
+        'return state !== ABSENT && (state & DYING) === 0;',
+        'return state !== ABSENT;',
+      ],
+      [
+        'a handle that begins with zeros has no holder',
+        'if (w0 !== 0)\n            return [this.#word0, w0];',
+        'if (w0 !== 1)\n            return [this.#word0, w0 || 1];',
+      ],
+      ['one holder is enough', 'at = domid;\n', 'at = -1;\n'],
+      [
+        'the last domid is never absent',
+        'return domid < 0 || domid > to ?',
+        'return domid < 0 || domid >= to ?',
+      ],
+      ['a shutdown code is no news', 'DYING | SHUTDOWN | SHUTDOWN_CODE', 'DYING | SHUTDOWN'],
     ],
   },
   {
@@ -364,13 +671,39 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'a zombie is looked at once',
-        'await this.#lookAt(due);\n        this.#schedule();',
-        'await this.#lookAt(due);',
+        'this.#lookAt(due);\n        this.#schedule();',
+        'this.#lookAt(due);',
       ],
       [
         'a zombie is looked at ever as often',
-        'const waitMs = Math.max(SHORTEST_MS, LATE_PART * (now - zombie.since));',
-        'const waitMs = SHORTEST_MS;',
+        'if (since > oldest || nextMs > this.#options.longestMs)',
+        'if (since > -1)',
+      ],
+      [
+        'a young zombie waits for an old one',
+        'if (isFirst)\n            this.#schedule();',
+        'if (isFirst && this.#timer === undefined)\n            this.#schedule();',
+      ],
+      [
+        'a tick that passed while the event loop was busy is left out',
+        'if (Math.floor(this.#ticks / stride) > Math.floor(handled / stride))',
+        'if (this.#ticks % stride === 0)',
+      ],
+      [
+        'a zombie that is gone stays',
+        'level.delete(domid);\n                continue;',
+        'continue;',
+      ],
+      [
+        'many zombies are looked at one by one',
+        'if (due.length > LOOKS_OF_A_LIST + census.count / DOMAINS_A_LOOK)',
+        'if (due.length < 0)',
+      ],
+      ['zombies outlive the inventory', 'if (lowest < 0 || this.#closed)', 'if (lowest < 0)'],
+      [
+        'a domid that dies again stays old',
+        'for (const level of this.#levels)\n            level.delete(domid);\n        youngest.set(domid, performance.now());',
+        'if (!this.#levels.some((level) => level.has(domid)))\n            youngest.set(domid, performance.now());',
       ],
     ],
   },
@@ -393,8 +726,24 @@ const ROOMS: readonly Room[] = [
       ['a xenstore that does not answer is asked on', ' || xenstore.oldestPendingMs > SLOW_MS', ''],
       [
         'a hint is believed',
-        'if (domain === undefined || domain.uuid !== uuid || domain.dying)',
-        'if (domain === undefined)',
+        'if (domain?.uuid !== uuid || domain.dying)\n                continue;',
+        'if (domain === null)\n                continue;',
+      ],
+      [
+        'a UUID is asked for at each look-up',
+        'if (this.#answers.has(uuid))\n            return;',
+        '',
+      ],
+      ['a UUID is asked for once and never again', 'this.#answers.clear();', ''],
+      [
+        'a UUID that nobody has says something about xenstore',
+        'if (knewNothing && shown.has(uuid))',
+        'if (knewNothing)',
+      ],
+      [
+        'a reconnect changes nothing',
+        'this.#xenstore = xenstore;\n        this.#useless = 0;',
+        'this.#xenstore = xenstore;',
       ],
     ],
   },

@@ -1,7 +1,13 @@
 /** A libxencall without Xen: a test answers each hypercall, byte for byte. */
 import { constants } from 'node:os';
 import { parseUuid, writeUuid } from '../../src/uuid.ts';
-import { DominfoOffset, DomctlOffset, SysctlOffset } from '../../src/hypervisor/layout.ts';
+import {
+  DomainStateOffset,
+  DominfoOffset,
+  DomctlCommand,
+  DomctlOffset,
+  SysctlOffset,
+} from '../../src/hypervisor/layout.ts';
 import { Hypercall, type HypercallMemory, type Xencall } from '../../src/hypervisor/xencall.ts';
 
 const { EACCES, ESRCH } = constants.errno;
@@ -103,12 +109,25 @@ export interface FakeRelease {
   readonly xenVersion: number;
   readonly nextHigher: boolean;
   readonly recordBytes: number;
+  /** XEN_DOMCTL_get_domain_state is there. */
+  readonly uniqueIds: boolean;
+}
+
+/** Each domain's unique id is its domid and 1000. */
+function domainState(operation: DataView, domains: readonly FakeDomain[]): number {
+  const asked = operation.getUint16(DomctlOffset.domain, true);
+  if (!domains.some(({ domid }) => domid === asked)) return -ESRCH;
+  operation.setBigUint64(DomainStateOffset.uniqueId, BigInt(asked) + 1000n, true);
+  return 0;
 }
 
 /** A fake Xen with `domains` (ascending domids, read on each hypercall) that answers like `release`. */
 export function fakeXen(release: FakeRelease, domains: () => readonly FakeDomain[]): FakeXencall {
   const xen = new FakeXencall({
     domctl(operation) {
+      if (operation.getUint32(DomctlOffset.cmd, true) === DomctlCommand.getDomainState) {
+        return release.uniqueIds ? domainState(operation, domains()) : -EACCES;
+      }
       if (operation.getUint32(DomctlOffset.interfaceVersion, true) !== release.domctl)
         return -EACCES;
       const asked = operation.getUint16(DomctlOffset.domain, true);
@@ -146,8 +165,36 @@ export function fakeXen(release: FakeRelease, domains: () => readonly FakeDomain
 }
 
 export const RELEASES: Readonly<Record<'4.14' | '4.17' | '4.20' | '4.22', FakeRelease>> = {
-  '4.14': { domctl: 0x12, sysctl: 0x13, xenVersion: 0x4000e, nextHigher: true, recordBytes: 104 },
-  '4.17': { domctl: 0x15, sysctl: 0x15, xenVersion: 0x40011, nextHigher: true, recordBytes: 112 },
-  '4.20': { domctl: 0x17, sysctl: 0x15, xenVersion: 0x40014, nextHigher: false, recordBytes: 112 },
-  '4.22': { domctl: 0x18, sysctl: 0x16, xenVersion: 0x40016, nextHigher: false, recordBytes: 112 },
+  '4.14': {
+    domctl: 0x12,
+    sysctl: 0x13,
+    xenVersion: 0x4000e,
+    nextHigher: true,
+    recordBytes: 104,
+    uniqueIds: false,
+  },
+  '4.17': {
+    domctl: 0x15,
+    sysctl: 0x15,
+    xenVersion: 0x40011,
+    nextHigher: true,
+    recordBytes: 112,
+    uniqueIds: false,
+  },
+  '4.20': {
+    domctl: 0x17,
+    sysctl: 0x15,
+    xenVersion: 0x40014,
+    nextHigher: false,
+    recordBytes: 112,
+    uniqueIds: false,
+  },
+  '4.22': {
+    domctl: 0x18,
+    sysctl: 0x16,
+    xenVersion: 0x40016,
+    nextHigher: false,
+    recordBytes: 112,
+    uniqueIds: true,
+  },
 };
