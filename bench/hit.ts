@@ -1,6 +1,6 @@
 /** Measures the cost of a look-up and of a list in addition to their hypercalls: in one process, on a simulated host. */
 import { Census } from '../src/inventory/census.ts';
-import { Feed } from '../src/inventory/feed.ts';
+import { Feed } from '../src/inventory/feed/feed.ts';
 import { Inventory } from '../src/inventory/inventory.ts';
 
 import { Looks } from '../src/inventory/looks.ts';

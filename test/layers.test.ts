@@ -33,6 +33,7 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'service/connections': ['service', 'service/answers', 'service/system'],
   'service/http': ['service', 'service/answers', 'service/connections'],
   'service/system': ['service'],
+  'inventory/feed': [],
   'cli/terminal': ['cli'],
   'cli/commands': ['cli', 'cli/terminal'],
 };
@@ -43,7 +44,7 @@ const FILES_MAX = 21;
 const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   koffi: ['hypervisor/libxencall.ts', 'service/system/libc.ts'],
   rxjs: [
-    'inventory/feed.ts',
+    'inventory/feed/feed.ts',
     'inventory/inventory.ts',
     'inventory/pipeline.ts',
     'xenstore/reader.ts',

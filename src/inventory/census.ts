@@ -5,14 +5,14 @@ import type { Dominfo, DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { Source } from '../results.ts';
 import type { Uuid } from '../uuid.ts';
-import { changesBetween, type Sight } from './difference.ts';
-import type { Feed } from './feed.ts';
+import { changesBetween, type Sight } from './feed/difference.ts';
+import type { Feed } from './feed/feed.ts';
 import { hasZeroHalf, isNil, isTombstone } from './handle.ts';
 import { Holders } from './holders.ts';
 import type { Looks } from './looks.ts';
 import { Mirror } from './mirror.ts';
 import { NextDomid } from './next-domid.ts';
-import { type ListSource, Snapshot } from './snapshot.ts';
+import { type ListSource, Snapshot } from './feed/snapshot.ts';
 import type { Waiters } from './waiters.ts';
 
 /** Attempts to read a unique id together with the handle that it belongs to. */

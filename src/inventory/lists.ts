@@ -4,8 +4,8 @@ import type { DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { Census, ListSight } from './census.ts';
 import { Durations } from './durations.ts';
-import type { Feed } from './feed.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { Feed } from './feed/feed.ts';
+import type { Snapshot } from './feed/snapshot.ts';
 import { asXenError, closedError } from './unavailable.ts';
 import type { XenError } from '../xen-error.ts';
 

@@ -2,7 +2,7 @@
 import type { Domid } from '../domain.ts';
 import type { Census } from './census.ts';
 import type { EventLists } from './event-lists.ts';
-import type { Feed } from './feed.ts';
+import type { Feed } from './feed/feed.ts';
 
 /** The shortest time between two looks at a domain, ms. */
 const TICK_MS = 50;

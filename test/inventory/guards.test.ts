@@ -35,13 +35,13 @@ const GUARDS: readonly Patch[] = [
   },
   {
     name: 'the nil handle is left out',
-    file: 'inventory/difference.js',
+    file: 'inventory/feed/difference.js',
     text: 'return leaving || sight.nil ? [] : [created(domain)];',
     without: 'return leaving ? [] : [created(domain)];',
   },
   {
     name: 'tombstones are left out',
-    file: 'inventory/difference.js',
+    file: 'inventory/feed/difference.js',
     text: 'const leaving = domain.dying || tombstone;',
     without: 'const leaving = domain.dying;',
   },
@@ -93,7 +93,7 @@ const GUARDS: readonly Patch[] = [
   },
   {
     name: 'a snapshot has the domains as the feed has them',
-    file: 'inventory/snapshot.js',
+    file: 'inventory/feed/snapshot.js',
     text: 'known === undefined ? seen : asTold(known, seen)',
     without: 'seen',
   },
@@ -105,7 +105,7 @@ const GUARDS: readonly Patch[] = [
   },
   {
     name: 'nothing is told before a list has been taken in',
-    file: 'inventory/feed.js',
+    file: 'inventory/feed/feed.js',
     text: `if (this.#holds > 0)
             return;`,
     without: `if (this.#holds > 1)

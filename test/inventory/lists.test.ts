@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { DominfoList } from '../../src/hypervisor/dominfo.ts';
 import type { Hypervisor } from '../../src/hypervisor/hypervisor.ts';
 import { Census } from '../../src/inventory/census.ts';
-import { Feed } from '../../src/inventory/feed.ts';
+import { Feed } from '../../src/inventory/feed/feed.ts';
 import { Lists, type MadeList } from '../../src/inventory/lists.ts';
 import { Looks } from '../../src/inventory/looks.ts';
 import { Waiters } from '../../src/inventory/waiters.ts';

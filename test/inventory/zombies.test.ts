@@ -3,7 +3,7 @@ import type { ChangeKind } from '../../src/change.ts';
 import type { Domid } from '../../src/domain.ts';
 import type { Census } from '../../src/inventory/census.ts';
 import type { EventLists } from '../../src/inventory/event-lists.ts';
-import { Feed } from '../../src/inventory/feed.ts';
+import { Feed } from '../../src/inventory/feed/feed.ts';
 import { Zombies } from '../../src/inventory/zombies.ts';
 import { madeUpDomain } from '../support/made-up-domain.ts';
 import { uuidOf } from '../support/vms.ts';

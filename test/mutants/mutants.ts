@@ -308,13 +308,13 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'a long time is 1 ms',
-        'const timer = setTimeout(run, Math.min(ms, TIMER_MAX_MS));',
-        'const timer = setTimeout(run, ms);',
+        'if (ms > TIMER_MAX_MS)\n        return () => undefined;\n    const timer = setTimeout',
+        'const timer = setTimeout',
       ],
       ['NaN is a time', "typeof ms === 'number' && ms > 0", "typeof ms === 'number' && !(ms <= 0)"],
       [
         'a list for ever is one on end',
-        'if (ms === Infinity)\n        return () => undefined;\n    const timer = setInterval',
+        'if (ms > TIMER_MAX_MS)\n        return () => undefined;\n    const timer = setInterval',
         'const timer = setInterval',
       ],
     ],
@@ -395,8 +395,8 @@ const ROOMS: readonly Room[] = [
     tests: [
       'inventory/census',
       'inventory/witnesses',
-      'inventory/difference',
-      'inventory/subscription',
+      'inventory/feed/difference',
+      'inventory/feed/subscription',
       'inventory/lookup',
       'oracle/oracle.test',
     ],
@@ -457,8 +457,8 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'inventory/snapshot.js',
-    tests: ['inventory/snapshot', 'inventory/witnesses', 'oracle/oracle.test'],
+    file: 'inventory/feed/snapshot.js',
+    tests: ['inventory/feed/snapshot', 'inventory/witnesses', 'oracle/oracle.test'],
     mutants: [
       [
         'a list is decoded in one go',
@@ -488,8 +488,8 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'inventory/difference.js',
-    tests: ['inventory/difference', 'inventory/conflate', 'oracle/oracle.test'],
+    file: 'inventory/feed/difference.js',
+    tests: ['inventory/feed/difference', 'inventory/feed/conflate', 'oracle/oracle.test'],
     mutants: [
       ['a second shutdown reason is no news', ' || known.shutdownReason !== shutdownReason)', ')'],
       [
@@ -500,8 +500,8 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'inventory/feed.js',
-    tests: ['inventory/subscription', 'oracle/oracle.test'],
+    file: 'inventory/feed/feed.js',
+    tests: ['inventory/feed/subscription', 'oracle/oracle.test'],
     mutants: [
       ['a token of another life is believed', 'epoch === this.#epoch && ', ''],
       ['a token of the future is believed', ' && revision <= this.#revision', ''],
@@ -514,8 +514,8 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'inventory/subscription.js',
-    tests: ['inventory/subscription'],
+    file: 'inventory/feed/subscription.js',
+    tests: ['inventory/feed/subscription'],
     mutants: [
       [
         'return() leaves next() pending',

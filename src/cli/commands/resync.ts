@@ -1,6 +1,6 @@
 /** The changes between two snapshots, for the time without a connection. */
 import type { Domain } from '../../domain.ts';
-import { changesBetween } from '../../inventory/difference.ts';
+import { changesBetween } from '../../inventory/feed/difference.ts';
 import { type Change } from '../../change.ts';
 
 /** Returns the changes in ascending domid: the order in which they happened is unknown. */

@@ -1,8 +1,8 @@
 /** A subscription: the feed for one subscriber at its own pace. */
-import { onAbort } from '../abort.ts';
-import type { FeedBatch, SnapshotBatch, SubscribeOptions, Token } from '../change.ts';
-import type { Domain } from '../domain.ts';
-import { ErrorCode, XenError } from '../xen-error.ts';
+import { onAbort } from '../../abort.ts';
+import type { FeedBatch, SnapshotBatch, SubscribeOptions, Token } from '../../change.ts';
+import type { Domain } from '../../domain.ts';
+import { ErrorCode, XenError } from '../../xen-error.ts';
 import type { Feed } from './feed.ts';
 
 /** With more unread changes than this, a subscriber gets the net changes. */

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
-import type { Domain, Domid } from '../../src/domain.ts';
-import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
-import { type ListSource, Snapshot } from '../../src/inventory/snapshot.ts';
-import { Inventory } from '../../src/inventory/inventory.ts';
-import { NIL_UUID, SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { parseUuid } from '../../src/uuid.ts';
-import { type FakeDomain, fakeXen, RELEASES } from '../support/fake-xencall.ts';
-import { madeUpDomain } from '../support/made-up-domain.ts';
-import { uuidOf } from '../support/vms.ts';
+import type { Domain, Domid } from '../../../src/domain.ts';
+import { XenHypervisor } from '../../../src/hypervisor/xen-hypervisor.ts';
+import { type ListSource, Snapshot } from '../../../src/inventory/feed/snapshot.ts';
+import { Inventory } from '../../../src/inventory/inventory.ts';
+import { NIL_UUID, SimulatedHost, SimulatedHypervisor } from '../../../src/simulator/index.ts';
+import { parseUuid } from '../../../src/uuid.ts';
+import { type FakeDomain, fakeXen, RELEASES } from '../../support/fake-xencall.ts';
+import { madeUpDomain } from '../../support/made-up-domain.ts';
+import { uuidOf } from '../../support/vms.ts';
 
 const [A, B] = [uuidOf(0xa), uuidOf(0xb)];
 

@@ -1,8 +1,8 @@
 /** All domains at one token, made of a list and of the feed's own record. */
-import type { Token } from '../change.ts';
-import type { Domain, Domid } from '../domain.ts';
-import type { Dominfo, DominfoList } from '../hypervisor/dominfo.ts';
-import { namesNoVm } from '../vm-uuid.ts';
+import type { Token } from '../../change.ts';
+import type { Domain, Domid } from '../../domain.ts';
+import type { Dominfo, DominfoList } from '../../hypervisor/dominfo.ts';
+import { namesNoVm } from '../../vm-uuid.ts';
 
 /** The domains of a list, decoded only as far as they are needed. */
 export interface ListSource {

@@ -1,11 +1,11 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
-import type { Domain, Domid } from '../../src/domain.ts';
-import { type Change, type FeedBatch, type SubscribeOptions } from '../../src/change.ts';
-import { Feed } from '../../src/inventory/feed.ts';
-import { follow } from '../../src/inventory/subscription.ts';
-import { ErrorCode, XenError } from '../../src/xen-error.ts';
-import { uuidOf } from '../support/vms.ts';
+import type { Domain, Domid } from '../../../src/domain.ts';
+import { type Change, type FeedBatch, type SubscribeOptions } from '../../../src/change.ts';
+import { Feed } from '../../../src/inventory/feed/feed.ts';
+import { follow } from '../../../src/inventory/feed/subscription.ts';
+import { ErrorCode, XenError } from '../../../src/xen-error.ts';
+import { uuidOf } from '../../support/vms.ts';
 
 const KEPT = 4096;
 

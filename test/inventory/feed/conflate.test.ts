@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Domain } from '../../src/domain.ts';
-import type { Change } from '../../src/change.ts';
-import { conflate } from '../../src/inventory/conflate.ts';
-import { uuidOf } from '../support/vms.ts';
-import { madeUpDomain } from '../support/made-up-domain.ts';
+import type { Domain } from '../../../src/domain.ts';
+import type { Change } from '../../../src/change.ts';
+import { conflate } from '../../../src/inventory/feed/conflate.ts';
+import { uuidOf } from '../../support/vms.ts';
+import { madeUpDomain } from '../../support/made-up-domain.ts';
 
 const [A, B, C] = [uuidOf(0xa), uuidOf(0xb), uuidOf(0xc)];
 

@@ -1,6 +1,6 @@
 /** The changes between two looks at one domid. */
-import type { Change, ChangeKind } from '../change.ts';
-import type { Domain } from '../domain.ts';
+import type { Change, ChangeKind } from '../../change.ts';
+import type { Domain } from '../../domain.ts';
 
 /** What one look showed of one domid, next to what is known of it. */
 export interface Sight {

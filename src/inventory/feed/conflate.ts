@@ -1,6 +1,6 @@
 /** Conflation: the net changes of many, for a subscriber that fell behind. */
-import type { Change } from '../change.ts';
-import type { Domain, Domid } from '../domain.ts';
+import type { Change } from '../../change.ts';
+import type { Domain, Domid } from '../../domain.ts';
 import { changesBetween } from './difference.ts';
 
 /** The changes of one domid. */

@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Domain } from '../../src/domain.ts';
-import { changesBetween, type Sight } from '../../src/inventory/difference.ts';
-import { Inventory } from '../../src/inventory/inventory.ts';
-import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { uuidOf } from '../support/vms.ts';
-import { madeUpDomain } from '../support/made-up-domain.ts';
+import type { Domain } from '../../../src/domain.ts';
+import { changesBetween, type Sight } from '../../../src/inventory/feed/difference.ts';
+import { Inventory } from '../../../src/inventory/inventory.ts';
+import { SimulatedHost, SimulatedHypervisor } from '../../../src/simulator/index.ts';
+import { uuidOf } from '../../support/vms.ts';
+import { madeUpDomain } from '../../support/made-up-domain.ts';
 
 const [A, B] = [uuidOf(0xa), uuidOf(0xb)];
 
