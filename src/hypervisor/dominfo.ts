@@ -160,7 +160,7 @@ export class DominfoList {
     for (let index = 0; index < this.#length; index++) yield this.at(index);
   }
 
-  /** Called by the owner of the memory: makes every later access throw `ERR_STALE_VIEW`. */
+  /** Called by the owner of the memory: makes later reads of records throw `ERR_STALE_VIEW`. */
   revoke(): void {
     this.#length = -1;
     this.#cursor.revoke();
