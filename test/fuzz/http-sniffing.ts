@@ -1,6 +1,6 @@
 /**
- * The choice of the protocol by the first bytes of a connection: HTTP is answered as HTTP, everything else as JSON-RPC. In
- * both cases, the service ends a connection that its client has ended.
+ * What the first bytes of a connection lead to: HTTP is answered as HTTP, all else as JSON-RPC, and whichever it is,
+ * a connection that has been ended by its client is ended by the service.
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -28,7 +28,7 @@ class FakeSocket extends Duplex {
   }
 
   override _read(): void {
-    // The test pushes the client's data.
+    // What the client sends is pushed.
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -36,7 +36,7 @@ class FakeSocket extends Duplex {
     done();
   }
 
-  // Methods of a socket that an HTTP server calls.
+  // What a server of HTTP wants of a socket.
   setTimeout(): this {
     return this;
   }

@@ -1,4 +1,4 @@
-/** Compares the line reader, and the requests that are read without JSON.parse, with the result of JSON.parse. */
+/** Lines in a stream of bytes, and the requests that are read where they lie, beside what JSON.parse makes of them. */
 import * as fc from 'fast-check';
 import { HotRequest } from '../../src/service/answers/known-request.ts';
 import { decodeLine, LineReader } from '../../src/service/connections/line-reader.ts';
@@ -47,7 +47,7 @@ function checkHot(line: string): void {
   const hot = new HotRequest();
   const text = `[\n${line}\n{}`;
   if (!hot.read(text, 2, 2 + line.length)) return;
-  // A UUID is checked later: its place may contain any characters except the end of the string.
+  // A UUID is checked afterwards: what is in its place may be anything but the end of the text.
   const safe = line.replace(hot.uuid, 'u'.repeat(36));
   const { jsonrpc, id, method, params } = JSON.parse(safe) as Request;
   demand(

@@ -15,7 +15,7 @@ try {
       socketPath: process.argv[2],
       simulated: true,
     });
-    // A SIGHUP may come as soon as the socket exists.
+    // Whoever sees the socket may send one at once.
     process.kill(process.pid, 'SIGHUP');
     process.stdout.write('ready\n');
     return daemon;

@@ -1,4 +1,4 @@
-/** For tests of the service: a daemon on a simulated host, and a client that records the messages it receives. */
+/** What the tests of the service share: a daemon on a simulated host, and a client that keeps what it is told. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
@@ -75,12 +75,12 @@ async function serveOrClose(inventory: Inventory, options: ServeOptions): Promis
   }
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any -- any message of the service
+// oxlint-disable-next-line typescript/no-explicit-any -- whatever the service says
 export type Message = any;
 
 export class Client {
   readonly socket: Socket;
-  /** Messages that no caller waited for. */
+  /** What has come and was not waited for. */
   readonly messages: Message[] = [];
   #text = '';
   #wake: () => void = () => undefined;
@@ -143,7 +143,7 @@ export class Client {
 export const request = (id: unknown, method: string, params?: object): string =>
   `${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`;
 
-/** A client that looks up a UUID again and again while the test does something else. */
+/** Looks up without end beside what else goes on. */
 export class Bystander {
   readonly #client: Client;
   #over = false;

@@ -8,7 +8,7 @@ const LONGEST_BYTES = 4096;
 
 /**
  * @param address a path, or `@` and an abstract name.
- * @returns a function that returns the datagrams since its last call. The socket lives as long as the process.
+ * @returns what came since it was last called. The socket lives as long as the process.
  */
 export function datagrams(address: string): () => string[] {
   const library = koffi.load(null);

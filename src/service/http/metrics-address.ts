@@ -2,7 +2,7 @@
 import { isIPv6 } from 'node:net';
 
 /** In words, for who typed something else. */
-export const METRICS_ADDRESS_FORM = 'expected HOST:PORT, for example 127.0.0.1:9790';
+export const METRICS_ADDRESS_FORM = 'HOST:PORT is wanted, as 127.0.0.1:9790';
 
 export interface MetricsAddress {
   readonly host: string;
