@@ -5,11 +5,11 @@ import { join } from 'node:path';
 
 interface Part {
   readonly script: string;
-  /** Of Node. */
+  /** Options of Node. */
   readonly flags?: readonly string[];
 }
 
-/** Garbage is collected when the measurement says so, not in the midst of it. */
+/** Lets the measurement collect garbage at times of its own choice, and never while it measures. */
 const OWN_GARBAGE = ['--expose-gc', '--max-semi-space-size=128'];
 
 const PARTS: Readonly<Record<string, Part>> = {

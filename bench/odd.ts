@@ -20,7 +20,7 @@ interface OddFigures {
   readonly cpuMs: number;
   /** The longest time without a turn of the event loop, ms. */
   readonly heldMs: number;
-  /** What else the load is judged by. */
+  /** Further figures by which the load is judged. */
   readonly counts: string;
 }
 

@@ -13,14 +13,14 @@ export interface XenBenchResult {
   readonly node: string;
   /** Listed domains, including dom0. */
   readonly domains: number;
-  /** Of one look. */
+  /** Durations of single looks. */
   readonly look: {
     readonly ours: readonly number[];
     readonly c: readonly number[];
     /** The bare hypercall, from C with memory allocated once. No caller can be faster. */
     readonly bare: readonly number[];
   };
-  /** Of one list of all domains; in C with each of {@link ROOMS}. */
+  /** Durations of lists of all domains; in C with each of {@link ROOMS}. */
   readonly list: {
     readonly ours: readonly number[];
     readonly bare: readonly number[];

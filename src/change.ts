@@ -48,10 +48,10 @@ export interface ChangesBatch {
   readonly token: Token;
 }
 
-/** What a subscription yields: a snapshot, then the changes that follow it. */
+/** A batch of a subscription: first a snapshot, then the changes that follow it. */
 export type FeedBatch = SnapshotBatch | ChangesBatch;
 
-/** Where a subscription begins, and what ends it. */
+/** Options of a subscription: its start and its end. */
 export interface SubscribeOptions {
   /** Begin with the changes after this token, which an earlier batch or list had. */
   readonly token?: Token;

@@ -1,6 +1,6 @@
-/** The error class of this package. Its messages say what happened, to what, and what to do next. */
+/** The error class of this package. A message names the event, the affected object and the remedy. */
 
-/** The codes of {@link XenError}. `docs/errors.md` says for each what to do. */
+/** The codes of {@link XenError}. `docs/errors.md` has the remedy for each. */
 export const ErrorCode = {
   /** No Xen here: `/dev/xen/privcmd` is missing. */
   NO_XEN: 'ERR_NO_XEN',
@@ -22,7 +22,7 @@ export const ErrorCode = {
   INVALID_UUID: 'ERR_INVALID_UUID',
   /** Not a domid: not an integer of 0..32751. */
   INVALID_DOMID: 'ERR_INVALID_DOMID',
-  /** An option has a value that it cannot have; the message names both. */
+  /** An option has an invalid value; the message names both. */
   INVALID_OPTION: 'ERR_INVALID_OPTION',
   /** No xenstored answers on its socket. */
   XENSTORE_UNREACHABLE: 'ERR_XENSTORE_UNREACHABLE',

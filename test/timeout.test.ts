@@ -34,7 +34,7 @@ describe('a time that a caller gives', () => {
       expect.objectContaining({
         code: ErrorCode.INVALID_OPTION,
         message: expect.stringMatching(
-          /^timeoutMs is .*: expected milliseconds above 0, or Infinity/,
+          /^timeoutMs is .*: expected a number of milliseconds above 0, or Infinity/,
         ),
       }),
     );
@@ -75,13 +75,11 @@ describe.each([
     expect(run).not.toHaveBeenCalled();
   });
 
-  test.each([2 ** 31, 1e12, Number.MAX_VALUE])('of %p ms takes 25 days, not 1 ms', (ms) => {
+  test.each([2 ** 31, 1e12, Number.MAX_VALUE])('of %p ms is no limit, not 1 ms', (ms) => {
     const run = jest.fn();
     const stop = start(ms, run);
-    jest.advanceTimersByTime(DAYS_25 - 1);
-    expect(run).not.toHaveBeenCalled();
-    jest.advanceTimersByTime(1);
-    expect(run).toHaveBeenCalledTimes(1);
+    expect(jest.getTimerCount()).toBe(0);
     stop();
   });
+});
 });

@@ -10,9 +10,9 @@ export interface Theme {
   readonly ground: string;
   readonly text: string;
   readonly faint: string;
-  /** Of xen-domid; nothing else has it. */
+  /** Colour of xen-domid, used for nothing else. */
   readonly ours: string;
-  /** Of the other ways, in their order. */
+  /** Colours of the other ways, in their order. */
   readonly others: readonly string[];
 }
 

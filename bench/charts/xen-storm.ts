@@ -27,7 +27,7 @@ interface Cost {
   readonly cpuMs: number;
 }
 
-/** Of all ways but those that repeat another in Node: the tables have these. */
+/** Returns the costs of the ways, without those that repeat another one in Node: these are only in the tables. */
 function costs(storm: BootStorm, { byXenstore }: StormResult): Cost[] {
   return waysOf(storm, byXenstore)
     .filter(({ name }) => !name.endsWith(IN_NODE))

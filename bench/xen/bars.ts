@@ -45,7 +45,7 @@ export function otherBootNs(storm: BootStorm, way: OtherWay): number {
 interface Limits {
   /** Times less than a list by 2, a list by 1024, and a list in one call. */
   readonly times: readonly [number, number, number];
-  /** Of an event, in lists by 1024. */
+  /** Most cost of an event, in lists by 1024. */
   readonly event: number;
   readonly hypercalls: number;
   readonly growth: number;

@@ -50,7 +50,7 @@ export interface OurWay {
   readonly eventsCpuNs: number;
   /** All CPU, including that of a client. */
   readonly cpuNs: number;
-  /** Of the process with the inventory. */
+  /** Counts of the process with the inventory. */
   readonly counts: Counts;
 }
 

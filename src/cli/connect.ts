@@ -11,7 +11,7 @@ export interface ConnectOptions {
   readonly simulated: boolean;
 }
 
-/** Of the commands that can ask the hypervisor without the service. */
+/** Options of the commands that can ask the hypervisor without the service. */
 export interface AskOptions extends ConnectOptions {
   readonly direct: boolean;
 }

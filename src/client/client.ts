@@ -69,22 +69,21 @@ export type { ConnectionCallbacks } from './connection-notice.ts';
 export type { ClientSubscribeOptions } from './subscription.ts';
 
 /**
- * How to reach the service, and how long to try. The callbacks report the connection that carries the calls; each
- * subscription has a connection of its own. The client connects at the first call, and after a loss at the next
- * call, if none is pending.
+ * Options of a client. The callbacks report the connection of the calls; each subscription has its own connection. The
+ * client connects at the first call. After a loss it connects again at once if calls are pending, otherwise at the next
+ * call.
  */
 export interface ClientOptions extends ConnectionCallbacks {
   /** The service's socket. Default: `XEN_DOMID_SOCKET`, else `/run/xen-domid/xen-domid.sock`. */
   readonly socket?: string;
   /**
    * How long calls wait for their answer, ms; `Infinity` for no limit. Default 6000: the service's own 5000, and time
-   * to transfer the answer. `list` waits 30,000 unless it is called with a time of its own.
+   * to transfer the answer. For `list` this option does not count: its default is 30,000.
    */
   readonly timeoutMs?: number;
   /**
-   * Whether to connect again, and repeat a call, when the service cannot be reached or the connection ends, until the
-   * call's time is over. Safe, because no call changes anything. Default true; otherwise a call fails at the first
-   * failure.
+   * Whether to connect again and repeat a call, until its time is over, when the service cannot be reached or the
+   * connection ends. Safe, because no call changes anything. Default true. With false, a call fails at the first failure.
    */
   readonly retry?: boolean;
   /** Accept a service that answers for a simulated host. Default false. */
@@ -95,12 +94,12 @@ const DEFAULT_TIMEOUT_MS = 6000;
 /** A list of 32,752 domains is 12 MB of JSON, and can wait in the service's queue. */
 const LIST_TIMEOUT_MS = 30_000;
 
-/** UUIDs in one request: the service takes lines of 64 KiB. */
+/** UUIDs in one request, so that its line is shorter than the 64 KiB that the service accepts. */
 const UUIDS_PER_REQUEST = 1000;
 
 /**
- * Asks the service. Connects at the first call and again after a loss; calls made in one turn of the event loop are
- * sent in one write. An idle connection does not keep the process alive.
+ * A client of the service. All calls made in one turn of the event loop are sent in one write. An idle connection does not
+ * keep the process alive.
  */
 export class InventoryClient implements DomainInventory {
   readonly socketPath: string;
@@ -126,13 +125,13 @@ export class InventoryClient implements DomainInventory {
   }
 
   /**
-   * Returns the domain that has this UUID. Failures that may pass, of the hypervisor, the service or the connection,
-   * are a result: `unavailable`, with the code of the error as its cause. A mistake that somebody must correct is
-   * thrown.
+   * Returns the domain that has this UUID. Temporary failures of the hypervisor, the service or the connection are a
+   * result: `unavailable`, with the code of the error as its cause. Mistakes of the caller or the setup, which no retry
+   * can cure, are thrown.
    * @param uuid in either letter case.
    * @throws XenError `ERR_INVALID_UUID`, `ERR_INVALID_OPTION`; `ERR_SERVICE_SIMULATED`; `ERR_SERVICE_PROTOCOL`;
-   *   `ERR_SERVICE_UNREACHABLE` if this process may not open the socket (`errno` `EACCES` or `EPERM`), or if its path
-   *   cannot be that of a socket; the signal's reason.
+   *   `ERR_SERVICE_UNREACHABLE` if this process may not open the socket (`errno` `EACCES` or `EPERM`), or if the path is
+   *   not valid for a socket; the signal's reason.
    */
   async lookup(uuid: string, options?: CallOptions): Promise<LookupResult> {
     const parsed = parseUuid(uuid);
@@ -201,8 +200,8 @@ export class InventoryClient implements DomainInventory {
    * restarts of the service: from the last token, or with `resync` and a new snapshot if the service no longer knows
    * that token. A slow reader gets conflated changes, then `resync`, never a gap. `return()` ends a pending `next()`.
    *
-   * Iterating throws a XenError if the service cannot be reached at first and `retry` is off, and for the mistakes
-   * that {@link lookup} throws.
+   * Iterating throws a XenError if the first connection fails and `retry` is false, and for the mistakes that
+   * {@link lookup} throws.
    */
   subscribe(options: ClientSubscribeOptions = {}): AsyncGenerator<FeedBatch, void, void> {
     return new Subscription({
@@ -246,7 +245,7 @@ export class InventoryClient implements DomainInventory {
     return Array.isArray(results) ? results : uuids.map(() => results);
   }
 
-  /** Turns a failure that may pass into a result. */
+  /** Turns a temporary failure into a result. */
   async #orUnavailable<T>(answer: Promise<T>): Promise<T | Unavailable> {
     try {
       return await answer;

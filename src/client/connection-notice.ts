@@ -1,20 +1,20 @@
-/** Notice that the service has become reachable or unreachable, once for each change. */
+/** Reports that the service has become reachable or unreachable, once for each change. */
 import type { XenError } from '../xen-error.ts';
 
 /** Callbacks that report a connection. */
 export interface ConnectionCallbacks {
-  /** The connection ended or could not be made, for `reason`. Called once until `onConnected` is due. */
+  /** Called when the connection ends or cannot be made, for `reason`. Not called again before the next `onConnected`. */
   readonly onDisconnected?: (reason: XenError) => void;
-  /** The connection is made, and the service's version is accepted. */
+  /** Called when the connection is made, and the service's version is accepted. */
   readonly onConnected?: () => void;
 }
 
-/** Runs the callbacks after the current task, so that an error that they throw disturbs nothing else. */
+/** Runs the callbacks in microtasks, so that an error thrown by one does not disturb the caller. */
 export class ConnectionNotice {
   readonly #callbacks: ConnectionCallbacks;
   #connected: boolean | undefined;
 
-  /** @param connected `true` to report no first connection, only one after a loss. */
+  /** @param connected `true` to skip the report of the first connection, and to report only those after a loss. */
   constructor(callbacks: ConnectionCallbacks, connected?: true) {
     this.#callbacks = callbacks;
     this.#connected = connected;

@@ -1,4 +1,4 @@
-/** One connection that follows the service's feed. A connection of its own, so that a slow reader delays no look-ups. */
+/** One connection that follows the service's feed. It is separate from that of the calls, so that a slow reader does not delay look-ups. */
 import { onAbort } from '../abort.ts';
 import type { FeedBatch, Token } from '../change.ts';
 import {
@@ -18,7 +18,7 @@ import { requestLine, ServiceConnection } from './service-connection.ts';
 
 export interface FeedConnectionOptions {
   readonly path: string;
-  /** Where to begin; absent: with a snapshot. */
+  /** Token after which to begin; undefined to begin with a snapshot. */
   readonly token: Token | undefined;
   /** Ends the connection. */
   readonly signal: AbortSignal;
@@ -33,7 +33,7 @@ export type FeedMessage = FeedBatch | { readonly kind: 'continued'; readonly tok
 
 const SUBSCRIBE_ID = 1;
 
-/** Unread bytes from which on the socket is not read: the service then conflates the changes. */
+/** Unread bytes above which the socket is not read. The service then keeps the changes, and conflates them. */
 const UNREAD_BYTES_MAX = 2 ** 20;
 
 export class FeedConnection {
@@ -41,7 +41,7 @@ export class FeedConnection {
   readonly #connection: ServiceConnection;
   readonly #unread: string[] = [];
   #unreadBytes = 0;
-  /** Why no line follows the unread ones. */
+  /** The reason why the connection ended; thrown after the unread lines. */
   #endReason: XenError | undefined;
   /** Resumes the pending `next()`. */
   #wake: (() => void) | undefined;
@@ -61,7 +61,7 @@ export class FeedConnection {
       onLine: (line) => this.#keep(line),
       onEnd: (reason) => this.#end(reason),
       maxLineBytes: () => LIST_BYTES_MAX,
-      // The service answers `version` first: it needs no hypercall for it.
+      // The service answers `version` first, because that needs no hypercall.
       maxEarlyLines: () => 0,
     });
     this.#stopTimer = after(timeoutMs, () => this.#end(timeoutError(path, 'subscribe', timeoutMs)));
@@ -70,7 +70,7 @@ export class FeedConnection {
 
   /**
    * Returns the next message; undefined once the signal is aborted.
-   * @throws XenError why the connection ended, after everything that came before.
+   * @throws XenError the reason for the end of the connection, after all messages before it.
    */
   async next(): Promise<FeedMessage | undefined> {
     while (!this.#options.signal.aborted) {
@@ -129,7 +129,7 @@ export class FeedConnection {
     return { kind, domains: readDomains(domains), token };
   }
 
-  /** Returns undefined for a notification that only a later version of the protocol has. */
+  /** Returns undefined for an unknown notification, which a later version of the protocol may send. */
   #readNotification(
     method: string,
     params: Readonly<Record<string, unknown>>,

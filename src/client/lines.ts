@@ -10,7 +10,7 @@ export class Lines {
   #partialBytes = 0;
 
   /**
-   * @returns the lines that `chunk` completes, without their line ends.
+   * @returns the lines that end in `chunk`, without their newlines.
    * @param maxBytes longest line allowed, bytes.
    * @throws XenError `ERR_SERVICE_PROTOCOL` for a longer one.
    */

@@ -1,4 +1,4 @@
-/** Replies of the service as results and errors, and which of the errors another attempt can cure. */
+/** Turns replies of the service into results and errors, and tells mistakes from failures that are worth a retry. */
 import { printable, protocolError, readCause } from '../protocol/decode.ts';
 import { RpcCode } from '../protocol/rpc.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
@@ -8,7 +8,7 @@ type Message = Readonly<Record<string, unknown>>;
 /** The reply to one request. */
 export type Reply = { readonly result: unknown } | { readonly error: XenError };
 
-/** Attempts at a socket that this process may not open: systemd sets its group a moment after it creates it. */
+/** Attempts to open a socket without permission: systemd creates the socket a moment before it sets the socket's group. */
 const PERMISSION_ATTEMPTS = 5;
 
 /**
@@ -27,14 +27,14 @@ export function replyOf(message: Message, method: string): Reply {
   return { error: errorOf(error as Message, method, `the service refused ${method}`) };
 }
 
-/** Returns the result that `message` has for `method`; throws the error that it has instead. */
+/** Returns the result in the reply to `method`. @throws XenError the error in the reply. */
 export function resultOf(message: Message, method: string): unknown {
   const reply = replyOf(message, method);
   if ('error' in reply) throw reply.error;
   return reply.result;
 }
 
-/** Returns the error of a message without an id: why the service refuses or ends the connection. */
+/** Returns the error in a message without an id, by which the service refuses or ends the connection. */
 export function connectionErrorOf(message: Message): XenError {
   const { error } = message;
   if (typeof error !== 'object' || error === null) return protocolError('an answer without an id');
@@ -95,7 +95,7 @@ export function isMistake(error: XenError): boolean {
 }
 
 /**
- * Whether a new connection may succeed where one ended for `reason`.
+ * Whether a new connection may succeed after one that ended for `reason`.
  * @param attempts failed attempts so far, this one included.
  */
 export function isWorthRetrying(reason: XenError, attempts: number): boolean {

@@ -1,4 +1,4 @@
-/** Requests over one connection at a time: it is made when there is a request, and made again after a loss. */
+/** Requests over one connection, which is opened when there is a request, and opened again after a loss. */
 import { onAbort } from '../abort.ts';
 import { protocolError, readMessage } from '../protocol/decode.ts';
 import { LIST_BYTES_MAX, REPLY_BYTES_MAX } from '../protocol/rpc.ts';
@@ -11,7 +11,7 @@ import { reconnectDelayMs } from './socket.ts';
 
 export interface RequestsOptions {
   readonly path: string;
-  /** Send unanswered requests again on a new connection, and connect until there is one. */
+  /** After a failure, whether to connect again and to send the pending requests again. */
   readonly retry: boolean;
   readonly notice: ConnectionNotice;
   /** @throws XenError if the client must not use this service. */
@@ -21,7 +21,7 @@ export interface RequestsOptions {
 export interface RequestOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** The answer may hold all domains. */
+  /** Whether the answer may contain all domains. */
   readonly large?: boolean;
 }
 
@@ -33,10 +33,10 @@ interface PendingRequest {
   readonly settle: (outcome: Outcome) => void;
 }
 
-/** The end of a request: a result that was read, or what the promise rejects with. */
+/** The end of a request: its decoded result, or the error with which its promise rejects. */
 type Outcome = { readonly result: unknown } | { readonly error: unknown };
 
-/** Requests that the service has not read, bytes; a further one is refused. */
+/** Bytes of requests that are not yet written to the socket, from which on further requests are rejected. */
 const UNSENT_BYTES_MAX = 16_777_216;
 
 export class Requests {
@@ -59,8 +59,8 @@ export class Requests {
 
   /**
    * @param params as JSON.
-   * @param read turns the result into what the promise resolves with; if it throws, the connection ends.
-   * @throws XenError why there is no answer, or the error that is the answer; the signal's reason.
+   * @param read decodes the result; if it throws, the connection ends.
+   * @throws XenError if the service answers with an error, or does not answer; the signal's reason.
    */
   ask<T>(
     method: string,
@@ -143,7 +143,7 @@ export class Requests {
   #read(line: string): void {
     const message = readMessage(line);
     const { id } = message;
-    // An error without an id concerns all requests: the service could not read an id, or it ends the connection.
+    // An error without an id: the service could not read the id of a request, or ends the connection. All requests fail.
     if (typeof id !== 'number') throw connectionErrorOf(message);
     const request = this.#pending.get(id);
     if (request !== undefined) {
@@ -159,7 +159,7 @@ export class Requests {
     this.#connection = undefined;
     this.#lastReason = reason;
     if (this.#pending.size > 0) this.#attempts++;
-    // Once in use, a connection ends for a bound only because of these requests: do not send them again.
+    // A connection that was accepted and then exceeded a bound did so by these requests: do not send them again.
     const retry =
       this.#options.retry &&
       isWorthRetrying(reason, this.#attempts) &&
@@ -191,7 +191,7 @@ export function timeoutError(path: string, method: string, timeoutMs: number): X
   );
 }
 
-/** @throws XenError if the result is not one of this request. */
+/** @throws XenError if the result is not valid for this request. */
 function outcomeOf(reply: Reply, { read }: PendingRequest): Outcome {
   return 'result' in reply ? { result: read(reply.result) } : reply;
 }
@@ -203,6 +203,6 @@ function closedError(): XenError {
 function tooManyUnsent(): XenError {
   return new XenError(
     ErrorCode.SERVICE_OVERLOADED,
-    `${UNSENT_BYTES_MAX} bytes of requests wait for the service to read them: ask less at once, or later`,
+    `${UNSENT_BYTES_MAX} bytes of requests wait for the service to read them: make fewer calls at a time, or wait`,
   );
 }

@@ -1,4 +1,4 @@
-/** A connection that gives no answer before the service has been checked by its version. */
+/** A connection that first requests the service's version, and delivers no answer before that version is accepted. */
 import { protocolError, readMessage } from '../protocol/decode.ts';
 import type { XenError } from '../xen-error.ts';
 import { connectionErrorOf, resultOf } from './replies.ts';
@@ -6,7 +6,7 @@ import { ServiceSocket } from './socket.ts';
 
 export interface ServiceConnectionOptions {
   readonly path: string;
-  /** Requests to send behind the one for the version. */
+  /** Requests to send after the one for the version, in the same write. */
   readonly firstRequests: () => string;
   /** @throws XenError if the client must not use this service. */
   readonly checkVersion: (version: unknown) => void;
@@ -16,7 +16,7 @@ export interface ServiceConnectionOptions {
   readonly onLine: (line: string) => void;
   readonly onEnd: (reason: XenError) => void;
   readonly maxLineBytes: () => number;
-  /** Answers that may come before the one to `version`. */
+  /** Most answers that may come before the answer to `version`. */
   readonly maxEarlyLines: () => number;
 }
 
@@ -33,7 +33,7 @@ export class ServiceConnection {
   readonly socket: ServiceSocket;
   readonly #options: ServiceConnectionOptions;
   #ready = false;
-  /** Answers that came before the one to `version`. */
+  /** Answers that came before the answer to `version`. */
   #early: string[] = [];
 
   constructor(options: ServiceConnectionOptions) {

@@ -1,4 +1,4 @@
-/** One connection to the service's socket: joins the lines of one turn into one write, splits input into lines. */
+/** One connection to the service's socket. Sends all text of one turn of the event loop in one write; splits input into lines. */
 import { Socket } from 'node:net';
 import { backoffMs } from '../backoff.ts';
 import { SOCKET_PATH_BYTES_MAX } from '../protocol/socket-path.ts';
@@ -12,14 +12,14 @@ export interface ServiceSocketOptions {
   readonly onLine: (line: string) => void;
   /** Called once when the connection ends, but not after `destroy()`. */
   readonly onEnd: (reason: XenError) => void;
-  /** Longest line that is allowed now, bytes. */
+  /** Returns the longest line allowed at present, bytes. */
   readonly maxLineBytes: () => number;
 }
 
 const RECONNECT_FIRST_MS = 20;
 const RECONNECT_MAX_MS = 2000;
 
-/** How long input is read after a write failed, ms. */
+/** How long to read input after a write has failed, ms. */
 const READ_AFTER_WRITE_ERROR_MS = 1000;
 
 /** Delay before the next attempt to connect, ms. @param attempts failed attempts so far, 1 or more. */
@@ -143,7 +143,7 @@ export class ServiceSocket {
     }
   }
 
-  /** A method, because the compiler does not know that `onLine` can end the connection. */
+  /** Reads `#ended` again. The compiler would otherwise assume that `onLine` cannot change it. */
   #isEnded(): boolean {
     return this.#ended;
   }

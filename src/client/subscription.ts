@@ -1,4 +1,4 @@
-/** The service's feed for one reader, over any number of connections. */
+/** The service's feed for one reader, over any number of successive connections. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onAbort } from '../abort.ts';
 import type { FeedBatch, SubscribeOptions, Token } from '../change.ts';
@@ -16,9 +16,9 @@ export interface ClientSubscribeOptions extends SubscribeOptions, ConnectionCall
 
 export interface SubscriptionOptions extends ClientSubscribeOptions {
   readonly path: string;
-  /** Whether to wait for a service where the first connection cannot be made. */
+  /** Whether to retry if the first connection fails. After the first answer, a lost connection is always retried. */
   readonly retry: boolean;
-  /** Time for the first answer on each connection, ms. */
+  /** Time limit for the answer to `subscribe` on each connection, ms. */
   readonly timeoutMs: number;
   /** Ends the subscription with the client. */
   readonly closing: AbortSignal;
@@ -27,8 +27,8 @@ export interface SubscriptionOptions extends ClientSubscribeOptions {
 }
 
 /**
- * Yields the batches of the feed, and connects again from the last token when a connection ends. Unlike that of an
- * async generator function, its `return()` does not wait for a pending `next()`, but ends it.
+ * Yields the batches of the feed. When a connection ends, continues on a new one from the last token. `return()` ends a
+ * pending `next()`; in an async generator function it would wait for it.
  */
 export class Subscription implements AsyncGenerator<FeedBatch, void, void> {
   readonly #options: SubscriptionOptions;

@@ -1,4 +1,4 @@
-/** Reads `struct xen_domctl_getdomaininfo` records where they lie; makes an object only of what is asked for. */
+/** Reads `struct xen_domctl_getdomaininfo` records in place, field by field, without an object for each record. */
 import { DominfFlag, type Domain, type Domid, shutdownCode, shutdownReason } from '../domain.ts';
 import { type Uuid, type UuidWords, readUuid } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
@@ -13,7 +13,7 @@ function readUint64(view: DataView, offset: number): number {
   return view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
 }
 
-/** One record. It is read anew on each access, so it shows what its memory holds now. */
+/** One record. Each access reads the memory again, so the values change when the record is overwritten. */
 export class Dominfo {
   readonly #view: DataView;
   #record: number;
@@ -24,22 +24,22 @@ export class Dominfo {
     this.#record = record;
   }
 
-  /** As the record has it: compare it with the domid that was asked for. */
+  /** The domid in the record: compare it with the requested domid. */
   get domid(): Domid {
     return this.#view.getUint16(this.#at(Offset.domain), true) as Domid;
   }
 
-  /** All 32 bits as Xen has them; the high half means something only while SHUTDOWN is set. */
+  /** Xen's 32 bits of flags. The high half is valid only while SHUTDOWN is set. */
   get flags(): number {
     return this.#view.getInt32(this.#at(Offset.flags), true);
   }
 
-  /** XEN_DOMINF_dying: dead, and waiting for the last reference to go. */
+  /** XEN_DOMINF_dying: the domain is dead, and exists until the last reference to it is dropped. */
   get dying(): boolean {
     return (this.flags & DominfFlag.DYING) !== 0;
   }
 
-  /** The handle as a string, made anew at each call. */
+  /** The handle as a string. Each access creates a new string. */
   get uuid(): Uuid {
     return readUuid(this.#view, this.#at(Offset.handle));
   }
@@ -68,8 +68,8 @@ export class Dominfo {
 
   /**
    * Returns a copy that outlives the memory.
-   * @param uuid if the caller has compared the handle with it: decoding the handle costs as much as the rest.
-   * @param uniqueId if it is known.
+   * @param uuid the handle, if the caller knows it: decoding the handle costs as much as everything else.
+   * @param uniqueId the domain's unique id, if known.
    */
   toDomain(uuid: Uuid = this.uuid, uniqueId?: string): Domain {
     const view = this.#view;
@@ -95,12 +95,12 @@ export class Dominfo {
     };
   }
 
-  /** For the owner of the memory: shows the record at offset `record` from here on. */
+  /** Called by the owner of the memory: moves this object to the record at offset `record`. */
   moveTo(record: number): void {
     this.#record = record;
   }
 
-  /** For the owner of the memory: every access from here on throws `ERR_STALE_VIEW`. */
+  /** Called by the owner of the memory: makes every later access throw `ERR_STALE_VIEW`. */
   revoke(): void {
     this.#record = REVOKED;
   }
@@ -113,13 +113,13 @@ export class Dominfo {
 
 /** The records of one list, in ascending domid. */
 export class DominfoList {
-  /** Distance of two records, bytes. */
+  /** Size of a record, bytes. */
   readonly recordBytes: number;
   readonly #view: DataView;
   readonly #cursor: Dominfo;
   #length: number;
 
-  /** @param view begins with the first record; two records are `recordBytes` apart. */
+  /** @param view the memory of the records; the first is at its beginning. */
   constructor(view: DataView, recordBytes: number, length: number) {
     this.recordBytes = recordBytes;
     this.#view = view;
@@ -127,19 +127,19 @@ export class DominfoList {
     this.#length = length;
   }
 
-  /** Domains in the list. */
+  /** Number of domains in the list. */
   get length(): number {
     return this.#length;
   }
 
-  /** The records as they lie, little-endian int32, for who goes through all of them in a hurry. Not to be kept. */
+  /** The memory of the records as little-endian int32, for fast scans. Valid only as long as the list. */
   get words(): Int32Array {
     if (this.#length < 0) throw staleView();
     const { buffer, byteOffset, byteLength } = this.#view;
     return new Int32Array(buffer, byteOffset, byteLength >> 2);
   }
 
-  /** The record at `index`: one object for the whole list, moved by each call. */
+  /** Returns the record at `index`. All calls return the same object, moved to that record. */
   at(index: number): Dominfo {
     if (index >= 0 && index < this.#length) this.#cursor.moveTo(index * this.recordBytes);
     else if (this.#length >= 0)
@@ -147,7 +147,7 @@ export class DominfoList {
     return this.#cursor;
   }
 
-  /** A copy of the records that outlives the memory of the list. */
+  /** Returns a copy of the list that stays valid after the visitor has returned. */
   copy(): DominfoList {
     const { buffer, byteOffset } = this.#view;
     if (this.#length < 0) throw staleView();
@@ -155,12 +155,12 @@ export class DominfoList {
     return new DominfoList(new DataView(bytes), this.recordBytes, this.#length);
   }
 
-  /** In ascending domid. */
+  /** Yields the records in ascending domid. */
   *[Symbol.iterator](): Generator<Dominfo> {
     for (let index = 0; index < this.#length; index++) yield this.at(index);
   }
 
-  /** For the owner of the memory: nothing of the list can be read from here on. */
+  /** Called by the owner of the memory: makes later reads of records throw `ERR_STALE_VIEW`. */
   revoke(): void {
     this.#length = -1;
     this.#cursor.revoke();
@@ -170,6 +170,6 @@ export class DominfoList {
 function staleView(): XenError {
   return new XenError(
     ErrorCode.STALE_VIEW,
-    'a domain was read after the memory it stood in had been given back: take from a list what is needed while visiting it',
+    'a domain was read after its memory had been reused: copy the values that are needed while the list is visited',
   );
 }

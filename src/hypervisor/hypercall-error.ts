@@ -21,7 +21,7 @@ export function errnoName(errno: number): string {
   return ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
 }
 
-/** The error for a hypercall that Xen, or the kernel's privcmd driver, refused with `errno`. */
+/** Returns the error for a hypercall that Xen, or the kernel's privcmd driver, refused with `errno`. */
 export function hypercallError(syscall: string, errno: number): XenError {
   const details = { errno: errnoName(errno), syscall };
   if (errno === EPERM) {
@@ -31,7 +31,7 @@ export function hypercallError(syscall: string, errno: number): XenError {
       details,
     );
   }
-  // The interface version was probed when opening, so it is not the mismatch that EACCES means there.
+  // EACCES can also mean a wrong interface version, but the version was probed when the hypervisor was opened.
   if (errno === EACCES) {
     return new XenError(
       ErrorCode.XSM_DENIED,
@@ -42,7 +42,7 @@ export function hypercallError(syscall: string, errno: number): XenError {
   return new XenError(
     ErrorCode.HYPERCALL,
     errno === EFAULT
-      ? `${syscall} failed again and again with EFAULT: the kernel keeps moving the memory it works in; a kernel with /dev/xen/hypercall (4.18 on) does not`
+      ? `${syscall} failed repeatedly with EFAULT: the kernel keeps moving the memory of the hypercall; a kernel with /dev/xen/hypercall (Linux 4.18 and later) does not`
       : `${syscall} failed with ${details.errno}`,
     details,
   );

@@ -1,13 +1,13 @@
-/** The port through which everything above asks a hypervisor, real or simulated. */
+/** The interface through which all other parts ask a hypervisor, real or simulated. */
 import type { DominfoList, Dominfo } from './dominfo.ts';
 
-/** The versions that were found when the hypervisor was opened. */
+/** The versions found when the hypervisor was opened. */
 export interface HypervisorVersion {
-  /** Release by XENVER_version, such as `4.17`. */
+  /** Release by XENVER_version, for example `4.17`. */
   readonly xen: string;
   readonly domctlInterface: number;
   readonly sysctlInterface: number;
-  /** Whether domains have a unique id: Xen 4.21 on, unless its security module denies XEN_DOMCTL_get_domain_state. */
+  /** Whether domains have a unique id: since Xen 4.21, unless its security module denies XEN_DOMCTL_get_domain_state. */
   readonly uniqueIds: 'yes' | 'no' | 'denied';
 }
 
@@ -16,23 +16,23 @@ export interface Hypervisor {
   readonly version: HypervisorVersion;
 
   /**
-   * A single look: one hypercall on the calling thread, XEN_DOMCTL_getdomaininfo. While domctls wait (up to
-   * Xen 4.17.6 behind a domain's teardown) it is XEN_SYSCTL_getdomaininfolist with room for one domain instead.
-   * The next call overwrites the result.
+   * A single look: one hypercall on the calling thread, XEN_DOMCTL_getdomaininfo. While domctls are slow (up to Xen 4.17.6
+   * they wait for the teardown of a domain), XEN_SYSCTL_getdomaininfolist with room for one domain instead. The next call
+   * overwrites the result.
    * @param domid 0..32751.
-   * @returns undefined where there is no such domain, in every release.
+   * @returns undefined if there is no such domain, in every release.
    * @throws XenError `ERR_INVALID_DOMID`, `ERR_NOT_PERMITTED`, `ERR_XSM_DENIED`, `ERR_HYPERCALL`, `ERR_CLOSED`.
    */
   getDomainInfo(domid: number): Dominfo | undefined;
 
-  /** Whether single looks are made by the list operation now, because domctls wait. Informational. */
+  /** Whether single looks use the list operation now, because domctls are slow. Informational. */
   readonly stalled?: boolean;
 
   /**
-   * Returns the number that no other domain of this host boot has (XEN_DOMCTL_get_domain_state).
-   * It belongs to the domain that has the domid at that moment: a look before and a look after the call must show
-   * the same handle before the number is taken for the number of that domain.
-   * @returns undefined where there is no such domain, before Xen 4.21, and where Xen denies the operation or lacks it.
+   * Returns the domain's unique id (XEN_DOMCTL_get_domain_state), which is not reused until the host reboots. It belongs to
+   * the domain that has the domid at that moment: attribute it to a handle only if looks before and after the call show
+   * that handle.
+   * @returns undefined if there is no such domain, before Xen 4.21, and if Xen denies the operation or lacks it.
    * @throws XenError as `getDomainInfo`.
    */
   getUniqueId(domid: number): string | undefined;

@@ -1,4 +1,4 @@
-/** Which Xen release speaks which interface versions, and how long its dominfo records are. */
+/** The interface versions of each Xen release, the size of its dominfo records, and the layout of its structures. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 
 export type Architecture = 'x86_64' | 'arm64';
@@ -8,15 +8,15 @@ export interface InterfaceVersions {
   readonly domctl: number;
   /** XEN_SYSCTL_INTERFACE_VERSION */
   readonly sysctl: number;
-  /** Releases that speak this pair. */
+  /** Releases with this pair of versions. */
   readonly releases: string;
-  /** sizeof(struct xen_domctl_getdomaininfo): the distance of two records in a list. */
+  /** sizeof(struct xen_domctl_getdomaininfo): the size of a record in a list. */
   readonly recordBytes: Readonly<Record<Architecture, number>>;
-  /** XEN_DOMCTL_get_domain_state is there, and with it a domain's unique_id. */
+  /** Whether XEN_DOMCTL_get_domain_state exists, which returns a domain's unique_id. */
   readonly domainState?: true;
 }
 
-/** Until 4.15 a record ends with arch_config at 96; since 4.16 gpaddr_bits stands before it. */
+/** Up to 4.15, the last field of a record is arch_config at offset 96. Since 4.16, gpaddr_bits precedes it. */
 const UNTIL_4_15 = { x86_64: 104, arm64: 112 } as const;
 const SINCE_4_16 = { x86_64: 112, arm64: 120 } as const;
 
@@ -47,7 +47,7 @@ export const SYSCTL_BYTES = 136;
 /** Fields of `struct xen_domctl`: the getdomaininfo record begins at `u`. */
 export const DomctlOffset = { cmd: 0, interfaceVersion: 4, domain: 8, u: 16 } as const;
 
-/** `struct xen_domctl_get_domain_state` in a xen_domctl: a stable operation, its interface version is 0. */
+/** `struct xen_domctl_get_domain_state` in a xen_domctl. The operation is stable: its interface version is 0. */
 export const DomainStateOffset = { uniqueId: 24 } as const;
 
 /** Fields of `struct xen_sysctl` with its getdomaininfolist. */
@@ -75,7 +75,7 @@ export const DominfoOffset = {
   cpupool: 92,
 } as const;
 
-/** The name that Xen's headers have for node's `process.arch`. */
+/** Returns the name in Xen's headers for a value of Node's `process.arch`. */
 export function architectureOf(nodeArch: string): Architecture {
   if (nodeArch === 'x64') return 'x86_64';
   if (nodeArch === 'arm64') return 'arm64';

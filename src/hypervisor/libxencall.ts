@@ -10,7 +10,7 @@ const LIBRARY = 'libxencall.so.1';
 const PAGE_BYTES = 4096;
 /** XTL_ERROR of `xentoollog.h`. */
 const XTL_ERROR = 8;
-/** How often, and after how long, a hypercall is started again that koffi refused to start. */
+/** Attempts to start a hypercall that koffi refuses to start, and the delay between them. */
 const THREAD_TRIES = 20;
 const THREAD_RETRY_MS = 10;
 
@@ -31,7 +31,7 @@ function libraryError(syscall: string, what: string): XenError {
   return new XenError(ErrorCode.HYPERCALL, `${what} (${syscall}: ${errno})`, { errno, syscall });
 }
 
-/** koffi throws "Too many asynchronous calls are running" where the process has 256 of them, by whatever library. */
+/** koffi throws "Too many asynchronous calls are running" while the process has 256 of them, in any library. */
 function refusedByKoffi(cause: unknown): XenError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new XenError(
@@ -42,12 +42,12 @@ function refusedByKoffi(cause: unknown): XenError {
 }
 
 interface Logger {
-  /** 0 where none could be made: libxencall then logs to stderr. */
+  /** 0 if none could be created: libxencall then logs to stderr. */
   readonly address: number;
   free(): void;
 }
 
-/** A logger that discards everything: without one, libxencall writes to stderr. */
+/** Creates a logger that discards everything: without one, libxencall writes to stderr. */
 function silentLogger(): Logger {
   const libc = loadLibrary('libc.so.6');
   const tools = loadLibrary('libxentoollog.so.1');
@@ -76,7 +76,7 @@ function silentLogger(): Logger {
 export function openXencall(): Xencall {
   checkDevices();
   const library = loadLibrary(LIBRARY);
-  // Pointers as numbers: a BigInt for each would be garbage on each call.
+  // Pointers as numbers, because a BigInt would be an allocation on each call.
   const open = library.func('uint64_t xencall_open(uint64_t logger, unsigned int flags)');
   const close = library.func('int xencall_close(uint64_t handle)');
   const call1 = library.func('int xencall1(uint64_t handle, unsigned int op, uint64_t arg1)');
@@ -124,7 +124,7 @@ export function openXencall(): Xencall {
       if (address === 0) {
         throw libraryError(
           'xencall_alloc_buffer_pages',
-          `cannot have ${pages} pages that Xen may write to; without /dev/xen/hypercall they must be locked, so raise the limit (ulimit -l, LimitMEMLOCK=)`,
+          `cannot allocate ${pages} pages for hypercalls; without /dev/xen/hypercall they must be locked, so raise the limit (ulimit -l, LimitMEMLOCK=)`,
         );
       }
       const memory = {

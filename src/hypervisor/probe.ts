@@ -1,4 +1,4 @@
-/** Finds out which interface versions the running Xen speaks, at no cost to it. */
+/** Finds the interface versions of the running Xen, by hypercalls that change nothing. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { EACCES, ESRCH, hypercallError, isDenied } from './hypercall-error.ts';
 import type { HypervisorVersion } from './hypervisor.ts';
@@ -35,8 +35,8 @@ function isSupported(release: string): boolean {
 }
 
 /**
- * Tries the versions of one operation until one is not answered with EACCES, the only answer that means "another
- * version" (`do_domctl`, `do_sysctl`). ESRCH says that there is no domain 0 (dom0less hosts), with the version right.
+ * Tries the versions of one operation, until the answer is not EACCES: only that means a wrong version (`do_domctl`,
+ * `do_sysctl`). ESRCH means that the version is right, but there is no domain 0 (dom0less hosts).
  */
 function firstAccepted(
   versions: readonly number[],
@@ -51,7 +51,7 @@ function firstAccepted(
   return undefined;
 }
 
-/** getdomaininfolist with room for none: touches no buffer and succeeds. */
+/** getdomaininfolist with room for no domain: uses no buffer and succeeds. */
 function attemptSysctl(
   xencall: Xencall,
   { view, address }: HypercallMemory,
@@ -93,8 +93,8 @@ const newestFirst = (versions: readonly number[]): number[] =>
 
 /**
  * @param memory at least as large as an operation; overwritten.
- * @throws XenError `ERR_UNKNOWN_INTERFACE` where this Xen is not known, `ERR_XSM_DENIED` where it is known
- *   and its security module denies us, `ERR_NOT_PERMITTED` outside a control domain, `ERR_HYPERCALL`.
+ * @throws XenError `ERR_UNKNOWN_INTERFACE` if this Xen is not supported, `ERR_XSM_DENIED` if it is supported but its
+ *   security module denies the operation, `ERR_NOT_PERMITTED` outside a control domain, `ERR_HYPERCALL`.
  */
 export function probe(
   xencall: Xencall,
@@ -122,7 +122,7 @@ export function probe(
   if (isSupported(xen) && (sysctl === undefined || domctl === undefined)) {
     throw new XenError(
       ErrorCode.XSM_DENIED,
-      `Xen ${xen} answers EACCES to every interface version it could have: its security module (XSM/Flask) denies ` +
+      `Xen ${xen} answers EACCES to every interface version of its release: its security module (XSM/Flask) denies ` +
         `${sysctl === undefined ? 'XEN_SYSCTL_getdomaininfolist' : 'XEN_DOMCTL_getdomaininfo'}; its policy must give this domain getdomaininfo`,
       { errno: 'EACCES' },
     );
@@ -132,7 +132,7 @@ export function probe(
   throw new XenError(
     ErrorCode.UNKNOWN_INTERFACE,
     `Xen ${xen} is not supported: it accepts sysctl interface version ${found(sysctl)} (tried ${sysctls.map(hex).join(', ')}) ` +
-      `with domctl ${found(domctl)} (tried ${domctls.map(hex).join(', ')}), which together are no release of ${OLDEST_RELEASE} to ${NEWEST_RELEASE}; ` +
+      `with domctl ${found(domctl)} (tried ${domctls.map(hex).join(', ')}), a pair that no release of ${OLDEST_RELEASE} to ${NEWEST_RELEASE} has; ` +
       'a newer version of this package may know it',
   );
 }

@@ -1,4 +1,4 @@
-/** The hypervisor port over libxencall: two operations, in memory allocated once. */
+/** The hypervisor interface on libxencall: single looks and lists, in memory allocated once. */
 import { checkDomid, DOMID_FIRST_RESERVED } from '../domain.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Dominfo, DominfoList } from './dominfo.ts';
@@ -22,7 +22,7 @@ import { Hypercall, type HypercallMemory, type Xencall } from './xencall.ts';
 /** A kernel without /dev/xen/hypercall may move our memory during a hypercall, which then fails with EFAULT. */
 const EFAULT_TRIES = 16;
 
-/** Distance of two operations in the page of the single looks, bytes. */
+/** Space for one operation in the page of the single looks, bytes. */
 const OPERATION_BYTES = 256;
 /** Offsets in that page: an operation for each kind of single look, and the record that the list operation fills. */
 const Slot = {
@@ -43,17 +43,17 @@ export class XenHypervisor implements Hypervisor {
   readonly #listOperation: HypercallMemory;
   readonly #arena: HypercallMemory;
 
-  /** The record that the last single look by domctl, or by list operation, filled. */
+  /** The records of the last single look by domctl and of the last one by the list operation. */
   readonly #domctlInfo: Dominfo;
   readonly #sysctlInfo: Dominfo;
   readonly #slowDomctl = new SlowDomctl();
-  /** Settled when the last list has been visited. */
+  /** Resolves when the visitor of the last list has returned. */
   #lists: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
   /**
    * Probes the running Xen and allocates the memory of all later calls. Owns `xencall` from then on.
-   * @throws XenError as {@link probe}, or where the memory cannot be allocated.
+   * @throws XenError from {@link probe}, or if the memory cannot be allocated.
    */
   constructor(xencall: Xencall, architecture: Architecture) {
     this.#xencall = xencall;
@@ -106,7 +106,7 @@ export class XenHypervisor implements Hypervisor {
       const { address } = this.#listOperation;
       let result = -EFAULT;
       for (let tries = 0; result === -EFAULT && tries < EFAULT_TRIES; tries++) {
-        // oxlint-disable-next-line no-await-in-loop -- once more, where it failed
+        // oxlint-disable-next-line no-await-in-loop -- a retry after EFAULT
         result = await this.#xencall.callAsync(Hypercall.sysctl, address);
       }
       if (result < 0) throw hypercallError('XEN_SYSCTL_getdomaininfolist', -result);
@@ -132,13 +132,13 @@ export class XenHypervisor implements Hypervisor {
 
   #checkOpen(): void {
     if (this.#closed !== undefined) {
-      throw new XenError(ErrorCode.CLOSED, 'the hypervisor was asked after it had been closed');
+      throw new XenError(ErrorCode.CLOSED, 'the hypervisor has been closed');
     }
   }
 
   /**
-   * Up to 4.17 Xen answers for a missing domid with the next higher domain, and success (`xen/common/domctl.c`),
-   * therefore the check of the echoed domid; with ESRCH where there is none, and always since 4.18.
+   * Checks the echoed domid: for a missing domid, Xen up to 4.17 returns the next higher domain and success
+   * (`xen/common/domctl.c`), or ESRCH if there is none. Since 4.18 it always returns ESRCH.
    */
   #lookByDomctl(domid: number): Dominfo | undefined {
     const { view, address } = this.#single;
@@ -154,7 +154,7 @@ export class XenHypervisor implements Hypervisor {
     return this.#domctlInfo.domid === domid ? this.#domctlInfo : undefined;
   }
 
-  /** The list operation starts at the first domain that is not below `domid` and takes no domctl lock (`xen/common/sysctl.c`). */
+  /** The list operation returns the first domain with `domid` or higher, and does not take the domctl lock (`xen/common/sysctl.c`). */
   #lookBySysctl(domid: number): Dominfo | undefined {
     const { view, address } = this.#single;
     let result = -EFAULT;
@@ -167,7 +167,7 @@ export class XenHypervisor implements Hypervisor {
     return isThere && this.#sysctlInfo.domid === domid ? this.#sysctlInfo : undefined;
   }
 
-  /** Written once: Xen changes nothing of an operation but the domid and the result. */
+  /** Called once: in an operation, Xen changes only the domid and the result. */
   #writeDomctl(): void {
     const { view } = this.#single;
     view.setUint32(Slot.domctl + DomctlOffset.cmd, DomctlCommand.getdomaininfo, true);
@@ -182,7 +182,7 @@ export class XenHypervisor implements Hypervisor {
     return address + Slot.state;
   }
 
-  /** Written once, as {@link #writeDomctl}. @param max domains that `buffer` has room for. */
+  /** Called once for each operation, like {@link #writeDomctl}. @param max number of domains for which `buffer` has room. */
   #writeSysctl(view: DataView, at: number, max: number, buffer: number): void {
     view.setUint32(at + SysctlOffset.cmd, SysctlCommand.getdomaininfolist, true);
     view.setUint32(at + SysctlOffset.interfaceVersion, this.#interfaces.sysctl, true);
@@ -196,7 +196,7 @@ export class XenHypervisor implements Hypervisor {
     if (count <= DOMID_FIRST_RESERVED) return count;
     throw new XenError(
       ErrorCode.HYPERCALL,
-      `XEN_SYSCTL_getdomaininfolist tells of ${count} domains, more than a host can have: this Xen is not understood`,
+      `XEN_SYSCTL_getdomaininfolist returned ${count} domains, more than a host can have: this Xen is not supported`,
       { syscall: 'XEN_SYSCTL_getdomaininfolist' },
     );
   }

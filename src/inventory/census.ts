@@ -18,11 +18,11 @@ import type { Waiters } from './waiters.ts';
 /** Attempts to read a unique id together with the handle that it belongs to. */
 const ID_TRIES = 4;
 
-/** What a list showed, once it has been taken in. */
+/** The differences between a list and the mirror, after the list has been taken in. */
 export interface ListSight {
-  /** UUIDs of domains, not dying, that the list showed and the mirror did not have so. */
+  /** UUIDs of domains, not dying, that differed from the mirror. */
   readonly shown: ReadonlySet<Uuid>;
-  /** Domains that differed from the mirror, as the last look at them showed them; undefined where there was none. */
+  /** Domains that differed from the mirror, in the state that the last look showed; undefined if there was none. */
   readonly looked: ReadonlyMap<Domid, Domain | undefined>;
 }
 
@@ -51,7 +51,7 @@ export class Census {
   readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
   #lists = 0;
   #listRuns = false;
-  /** {@link ListSight.shown} of the next list: also what a list showed that failed after a part of it was taken in. */
+  /** {@link ListSight.shown} of the next list. Includes the UUIDs of a list that failed after a part of it was taken in. */
   #shown = new Set<Uuid>();
 
   constructor({ hypervisor, looks, feed, waiters, maxUuids }: CensusOptions) {
@@ -108,13 +108,13 @@ export class Census {
       : undefined;
   }
 
-  /** A list is about to start: single looks made from now on run beside it. */
+  /** Call before a list: notes that later single looks are made while it runs. */
   beginList(): void {
     this.#lists++;
     this.#listRuns = true;
   }
 
-  /** The list has ended, with or without a result. */
+  /** Call when the list has ended, with or without a result. */
   endList(): void {
     this.#listRuns = false;
   }

@@ -6,10 +6,10 @@ import type { Ambiguous, Found, NotFound } from '../results.ts';
 import { type Uuid, type UuidWords, uuidWords } from '../uuid.ts';
 import { hasZeroHalf } from './handle.ts';
 
-/** The result of a look-up that only lists, and rejects where the hypervisor cannot be asked. */
+/** The result of a look-up by a list only, which rejects if the hypervisor cannot be asked. */
 export type DirectLookupResult = Omit<Found, 'source'> | NotFound | Ambiguous;
 
-/** Lists before a UUID whose holders change between each list and the looks at them is given as `found`. */
+/** Most lists. If the holders of a UUID change between each list and the looks at them, the result is `found` after that. */
 const LISTS_MAX = 4;
 
 /**

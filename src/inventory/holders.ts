@@ -30,7 +30,7 @@ export class Holders {
   /** The holder of a UUID as the cache has it. */
   known(uuid: Uuid): Holder | undefined {
     const known = this.#known;
-    // The order of use counts only once an entry has to be evicted.
+    // The order of use matters only when the cache is full and must evict an entry.
     return known.size < known.max ? known.peek(uuid) : known.get(uuid);
   }
 

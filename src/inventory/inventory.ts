@@ -183,7 +183,7 @@ export class Inventory implements DomainInventory {
   }
 
   /**
-   * Returns the domain that has this UUID; {@link LookupResult} says what each result promises.
+   * Returns the domain that has this UUID. {@link LookupResult} states the promise of each result.
    * @param uuid in either letter case.
    * @throws XenError `ERR_INVALID_UUID` for text that is not a UUID, and for the nil UUID and tombstones, which name no
    *   VM; `ERR_INVALID_OPTION`; the signal's reason. A failing hypervisor is a result, `unavailable`, not an error.
@@ -470,7 +470,7 @@ function settleable<T>(): {
   return { promise, resolve, reject };
 }
 
-/** Loaded only where it is needed: who brings a hypervisor of his own needs no koffi. */
+/** Loaded only if needed: a program that passes its own hypervisor needs no koffi. */
 async function openHypervisor(): Promise<Hypervisor> {
   return (await import('../hypervisor/open.ts')).openHypervisor();
 }

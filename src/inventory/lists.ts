@@ -47,7 +47,7 @@ export interface SnapshotWaiter {
   failed(error: XenError): void;
 }
 
-/** What a list that was made led to. */
+/** The result of taking in a list. */
 interface Taken {
   readonly sight: ListSight;
   readonly changes: number;

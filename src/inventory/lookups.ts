@@ -40,7 +40,7 @@ export class Lookups {
   readonly #hints: Hints;
   readonly #waiters: Waiters;
   readonly #pending = new Set<PendingLookup>();
-  /** UUIDs whose holders are read in the next microtask. */
+  /** UUIDs with a confirmation of their holders queued for the next microtask. */
   readonly #confirming = new Set<Uuid>();
 
   constructor({ census, looks, lists, hints, waiters }: LookupsOptions) {

@@ -58,8 +58,8 @@ export class NextDomid {
   }
 
   /**
-   * Domids to look at, one after the other, until one has no domain.
-   * @param mirror whose domids are skipped: their domains are known already.
+   * Yields domids to look at, one after the other, until one has no domain.
+   * @param mirror the known domains, which are skipped.
    */
   *candidates(mirror: Mirror): Generator<Domid> {
     if (this.#newest === undefined || !this.#inSequence) return;

@@ -19,7 +19,7 @@ import type { XenstoreReader } from '../xenstore/reader.ts';
 
 /** A connection to xenstore that its user closes. */
 export interface XenstoreSession extends XenstoreReader {
-  /** Ends the connection; what is pending fails. */
+  /** Ends the connection; pending requests fail. */
   close(): Promise<void>;
 }
 
@@ -29,7 +29,7 @@ export interface PipelineOptions {
   readonly onConnected: (xenstore: XenstoreReader) => void;
   /** The connection ended, or could not be made. */
   readonly onDisconnected: (reason: unknown) => void;
-  /** So many events at once. They carry no domid: whatever they are about is found by a look begun from here on. */
+  /** Called with the number of events read at once. They carry no domid: a look that begins now finds their causes. */
   readonly onIntroduced: (events: number) => void;
   readonly onReleased: (events: number) => void;
 }

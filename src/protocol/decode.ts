@@ -36,7 +36,7 @@ const COUNTER_DEPTH_MAX = 4;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** @param what what the service sent, for example `a line that is not JSON`. */
+/** @param what the offending data, for example `a line that is not JSON`. */
 export function protocolError(what: string): XenError {
   return new XenError(
     ErrorCode.SERVICE_PROTOCOL,

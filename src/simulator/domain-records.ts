@@ -1,6 +1,6 @@
 /**
- * The dominfo records of every domain of a host, kept written so that a look only copies them.
- * Record N is domid N's; the ascending order of a list is kept beside them.
+ * The dominfo records of a host's domains, always up to date, so that a look only copies them.
+ * Record N belongs to domid N. The domids are also kept in ascending order, for lists.
  */
 import { DOMID_FIRST_RESERVED, DominfFlag } from '../domain.ts';
 import { DominfoOffset } from '../hypervisor/layout.ts';
@@ -18,19 +18,19 @@ const CPUPOOL = DominfoOffset.cpupool >> 2;
 
 const FIRST_ROOM = 64;
 const UINT32 = 2 ** 32;
-/** CPU time that a running domain uses in one step of the host, nanoseconds. */
+/** CPU time that a running domain uses in one step of the host, ns. */
 const CPU_NS_A_STEP = 1000;
 const ON_CPU_OR_NOT = DominfFlag.RUNNING | DominfFlag.BLOCKED;
-/** From so many neighbours on, copying them at once is quicker than word by word. */
+/** Number of adjacent records from which one block copy is faster than a copy word by word. */
 const RUN_AT_LEAST = 4;
 
 export class DomainRecords {
-  /** Distance of two records, in words. */
+  /** Size of a record, in 32-bit words. */
   readonly words: number;
   #memory: Int32Array;
-  /** CPU time that each running domain would have had at step 0; NaN for one that does not run, as none does that is gone. */
+  /** CPU time that each running domain would have had at step 0, ns; NaN if the domain does not run or is gone. */
   #cpuOrigin = new Float64Array(FIRST_ROOM).fill(NaN);
-  /** The domids in use, ascending, in the first `#count` places. */
+  /** The first `#count` elements are the domids in use, ascending. */
   readonly #order = new Uint16Array(DOMID_FIRST_RESERVED);
   #count = 0;
 
@@ -43,12 +43,12 @@ export class DomainRecords {
     return this.#count;
   }
 
-  /** The domid at place `index` of the ascending order. */
+  /** Returns the domid at `index` of the ascending order. */
   domidAt(index: number): number {
     return this.#order[index] ?? 0;
   }
 
-  /** Place of the first domid that is `domid` or higher; `count` where there is none. */
+  /** Returns the index of the first domid that is `domid` or higher, or `count` if there is none. */
   placeOf(domid: number): number {
     const newest = this.#count - 1;
     if (newest < 0 || (this.#order[newest] ?? 0) < domid) return this.#count;
@@ -62,7 +62,7 @@ export class DomainRecords {
     return low;
   }
 
-  /** A record for `domid`, all zeroes but for its domid and the ~0 that Xen has in max_vcpu_id without vCPUs. */
+  /** Adds a record of zeroes, except its domid and max_vcpu_id, which is ~0 in Xen for a domain without vCPUs. */
   add(domid: number): void {
     const place = this.placeOf(domid);
     this.#order.copyWithin(place + 1, place, this.#count);
@@ -81,13 +81,13 @@ export class DomainRecords {
     this.#count--;
   }
 
-  /** Copies the record of `domid`, as it is at step `now`, to word `to` of `target`. */
+  /** Copies the record of `domid` at step `now` to `target`, from word `to` on. */
   copy(domid: number, now: number, target: Int32Array, to: number): void {
     this.#refresh(domid, now);
     this.#copyWords(domid, target, to);
   }
 
-  /** Copies `count` records in ascending order from `place` on, the first as it is at step `now`, each other a step later. */
+  /** Copies `count` records in ascending order from index `place` on: the first at step `now`, each next one a step later. */
   copyMany(place: number, count: number, now: number, target: Int32Array, to: number): void {
     const { words } = this;
     for (let index = 0; index < count;) {
@@ -108,12 +108,12 @@ export class DomainRecords {
     }
   }
 
-  /** From step `now` on the domain runs, and its CPU time with it. */
+  /** Starts the CPU time of a domain that runs from step `now` on. */
   startCpuTime(domid: number, now: number): void {
     this.#cpuOrigin[domid] = this.#cpuTime(domid) - now * CPU_NS_A_STEP;
   }
 
-  /** At step `now` the domain ceases to run: its CPU time stays as it is then. */
+  /** Stops the CPU time of a domain that no longer runs from step `now` on. */
   stopCpuTime(domid: number, now: number): void {
     this.#refresh(domid, now);
     this.#cpuOrigin[domid] = NaN;
@@ -147,12 +147,12 @@ export class DomainRecords {
     this.#memory[domid * this.words + HANDLE + word] = value;
   }
 
-  /** The handle as it stands there now, torn or not. */
+  /** Returns the handle in the record, which may be half written. */
   handleView(domid: number): DataView {
     return new DataView(this.#memory.buffer, (domid * this.words + HANDLE) << 2, 16);
   }
 
-  /** Brings up to date what changes of itself while a domain runs: its CPU time, and whether it is on a CPU just now. */
+  /** Updates the fields that change while a domain runs: its CPU time, and whether it is on a CPU now. */
   #refresh(domid: number, now: number): void {
     const origin = this.#cpuOrigin[domid] ?? NaN;
     if (Number.isNaN(origin)) return;

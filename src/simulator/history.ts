@@ -1,36 +1,36 @@
-/** What every domain of a host was at every step: what an oracle asks to tell a true answer from a false one. */
+/** The state of every domain of a host at every step, with which an oracle checks answers. */
 import type { Domid } from '../domain.ts';
 import type { Uuid } from '../uuid.ts';
 
-/** A span of steps: from the step that began it, up to but without the step that ended it. */
+/** A span of steps, from the step that began it (included) to the step that ended it (not included). */
 export interface Span {
   readonly from: number;
   /** `Infinity` while it lasts. */
   readonly to: number;
 }
 
-/** One domain holding one handle, not dying. */
+/** The time in which one domain has one handle and is not dying. */
 export interface Holding extends Span {
-  /** Different for each domain of a host, whatever its domid. */
+  /** Number of the domain, unique on its host; domids are reused, this is not. */
   readonly incarnation: number;
   readonly domid: Domid;
   readonly uuid: Uuid;
 }
 
-/** One domain as a look would have shown it, between two changes. */
+/** The state of one domain, as a look would show it, between two changes. */
 export interface DomainState extends Span {
   readonly incarnation: number;
   readonly domid: Domid;
   readonly uuid: Uuid;
   readonly dying: boolean;
   readonly paused: boolean;
-  /** The shutdown code, undefined while not shut down. */
+  /** The shutdown code; undefined while the domain is not shut down. */
   readonly shutdownCode: number | undefined;
 }
 
 type Ended<T> = { -readonly [Key in keyof T]: T[Key] };
 
-/** Spans that have ended, in the order of their ends, and those that last. */
+/** Spans that have ended, in the order of their ends, and spans that still last. */
 class Spans<T extends Span> {
   ended: Ended<T>[] = [];
   readonly lasting: Ended<T>[] = [];
@@ -41,12 +41,12 @@ class Spans<T extends Span> {
     this.ended.push(span);
   }
 
-  /** Those that share an instant with `from`..`to`, both included. */
+  /** Yields the spans that overlap the steps `from`..`to`, both included. */
   *during(from: number, to: number): Generator<T> {
     for (const span of this.lasting) if (span.from <= to) yield span;
     for (let index = this.ended.length - 1; index >= 0; index--) {
       const span = this.ended[index];
-      // Ends are in order: all the others ended earlier still.
+      // Ordered by end: all remaining spans ended even earlier.
       if (span === undefined || span.to <= from) return;
       if (span.from <= to) yield span;
     }
@@ -62,18 +62,21 @@ class Spans<T extends Span> {
   }
 }
 
-/** What every domain of a host was, at every step. */
+/** The state of every domain of a host at every step. */
 export class HostHistory {
   readonly #holdings = new Map<Uuid, Spans<Holding>>();
   readonly #states = new Map<Domid, Spans<DomainState>>();
   #knownSince = 0;
 
-  /** Steps before this one have been forgotten; questions about them throw. */
+  /** First step that is still recorded; queries about earlier steps throw. */
   get knownSince(): number {
     return this.#knownSince;
   }
 
-  /** For the host: from `step` on, the domain is as told. Each change has a step of its own, and an end before its domid is another's. */
+  /**
+   * Called by the host: records the state of a domain from `step` on. Each change has its own step, and
+   * {@link recordGone} comes before the domid is reused.
+   */
   record(step: number, domain: Omit<DomainState, keyof Span>): void {
     const { incarnation, domid, uuid, dying, paused, shutdownCode } = domain;
     let states = this.#states.get(domid);
@@ -99,7 +102,7 @@ export class HostHistory {
     holdings.lasting.push({ incarnation, domid, uuid, from: step, to: Infinity });
   }
 
-  /** For the host: from `step` on, no look shows the domain. */
+  /** Called by the host: records that the domain is gone from `step` on. */
   recordGone(step: number, domid: Domid): void {
     const states = this.#states.get(domid);
     const last = states?.lasting[0];
@@ -114,18 +117,18 @@ export class HostHistory {
     if (holdings !== undefined && holding !== undefined) holdings.end(holding, step);
   }
 
-  /** Did `domid` hold `uuid`, not dying, at one instant of the steps `from`..`to` (both included)? What `found` promises. */
+  /** Returns whether `domid` had `uuid` and was not dying at some step of `from`..`to`, both included: the promise of `found`. */
   heldUndyingAtSomeInstant(domid: number, uuid: Uuid, from: number, to: number): boolean {
     for (const holding of this.#during(uuid, from, to)) if (holding.domid === domid) return true;
     return false;
   }
 
-  /** Did one and the same domain hold `uuid`, not dying, through all of `from`..`to`? What `notFound` denies. */
+  /** Returns whether one domain had `uuid` and was not dying at all steps of `from`..`to`; then `notFound` is wrong. */
   heldUndyingThroughout(uuid: Uuid, from: number, to: number): boolean {
     return this.holderThroughout(uuid, from, to) !== undefined;
   }
 
-  /** A domain that held `uuid`, not dying, through all of `from`..`to`. */
+  /** Returns a domain that had `uuid` and was not dying at all steps of `from`..`to`. */
   holderThroughout(uuid: Uuid, from: number, to: number): Holding | undefined {
     for (const holding of this.#during(uuid, from, to)) {
       if (holding.from <= from && holding.to > to) return holding;
@@ -133,12 +136,12 @@ export class HostHistory {
     return undefined;
   }
 
-  /** Everyone who held `uuid`, not dying, at some instant of `from`..`to`, in no order. */
+  /** Returns the domains that had `uuid` and were not dying at some step of `from`..`to`, unordered. */
   holdings(uuid: Uuid, from: number, to: number): Holding[] {
     return [...this.#during(uuid, from, to)];
   }
 
-  /** The domain with `domid` as it was at `step`, after what happened at that step. */
+  /** Returns the state of `domid` at `step`, including the change made in that step. */
   domainAt(domid: number, step: number): DomainState | undefined {
     this.#checkKnown(step);
     return (
@@ -149,7 +152,7 @@ export class HostHistory {
     );
   }
 
-  /** All domains as they were at `step`, in ascending domid: what a list made in no time would have shown. */
+  /** Returns the state of all domains at `step`, in ascending domid, as an instantaneous list would show it. */
   stateAt(step: number): DomainState[] {
     this.#checkKnown(step);
     const found: DomainState[] = [];
@@ -159,14 +162,14 @@ export class HostHistory {
     return found.toSorted((one, other) => one.domid - other.domid);
   }
 
-  /** Every state that `domid` was in at some instant of `from`..`to`, oldest first, whichever domains had it. */
+  /** Returns the states of all domains that had `domid` at some step of `from`..`to`, oldest first. */
   statesOf(domid: number, from: number, to: number): DomainState[] {
     this.#checkKnown(from);
     const states = this.#states.get(domid as Domid)?.during(from, to) ?? [];
     return [...states].toSorted((one, other) => one.from - other.from);
   }
 
-  /** Lets go of all that ended before `step`, so that a long run stays bounded. */
+  /** Drops the spans that ended before `step`, to bound the memory of a long run. */
   forgetBefore(step: number): void {
     this.#knownSince = Math.max(this.#knownSince, step);
     for (const [uuid, spans] of this.#holdings) {
@@ -186,7 +189,9 @@ export class HostHistory {
 
   #checkKnown(step: number): void {
     if (step < this.#knownSince) {
-      throw new RangeError(`step ${step} is forgotten: the history begins at ${this.#knownSince}`);
+      throw new RangeError(
+        `step ${step} is no longer recorded: the history begins at step ${this.#knownSince}`,
+      );
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Hypercalls that are told to fail. */
+/** Failures that tests order for the next hypercalls. */
 import { constants } from 'node:os';
 
 /** Hypercalls of the port: a single look, a list, a single look by the list operation, and a read of a domain's state. */
@@ -8,7 +8,7 @@ export type HypercallKind = 'domctl' | 'sysctl' | 'one' | 'state';
 export type HypercallErrno =
   'EPERM' | 'ESRCH' | 'EACCES' | 'EFAULT' | 'EINVAL' | 'ENOSYS' | 'EAGAIN' | 'ENOMEM' | 'EIO';
 
-/** What a hypercall returns that fails so. */
+/** Returns the result of a hypercall that fails with this error number. */
 export function failure(errno: HypercallErrno): number {
   return -constants.errno[errno];
 }
@@ -25,7 +25,7 @@ export class HypercallFaults {
     for (let count = 0; count < times; count++) this.#queued[kind].push(errno);
   }
 
-  /** How the next hypercall of this kind has to end; undefined where nothing keeps it from its work. */
+  /** Removes and returns the error with which the next hypercall of this kind must fail; undefined if it must not fail. */
   take(kind: HypercallKind): HypercallErrno | undefined {
     const queued = this.#queued[kind];
     return queued.length === 0 ? undefined : queued.shift();

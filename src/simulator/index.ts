@@ -1,5 +1,5 @@
 /**
- * A Xen host in memory, to test programs that ask a Xen host, and to show them without one.
+ * A simulated Xen host in memory, to test and to demonstrate programs without a real host.
  * @module xen-domid/simulator
  */
 export { type DomidPolicy } from './domid-allocator.ts';

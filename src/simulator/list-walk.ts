@@ -1,23 +1,23 @@
-/** One list under way: which domains it has passed, and the memory that it copies them to. */
+/** One running list: its position among the domains, and the memory that it copies records to. */
 import type { SimulatedHost } from './simulated-host.ts';
 
-/** What a list finds in its memory: no domid, no handle, every flag set. */
+/** Fills the memory of a list before it starts: invalid as a domid, as a handle and as flags. */
 const SCRIBBLE = -0x21524111;
 
 export interface ListRequest {
   readonly firstDomid: number;
-  /** Records that there is room for. */
+  /** Most records that fit. */
   readonly room: number;
-  /** Where to copy them. */
+  /** Memory for the records. */
   readonly words: Int32Array;
-  /** Word at which the first goes. */
+  /** Word of the first record. */
   readonly to: number;
 }
 
 export class ListWalk {
   /** The step of the host at which the hypercall began. */
   readonly began: number;
-  /** The step after whose copy it had seen all; undefined while it runs. */
+  /** The host's step after the last copy; undefined while the list runs. */
   ended: number | undefined;
   /** Records copied so far. */
   copied = 0;
@@ -32,17 +32,17 @@ export class ListWalk {
     this.#recordWords = host.profile.recordBytes >> 2;
     this.#nextDomid = request.firstDomid;
     this.began = host.now;
-    // Who reads beyond what is copied, or what a list before left, shall see what never was.
+    // A reader of records that this list did not copy must not find plausible ones, for example of the previous list.
     const records = Math.min(request.room, host.size + 1);
     request.words.fill(SCRIBBLE, request.to, request.to + records * this.#recordWords);
   }
 
-  /** Lowest domid that it can still come to. */
+  /** Lowest domid that the list can still show. */
   get nextDomid(): number {
     return this.#nextDomid;
   }
 
-  /** Copies up to `most` domains more. @returns whether none is left. */
+  /** Copies the records of up to `most` further domains. @returns whether the list is complete. */
   copy(most: number): boolean {
     if (this.ended !== undefined) return true;
     const host = this.#host;

@@ -1,4 +1,4 @@
-/** The behaviour of each Xen release, as far as releases differ. */
+/** The differences in behaviour between Xen releases. */
 import { INTERFACES } from '../hypervisor/layout.ts';
 
 /** The releases of Xen that can be simulated. */
@@ -7,9 +7,9 @@ export const RELEASES = ['4.14', '4.17', '4.20', '4.22'] as const;
 /** A release of Xen that can be simulated. */
 export type Release = (typeof RELEASES)[number];
 
-/** The differences of one release of Xen from others. */
+/** The interface and behaviour of one release of Xen. */
 export interface Profile {
-  /** As in XENVER_version. */
+  /** Reported by XENVER_version. */
   readonly release: Release;
   readonly domctlInterface: number;
   readonly sysctlInterface: number;

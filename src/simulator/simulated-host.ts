@@ -1,6 +1,6 @@
 /**
- * The domains of a Xen host and their lives, in memory: a synchronous state machine on a clock of steps.
- * It is what the simulated hypervisor shows and what the simulated xenstored is told of.
+ * The domains of a simulated Xen host: a synchronous state machine with a clock that counts steps. The simulated
+ * hypervisor reads it, and the simulated xenstored gets its notifications.
  */
 import { DOMID_FIRST_RESERVED, DominfFlag, type Domid, checkDomid } from '../domain.ts';
 import { type Uuid, parseUuid, readUuid, uuidWords } from '../uuid.ts';
@@ -11,38 +11,40 @@ import { HostHistory } from './history.ts';
 import { PROFILES, type Profile, type Release } from './profile.ts';
 import { UniqueIds } from './unique-ids.ts';
 
-/** The handle of a domain that nobody gave one; it names no VM. */
+/** The handle of a domain for which the toolstack has set none; it names no VM. */
 export const NIL_UUID: Uuid = parseUuid('00000000-0000-0000-0000-000000000000');
 
 /** XEN_DOMINF_hap (`xen/include/public/domctl.h`). */
 const DOMINF_HAP = 0x100;
-/** What Xen has in the high half of flags while a domain is not shut down: its shutdown code is ~0 then. */
+/** The high half of `flags` while a domain is not shut down: Xen's shutdown code is ~0 then. */
 const NO_SHUTDOWN_CODE = 0xffff << 16;
 const SHUTDOWN_SUSPEND = 2;
-/** Pages that Xen itself needs for a domain before any memory was given to it. */
+/** Pages of a domain that has no memory yet: Xen's own. */
 const UNBUILT_PAGES = 1;
 
-/** What host it is. Default: Xen 4.17, domids in sequence. */
+/** Options of a simulated host. */
 export interface HostOptions {
+  /** Default 4.17. */
   readonly release?: Release;
+  /** Default `sequential`. */
   readonly domids?: DomidPolicy;
-  /** The domid that counts as handed out last: 32,750 makes the rover wrap soon. */
+  /** The domid that counts as the last one assigned, default 0. With 32,750, sequential domids soon start again at 1. */
   readonly rover?: number;
-  /** Of random domids and of unique ids. */
+  /** Seed of random domids and of unique ids, default 1. */
   readonly seed?: number;
-  /** Handle of domain 0, as `xen-init-dom0 UUID` sets it. */
+  /** Handle of domain 0, as set by `xen-init-dom0 UUID`. Default nil. */
   readonly dom0Uuid?: Uuid;
-  /** False: no history is kept. */
+  /** Whether to keep a history, default true. */
   readonly history?: boolean;
 }
 
-/** What a new domain is. */
+/** Options of a new domain. */
 export interface CreateOptions {
-  /** The handle; nil where none is given. */
+  /** The handle, default nil. */
   readonly uuid?: Uuid;
-  /** Named by the toolstack; else the host's policy decides. */
+  /** The domid that the toolstack asks for. Default: the host assigns one. */
   readonly domid?: number;
-  /** HVM or PVH, which is the default; else PV. */
+  /** True for HVM or PVH, false for PV. Default true. */
   readonly hvm?: boolean;
   readonly vcpus?: number;
   readonly memoryPages?: number;
@@ -51,27 +53,27 @@ export interface CreateOptions {
 }
 
 /**
- * Where a domain stands on its way out: `teardown` gives its resources back and does not show in any look
- * (DOMDYING_dying); `dead` is what XEN_DOMINF_dying means (DOMDYING_dead).
+ * The stage of a domain's end. `teardown`: Xen frees its resources, and looks show it as before (DOMDYING_dying).
+ * `dead`: looks show XEN_DOMINF_dying (DOMDYING_dead).
  */
 export type Stage = 'live' | 'teardown' | 'dead';
 
-/** A domain as the host knows it, which is more than a look shows. */
+/** The state of a domain, including parts that looks do not show. */
 export interface SimulatedDomain {
-  /** Different for each domain of the host, whatever its domid. */
+  /** Number of the domain, unique on its host; domids are reused, this is not. */
   readonly incarnation: number;
   readonly domid: Domid;
-  /** The handle as it stands now, half written or not. */
+  /** The current handle, which may be half written. */
   readonly uuid: Uuid;
   readonly stage: Stage;
   readonly paused: boolean;
-  /** undefined while not shut down. */
+  /** Undefined while the domain is not shut down. */
   readonly shutdownCode: number | undefined;
-  /** vCPUs and memory have been given to it. */
+  /** Whether the domain has its vCPUs and memory. */
   readonly built: boolean;
-  /** Foreign mappings and grants that keep it from going. */
+  /** Number of foreign mappings and grants that prevent its removal. */
   readonly holds: number;
-  /** XEN_DOMCTL_get_domain_state's `unique_id`; the host has one on every release, only 4.21 and on show it. */
+  /** `unique_id` of XEN_DOMCTL_get_domain_state. Set on every release, but visible only from 4.21 on. */
   readonly uniqueId: bigint;
 }
 
@@ -88,27 +90,30 @@ interface MutableDomain {
   hvm: boolean;
   vcpus: number;
   memoryPages: number;
-  /** The reference that the domain's being alive holds is gone. */
+  /** Whether Xen has dropped the reference that a live domain holds on itself. */
   reaped: boolean;
   running: boolean;
   unfinished: HandleWrite | undefined;
 }
 
-/** A handle that is being written, 8 bytes at a time. Single looks and operations at the domain finish it first. */
+/** A pending write of a handle, 8 bytes at a time. Single looks at the domain, and operations on it, complete the write first. */
 export interface HandleWrite {
   readonly domid: Domid;
   readonly done: boolean;
-  /** Writes the next 8 bytes; true when the handle is whole. */
+  /** Writes the next 8 bytes. @returns whether the handle is complete. */
   step(): boolean;
-  /** Writes what is left of it. */
+  /** Writes the remaining bytes. */
   finish(): void;
 }
 
-/** Who is told of what happens on the host, at once and synchronously. */
+/** Callbacks for events of the host, called synchronously. */
 export interface HostListener {
   /** The toolstack introduces the domain to xenstored. */
   introduced?(domid: Domid): void;
-  /** VIRQ_DOM_EXC: a domain has shut down, has died or is gone. Xen does not say which; a listener has to look. */
+  /**
+   * VIRQ_DOM_EXC: a domain has shut down, has died or is gone. Xen reports neither the domain nor the event; `domid` is
+   * for the simulation only.
+   */
   domainException?(domid: Domid): void;
 }
 
@@ -116,7 +121,7 @@ function refuse(errno: string, syscall: string, message: string): never {
   throw new XenError(ErrorCode.HYPERCALL, message, { errno, syscall });
 }
 
-/** A host without a hypervisor: domains that come, change and go when told to, a step each. */
+/** A simulated host. Its domains change only by calls of its methods; each change is one step. */
 export class SimulatedHost {
   readonly profile: Profile;
   readonly history: HostHistory | undefined;
@@ -143,27 +148,27 @@ export class SimulatedHost {
     this.unpause(0);
   }
 
-  /** The step the host is at. Each operation and each entry of a list that is copied makes one; time makes none. */
+  /** The current step. Each change and each entry that a list copies is one step; the passage of time is none. */
   get now(): number {
     return this.#now;
   }
 
-  /** Domains that a list would show now. */
+  /** Number of domains that a list would show now. */
   get size(): number {
     return this.#records.count;
   }
 
-  /** The domain as it is now, undefined where there is none. The object changes with the domain. */
+  /** Returns the domain, or undefined if there is none. The object is live: it changes with the domain. */
   get(domid: number): SimulatedDomain | undefined {
     return this.#domains[domid];
   }
 
-  /** Domids of the domains that have shut down and are not yet gone. */
+  /** Domids of the domains that have shut down and still exist. */
   get shutDownDomids(): ReadonlySet<Domid> {
     return this.#shutDownDomids;
   }
 
-  /** Every domain that a list would show now, in ascending domid. */
+  /** Yields the domains that a list would show now, in ascending domid. */
   *domains(): Generator<SimulatedDomain> {
     let next = 0;
     while (next < DOMID_FIRST_RESERVED) {
@@ -175,17 +180,17 @@ export class SimulatedHost {
     }
   }
 
-  /** @returns how to stop being told. */
+  /** Adds a listener. @returns a function that removes it. */
   listen(listener: HostListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  // --- a domain comes ---
+  // --- creation ---
 
   /**
-   * XEN_DOMCTL_createdomain, whole: paused, without vCPUs and memory.
-   * @throws XenError `ERR_HYPERCALL`: `EEXIST` for a domid that is busy, `ENOMEM` when all are.
+   * Creates a paused domain without vCPUs and memory: XEN_DOMCTL_createdomain.
+   * @throws XenError `ERR_HYPERCALL` with `EEXIST` if the domid is in use, `ENOMEM` if all domids are.
    */
   createDomain(options: CreateOptions = {}): Domid {
     const write = this.beginCreate(options);
@@ -194,17 +199,17 @@ export class SimulatedHost {
   }
 
   /**
-   * The same up to where the domain is in the list. Up to 4.20 its handle is all zeroes then, and the two
-   * halves of it are yet to be written; later releases have it whole.
+   * Creates a domain up to the moment at which lists show it. Up to 4.20 its handle is still nil then, and the returned
+   * write sets it; in later releases the handle is already complete.
    */
   beginCreate(options: CreateOptions = {}): HandleWrite {
     const domid =
       options.domid === undefined
         ? this.#allocator.next((candidate) => this.#domains[candidate] !== undefined)
         : checkDomid(options.domid);
-    if (domid === undefined) refuse('ENOMEM', 'XEN_DOMCTL_createdomain', 'every domid is busy');
+    if (domid === undefined) refuse('ENOMEM', 'XEN_DOMCTL_createdomain', 'every domid is in use');
     if (this.#domains[domid] !== undefined)
-      refuse('EEXIST', 'XEN_DOMCTL_createdomain', `domid ${domid} is busy`);
+      refuse('EEXIST', 'XEN_DOMCTL_createdomain', `domid ${domid} is in use`);
     const late = this.profile.handleCopiedLate;
     const uuid = options.uuid ?? NIL_UUID;
     const domain = this.#insert(domid as Domid, options, late ? NIL_UUID : uuid);
@@ -215,7 +220,7 @@ export class SimulatedHost {
     return write;
   }
 
-  /** Gives the domain its vCPUs and its memory. Done by `introduce` and `unpause` where it was not. */
+  /** Gives the domain its vCPUs and memory. `introduce` and `unpause` call it if necessary. */
   build(domid: number): void {
     const domain = this.#ready(domid, 'XEN_DOMCTL_max_vcpus');
     if (domain.built) return;
@@ -226,14 +231,14 @@ export class SimulatedHost {
     this.#changed(domain);
   }
 
-  /** The toolstack's word to xenstored that the domain is there. The hypervisor knows nothing of it. */
+  /** Introduces the domain to xenstored, as a toolstack does. Not visible in the hypervisor. */
   introduce(domid: number): void {
     this.build(domid);
     this.#now++;
     for (const listener of this.#listeners) listener.introduced?.(domid as Domid);
   }
 
-  // --- and lives ---
+  // --- life ---
 
   /** XEN_DOMCTL_pausedomain. */
   pause(domid: number): void {
@@ -252,12 +257,12 @@ export class SimulatedHost {
     this.#changed(domain);
   }
 
-  /** XEN_DOMCTL_setdomainhandle, whole. Xen neither asks whether another domain has it nor tells anyone. */
+  /** XEN_DOMCTL_setdomainhandle. Xen neither checks whether another domain has this handle nor sends an event. */
   setHandle(domid: number, uuid: Uuid): void {
     this.beginSetHandle(domid, uuid).finish();
   }
 
-  /** The same up to where the first 8 bytes are the new handle's and the last 8 still the old one's. */
+  /** Writes the first 8 bytes of a new handle; the returned write sets the last 8. */
   beginSetHandle(domid: number, uuid: Uuid): HandleWrite {
     const domain = this.#ready(domid, 'XEN_DOMCTL_setdomainhandle');
     this.#writeHalf(domain, uuid, 0);
@@ -266,15 +271,15 @@ export class SimulatedHost {
     return write;
   }
 
-  /** The guest shuts down, with a SHUTDOWN_* code of `xen/include/public/sched.h`. Of several codes the first stays. */
+  /** Shuts the guest down with a SHUTDOWN_* code of `xen/include/public/sched.h`. A second shutdown does not change the code. */
   shutdown(domid: number, code: number): void {
     this.#shutDown(domid, code);
     this.#raiseException(domid as Domid);
   }
 
   /**
-   * The guest shuts down to be saved.
-   * @param silent a suspend event channel is bound, as while migrating: no VIRQ says so.
+   * Shuts the guest down to save it.
+   * @param silent whether a suspend event channel is bound, for example in a migration: Xen then raises no VIRQ.
    */
   suspend(domid: number, { silent = false }: { readonly silent?: boolean } = {}): void {
     this.#shutDown(domid, SHUTDOWN_SUSPEND);
@@ -290,16 +295,16 @@ export class SimulatedHost {
     this.#changed(domain);
   }
 
-  // --- and goes ---
+  // --- destruction ---
 
-  /** XEN_DOMCTL_destroydomain with all its stages. A domain that is held stays, as a zombie. */
+  /** XEN_DOMCTL_destroydomain with all its stages. A domain that is held ({@link hold}) stays, as a zombie. */
   destroy(domid: number): void {
     this.beginTeardown(domid);
     this.die(domid);
     this.reap(domid);
   }
 
-  /** DOMDYING_dying: resources are given back, which may take long. All that shows is the pause by libxl before it. */
+  /** DOMDYING_dying: Xen frees the domain's resources, which may take long. Looks show only that the domain is paused, by libxl. */
   beginTeardown(domid: number): void {
     const domain = this.#ready(domid, 'XEN_DOMCTL_destroydomain');
     if (domain.stage !== 'live') return;
@@ -309,7 +314,7 @@ export class SimulatedHost {
     this.#changed(domain);
   }
 
-  /** DOMDYING_dead: XEN_DOMINF_dying is set, and VIRQ_DOM_EXC raised. */
+  /** DOMDYING_dead: sets XEN_DOMINF_dying and raises VIRQ_DOM_EXC. */
   die(domid: number): void {
     this.beginTeardown(domid);
     const domain = this.#at(domid);
@@ -320,7 +325,7 @@ export class SimulatedHost {
     this.#raiseException(domain.domid);
   }
 
-  /** The dead domain's own reference is dropped. @returns whether it is gone: else it is a zombie until the last `release`. */
+  /** Drops the dead domain's own reference. @returns false if the domain is held: it is then a zombie until the last `release`. */
   reap(domid: number): boolean {
     this.die(domid);
     const domain = this.#at(domid);
@@ -328,14 +333,14 @@ export class SimulatedHost {
     return this.#removeUnheld(domain);
   }
 
-  /** Someone maps a page of the domain, or holds a grant: it cannot go while that lasts. */
+  /** Maps a page or a grant of the domain, which prevents its removal until {@link release}. */
   hold(domid: number): void {
     const domain = this.#ready(domid, 'GNTTABOP_map_grant_ref');
     this.#now++;
     domain.holds++;
   }
 
-  /** One of those who hold the domain lets go. @returns whether that was the last thing that kept it. */
+  /** Undoes one {@link hold}. @returns whether the domain is removed, because it was a zombie and this was the last hold. */
   release(domid: number): boolean {
     const domain = this.#ready(domid, 'GNTTABOP_unmap_grant_ref');
     if (domain.holds === 0)
@@ -347,26 +352,26 @@ export class SimulatedHost {
 
   // --- looks, for the simulated hypervisor ---
 
-  /** The domain's record at word `to` of `target`, as a single look copies it. @returns false where there is no domain. */
+  /** Copies the domain's record to `target` from word `to` on, like a single look. @returns false if there is no such domain. */
   copyRecord(domid: number, target: Int32Array, to: number): boolean {
     const domain = this.#domains[domid];
     if (domain === undefined) return false;
-    // domctl_lock kept single looks out while a handle was written; without it the window is of nanoseconds.
+    // Single looks see no half-written handle: domctl_lock excludes them, and without that lock the window is a few ns.
     domain.unfinished?.finish();
     this.#records.copy(domid, this.#now, target, to);
     return true;
   }
 
-  /** The next domid from `domid` on that is in use; -1 where there is none. */
+  /** Returns the first domid in use that is `domid` or higher; -1 if there is none. */
   nextDomid(domid: number): number {
     const place = this.#records.placeOf(domid);
     return place === this.#records.count ? -1 : this.#records.domidAt(place);
   }
 
   /**
-   * Copies the records of up to `most` domains from domid `first` on, as a list does it: handles half written
-   * or not. Each copy is a step of the host.
-   * @returns how many were copied.
+   * Copies the records of up to `most` domains from domid `first` on, like a list: handles may be half written. Each copy
+   * is one step.
+   * @returns the number of records copied.
    */
   copyRecords(first: number, most: number, target: Int32Array, to: number): number {
     const records = this.#records;
@@ -377,7 +382,7 @@ export class SimulatedHost {
     return count;
   }
 
-  // --- within ---
+  // --- private ---
 
   #at(domid: number): MutableDomain {
     return (
@@ -385,7 +390,7 @@ export class SimulatedHost {
     );
   }
 
-  /** The domain, for an operation at it. */
+  /** Returns the domain for an operation on it, with its handle complete. */
   #ready(domid: number, syscall: string): MutableDomain {
     const domain = this.#domains[domid];
     if (domain === undefined) refuse('ESRCH', syscall, `there is no domain ${domid}`);
@@ -393,7 +398,7 @@ export class SimulatedHost {
     return domain;
   }
 
-  /** The domain, for an operation that one on its way out refuses. */
+  /** Returns the domain for an operation that Xen refuses once the domain is being destroyed. */
   #live(domid: number, syscall: string): MutableDomain {
     const domain = this.#ready(domid, syscall);
     if (domain.stage !== 'live') refuse('EINVAL', syscall, `domain ${domid} is being destroyed`);
@@ -465,7 +470,7 @@ export class SimulatedHost {
     this.#records.remove(domain.domid);
     this.#shutDownDomids.delete(domain.domid);
     this.history?.recordGone(this.#now, domain.domid);
-    // complete_domain_destroy raises it once more; who listens finds no domain any more.
+    // complete_domain_destroy() raises it once more, when the domain is already gone.
     this.#raiseException(domain.domid);
     return true;
   }
@@ -491,7 +496,7 @@ export class SimulatedHost {
     });
   }
 
-  /** As `getdomaininfo()` of `xen/common/domctl.c` puts them together; BLOCKED and RUNNING are added when a running domain is looked at. */
+  /** Returns the flags as in `getdomaininfo()` of `xen/common/domctl.c`, without BLOCKED and RUNNING: the records add those. */
   #flags(domain: MutableDomain): number {
     let flags = domain.hvm ? DominfFlag.HVM_GUEST | DOMINF_HAP : 0;
     if (domain.stage === 'dead') flags |= DominfFlag.DYING;
@@ -501,7 +506,7 @@ export class SimulatedHost {
   }
 }
 
-/** Writes a handle in halves, from half `next` on. */
+/** Writes a handle in two halves of 8 bytes, starting with half `next`. */
 class HalfwiseWrite implements HandleWrite {
   readonly domid: Domid;
   readonly #write: (half: number) => void;

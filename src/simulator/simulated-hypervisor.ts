@@ -1,4 +1,4 @@
-/** The product's own binding on a simulated host, and what tests need to steer and to count it. */
+/** The real hypervisor binding on top of a simulated host, with controls and counters for tests. */
 import type { DominfoList } from '../hypervisor/dominfo.ts';
 import { XenHypervisor } from '../hypervisor/xen-hypervisor.ts';
 import type { HypercallErrno, HypercallKind } from './hypercall-faults.ts';
@@ -10,32 +10,32 @@ import {
   SimulatedXencall,
 } from './simulated-xencall.ts';
 
-/** How lists take their time: each in one turn of the event loop, or stepped by hand. */
+/** Options of a simulated hypervisor: the pacing of its lists. */
 export interface SimulatedHypervisorOptions {
   readonly pacing?: ListPacing;
 }
 
-/** The hypervisor of a {@link SimulatedHost}, to open an inventory with. */
+/** The hypervisor of a {@link SimulatedHost}; pass it to an inventory. */
 export class SimulatedHypervisor extends XenHypervisor {
   readonly #xencall: SimulatedXencall;
-  /** Lists asked for and not yet visited. */
+  /** Calls of `listDomains` that have not resolved yet. */
   #pendingLists = 0;
 
   constructor(host: SimulatedHost, { pacing = 'turn' }: SimulatedHypervisorOptions = {}) {
     const xencall = new SimulatedXencall(host, pacing);
-    // The simulated records are those of x86_64, wherever this runs.
+    // The simulated records have the layout of x86_64 on every machine.
     super(xencall, 'x86_64');
     this.#xencall = xencall;
-    // What it took to find out the interface versions is not counted.
+    // Do not count the hypercalls that the constructor made to find the interface versions.
     Object.assign(xencall.counters, { domctl: 0, sysctl: 0, state: 0 });
   }
 
-  /** Hypercalls made since it was opened. */
+  /** Hypercalls made since construction. */
   get counters(): HypercallCounters {
     return this.#xencall.counters;
   }
 
-  /** As the hypervisor's own; where lists are stepped by hand, ends when they have been. */
+  /** Lists all domains. With pacing `manual`, resolves only after {@link deliverList}. */
   override async listDomains<T>(visit: (list: DominfoList) => T): Promise<T> {
     this.#pendingLists++;
     try {
@@ -45,7 +45,7 @@ export class SimulatedHypervisor extends XenHypervisor {
     }
   }
 
-  /** Milliseconds that each single look holds the calling thread, as up to 4.17.6 behind a teardown. */
+  /** Time for which each single look by domctl blocks the calling thread, ms. Up to Xen 4.17.6, a domain's teardown causes this. */
   get lookBlocksMs(): number {
     return this.#xencall.lookBlocksMs;
   }
@@ -54,55 +54,55 @@ export class SimulatedHypervisor extends XenHypervisor {
     this.#xencall.lookBlocksMs = milliseconds;
   }
 
-  /** Called before each hypercall is answered: acts of the host that fall between two of them. */
+  /** Called before each hypercall is answered, so that a test can change the host between two hypercalls. */
   set beforeHypercall(listener: ((kind: HypercallKind, domid: number) => void) | undefined) {
     this.#xencall.beforeHypercall = listener;
   }
 
-  /** The list that runs now, if one does. It begins in the turn in which it is asked for, yet not within the call. */
+  /** The running list, if any. A list starts after `listDomains` has returned, but in the same turn of the event loop. */
   get runningList(): RunningList | undefined {
     return this.#xencall.runningList;
   }
 
-  /** Calls of `listDomains` that wait for the running list to end. */
+  /** Calls of `listDomains` that wait for the running list. */
   get waitingLists(): number {
     return Math.max(0, this.#pendingLists - 1);
   }
 
   /**
-   * The next `times` hypercalls of this kind fail so; those told earlier come first. Such a list copies nothing.
-   * After EFAULT the binding asks again, as it has to: 15 times.
+   * Makes the next `times` hypercalls of this kind fail, after the failures ordered earlier. A list that fails copies
+   * nothing. The binding retries EFAULT 15 times, so one such failure is invisible to callers.
    */
   failNext(kind: HypercallKind, errno: HypercallErrno, times = 1): void {
     this.#xencall.faults.add(kind, errno, times);
   }
 
-  /** Takes back what {@link failNext} has asked for and has not happened. */
+  /** Cancels the failures ordered by {@link failNext} that have not happened yet. */
   clearFaults(): void {
     this.#xencall.faults.clear();
   }
 
-  /** From here on lists copy nothing and do not end, until `resumeLists`. */
+  /** Stalls lists: until {@link resumeLists}, they copy nothing and do not end. */
   stallLists(): void {
     this.#xencall.stallLists();
   }
 
-  /** Lists go on. */
+  /** Ends the stall of {@link stallLists}. */
   resumeLists(): void {
     this.#xencall.resumeLists();
   }
 
   /**
-   * With pacing `manual`: the running list copies up to `entries` domains more.
-   * @returns whether it has seen all, so that `deliverList` may follow.
+   * With pacing `manual`, lets the running list copy up to `entries` further domains.
+   * @returns whether the list is complete.
    */
   stepList(entries: number = Infinity): boolean {
     return this.#xencall.stepLists(entries);
   }
 
   /**
-   * With pacing `manual`: copies what is left and ends the hypercall; the visitor runs in the same turn, yet not
-   * within the call. @returns false where no list runs, or it is stalled.
+   * With pacing `manual`, copies the remaining domains and ends the hypercall. The visitor runs after this method has
+   * returned, but in the same turn of the event loop. @returns false if no list runs, or lists are stalled.
    */
   deliverList(): boolean {
     return this.#xencall.deliverList();

@@ -1,9 +1,9 @@
-/** Hypercall memory of a simulated host: addresses that lead back to it, as a hypercall's argument has to. */
+/** Hypercall memory of a simulated host: gives each allocation a fake address, by which a hypercall finds the memory again. */
 import type { HypercallMemory } from '../hypervisor/xencall.ts';
 
 const PAGE_BYTES = 4096;
 const FIRST_ADDRESS = 0x7f00_0000_0000;
-/** Distance of two allocations: more than any of them takes. */
+/** Distance between the addresses of two allocations, bytes: larger than any allocation. */
 const STRIDE = 0x1_0000_0000;
 
 export interface Region extends HypercallMemory {
@@ -22,7 +22,7 @@ export class SimulatedMemory {
     return region;
   }
 
-  /** @returns undefined where the address is nobody's: EFAULT. */
+  /** Returns the allocation that contains the address, or undefined if there is none: the hypercall then fails with EFAULT. */
   regionAt(address: number): Region | undefined {
     const region = this.#regions[Math.floor((address - FIRST_ADDRESS) / STRIDE)];
     return region !== undefined && address - region.address < region.view.byteLength

@@ -1,4 +1,4 @@
-/** libxencall on a simulated host: hypercalls answered byte for byte, as each release of Xen does. */
+/** libxencall on a simulated host: answers each hypercall with the same bytes as the simulated release of Xen. */
 import {
   DomainStateOffset,
   DomctlCommand,
@@ -26,13 +26,13 @@ const RECORD = DomctlOffset.u >> 2;
 const StateFlag = { EXIST: 1, SHUTDOWN: 2, DYING: 4, DEAD: 8 } as const;
 
 /**
- * When a list copies its entries. `turn`: all in one go on a later turn of the event loop, and the visitor
- * right after. A number: so many entries on each turn, the visitor on one turn more. `manual`: when the test
- * says so, by `stepList` and `deliverList`.
+ * When a list copies its entries. `turn`: all on a later turn of the event loop, and the visitor runs in that turn.
+ * A number: that many entries on each turn, and the visitor runs one turn after the last. `manual`: when the test calls
+ * `stepList` and `deliverList`.
  */
 export type ListPacing = 'turn' | 'manual' | number;
 
-/** Hypercalls by kind, and the domains that lists have copied. */
+/** Counts of hypercalls by kind, and of the entries that lists copied. */
 export interface HypercallCounters {
   /** Single looks by domctl. */
   domctl: number;
@@ -40,23 +40,23 @@ export interface HypercallCounters {
   sysctl: number;
   /** Single looks by the list operation, with room for one domain. */
   one: number;
-  /** Looks at a domain's state, for its unique id. */
+  /** Reads of a domain's state, for its unique id. */
   state: number;
   /** Entries that lists copied. */
   entries: number;
-  /** Hypercalls that were told to fail, and did. */
+  /** Hypercalls that failed because a test ordered it. */
   failed: number;
 }
 
-/** A list that runs now. */
+/** A running list. */
 export interface RunningList {
   /** The step of the host at which its hypercall began. */
   readonly began: number;
-  /** The step of its last copy, once it has seen all. */
+  /** The step of its last copy; undefined until the list is complete. */
   readonly ended: number | undefined;
   /** Entries copied so far. */
   readonly copied: number;
-  /** Lowest domid that it can still come to. */
+  /** Lowest domid that the list can still show. */
   readonly nextDomid: number;
 }
 
@@ -65,7 +65,7 @@ interface ListCall {
   readonly operation: Region;
   /** Offset of the operation in its region, bytes. */
   readonly at: number;
-  /** How it has to end. */
+  /** The error with which the hypercall must fail, if any. */
   readonly fault: HypercallErrno | undefined;
   readonly resolve: (result: number) => void;
 }
@@ -85,7 +85,7 @@ export class SimulatedXencall implements Xencall {
   readonly #host: SimulatedHost;
   readonly #pacing: ListPacing;
   readonly #memory = new SimulatedMemory();
-  /** Lists that run: more than one only where the caller lets them. */
+  /** Running lists. There is more than one only if the caller starts them concurrently. */
   readonly #lists: ListCall[] = [];
   #listsStalled = false;
   #closed = false;
@@ -118,7 +118,7 @@ export class SimulatedXencall implements Xencall {
   callAsync(hypercall: number, argument: number): Promise<number> {
     const operation = this.#operation(hypercall, argument);
     if (typeof operation === 'number') return Promise.resolve(operation);
-    if (hypercall !== Hypercall.sysctl) throw new Error('only lists are made off the event loop');
+    if (hypercall !== Hypercall.sysctl) throw new Error('only lists may be asynchronous');
     return new Promise((resolve) => {
       const list = this.#beginList(operation, argument, resolve);
       if (typeof list === 'number') {
@@ -131,7 +131,8 @@ export class SimulatedXencall implements Xencall {
   }
 
   close(): void {
-    if (this.#lists.length > 0) throw new Error('closed while a list runs: its memory is gone');
+    if (this.#lists.length > 0)
+      throw new Error('closed while a list runs, whose memory must not be freed');
     this.#closed = true;
   }
 
@@ -151,7 +152,7 @@ export class SimulatedXencall implements Xencall {
     for (const list of this.#lists) this.#pace(list);
   }
 
-  /** All lists that run copy on; @returns whether the first of them has seen all. */
+  /** Lets each running list copy up to `entries` further domains. @returns whether the first list is complete. */
   stepLists(entries: number): boolean {
     const [first] = this.#lists;
     if (first === undefined || this.#listsStalled) return false;
@@ -191,7 +192,7 @@ export class SimulatedXencall implements Xencall {
     return 0;
   }
 
-  /** A stable operation since 4.21: its interface version is 0, which no release before takes. */
+  /** A stable operation since 4.21: its interface version is 0, which earlier releases reject. */
   #domainState({ words, view }: Region, at: number): number {
     if (!this.#host.profile.domainState || words[at + INTERFACE_VERSION] !== 0) {
       return failure('EACCES');
@@ -271,11 +272,11 @@ export class SimulatedXencall implements Xencall {
     return 0;
   }
 
-  // --- both ---
+  // --- single looks and lists ---
 
-  /** The operation that the argument points to; what the hypercall returns where it has none. */
+  /** Returns the memory of the operation that the argument points to, or the result of a hypercall that needs none. */
   #operation(hypercall: number, argument: number): Region | number {
-    if (this.#closed) throw new Error('a hypercall after close: its memory is gone');
+    if (this.#closed) throw new Error('a hypercall after close(), which has freed its memory');
     if (hypercall === Hypercall.xenVersion) {
       const [major = 0, minor = 0] = this.#host.profile.release.split('.').map(Number);
       return (major << 16) | minor;

@@ -1,4 +1,4 @@
-/** xenstored on a real Unix socket, beside a simulated host whose domains it is told of. */
+/** A simulated xenstored on a real Unix socket. It serves a simulated host, from which it gets its notifications. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type Server, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -17,21 +17,23 @@ import {
 
 const DOM0 = 0;
 
-/** Which daemon it is like, and where it listens. */
+/** Options of a simulated xenstored. */
 export interface XenstoredOptions {
+  /** Default `C`. */
   readonly flavour?: XenstoredFlavour;
-  /** Where to listen; else in a directory of its own, that is removed on close. */
+  /** Path of the socket. Default: in a new temporary directory, which `close` removes. */
   readonly socketPath?: string;
 }
 
-/** What it was asked, and what it has told. */
+/** Counts of requests, events and connections. */
 export interface XenstoredCounters {
   /** Requests read, by name of their type. */
   readonly requests: Record<string, number>;
-  /** Watch events sent, the first of each watch among them. */
+  /** Watch events sent, including the first event of each watch. */
   events: number;
-  /** Special events that came to be, sent or lost. */
+  /** `@introduceDomain` events, including lost ones. */
   introduceEvents: number;
+  /** `@releaseDomain` events, including lost ones. */
   releaseEvents: number;
   /** Connections accepted. */
   connections: number;
@@ -43,8 +45,8 @@ interface SpecialEvent {
 }
 
 /**
- * Its own verbs (`write`, `read`...) are those of a toolstack on the same host: done at once, and told
- * to watches like those that come over the socket.
+ * A simulated xenstored. Its methods for nodes (`write`, `read`...) act like a toolstack on the same host: they take effect
+ * at once, without a connection, and notify watches like requests over the socket.
  */
 export class SimulatedXenstored {
   readonly flavour: XenstoredFlavour;
@@ -57,7 +59,7 @@ export class SimulatedXenstored {
     connections: 0,
   };
   readonly #host: SimulatedHost;
-  /** The directory that is ours to remove. */
+  /** The temporary directory to remove on close, if one was created. */
   readonly #directory: string | undefined;
   readonly #stopListening: () => void;
   readonly #connections = new Set<XenstoredConnection>();
@@ -66,18 +68,18 @@ export class SimulatedXenstored {
   #tree: StoreTree;
   #daemon: Daemon;
   #introduced = new Set<number>();
-  /** Domains whose shutdown has been told, until they resume. */
-  #toldShutDown = new Set<number>();
-  /** What happened while the daemon was silent, to be done when it goes on. */
+  /** Domains whose shutdown has been announced and that have not resumed since. */
+  #announcedShutDown = new Set<number>();
+  /** Operations to run when a silenced daemon continues; undefined while it is not silenced. */
   #backlog: (() => void)[] | undefined;
-  /** The event channel's one bit: however many exceptions came while the daemon was silent, it sees that some did. */
+  /** Domains whose exceptions came while the daemon was silent. It handles them as one, because an event channel is one bit. */
   #missedExceptions: number[] = [];
   #specialToLose = 0;
   #merging = false;
   #merged: SpecialEvent[] = [];
   #transactionId = 0;
 
-  /** Made by {@link start}. */
+  /** Use {@link start}. */
   private constructor(
     host: SimulatedHost,
     socketPath: string,
@@ -101,7 +103,7 @@ export class SimulatedXenstored {
     });
   }
 
-  /** Listens, in a directory of its own unless told where; {@link close} removes that. */
+  /** Starts a daemon for `host` and resolves when it listens. */
   static async start(
     host: SimulatedHost,
     options: XenstoredOptions = {},
@@ -114,7 +116,7 @@ export class SimulatedXenstored {
     return daemon;
   }
 
-  /** Clients connected now. */
+  /** Number of connected clients. */
   get connections(): number {
     return this.#connections.size;
   }
@@ -124,72 +126,72 @@ export class SimulatedXenstored {
     return this.#server !== undefined;
   }
 
-  /** Hangs up on all, and leaves nothing behind. */
+  /** Stops the daemon, detaches it from its host and removes its temporary directory. */
   async close(): Promise<void> {
     this.#stopListening();
     await this.stop();
     if (this.#directory !== undefined) await rm(this.#directory, { recursive: true, force: true });
   }
 
-  // --- nodes, as a toolstack reads and writes them ---
+  // --- nodes, for a toolstack ---
 
-  /** The value as text, undefined where there is no such node. */
+  /** Returns a node's value as text; undefined if there is no such node. */
   read(path: string): string | undefined {
     return this.#tree.get(path)?.value.toString();
   }
 
-  /** Names of the children, undefined where there is no such node. */
+  /** Returns the names of a node's children; undefined if there is no such node. */
   directory(path: string): string[] | undefined {
     const node = this.#tree.get(path);
     return node === undefined ? undefined : [...node.children];
   }
 
-  /** Sets a node, and makes those above it. */
+  /** Sets a node's value; creates the node and its ancestors if they are missing. */
   write(path: string, value: string | Uint8Array): void {
     this.#whenAwake(() => this.#tree.write(path, Buffer.from(value)));
   }
 
-  /** Makes a node that is not there, and those above it. */
+  /** Creates a node and its ancestors if they are missing. */
   mkdir(path: string): void {
     this.#whenAwake(() => this.#tree.mkdir(path));
   }
 
-  /** Removes a node and all below it; none is no error. */
+  /** Removes a node and all nodes below it; does nothing if there is no such node. */
   remove(path: string): void {
     this.#whenAwake(() => void this.#tree.remove(path));
   }
 
   // --- domains ---
 
-  /** Whether the daemon knows the domain. */
+  /** Whether the domain is introduced to the daemon. */
   isIntroduced(domid: number): boolean {
     return this.#introduced.has(domid);
   }
 
-  /** INTRODUCE; what `host.introduce` calls. Of a domain that is introduced already it makes no event. */
+  /** INTRODUCE; `host.introduce` calls it. A second introduction of a domain sends no event. */
   introduce(domid: number): void {
     this.#whenAwake(() => void this.#introduce(domid));
   }
 
-  /** RELEASE, as on a soft reset: the domain itself lives on. */
+  /** RELEASE, for example in a soft reset: the domain itself continues to exist. */
   release(domid: number): void {
     this.#whenAwake(() => void this.#release(domid));
   }
 
   // --- faults ---
 
-  /** Hangs up on every client. */
+  /** Closes the connections of all clients. */
   cutConnections(): void {
     for (const connection of this.#connections) connection.cut();
   }
 
-  /** Reads, does and sends nothing from here on, as a process that was stopped; the kernel still takes connections. */
+  /** Suspends the daemon, as SIGSTOP would: it handles nothing until {@link speak}, but the kernel still accepts connections. */
   silence(): void {
     this.#backlog ??= [];
     for (const connection of this.#connections) connection.pause();
   }
 
-  /** Goes on where it was silenced: what happened meanwhile happens to it now: one exception for all, then requests in their order. */
+  /** Ends {@link silence}. The daemon then handles the missed exceptions as one, and after that the requests in their order. */
   speak(): void {
     const backlog = this.#backlog ?? [];
     this.#backlog = undefined;
@@ -200,12 +202,12 @@ export class SimulatedXenstored {
     for (const connection of this.#connections) connection.resume();
   }
 
-  /** The next `count` special events reach no one. */
+  /** Loses the next `count` special events. */
   loseSpecialEvents(count: number): void {
     this.#specialToLose += count;
   }
 
-  /** True: special events wait, and those of one path become one event when this is called with false. */
+  /** With true, delays special events. With false, sends them: one event for each path. */
   mergeSpecialEvents(merging: boolean): void {
     this.#merging = merging;
     if (merging) return;
@@ -219,17 +221,17 @@ export class SimulatedXenstored {
     }
   }
 
-  /** A special event that nothing was the cause of. */
+  /** Sends a special event without a cause. */
   fireSpuriously(path: SpecialPath, domid: number = DOM0): void {
     this.#watches.fireSpecial(path, domid);
   }
 
-  /** Sends bytes to every client that are no message of the protocol, or whatever else they are. */
+  /** Sends arbitrary bytes to every client, for example an invalid message. */
   sendGarbage(bytes: Uint8Array): void {
     for (const connection of this.#connections) connection.sendRaw(bytes);
   }
 
-  /** The daemon is killed: clients are hung up on, and who connects is refused. */
+  /** Stops the daemon, as SIGKILL would: closes all connections; new ones are refused. */
   async stop(): Promise<void> {
     const server = this.#server;
     if (server === undefined) return;
@@ -243,18 +245,18 @@ export class SimulatedXenstored {
     await closed;
   }
 
-  /** Another daemon on the same socket: an empty store, and no domain that it was told of. */
+  /** Starts a new daemon on the same socket, with an empty store and no introduced domain except dom0. */
   async startAgain(): Promise<void> {
     await this.stop();
     this.#watches = this.#newWatches();
     this.#tree = new StoreTree((change) => this.#watches.fire(change));
-    // C xenstored makes the node and leaves it empty; oxenstored says there where its program is.
+    // C xenstored creates this node without a value; oxenstored writes the path of its executable.
     this.#tree.write(
       '/tool/xenstored',
       Buffer.from(this.flavour === 'C' ? '' : '/usr/sbin/oxenstored'),
     );
     this.#introduced = new Set([DOM0]);
-    this.#toldShutDown = new Set();
+    this.#announcedShutDown = new Set();
     this.#daemon = this.#newDaemon();
     const server = createServer((socket) => {
       this.counters.connections++;
@@ -269,7 +271,7 @@ export class SimulatedXenstored {
     this.#server = server;
   }
 
-  // --- within ---
+  // --- private ---
 
   get #features(): number | undefined {
     return this.flavour === 'C' ? this.#host.profile.xenstoreFeatures : undefined;
@@ -277,7 +279,7 @@ export class SimulatedXenstored {
 
   #newWatches(): StoreWatches {
     return new StoreWatches({
-      tellsOfMissing: this.flavour === 'oxenstored',
+      notifiesMissing: this.flavour === 'oxenstored',
       namesDomains: ((this.#features ?? 0) & FEATURE_WATCHDEPTH) !== 0,
     });
   }
@@ -319,30 +321,30 @@ export class SimulatedXenstored {
 
   #release(domid: number): XsdError | undefined {
     if (!this.#introduced.delete(domid)) return 'ENOENT';
-    this.#toldShutDown.delete(domid);
+    this.#announcedShutDown.delete(domid);
     this.#fireSpecial('@releaseDomain', domid);
     return undefined;
   }
 
   #resume(domid: number): XsdError | undefined {
     if (!this.#introduced.has(domid)) return 'ENOENT';
-    this.#toldShutDown.delete(domid);
+    this.#announcedShutDown.delete(domid);
     return undefined;
   }
 
-  /** VIRQ_DOM_EXC: C xenstored goes through all of its domains (`check_domains()`), for Xen does not say which it is. */
+  /** Handles VIRQ_DOM_EXC. Xen does not name the domain, so xenstored checks all of its domains (C: `check_domains()`). */
   #domainException(domids: readonly number[]): void {
     let concerned = -1;
     for (const each of this.#host.shutDownDomids) {
       if (!this.#introduced.has(each)) continue;
-      // oxenstored forgets that it has told, and tells at each exception while anyone is shut down.
-      if (this.flavour === 'oxenstored' || !this.#toldShutDown.has(each)) concerned = each;
-      this.#toldShutDown.add(each);
+      // oxenstored does not remember its announcements: it sends an event at each exception while any domain is shut down.
+      if (this.flavour === 'oxenstored' || !this.#announcedShutDown.has(each)) concerned = each;
+      this.#announcedShutDown.add(each);
     }
     for (const domid of domids) {
       const stage = this.#host.get(domid)?.stage ?? 'dead';
       if (stage !== 'dead' || !this.#introduced.delete(domid)) continue;
-      this.#toldShutDown.delete(domid);
+      this.#announcedShutDown.delete(domid);
       concerned = domid;
     }
     if (concerned >= 0) this.#fireSpecial('@releaseDomain', concerned);

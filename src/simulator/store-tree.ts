@@ -1,22 +1,22 @@
 /**
- * xenstore's nodes, and transactions on them that conflict as in C xenstored: by the generation of each
- * node touched. Permissions are kept and never checked, for socket clients are dom0's.
+ * xenstore's nodes, and transactions on them. A transaction conflicts, as in C xenstored, if the generation of a node
+ * that it used has changed. Permissions are stored but not checked, because clients of the socket are in dom0.
  */
 
-/** A change that watches are told of. */
+/** A change of which watches are notified. */
 export interface StoreChange {
   readonly path: string;
-  /** For a removal: the node and all that was below it. */
+  /** For a removal: the paths of the node and of all nodes below it. */
   readonly removed?: readonly string[];
 }
 
 export interface StoreNode {
   readonly value: Buffer;
-  /** Names, in the order in which they came. */
+  /** Names, in the order in which they were added. */
   readonly children: ReadonlySet<string>;
-  /** Of the last change to the node or to the set of its children. */
+  /** Number of the last change to the node or to the set of its children. */
   readonly generation: number;
-  /** As GET_PERMS sends them: `n0\0`. */
+  /** In the format of a GET_PERMS reply, for example `n0\0`. */
   readonly permissions: string;
 }
 
@@ -48,7 +48,7 @@ function emptyNode(generation: number): MutableNode {
   return { value: NO_VALUE, children: new Set(), generation, permissions: DOM0_ONLY };
 }
 
-/** What can be done to nodes, in the tree itself or in a transaction on it. */
+/** Operations on nodes, in the tree itself or in a transaction on it. */
 export abstract class StoreView {
   abstract get(path: string): StoreNode | undefined;
   protected abstract forChange(path: string): MutableNode | undefined;
@@ -61,14 +61,14 @@ export abstract class StoreView {
     this.changed({ path });
   }
 
-  /** Makes the node, and those above it, where missing. */
+  /** Creates the node and its missing ancestors. */
   mkdir(path: string): void {
     if (this.get(path) !== undefined) return;
     this.#obtain(path);
     this.changed({ path });
   }
 
-  /** @returns false where there is no such node. */
+  /** @returns false if there is no such node. */
   setPermissions(path: string, permissions: string): boolean {
     const node = this.forChange(path);
     if (node === undefined) return false;
@@ -77,7 +77,7 @@ export abstract class StoreView {
     return true;
   }
 
-  /** Removes the node and all below it. @returns false where there is neither the node nor the one above it. */
+  /** Removes the node and all nodes below it. @returns false if neither the node nor its parent exists. */
   remove(path: string): boolean {
     if (this.get(path) === undefined) return this.get(parentOf(path)) !== undefined;
     const removed = [...this.#subtree(path)];
@@ -119,7 +119,7 @@ export class StoreTree extends StoreView {
     return new StoreTransaction(this);
   }
 
-  /** For a transaction that commits: its nodes are the tree's from here on. */
+  /** Called by a transaction that commits: stores its nodes in the tree and reports its changes. */
   take(nodes: ReadonlyMap<string, MutableNode | undefined>, changes: readonly StoreChange[]): void {
     for (const [path, node] of nodes) {
       if (node === undefined) this.#nodes.delete(path);
@@ -151,9 +151,9 @@ export class StoreTree extends StoreView {
 
 export class StoreTransaction extends StoreView {
   readonly #tree: StoreTree;
-  /** Generation of each node of the tree when it was first touched, 0 for one that was not there. */
+  /** Generation of each node at its first use in this transaction; 0 if it did not exist. */
   readonly #seen = new Map<string, number>();
-  /** Nodes as the transaction would have them, undefined for those it removed. */
+  /** Nodes that this transaction changed; undefined for each one it removed. */
   readonly #own = new Map<string, MutableNode | undefined>();
   readonly #changes: StoreChange[] = [];
 
@@ -169,7 +169,7 @@ export class StoreTransaction extends StoreView {
     return node;
   }
 
-  /** @returns false where a node it touched has changed meanwhile; nothing is done then. */
+  /** @returns false, without any change, if a node that the transaction used has changed meanwhile. */
   commit(): boolean {
     for (const [path, generation] of this.#seen) {
       if ((this.#tree.get(path)?.generation ?? 0) !== generation) return false;

@@ -1,27 +1,30 @@
-/** Who watches which path of a simulated xenstore, and which of them a change concerns. */
+/** The watches of a simulated xenstore by path, and the selection of those that a change must notify. */
 import { ROOT, type StoreChange } from './store-tree.ts';
 
 export interface Watch {
   readonly path: string;
   readonly token: string;
-  /** Most levels below `path` that it hears of; undefined: all. */
+  /** Number of levels below `path` whose changes send an event; undefined for all. */
   readonly depth: number | undefined;
   /** Sends an event with this path. */
   readonly send: (eventPath: string) => void;
 }
 
-/** The watches that tell of domains, and not of nodes. */
+/** The watch paths that announce domains, not nodes. */
 export type SpecialPath = '@introduceDomain' | '@releaseDomain';
 
 export class StoreWatches {
   readonly #byPath = new Map<string, Set<Watch>>();
-  /** oxenstored tells a watch below a removed node even where nothing was; C only where its node went. */
-  readonly #tellsOfMissing: boolean;
-  /** `@releaseDomain/7` is a path that events come for; before, it was taken and nothing ever came. */
+  /**
+   * Whether a watch below a removed node gets an event even if its own node did not exist. oxenstored sends it; C
+   * xenstored sends one only if the node existed.
+   */
+  readonly #notifiesMissing: boolean;
+  /** Whether a watch on `@releaseDomain/7` gets events. Older daemons accept the watch but never send one. */
   readonly #namesDomains: boolean;
 
-  constructor(daemon: { readonly tellsOfMissing: boolean; readonly namesDomains: boolean }) {
-    this.#tellsOfMissing = daemon.tellsOfMissing;
+  constructor(daemon: { readonly notifiesMissing: boolean; readonly namesDomains: boolean }) {
+    this.#notifiesMissing = daemon.notifiesMissing;
     this.#namesDomains = daemon.namesDomains;
   }
 
@@ -50,7 +53,7 @@ export class StoreWatches {
     if (removed !== undefined) this.#fireBelow(path, removed);
   }
 
-  /** Special watches match exactly; their events name the domain only where the watch asked for it (C, 4.22 on). */
+  /** Special watches match exactly. An event names the domain only if the watch was set with a depth (C, since 4.22). */
   fireSpecial(path: SpecialPath, domid: number): void {
     const named = `${path}/${domid}`;
     for (const { depth, send } of this.#byPath.get(path) ?? []) {
@@ -61,9 +64,9 @@ export class StoreWatches {
     for (const { send } of this.#byPath.get(named) ?? []) send(named);
   }
 
-  /** A watch below what was removed hears of its own path, once. */
+  /** Sends each watch below a removed node one event, with the watch's own path. */
   #fireBelow(path: string, removed: readonly string[]): void {
-    if (this.#tellsOfMissing) {
+    if (this.#notifiesMissing) {
       for (const [watched, watches] of this.#byPath) {
         if (watched.startsWith(`${path}/`)) for (const { send } of watches) send(watched);
       }

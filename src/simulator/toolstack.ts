@@ -1,23 +1,23 @@
-/** What libxl and xapi's xenopsd do to a host and its xenstore to boot and to destroy a VM, in their order. */
+/** The steps by which libxl, or xapi's xenopsd, boots and destroys a VM on a host and in its xenstore. */
 import type { Domid } from '../domain.ts';
 import { type Uuid, parseUuid } from '../uuid.ts';
 import type { CreateOptions, SimulatedHost } from './simulated-host.ts';
 import type { SimulatedXenstored } from './simulated-xenstored.ts';
 
-/** Whose order of steps, and whose nodes in xenstore. */
+/** The toolstack whose order of steps and xenstore nodes are imitated. */
 export type ToolstackFlavour = 'libxl' | 'xapi';
 
-/** A VM to be booted. */
+/** A VM to boot. */
 export interface Vm extends CreateOptions {
   readonly uuid: Uuid;
-  /** `vm-<domid>` where none is given. */
+  /** Default: `vm-<domid>`. */
   readonly name?: string;
   readonly flavour?: ToolstackFlavour;
 }
 
-/** What has just been done. */
+/** The last completed step of a boot. */
 export type BootStep = 'created' | 'named' | 'built' | 'introduced' | 'unpaused';
-/** What has just been done to destroy a VM. */
+/** The last completed step of destroying a VM. */
 export type DestroyStep = 'tombstoned' | 'nodes removed' | 'teardown' | 'dying' | 'destroyed';
 
 /** The handle that xenopsd gives a domain before it destroys it. */
@@ -25,7 +25,7 @@ export function tombstoneOf(domid: number): Uuid {
   return parseUuid(`deadbeef-dead-beef-dead-beef0000${domid.toString(16).padStart(4, '0')}`);
 }
 
-/** Stops after each step, for others to act between. Without xenstore only the hypervisor sees it. */
+/** Boots a VM and yields after each step, so that a caller can act between the steps. Without `xenstored`, writes no nodes. */
 export function* bootSteps(
   host: SimulatedHost,
   xenstored: SimulatedXenstored | undefined,
@@ -47,7 +47,7 @@ export function* bootSteps(
   return domid;
 }
 
-/** All of it at once. */
+/** Boots a VM without a pause between the steps. */
 export function bootVm(
   host: SimulatedHost,
   xenstored: SimulatedXenstored | undefined,
@@ -60,7 +60,7 @@ export function bootVm(
   }
 }
 
-/** Stops after each step, as {@link bootSteps}. */
+/** Destroys a VM and yields after each step, like {@link bootSteps}. */
 export function* destroySteps(
   host: SimulatedHost,
   xenstored: SimulatedXenstored | undefined,
@@ -88,7 +88,7 @@ export function* destroySteps(
   yield 'nodes removed';
 }
 
-/** All of it at once. A domain that is held stays, as a zombie. */
+/** Destroys a VM without a pause between the steps. A domain with a mapped page or grant stays, as a zombie. */
 export function destroyVm(
   host: SimulatedHost,
   xenstored: SimulatedXenstored | undefined,

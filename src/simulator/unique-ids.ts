@@ -1,7 +1,7 @@
-/** Identities that no two domains of a host boot share (`get_unique_id()` of `xen/common/domain.c`, 4.21 on). */
+/** Unique ids of domains, never repeated until the host reboots (`get_unique_id()` of `xen/common/domain.c`, since 4.21). */
 const UINT64 = (1n << 64n) - 1n;
 
-/** A xorshift64 runs through every value but 0 before one comes again. */
+/** A xorshift64 generator: it returns every value except 0 before it repeats one. */
 export class UniqueIds {
   #last: bigint;
 

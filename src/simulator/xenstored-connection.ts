@@ -1,4 +1,4 @@
-/** One client of the simulated xenstored: its requests, its watches and its transactions. */
+/** A connection of one client to the simulated xenstored: its requests, watches and transactions. */
 import type { Socket } from 'node:net';
 import { DOMID_FIRST_RESERVED } from '../domain.ts';
 import {
@@ -12,13 +12,13 @@ import type { StoreNode, StoreTransaction, StoreTree, StoreView } from './store-
 import { ROOT } from './store-tree.ts';
 import type { StoreWatches, Watch } from './store-watches.ts';
 
-/** Which daemon it is: the one written in C, or oxenstored as of the Xen tree. */
+/** The imitated daemon: xenstored in C, or oxenstored of the Xen source tree. */
 export type XenstoredFlavour = 'C' | 'oxenstored';
 
-/** What a connection needs of its daemon. */
+/** The daemon, as its connections see it. */
 export interface Daemon {
   readonly flavour: XenstoredFlavour;
-  /** Answer to GET_FEATURE; undefined where that is not known. */
+  /** The answer to GET_FEATURE; undefined if the daemon does not know the request. */
   readonly features: number | undefined;
   readonly tree: StoreTree;
   readonly watches: StoreWatches;
@@ -27,7 +27,7 @@ export interface Daemon {
   release(domid: number): XsdError | undefined;
   resume(domid: number): XsdError | undefined;
   isIntroduced(domid: number): boolean;
-  /** Each request that was read is told, by type. */
+  /** Counts a request that was read. */
   requested(type: number): void;
   eventSent(): void;
 }
@@ -43,7 +43,7 @@ interface Refusal {
   readonly errno: XsdError;
 }
 
-/** The payload of what is answered. */
+/** The payload of a reply, or an error. */
 type Reply = string | Buffer | Refusal;
 
 function refuse(errno: XsdError): Refusal {
@@ -75,7 +75,7 @@ export class XenstoredConnection {
   readonly #decoder: MessageDecoder;
   readonly #watches = new Map<string, Watch>();
   readonly #transactions = new Map<number, StoreTransaction>();
-  /** oxenstored answers a request before it sends the events that it made: they wait here meanwhile. */
+  /** Events caused by the request that is being answered: oxenstored sends them after the reply. */
   #heldEvents: string[] | undefined;
   #flushing = false;
   #ended = false;
@@ -90,7 +90,7 @@ export class XenstoredConnection {
       XENSTORE_PAYLOAD_MAX,
     );
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    // What a client's going away leaves behind: the close that follows says all.
+    // For example EPIPE or ECONNRESET after the client has gone; `close` follows and cleans up.
     socket.on('error', () => undefined);
     socket.on('close', () => {
       this.#forget();
@@ -103,7 +103,7 @@ export class XenstoredConnection {
     this.#socket.destroy();
   }
 
-  /** Stops reading; what is sent meanwhile waits in the socket. */
+  /** Stops reading; requests sent meanwhile stay in the socket's buffer. */
   pause(): void {
     this.#socket.pause();
   }
@@ -121,7 +121,7 @@ export class XenstoredConnection {
     try {
       this.#decoder.push(chunk);
     } catch {
-      // A message over 4096 bytes: C xenstored drops the client, oxenstored would read on amid its payload.
+      // A payload over 4096 bytes. C xenstored drops the client; oxenstored would take the payload for the next message.
       this.cut();
     }
   }
@@ -172,7 +172,7 @@ export class XenstoredConnection {
       case XsdType.SET_PERMS: {
         const store = txId === 0 ? this.#daemon.tree : this.#transactions.get(txId);
         if (store === undefined) return refuse('ENOENT');
-        // WRITE's value needs no NUL at its end, the paths of all the others do.
+        // A WRITE's value needs no NUL at its end; the strings of all other requests do.
         const value = type === XsdType.WRITE ? payload.subarray(payload.indexOf(0) + 1) : undefined;
         if (value === undefined && rest < payload.length) return refuse('EINVAL');
         return this.#nodeReply(store, type, strings, value);
@@ -252,7 +252,7 @@ export class XenstoredConnection {
   #domainErrno(type: number, domid: number, count: number): XsdError | undefined {
     if (type === XsdType.RELEASE) return this.#daemon.release(domid);
     if (type === XsdType.RESUME) return this.#daemon.resume(domid);
-    // Domid, frame of the ring, event channel.
+    // INTRODUCE has three strings: domid, frame of the ring, event channel.
     return count < 3 ? 'EINVAL' : this.#daemon.introduce(domid);
   }
 
@@ -275,7 +275,7 @@ export class XenstoredConnection {
     };
     this.#watches.set(key, watch);
     this.#daemon.watches.add(watch);
-    // The acknowledgement is sent when this returns; the first event follows it in both daemons.
+    // Both daemons send the first event after the reply, and the reply is sent when this method has returned.
     this.#heldEvents ??= [];
     this.#heldEvents.push(`${path}\0${token}\0`);
     return OK;
@@ -326,7 +326,10 @@ export class XenstoredConnection {
   }
 }
 
-/** `gencnt\0child\0child\0`, as many as fit from the offset on, and an empty string behind the last of all (`send_directory_part()` of C xenstored). */
+/**
+ * Returns `gencnt\0child\0child\0` with as many children from the offset on as fit. After a directory's last child
+ * comes an empty string (`send_directory_part()` of C xenstored).
+ */
 function directoryPart(node: StoreNode, offsetText: string | undefined): Reply {
   if (offsetText === undefined || !DECIMAL.test(offsetText)) return refuse('EINVAL');
   const offset = Number(offsetText);

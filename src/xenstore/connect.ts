@@ -43,7 +43,6 @@ export async function connectSocket(
     let last: unknown;
     for (const path of paths) {
       try {
-        // The next path is tried only where this one fails
         return await connectOnce(path, reader);
       } catch (error) {
         failed.push({ path, errno: errnoOf(error) });
@@ -52,7 +51,7 @@ export async function connectSocket(
     }
     const full = failed.some(({ errno }) => errno === 'EAGAIN');
     if (!full || performance.now() + delayMs > deadline) throw unreachable(failed, last);
-    // Half of it is random, so that clients refused together do not return together.
+    // Half of the delay is random, so that clients refused together do not all retry at the same moment.
     await sleep(delayMs * (0.5 + Math.random() / 2), undefined, signal ? { signal } : {}).catch(
       // Only the signal ends a sleep early; the loop then throws its reason.
       () => undefined,

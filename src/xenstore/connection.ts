@@ -15,11 +15,11 @@ const REQ_ID_MAX = 0xffff_ffff;
 const ERROR_NAME = /^E[A-Z0-9]{1,30}$/;
 
 export interface ConnectOptions {
-  /** The socket. Default: by {@link environment} and Xen's rules. */
+  /** Path of the socket. Default: found by {@link environment}, or one of Xen's usual paths. */
   readonly socketPath?: string;
   /** Default `process.env`. */
   readonly environment?: XenstoreEnvironment;
-  /** How long to retry while the queue is full (EAGAIN), ms. Default 5000. */
+  /** How long to retry while xenstored's queue of new connections is full (EAGAIN), ms. Default 5000. */
   readonly timeoutMs?: number;
   /** Cancels connecting. */
   readonly signal?: AbortSignal;
@@ -29,9 +29,9 @@ export interface ConnectOptions {
 export type ReplyDecoder<T> = (payload: Buffer) => T;
 
 export interface WatchListener {
-  /** An event with this watch's token; `path` is of ASCII. */
+  /** Called for each event with this watch's token. `path` is ASCII. */
   readonly event: (path: string) => void;
-  /** The connection ended; no further call follows. */
+  /** Called when the connection ends; no further call follows. */
   readonly end: (reason: XenError) => void;
 }
 
@@ -47,9 +47,9 @@ interface Pending {
 }
 
 /**
- * Sends the requests of one turn of the event loop in one write; any number may be pending. Replies have no time
- * limit, because a live update of the daemon can take a minute: see {@link oldestPendingMs}. The socket is always
- * read, because an oxenstored with a client that does not read stops serving dom0.
+ * A pipelined connection: any number of requests may be pending. All requests of one turn of the event loop are sent in
+ * one write. Replies have no time limit, because a live update of the daemon can take a minute: see
+ * {@link oldestPendingMs}. The socket is always read, because oxenstored stops serving dom0 while a client does not read.
  */
 export class XenstoreConnection {
   /** Resolves with the reason when the connection ends: `ERR_CLOSED` after {@link close}. Never rejects. */
@@ -69,7 +69,7 @@ export class XenstoreConnection {
   /**
    * Takes over a socket.
    * @param reader the reader with which the socket was connected.
-   * @param reqIdMax last req_id before they start again. A u32; tests use a smaller one.
+   * @param reqIdMax the highest req_id, after which the next is 1. Default: the largest u32; tests use a smaller one.
    */
   constructor(socket: Socket, reader: SocketReader, reqIdMax: number = REQ_ID_MAX) {
     this.#reqIdMax = reqIdMax;
@@ -204,9 +204,13 @@ export class XenstoreConnection {
       this.#end(
         error instanceof XenError
           ? error
-          : new XenError(ErrorCode.XENSTORE_PROTOCOL, 'a message of xenstored made no sense', {
-              cause: error,
-            }),
+          : new XenError(
+              ErrorCode.XENSTORE_PROTOCOL,
+              'xenstored sent a message that could not be handled',
+              {
+                cause: error,
+              },
+            ),
       );
     }
   }
@@ -257,7 +261,7 @@ export class XenstoreConnection {
   }
 
   #cutShort(): string {
-    return this.#decoder.carriedBytes > 0 ? 'EOF in the midst of a message' : 'EOF';
+    return this.#decoder.carriedBytes > 0 ? 'EOF within a message' : 'EOF';
   }
 
   /** Ends the connection once: fails pending requests and ends watches. */
@@ -275,7 +279,7 @@ export class XenstoreConnection {
   }
 }
 
-/** Returns the text of a reply. Some replies end in a NUL, others do not. */
+/** Returns the text of a reply, without the NUL at its end that some replies have. */
 export function withoutNul(payload: Buffer): string {
   const end = payload.at(-1) === 0 ? payload.length - 1 : payload.length;
   return payload.toString('latin1', 0, end);

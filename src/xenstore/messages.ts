@@ -1,6 +1,6 @@
 /** Constants of xenstore's protocol: message types, error names and limits of `xen/include/public/io/xs_wire.h`. */
 
-/** `enum xsd_sockmsg_type`: the same numbers in every release; 20 was removed. A daemon answers ENOSYS to one it does not know. */
+/** `enum xsd_sockmsg_type`: the same numbers in every release; 20 was removed. A daemon answers ENOSYS to an unknown type. */
 export const XsdType = {
   /** XS_CONTROL, called XS_DEBUG before 4.9. */
   CONTROL: 0,
@@ -26,12 +26,12 @@ export const XsdType = {
   RESUME: 18,
   SET_TARGET: 19,
   RESET_WATCHES: 21,
-  /** C xenstored 4.9 on; oxenstored of the Xen tree never. */
+  /** C xenstored since 4.9. Not in oxenstored of the Xen source tree. */
   DIRECTORY_PART: 22,
-  /** C xenstored 4.21 on, as the next. */
+  /** This and SET_FEATURE: C xenstored since 4.21. */
   GET_FEATURE: 23,
   SET_FEATURE: 24,
-  /** C xenstored 4.22 on, as the next. */
+  /** This and SET_QUOTA: C xenstored since 4.22. */
   GET_QUOTA: 25,
   SET_QUOTA: 26,
   INVALID: 0xffff,

@@ -4,7 +4,7 @@ import type { XenError } from '../xen-error.ts';
 
 /** A change at, below or above a watched path. It may be spurious, and may stand for several changes: read the nodes again. */
 export interface WatchEvent {
-  /** The node that changed; the watch's own path for the first event, for special watches, and where a node above was removed. */
+  /** The node that changed. The watch's own path in the first event, for a special watch, and if a node above was removed. */
   readonly path: string;
 }
 

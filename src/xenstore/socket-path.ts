@@ -1,14 +1,17 @@
 /** The path of xenstored's socket, and the error if no xenstored answers. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 
-/** `$rundir/xenstored/socket` with Xen's own rundir (`m4/paths.m4`), then with the distributions'. Most link the one to the other. */
+/**
+ * `$rundir/xenstored/socket`, first with Xen's default rundir (`m4/paths.m4`), then with that of distributions. On most
+ * hosts one directory is a link to the other.
+ */
 const USUAL_PATHS = ['/var/run/xenstored/socket', '/run/xenstored/socket'] as const;
 
 /** Environment variables that name the socket (`tools/include/xen-tools/xenstore-common.h`). */
 export interface XenstoreEnvironment {
   /** The socket itself. */
   readonly XENSTORED_PATH?: string | undefined;
-  /** The directory that contains it, under the name `socket`. */
+  /** The directory that contains the socket, which is named `socket`. */
   readonly XENSTORED_RUNDIR?: string | undefined;
 }
 
@@ -21,7 +24,7 @@ export function socketPaths(environment: XenstoreEnvironment): readonly string[]
 
 export interface FailedConnect {
   readonly path: string;
-  /** Name of the error number, as `ENOENT`. */
+  /** Name of the error number, for example `ENOENT`. */
   readonly errno: string;
 }
 
@@ -37,7 +40,7 @@ export function unreachable(failed: readonly FailedConnect[], cause: unknown): X
 }
 
 const START_IT =
-  'Start xenstored (or oxenstored), or say where its socket is in XENSTORED_PATH or XENSTORED_RUNDIR. ' +
+  'Start xenstored (or oxenstored), or set XENSTORED_PATH or XENSTORED_RUNDIR to where its socket is. ' +
   'A host whose xenstore runs in a stub domain has no such socket; that is not supported';
 
 const NOT_ALLOWED = 'Only root may connect to it: run this as root, in dom0';
@@ -45,6 +48,6 @@ const NOT_ALLOWED = 'Only root may connect to it: run this as root, in dom0';
 const ADVICE: Readonly<Record<string, string>> = {
   EACCES: NOT_ALLOWED,
   EPERM: NOT_ALLOWED,
-  EAGAIN: 'Its queue of new connections stayed full: it hangs, or is swamped',
-  ECONNREFUSED: `The socket is there and nobody listens on it: xenstored has died. ${START_IT}`,
+  EAGAIN: 'Its queue of new connections stayed full: it hangs, or has too many clients',
+  ECONNREFUSED: `The socket exists, but no process listens on it: xenstored has died. ${START_IT}`,
 };

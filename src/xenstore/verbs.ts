@@ -1,31 +1,32 @@
-/** What can be done to xenstore's nodes, inside a transaction or outside: one request each, but for long directories. */
+/** Operations on xenstore's nodes, in a transaction or outside one. Each is one request, except for long directories. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { type ReplyDecoder, protocolError, type XenstoreConnection } from './connection.ts';
 import { type XsdType, XsdType as Type } from './messages.ts';
 import { checkPath } from './paths.ts';
 import { decodeStrings } from './wire.ts';
 
-/** XBT_NULL: the tx_id of what is in no transaction (`tools/include/xenstore.h`). */
+/** XBT_NULL: the tx_id of a request outside a transaction (`tools/include/xenstore.h`). */
 export const NO_TRANSACTION = 0;
 
-/** Listings begun anew because the directory changed between two parts. Each change is a child made or removed in a few ms: more is no directory to list. */
+/** Most restarts of a listing because the directory changed between two parts, which are a few ms apart. */
 const LIST_RESTARTS_MAX = 64;
 
-/** Children in one reply: twice the domains that a host can have. More would block the event loop. */
+/** Most children in one reply: twice as many as a host can have domains. More would block the event loop. */
 const CHILDREN_MAX = 65_536;
 
-/** One part of a directory: `gencnt\0child\0child\0`, and one empty string more at the end of the last. */
+/** One part of a directory: `gencnt\0child\0child\0`. The last part ends with an additional empty string. */
 interface DirectoryPart {
+  /** Changes with each change of the directory. */
   readonly generation: string;
   readonly children: readonly string[];
-  /** Bytes of the directory that the part holds. */
+  /** Bytes of the directory's names in this part. */
   readonly byteLength: number;
   readonly last: boolean;
 }
 
 /**
- * All of it needs a path that is absolute, of `A-Za-z0-9-/_@`; `ERR_INVALID_PATH` else. Where the
- * daemon refuses, `ERR_XENSTORE_REPLY` with its `errno` (EACCES, EINVAL, EQUOTA...).
+ * Operations on nodes. Each rejects with `ERR_INVALID_PATH` for an invalid path (see {@link checkPath}), and with
+ * `ERR_XENSTORE_REPLY` and `errno` (EACCES, EINVAL, EQUOTA...) if the daemon answers with an error.
  */
 export class XenstoreVerbs {
   readonly #connection: XenstoreConnection;
@@ -37,24 +38,24 @@ export class XenstoreVerbs {
   }
 
   /**
-   * The value of a node as text, undefined where there is no such node.
-   * Values are bytes that a guest may have chosen: they are read as UTF-8, and what is none becomes
-   * U+FFFD. {@link readBytes} has them as they are.
+   * Returns a node's value as text; undefined if there is no such node. A guest may have written the value: bytes that are
+   * not UTF-8 become U+FFFD. {@link readBytes} returns the bytes unchanged.
    */
   read(path: string): Promise<string | undefined> {
     return this.#read(path, (payload) => payload.toString('utf8'));
   }
 
-  /** The value of a node, byte for byte; undefined where there is no such node. */
+  /** Returns a node's value as bytes; undefined if there is no such node. */
   readBytes(path: string): Promise<Uint8Array | undefined> {
     return this.#read(path, (payload) => Uint8Array.from(payload));
   }
 
   /**
-   * The names of a node's children, in the daemon's order; undefined where there is no such node.
-   * Of any length: where they do not fit a message they are got in parts (a directory that changes
-   * meanwhile is begun anew), and oxenstored on a socket sends them in one however long.
-   * @throws XenError `ERR_XENSTORE_REPLY` with `errno` `E2BIG` where neither is to be had, `EAGAIN` where it changed without end.
+   * Returns the names of a node's children, in the daemon's order; undefined if there is no such node. If the names do not
+   * fit one message, C xenstored sends them in parts, and a change of the directory meanwhile restarts the listing.
+   * oxenstored sends one message of any length.
+   * @throws XenError `ERR_XENSTORE_REPLY` with `errno` `E2BIG` if the daemon can send neither a long message nor parts,
+   *   `EAGAIN` if the directory changed again in each of 65 attempts.
    */
   async directory(path: string): Promise<string[] | undefined> {
     checkPath(path);
@@ -67,8 +68,9 @@ export class XenstoreVerbs {
   }
 
   /**
-   * Sets a node's value; makes the node, and those above it, where missing.
-   * @param value text, sent as UTF-8, or bytes. `ERR_TOO_LARGE` where it takes more than 4096 bytes with the path.
+   * Sets a node's value; creates the node and its ancestors if they are missing.
+   * @param value text, sent as UTF-8, or bytes.
+   * @throws XenError `ERR_TOO_LARGE` if path, NUL and value take more than 4096 bytes.
    */
   async write(path: string, value: string | Uint8Array): Promise<void> {
     checkPath(path);
@@ -79,19 +81,19 @@ export class XenstoreVerbs {
     await this.request(Type.WRITE, payload, done);
   }
 
-  /** Makes a node with an empty value, and those above it, where missing. One that exists is left as it is. */
+  /** Creates a node with an empty value, and its ancestors, if they are missing. Does not change a node that exists. */
   async mkdir(path: string): Promise<void> {
     checkPath(path);
     await this.request(Type.MKDIR, `${path}\0`, done);
   }
 
-  /** Removes a node with all below it. It is no error that there was none. */
+  /** Removes a node and all nodes below it. Succeeds also if there is no such node. */
   async rm(path: string): Promise<void> {
     checkPath(path);
     await this.ifPresent(Type.RM, `${path}\0`, done);
   }
 
-  /** One request in this transaction, or in none. */
+  /** Sends a request with the tx_id of this object. */
   protected request<T>(
     type: XsdType,
     payload: string | Uint8Array,
@@ -115,7 +117,6 @@ export class XenstoreVerbs {
 
   async #directoryInParts(path: string, tooBig: XenError): Promise<string[] | undefined> {
     for (let restarts = 0; restarts <= LIST_RESTARTS_MAX; restarts++) {
-      // Only a listing that failed is made anew
       const children = await this.#directoryAtOneGeneration(path, tooBig);
       if (children !== 'changed') return children;
     }
@@ -133,7 +134,6 @@ export class XenstoreVerbs {
     const children: string[] = [];
     let generation: string | undefined;
     for (let offset = 0; ;) {
-      // Where a part begins is known from the one before
       const part = await this.#directoryPart(path, offset, tooBig);
       if (part === undefined) return undefined;
       generation ??= part.generation;
@@ -152,7 +152,7 @@ export class XenstoreVerbs {
     try {
       return await this.ifPresent(Type.DIRECTORY_PART, `${path}\0${offset}\0`, decodePart);
     } catch (error) {
-      // A daemon that sends neither long replies nor parts: E2BIG is the answer there is.
+      // ENOSYS: the daemon sends neither long replies nor parts. Report its first answer, E2BIG.
       throw isReply(error, 'ENOSYS') ? tooBig : error;
     }
   }
@@ -160,7 +160,8 @@ export class XenstoreVerbs {
 
 function decodeNames(payload: Buffer): string[] {
   const { strings, rest } = decodeStrings(payload, CHILDREN_MAX + 1);
-  if (rest !== payload.length) throw protocolError('sent a directory whose last name has no end');
+  if (rest !== payload.length)
+    throw protocolError('sent a directory without a NUL after its last name');
   if (strings.length > CHILDREN_MAX)
     throw protocolError(`sent a directory of more than ${CHILDREN_MAX} names`);
   return strings;
@@ -171,17 +172,17 @@ function decodePart(payload: Buffer): DirectoryPart {
   const [generation, ...children] = strings;
   const last = children.at(-1) === '';
   if (generation === undefined || rest !== payload.length || children.length === 0)
-    throw protocolError('sent a part of a directory that is none');
+    throw protocolError('sent an invalid part of a directory');
   if (last) children.pop();
   return { generation, children, last, byteLength: rest - generation.length - 1 };
 }
 
-/** Whether the daemon refused with this error name. */
+/** Whether `error` is the daemon's reply with this error name. */
 export function isReply(error: unknown, errno: string): error is XenError {
   return (
     error instanceof XenError && error.code === ErrorCode.XENSTORE_REPLY && error.errno === errno
   );
 }
 
-/** For replies that say no more than `OK`. */
+/** Decoder for replies without data: `OK`. */
 export function done(): void {}

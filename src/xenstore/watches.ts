@@ -1,4 +1,4 @@
-/** Watches as Observables. The one file of this room that loads RxJS. */
+/** Watches as Observables. The only file in this directory that loads RxJS. */
 import { Observable } from 'rxjs';
 import { type ConnectOptions, XenstoreConnection } from './connection.ts';
 import { XsdType } from './messages.ts';
@@ -22,13 +22,13 @@ export class WatchableXenstore extends Xenstore implements XenstoreReader {
   }
 
   /**
-   * Events at, below and (removals) above `path`, or of a special watch, `@introduceDomain` or
-   * `@releaseDomain`. Each subscription is a watch of its own, set on subscribe and taken back on
-   * unsubscribe. The daemon sends a first event at once, with `path` itself, whether the node exists or not.
+   * Returns the events of a watch: of changes at and below `path`, of removals above it, or of a special path,
+   * `@introduceDomain` or `@releaseDomain`. Each subscription sets its own watch, and removes it on unsubscribe. The daemon
+   * sends the first event at once, with `path` itself, even if the node does not exist.
    *
-   * Fails with `ERR_INVALID_PATH`, with `ERR_XENSTORE_REPLY` where the daemon refuses, and with the
-   * connection's own reason when that ends; it never completes. Events are handed on as they are read: what
-   * a subscriber cannot take at once it has to drop or keep itself. The socket is not kept waiting for it.
+   * Fails with `ERR_INVALID_PATH`, with `ERR_XENSTORE_REPLY` if the daemon answers with an error, and with the
+   * connection's reason when that ends; never completes. There is no backpressure: the socket is always read, and a
+   * subscriber must drop or buffer the events that it cannot handle at once.
    */
   watch(path: string): Observable<WatchEvent> {
     return watch(this.#connection, path);
@@ -44,7 +44,7 @@ export function watch(connection: XenstoreConnection, path: string): Observable<
       end: (reason) => subscriber.error(reason),
     });
     if (subscriber.closed) return undefined;
-    // Path, then token, in both (F14: UNWATCH the other way round is refused, and the watch stays for good).
+    // Path, then token, in WATCH and in UNWATCH. With the reverse order UNWATCH fails, and the watch stays.
     const payload = `${path}\0${token}\0`;
     let refused = false;
     connection.request(XsdType.WATCH, NO_TRANSACTION, payload, done).catch((error: unknown) => {
@@ -53,7 +53,7 @@ export function watch(connection: XenstoreConnection, path: string): Observable<
     });
     return () => {
       connection.unlisten(token);
-      // Sent even before WATCH is answered: the daemon takes them in order. A watch that is gone already is what was wanted.
+      // Sent even before the reply to WATCH: the daemon handles requests in order. An error means that the watch is gone.
       if (!refused)
         connection.request(XsdType.UNWATCH, NO_TRANSACTION, payload, done).catch(() => undefined);
     };

@@ -34,7 +34,7 @@ export class MessageWriter {
    * The caller checks the length of the payload: at most 4096 bytes from a client.
    */
   write(type: number, reqId: number, txId: number, payload: string | Uint8Array): void {
-    // A UTF-16 unit takes at most three bytes of UTF-8: to reserve them is cheaper than to count the bytes first.
+    // A UTF-16 unit takes at most three bytes of UTF-8. Reserving that many is cheaper than counting the bytes first.
     const most = typeof payload === 'string' ? payload.length * 3 : payload.byteLength;
     this.#reserve(HEADER_BYTES + most);
     const at = this.#end;
@@ -180,7 +180,7 @@ export class MessageDecoder {
   #length(view: DataView, at: number): number {
     const length = view.getUint32(at + 12, true);
     if (length > this.#payloadMax) throw tooLong(view.getUint32(at, true), length);
-    // Both daemons send no longer event. Refused by its header: to read one of megabytes would block the event loop.
+    // Neither daemon sends a longer event. Checked here, because decoding an event of megabytes would block the event loop.
     if (length > XENSTORE_PAYLOAD_MAX && view.getUint32(at, true) === XsdType.WATCH_EVENT)
       throw tooLong(XsdType.WATCH_EVENT, length);
     return length;
@@ -210,7 +210,7 @@ export function decodeStrings(payload: Buffer, max?: number): { strings: string[
 function tooLong(type: number, byteLength: number): XenError {
   return new XenError(
     ErrorCode.XENSTORE_PROTOCOL,
-    `xenstored sent the header of a message (${typeName(type)}) of ${byteLength} bytes, longer than any can be; the connection is closed`,
+    `xenstored sent the header of a message (${typeName(type)}) of ${byteLength} bytes, longer than the protocol allows; the connection is closed`,
   );
 }
 

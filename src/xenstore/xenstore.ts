@@ -1,4 +1,4 @@
-/** The xenstore of this host, but for watches: those load RxJS, which costs a short command 100 ms (`watches.ts`). */
+/** The host's xenstore without watches. Watches are in `watches.ts`: they load RxJS, which delays a short command by 100 ms. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkDomid } from '../domain.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
@@ -14,16 +14,16 @@ import { done, isReply, NO_TRANSACTION, XenstoreVerbs } from './verbs.ts';
 
 const TRANSACTION_TRIES = 16;
 
-/** After a conflict the other side is let finish first: up to 2 ms, then up to 4, to 64 at most. */
+/** Longest random delay after a first conflict, so that the other transaction can finish; doubles up to 64 ms. */
 const CONFLICT_WAIT_FIRST_MS = 2;
 const CONFLICT_WAIT_MOST_MS = 64;
 
 export interface TransactionOptions {
-  /** Tries before `ERR_TRANSACTION_CONFLICT`. 1 or more, default 16. */
+  /** Attempts before `ERR_TRANSACTION_CONFLICT`. 1 or more, default 16. */
   readonly tries?: number;
 }
 
-/** Owns its connection, and never makes another: where it ends, {@link closed} says why, and reconnecting is for those above. */
+/** The host's xenstore over one connection. It does not reconnect: {@link closed} resolves with the reason for the end. */
 export class Xenstore extends XenstoreVerbs {
   readonly #connection: XenstoreConnection;
 
@@ -37,22 +37,22 @@ export class Xenstore extends XenstoreVerbs {
     return new Xenstore(await XenstoreConnection.open(options));
   }
 
-  /** Resolves when the connection has ended, with the reason; `ERR_CLOSED` after {@link close}. Never rejects. */
+  /** Resolves with the reason when the connection ends: `ERR_CLOSED` after {@link close}. Never rejects. */
   get closed(): Promise<XenError> {
     return this.#connection.closed;
   }
 
-  /** How long the oldest unanswered request has waited, ms; 0 where none waits. A live update of the daemon may take a minute. */
+  /** Age of the oldest pending request, ms; 0 without one. A live update of the daemon may take a minute. */
   get oldestPendingMs(): number {
     return this.#connection.oldestPendingMs;
   }
 
-  /** `/local/domain/<domid>`, whether there is such a domain or not. */
+  /** Returns `/local/domain/<domid>`, even if there is no such domain. */
   async getDomainPath(domid: number): Promise<string> {
     return await this.request(XsdType.GET_DOMAIN_PATH, `${checkDomid(domid)}\0`, withoutNul);
   }
 
-  /** Whether the toolstack has introduced the domain to xenstored, and it has not been released since. */
+  /** Returns whether the domain is introduced to xenstored, and not released since. */
   async isDomainIntroduced(domid: number): Promise<boolean> {
     const answer = await this.request(
       XsdType.IS_DOMAIN_INTRODUCED,
@@ -63,10 +63,10 @@ export class Xenstore extends XenstoreVerbs {
   }
 
   /**
-   * Runs `body` in a transaction and commits it; all of its writes become visible at once, or none.
-   * Where it conflicts with another's, `body` is run anew: it may run many times and must do nothing
-   * else that counts. Where it throws, the transaction is dropped and its error goes on to the caller.
-   * @throws XenError `ERR_TRANSACTION_CONFLICT` after the last try.
+   * Runs `body` in a transaction and commits it: all of its writes become visible at once, or none. After a conflict,
+   * `body` runs again, so it must have no side effects other than its requests. If `body` throws, drops the transaction
+   * and rejects with that error.
+   * @throws XenError `ERR_TRANSACTION_CONFLICT` after the last attempt.
    */
   async transaction<T>(
     body: (transaction: XenstoreTransaction) => Promise<T>,
@@ -74,13 +74,12 @@ export class Xenstore extends XenstoreVerbs {
   ): Promise<T> {
     let waitMs = CONFLICT_WAIT_FIRST_MS;
     for (let attempt = 1; ; attempt++) {
-      // The next try is for when this one has failed
       const outcome = await this.#attempt(body);
       if (outcome.committed) return outcome.value;
       if (!(attempt < tries)) {
         throw new XenError(
           ErrorCode.TRANSACTION_CONFLICT,
-          `the xenstore transaction met a conflict on each of its ${tries} tries`,
+          `the xenstore transaction met a conflict in each of its ${tries} attempts`,
           { errno: 'EAGAIN', syscall: 'TRANSACTION_END', cause: outcome.conflict },
         );
       }
@@ -89,7 +88,7 @@ export class Xenstore extends XenstoreVerbs {
     }
   }
 
-  /** Ends the connection. What is pending fails with `ERR_CLOSED`, as does every later call. */
+  /** Ends the connection. Pending and later calls fail with `ERR_CLOSED`. */
   close(): Promise<void> {
     return this.#connection.close();
   }
@@ -103,7 +102,7 @@ export class Xenstore extends XenstoreVerbs {
     try {
       value = await body(transaction);
     } catch (error) {
-      // The body's own error is what the caller wants to hear, not that the daemon is gone as well.
+      // Report the error of `body`, not a later one of the connection.
       await transaction.end(false).catch(() => undefined);
       throw error;
     }
@@ -117,11 +116,11 @@ export class Xenstore extends XenstoreVerbs {
   }
 }
 
-/** The verbs inside one try of a transaction. After its end they fail with `ERR_CLOSED`. */
+/** The operations on nodes in one attempt of a transaction. After its end they fail with `ERR_CLOSED`. */
 export class XenstoreTransaction extends XenstoreVerbs {
   #ended = false;
 
-  /** Commits or drops. For `Xenstore.transaction` alone. */
+  /** Commits or drops the transaction. Called only by {@link Xenstore.transaction}. */
   async end(commit: boolean): Promise<void> {
     const ended = this.request(XsdType.TRANSACTION_END, commit ? 'T\0' : 'F\0', done);
     this.#ended = true;
@@ -141,7 +140,7 @@ export class XenstoreTransaction extends XenstoreVerbs {
     payload: string | Uint8Array,
     decode: ReplyDecoder<T>,
   ): Promise<T | undefined> {
-    // The daemon says ENOENT to a transaction it does not know, which would pass for a missing node.
+    // The daemon answers ENOENT for an unknown transaction, which would look like a missing node.
     return this.#ended ? Promise.reject(overError()) : super.ifPresent(type, payload, decode);
   }
 }
@@ -154,6 +153,6 @@ function decodeTxId(payload: Buffer): number {
   const text = withoutNul(payload);
   const txId = /^\d{1,10}$/.test(text) ? Number(text) : 0;
   if (txId === 0 || txId > 0xffff_ffff)
-    throw protocolError('began a transaction without telling its number');
+    throw protocolError('started a transaction without a valid id');
   return txId;
 }

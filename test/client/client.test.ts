@@ -4,34 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { type ClientOptions, InventoryClient } from '../../src/client/client.ts';
+import { InventoryClient } from '../../src/client/client.ts';
 import type { FeedBatch } from '../../src/change.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { domainOf, Peer, type Script, VERSION } from '../support/client-peer.ts';
+import { closeAll, domainOf, type Script, setUp, VERSION } from '../support/client-peer.ts';
 
 const A = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000a';
 const B = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000b';
 const uuidOf = (n: number): string => `6d4f1a5e-0b7c-4c4e-9d2a-${n.toString(16).padStart(12, '0')}`;
 
-let closers: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  await Promise.all(closers.map((close) => close()));
-  closers = [];
-});
-
-async function setUp(
-  script: Script,
-  options: ClientOptions = {},
-): Promise<{ peer: Peer; client: InventoryClient }> {
-  const peer = await Peer.start(script);
-  const client = new InventoryClient({ socket: peer.path, ...options });
-  closers.push(
-    () => client.close(),
-    () => peer.close(),
-  );
-  return { peer, client };
-}
+afterEach(closeAll);
 
 const foundOf = (uuid: string): unknown => ({
   status: 'found',

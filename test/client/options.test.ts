@@ -1,33 +1,13 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ClientOptions, InventoryClient } from '../../src/client/client.ts';
+import { InventoryClient } from '../../src/client/client.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
-import { Peer, type Script } from '../support/client-peer.ts';
+import { closeAll, type Script, setUp } from '../support/client-peer.ts';
 
 const A = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000a';
 
-const closers: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0)) {
-    // oxlint-disable-next-line no-await-in-loop -- the client before its peer
-    await close();
-  }
-});
-
-async function setUp(
-  script: Script,
-  options: ClientOptions = {},
-): Promise<{ peer: Peer; client: InventoryClient }> {
-  const peer = await Peer.start(script);
-  const client = new InventoryClient({ socket: peer.path, ...options });
-  closers.push(
-    () => client.close(),
-    () => peer.close(),
-  );
-  return { peer, client };
-}
+afterEach(closeAll);
 
 const silent: Script = () => undefined;
 const find: Script = ({ id }, peer) => peer.result(id, { status: 'found', domid: 7 });

@@ -1,28 +1,15 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InventoryClient } from '../../src/client/client.ts';
 import type { FeedBatch } from '../../src/change.ts';
-import { Peer, type Script } from '../support/client-peer.ts';
+import { closeAll, type Peer, type Script, setUp } from '../support/client-peer.ts';
 
-const closers: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0)) {
-    // oxlint-disable-next-line no-await-in-loop -- the client before its peer
-    await close();
-  }
-});
+afterEach(closeAll);
 
 async function subscribe(
   script: Script,
 ): Promise<{ peer: Peer; batches: AsyncGenerator<FeedBatch, void, void> }> {
-  const peer = await Peer.start(script);
-  const client = new InventoryClient({ socket: peer.path });
-  closers.push(
-    () => client.close(),
-    () => peer.close(),
-  );
+  const { peer, client } = await setUp(script);
   return { peer, batches: client.subscribe() };
 }
 

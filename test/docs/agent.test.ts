@@ -99,7 +99,7 @@ describe.each(WAYS)('an agent %s', (way, run) => {
     await does('destroy 3');
   });
 
-  // What is told in order is acted on in order: once the last has been, those before have been left alone.
+  // The agent acts on changes in their order: when it has acted on the last one, it has ignored the others.
   test('leaves alone a VM that has a twin, and what is not its own', async () => {
     example.boot(12, WEB, 'twin');
     example.boot(13, '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c13', 'of another');

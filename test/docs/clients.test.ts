@@ -1,4 +1,4 @@
-/** The clients in other languages do what their page says, over restarts of the service. */
+/** The clients in other languages work as their page says, over restarts of the service. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -118,7 +118,7 @@ test.each([['lookup', WEB], ['list']])(
   async (...argv) => {
     const nowhere = join(scratch, 'nobody-listens-here');
     const ended = await Promise.all(present.map((client) => ask(client, nowhere, ...argv)));
-    // One line that names the socket: whoever set another one sees it.
+    // One line that names the socket, so that a user with a wrong setting sees it.
     const out: unknown = expect.stringMatching(new RegExp(`^.*${nowhere}.*\n$`));
     expect(ended).toEqual(present.map(() => ({ status: 4, out })));
   },
@@ -126,7 +126,7 @@ test.each([['lookup', WEB], ['list']])(
 
 describe.each(CLIENTS)('the client in $language', (client) => {
   const tool = missing(client);
-  // Who tries the project out need not have all of them; where it is decided what lands, they are there.
+  // A developer's machine need not have all languages; CI must.
   const mayMiss = client.example === true || process.env['CI'] === undefined;
   const scenario = cannot(mayMiss && tool !== undefined && `${tool} is not installed`);
   let example: ExampleService;

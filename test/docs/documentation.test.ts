@@ -1,4 +1,4 @@
-/** What the documentation says can be done can be done, gives what is shown, and no link leads nowhere. */
+/** The documentation's examples run and print the output shown, and every link leads to a page or a heading. */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -34,7 +34,7 @@ const DEFAULT_SOCKET = '/run/xen-domid/xen-domid.sock';
 /** Where the pages have a service on a simulated host. */
 const SIMULATED_SOCKET = '/tmp/xen-domid/socket';
 const scratch = mkdtempSync(join(tmpdir(), 'documentation-'));
-/** Of the programs that are run. */
+/** Temporary directory of the programs that are run. */
 const temporary = join(scratch, 'tmp');
 /** Under the package, so that it can import itself by name. */
 const modules = join(root, 'dist/docs/blocks');
@@ -55,7 +55,7 @@ function blocksIn(language: string): Titled[] {
   );
 }
 
-/** What differs from one run to the next is the same in both. */
+/** Replaces the parts that differ from run to run, for example times. */
 function comparable(text: string): string {
   return text
     .trimEnd()
@@ -78,7 +78,7 @@ interface Run {
   readonly expected: string;
 }
 
-/** `$ ` begins a command, `> ` goes on with it, all else is what it prints. */
+/** Splits a block into commands: `$ ` begins one, `> ` continues it, and the other lines are its output. */
 function runsOf({ text }: Block): Run[] {
   return text
     .split(/^\$ /m)
@@ -91,7 +91,7 @@ function runsOf({ text }: Block): Run[] {
     });
 }
 
-/** What there may be a command of that is not installed everywhere. */
+/** Tools that are not installed everywhere, and the commands that need them. */
 const TOOLS = {
   socat: /\bsocat\b|\bdomid\.sh\b/,
   jq: /\bjq\b|\bdomid\.sh\b/,
@@ -151,7 +151,7 @@ function outputOf(
   });
 }
 
-/** Of the terminals that the pages show. */
+/** Width of the terminals that the pages show. */
 const TERMINAL_COLUMNS = 90;
 
 /** The output at a terminal, where a table is as wide as its contents. */
@@ -211,10 +211,10 @@ describe('what is typed gives what is shown', () => {
   }
 });
 
-/** The pages for those who write TypeScript too. */
+/** Pages with programs that must also compile as TypeScript. */
 const TYPED = /^(README|docs\/embedding)\.md/;
 
-/** What a program prints is said behind the call that prints it. */
+/** Returns the expected output: the comments behind the calls that print it. */
 function printedBy(text: string): string {
   const comments = [...text.matchAll(/console\.log\(.*\);? \/\/ (.*)$/gm)];
   return comments.map(([, comment]) => comment).join('\n');

@@ -1,4 +1,4 @@
-/** Lines on the console with which dom0 tells the host what to show. */
+/** Lines on the console by which dom0 passes output to the host, which prints it. */
 
 const DEMO_LINE = 'demo: ';
 

@@ -1,4 +1,4 @@
-/** `npm run test:xen [-- PART [ARGUMENT...]]`: one part of what the lab runs, or the suites where none is named. */
+/** `npm run test:xen [-- PART [ARGUMENT...]]`: runs one part of the lab; without a name, the suites. */
 import { spawnSync } from 'node:child_process';
 
 /** How to run each part. `process.argv.slice(2)` then holds the part's own arguments. */

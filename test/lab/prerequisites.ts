@@ -35,7 +35,7 @@ async function isInstalled(program: string): Promise<boolean> {
   return found.includes(true);
 }
 
-/** Programs of what only a whole host needs. */
+/** Programs that only the whole host needs, and their Debian packages. */
 const OF_HOST: Readonly<Record<string, string>> = { mmdebstrap: 'mmdebstrap', mke2fs: 'e2fsprogs' };
 
 /** Returns the Debian packages that are missing here. */

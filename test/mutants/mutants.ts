@@ -9,7 +9,7 @@ export interface Mutant extends Patch {
 interface Room {
   readonly file: string;
   readonly tests: readonly string[];
-  /** What it comes to, what stands there, and what is to. */
+  /** Name of the mistake, text in the file, and its replacement. */
   readonly mutants: readonly (readonly [name: string, text: string, without: string])[];
 }
 

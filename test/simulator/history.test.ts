@@ -94,7 +94,7 @@ describe('what the history says', () => {
 describe('the history against every step written down', () => {
   const seed = Number(process.env['SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 
-  /** What a list made in no time would show after each step of the host, by brute force. */
+  /** The result of an instantaneous list after each step of the host, by brute force. */
   class Chronicle {
     readonly shown: DomainState[][] = [];
     readonly #host: SimulatedHost;

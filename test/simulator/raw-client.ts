@@ -1,11 +1,11 @@
-/** A client of xenstore that sends what it is told and keeps what comes, in order: to see what is really on the wire. */
+/** A client of xenstore that sends given messages and records all received ones in order, so that a test sees the wire. */
 import { type Socket, createConnection } from 'node:net';
 import { once } from 'node:events';
 import { XsdType } from '../../src/xenstore/messages.ts';
 import { MessageDecoder, encodeMessage } from '../../src/xenstore/wire.ts';
 
 export class RawClient {
-  /** Payloads of watch events, and answers as `type:payload`; NULs as `|`. */
+  /** Payloads of watch events, and `type:payload` of replies, with `|` for NUL. */
   readonly received: string[] = [];
   readonly #socket: Socket;
   readonly #waiting = new Map<number, (reply: string) => void>();
@@ -29,7 +29,7 @@ export class RawClient {
     return new RawClient(socket);
   }
 
-  /** The answer's payload with `|` for NUL, and `!` before an error. Strings of the request are joined with NULs, one more at the end. */
+  /** Sends `strings`, each with a NUL at its end. Resolves with the reply's payload, with `|` for NUL and `!` before an error. */
   ask(type: number, strings: readonly string[], txId = 0): Promise<string> {
     return this.askRaw(type, strings.map((each) => `${each}\0`).join(''), txId);
   }
@@ -44,12 +44,12 @@ export class RawClient {
     this.#socket.write(bytes);
   }
 
-  /** Resolves when the other side has hung up. */
+  /** Resolves when the other side has closed the connection. */
   async ended(): Promise<void> {
     if (!this.#socket.destroyed) await once(this.#socket, 'close');
   }
 
-  /** What has come since this was last called; waits for all that the daemon had sent before. */
+  /** Returns the messages received since the last call, after all that the daemon had sent before this call have come. */
   async news(): Promise<string[]> {
     await this.ask(XsdType.GET_DOMAIN_PATH, ['0']);
     const before = this.received.splice(0);

@@ -34,7 +34,7 @@ async function open(
   return { host, xenstored, client: await connect(xenstored) };
 }
 
-/** A host whose `/local/domain` does not fit one message. */
+/** A host with a `/local/domain` that does not fit one message. */
 async function long(
   flavour: XenstoredFlavour,
 ): Promise<{ client: RawClient; names: string[]; xenstored: SimulatedXenstored }> {
@@ -48,7 +48,7 @@ async function begin(client: RawClient): Promise<number> {
   return Number((await client.ask(Type.TRANSACTION_START, [''])).replace('|', ''));
 }
 
-/** Watches both special paths, and swallows what that brings. */
+/** Watches both special paths, and discards the first events. */
 async function watchSpecial(client: RawClient): Promise<void> {
   await client.ask(Type.WATCH, ['@introduceDomain', 'i']);
   await client.ask(Type.WATCH, ['@releaseDomain', 'r']);

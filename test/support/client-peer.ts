@@ -1,9 +1,10 @@
-/** A server at a real socket that says what a test has it say. */
+/** A scripted service on a real socket. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type ClientOptions, InventoryClient } from '../../src/client/client.ts';
 
 export interface Request {
   readonly id: number;
@@ -11,7 +12,7 @@ export interface Request {
   readonly params?: Record<string, unknown>;
 }
 
-/** Says what it likes to each request but `version`, which the peer answers itself. */
+/** Handles each request except `version`, which the peer answers itself. */
 export type Script = (request: Request, peer: PeerConnection) => void;
 
 export const VERSION = {
@@ -44,11 +45,11 @@ export class PeerConnection {
 
 export class Peer {
   readonly path: string;
-  /** Chunks as they were read. */
+  /** Chunks, exactly as read. */
   readonly chunks: string[] = [];
   readonly requests: Request[] = [];
   readonly connections: PeerConnection[] = [];
-  /** What `version` is answered with; undefined: not at all. */
+  /** The answer to `version`; undefined for no answer. */
   version: unknown = VERSION;
   script: Script;
   readonly #directory: string;
@@ -71,7 +72,7 @@ export class Peer {
     await once(this.#server, 'listening');
   }
 
-  /** Hangs up on all, and takes nobody any more. */
+  /** Closes all connections and accepts no further ones. */
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
@@ -105,6 +106,26 @@ export class Peer {
     this.requests.push(request);
     this.script(request, connection);
   }
+}
+
+const opened: { readonly peer: Peer; readonly client: InventoryClient }[] = [];
+
+/** Starts a peer, and opens a client of it. {@link closeAll} closes both. */
+export async function setUp(
+  script: Script,
+  options: ClientOptions = {},
+): Promise<{ peer: Peer; client: InventoryClient }> {
+  const peer = await Peer.start(script);
+  const pair = { peer, client: new InventoryClient({ socket: peer.path, ...options }) };
+  opened.push(pair);
+  return pair;
+}
+
+/** Closes the clients and peers of {@link setUp}: use it as `afterEach`. */
+export async function closeAll(): Promise<void> {
+  const pairs = opened.splice(0);
+  await Promise.all(pairs.map(({ client }) => client.close()));
+  await Promise.all(pairs.map(({ peer }) => peer.close()));
 }
 
 export function domainOf(domid: number, uuid: string): Record<string, unknown> {

@@ -1,9 +1,9 @@
-/** How hypercalls fail. */
+/** Errors with which tests let hypercalls fail. */
 import type { HypercallErrno } from '../../src/simulator/index.ts';
 
 /**
- * No ESRCH: that is no failure, but the answer "there is no such domain". Nor EACCES, by which Xen's security
- * module hides one domain from a single look.
+ * Without ESRCH, which is not a failure but the answer "there is no such domain", and without EACCES, by which Xen's
+ * security module hides one domain from a single look.
  */
 export const FAILURES: readonly HypercallErrno[] = [
   'EPERM',
@@ -15,5 +15,5 @@ export const FAILURES: readonly HypercallErrno[] = [
   'EIO',
 ];
 
-/** The binding repeats what ended with EFAULT, so many times that fewer do not show. */
+/** Attempts of the binding at a hypercall that ends with EFAULT: fewer failures in a row are invisible. */
 export const EFAULT_TIMES = 16;

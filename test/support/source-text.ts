@@ -85,7 +85,7 @@ function templateEnd(source: string, from: number): number {
   return source.length;
 }
 
-/** Returns a passage for `text`, which begins on `line`, without what `margin` matches at line breaks. */
+/** Returns a passage for `text`, which begins on `line`. Replaces each match of `margin`, at line breaks, by a space. */
 export function passageOf(text: string, line: number, margin: RegExp = /\n\s*/g): Passage {
   const breaks: number[] = [];
   let joined = '';

@@ -1,4 +1,4 @@
-/** What the simulator's tests share: UUIDs by number, and looks as plain values. */
+/** For tests on simulated hosts: UUIDs by number, and looks as plain values. */
 import { type Domain, type Domid } from '../../src/domain.ts';
 import { type SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { type Uuid, parseUuid } from '../../src/uuid.ts';
@@ -6,13 +6,13 @@ import { XenError } from '../../src/xen-error.ts';
 
 export { RELEASES } from '../../src/simulator/profile.ts';
 
-/** The UUID of VM `index`: both of its halves tell it from the others. */
+/** Returns the UUID of VM `index`. Each of its 8-byte halves is unique. */
 export function uuidOf(index: number): Uuid {
   const digits = index.toString(16).padStart(8, '0');
   return parseUuid(`${digits}-1111-4222-8333-4444${digits}`);
 }
 
-/** `before` where the second half of `after` has not been written yet. */
+/** Returns the handle between `before` and `after`, when only the first half has been written. */
 export function torn(before: Uuid, after: Uuid): Uuid {
   return parseUuid(after.slice(0, 19) + before.slice(19));
 }
@@ -25,7 +25,7 @@ export function domidsOf(domains: readonly { readonly domid: Domid }[]): number[
   return domains.map(({ domid }) => domid);
 }
 
-/** What `run` throws, of which an errno or a code can be read; nothing where it throws nothing. */
+/** Returns code, errno and syscall of the error that `run` throws; an empty object if it throws none. */
 export function thrownBy(run: () => unknown): { code?: string; errno?: string; syscall?: string } {
   try {
     run();

@@ -204,13 +204,13 @@ describe('the end of a connection', () => {
       expect(error).toMatchObject({ code: ErrorCode.XENSTORE_DISCONNECTED });
   });
 
-  test('EOF in the midst of a message is said', async () => {
+  test('EOF within a message is reported', async () => {
     const { peer, connection } = await setup();
     const value = read(connection, '/a');
     await peer.received(1);
     await peer.send(frame(2, 1, 0, 'abc').subarray(0, 18));
     peer.socket?.end();
-    await expect(value).rejects.toThrow('EOF in the midst of a message');
+    await expect(value).rejects.toThrow('EOF within a message');
   });
 
   test('close fails what is pending and what comes after, with ERR_CLOSED, and can be called twice', async () => {
@@ -342,7 +342,7 @@ describe('connecting', () => {
     await closeServer(server);
     await expect(XenstoreConnection.open({ socketPath: stale })).rejects.toMatchObject({
       errno: 'ECONNREFUSED',
-      message: expect.stringContaining('nobody listens'),
+      message: expect.stringContaining('no process listens'),
     });
   });
 

@@ -1,4 +1,4 @@
-/** What every xenstored has to do for us: one suite for both real daemons and the simulated one. */
+/** The behaviour that xen-domid needs of xenstored: one suite for both real daemons and the simulated one. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { firstValueFrom, type Subscription, take, toArray } from 'rxjs';
 import { connectSocket, SocketReader } from '../../src/xenstore/connect.ts';
@@ -9,9 +9,9 @@ import { WatchableXenstore } from '../../src/xenstore/watches.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { encodeMessage, MessageDecoder } from '../../src/xenstore/wire.ts';
 
-/** One xenstored under test. Everything is done below one node of our own, which is removed at the end. */
+/** One xenstored under test. The suite works below one node, which it removes at the end. */
 export interface XenstoreUnderTest {
-  /** Its socket; undefined for the one that the environment and Xen's rules name. */
+  /** Path of its socket. Default: found by the environment, or one of Xen's usual paths. */
   readonly socketPath?: string;
   readonly close?: () => Promise<void>;
 }
@@ -20,9 +20,9 @@ const ROOT = '/tool/xen-domid-test';
 const CHILDREN = 2000;
 const PIPELINED = 1000;
 
-/** Waits between looks at something that has to come true, ms. */
+/** Interval at which a condition is polled, ms. */
 const LOOK_EVERY_MS = 5;
-/** Less than jest's own 5 s, which would not say what it waited for. */
+/** Longest time to poll, ms: less than Jest's own limit of 5 s, so that the error names the condition. */
 const LOOK_FOR_MS = 4000;
 
 export function describeXenstore(name: string, start: () => Promise<XenstoreUnderTest>): void {

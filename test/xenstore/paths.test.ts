@@ -1,4 +1,4 @@
-/** What is refused before it is sent. */
+/** Paths and payloads that are rejected before they are sent. */
 import { describe, expect, test } from '@jest/globals';
 import { checkPath, checkPayload, checkWatchPath } from '../../src/xenstore/paths.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
@@ -38,12 +38,14 @@ describe('a path of a node', () => {
 
   test('what is no string is refused by name', () => {
     const path = 5 as unknown as string;
-    expect(() => checkPath(path)).toThrow('a number is no xenstore path');
+    expect(() => checkPath(path)).toThrow('a number is not a xenstore path');
   });
 
   test('the message shows a wrong path without its control characters, and not all of a long one', () => {
-    expect(() => checkPath('/a\u001b[2J')).toThrow('"/a?[2J" is no xenstore path');
-    expect(() => checkPath('x'.repeat(5000))).toThrow('..." (5000 characters) is no xenstore path');
+    expect(() => checkPath('/a\u001b[2J')).toThrow('"/a?[2J" is not a xenstore path');
+    expect(() => checkPath('x'.repeat(5000))).toThrow(
+      '..." (5000 characters) is not a xenstore path',
+    );
   });
 });
 

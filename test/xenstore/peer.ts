@@ -1,4 +1,4 @@
-/** A scripted xenstored on a real Unix socket. It knows nothing of our encoder and decoder: what it sends and reads is put together here, byte by byte. */
+/** A scripted xenstored on a real Unix socket. It encodes and decodes messages itself, independent of the code under test. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ export interface Request {
   readonly payload: string;
 }
 
-/** What a peer does with each request, in the order in which they come. */
+/** Handles each request, in the order of arrival. */
 export type Script = (request: Request, peer: Peer) => void;
 
 export function frame(type: number, reqId: number, txId: number, payload: string): Buffer {
@@ -27,7 +27,7 @@ export function frame(type: number, reqId: number, txId: number, payload: string
 export class Peer {
   readonly path: string;
   readonly requests: Request[] = [];
-  /** Of the client connected last. */
+  /** The connection of the last client. */
   socket: Socket | undefined;
   readonly #directory: string;
   readonly #server: Server;
@@ -50,7 +50,7 @@ export class Peer {
     return peer;
   }
 
-  /** Sends bytes as they are; resolves when the kernel has taken them. */
+  /** Sends bytes unchanged. Resolves when the kernel has accepted them. */
   send(...pieces: Buffer[]): Promise<void> {
     return new Promise((resolve, reject) => {
       if (!this.socket) throw new Error('nobody is connected');
@@ -70,7 +70,7 @@ export class Peer {
     void this.send(frame(15, 0, 0, `${path}\0${token}\0`));
   }
 
-  /** Resolves when `count` requests in all have come. */
+  /** Resolves when `count` requests have come in total. */
   received(count: number): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push({ count, resolve });
@@ -78,7 +78,7 @@ export class Peer {
     });
   }
 
-  /** The daemon dies: every client's socket is closed under it. */
+  /** Closes the sockets of all clients, as if the daemon had died. */
   kill(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

@@ -75,7 +75,7 @@ describe('a watch', () => {
   test('hears nothing after unsubscribe; late events are let fall, and the connection lives', async () => {
     const { peer, xenstore } = await setup();
     const seen: string[] = [];
-    // RxJS shields a subscriber that has left; what knocks at the shield was routed to a watch that is gone, and kept for it.
+    // RxJS reports events for a subscriber that has unsubscribed. Any here means that the watch's listener was not removed.
     const routed: unknown[] = [];
     config.onStoppedNotification = (notification) => routed.push(notification);
     const subscription = xenstore.watch('/vm').subscribe(({ path }) => seen.push(path));
@@ -203,7 +203,7 @@ describe('many events', () => {
       .subscribe();
     await peer.received(1);
     const event = frame(15, 0, 0, `/vm/${'x'.repeat(3000)}\0${tokenOf(peer)}\0`);
-    // Far more than kernel and stream would hold for a reader who has stopped: send resolves only when all is taken.
+    // Far more than kernel and stream would buffer for a stopped reader: `send` resolves only when all bytes are read.
     for (let megabytes = 0; megabytes < 30; megabytes++)
       await peer.send(...Array.from({ length: 350 }, () => event));
     expect(await xenstore.read('/a')).toBe('OK\0');

@@ -18,7 +18,7 @@ interface Seen {
   readonly payload: string;
 }
 
-/** What a decoder makes of the chunks; payloads are copied, as the handler has to. */
+/** Returns the messages that a decoder finds in the chunks. Copies the payloads, whose buffer is reused. */
 function decode(chunks: readonly Uint8Array[], payloadMax?: number): Seen[] {
   const seen: Seen[] = [];
   const decoder = new MessageDecoder((type, reqId, txId, payload) => {
@@ -169,7 +169,7 @@ describe.each(STREAMS)('decoding $name', ({ whole, seen }) => {
     );
   });
 
-  test('in a chunk that lies in the midst of a bigger buffer', () => {
+  test('in a chunk that is part of a larger buffer', () => {
     const around = Buffer.concat([Buffer.alloc(5, 0xff), whole, Buffer.alloc(5, 0xff)]);
     expect(decode([new Uint8Array(around.buffer, around.byteOffset + 5, whole.length)])).toEqual(
       seen,

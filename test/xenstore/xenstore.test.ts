@@ -1,4 +1,4 @@
-/** Verbs and transactions against a scripted peer: what each sends, byte for byte, and what it makes of the answers. */
+/** Operations and transactions against a scripted peer: the bytes that each sends, and the result of each reply. */
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';

@@ -17,7 +17,7 @@ export interface DemoView {
 /** Concurrent agents. Each waits for an answer before it asks again. */
 const AGENTS = 4;
 const KEPT_CHANGES = 10;
-/** One of this many look-ups asks for a UUID that no domain has. */
+/** Every 5000th look-up asks for a UUID that no domain has. */
 const UNKNOWN_EVERY = 5000;
 const UNKNOWN = '00000000-0000-4000-8000-000000000001';
 

@@ -108,7 +108,7 @@ function coloured(domain: Domain, line: string): string {
 }
 
 function styled(style: 'bold' | 'dim' | 'red' | 'yellow', text: string): string {
-  // The caller has decided that colours are wanted: styleText must not look at the stream again.
+  // The caller has decided to use colours: styleText must not check the stream again.
   return (styleText as (format: string, text: string, options: object) => string)(style, text, {
     validateStream: false,
   });

@@ -2,21 +2,21 @@
 import type { Change, ChangeKind } from '../../change.ts';
 import type { Domain } from '../../domain.ts';
 
-/** What one look showed of one domid, next to what is known of it. */
+/** The result of a look at one domid, compared with the domain known at that domid. */
 export interface Sight {
   readonly domain: Domain;
   /** The handle is nil. */
   readonly nil: boolean;
   /** The handle is the domain's own tombstone. */
   readonly tombstone: boolean;
-  /** Whether it can be the domain that was known at this domid. */
+  /** Whether it can be the same domain as the known one. */
   readonly same: boolean;
 }
 
 /**
- * The changes that lead from the domain last told of at a domid to what a look shows there now.
- * @param known undefined where none was told of: it was absent, or nothing that a VM could be.
- * @param sight undefined where the look showed none.
+ * Returns the changes from the domain last published at a domid to the result of a new look.
+ * @param known undefined if no domain is published: there was none, or its handle named no VM.
+ * @param sight undefined if the look showed no domain.
  */
 export function changesBetween(known: Domain | undefined, sight: Sight | undefined): Change[] {
   if (sight === undefined) return known === undefined ? [] : [destroyed(known)];
@@ -32,21 +32,21 @@ export function changesBetween(known: Domain | undefined, sight: Sight | undefin
   return stepsBetween(known, domain);
 }
 
-/** Whether the looks differ in what a domain can do only if it is the same one: be renamed, or resumed. */
+/** Whether the difference is a rename or a resume, which counts as such only if both looks show the same domain. */
 function isOther(known: Domain, domain: Domain): boolean {
   return known.uuid !== domain.uuid || (known.shutdown && !domain.shutdown);
 }
 
 function changesOfLeaving(known: Domain, { domain, tombstone, nil, same }: Sight): Change[] {
-  // Without a handle of its own it is dying under the last one that it had.
+  // A domain without its own handle is dying under its last one.
   const uuid = tombstone || nil ? known.uuid : domain.uuid;
-  // A domid that went from one domain to another, of which no look saw more than the end.
+  // Another domain has the domid, and looks saw only its end: only the known domain is published as destroyed.
   if (known.uuid !== uuid && (known.dying || !same)) return [destroyed(known)];
   if (known.dying) return [];
   return stepsBetween(known, { ...domain, uuid, dying: true });
 }
 
-/** One change after the other, each from where the one before left the domain. */
+/** Returns a sequence of changes. `previous` of each is `domain` of the one before. */
 function stepsBetween(known: Domain, domain: Domain): Change[] {
   const changes: Change[] = [];
   let previous = known;

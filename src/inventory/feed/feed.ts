@@ -73,7 +73,8 @@ export class Feed {
   }
 
   /**
-   * Publishes what one look showed. A subscriber may look as well: what that look shows is told after this.
+   * Publishes the changes of one look. A subscriber of `changes$` may itself look: changes that it finds are emitted after
+   * these.
    */
   publish(changes: readonly Change[]): void {
     if (changes.length === 0) return;
@@ -106,7 +107,7 @@ export class Feed {
     this.#wake();
   }
 
-  /** Emits nothing before `run` has ended: a subscriber may look, and that look would be newer than what `run` takes in. */
+  /** Defers emitting until `run` has ended: a subscriber may look, and its look would be newer than the list that `run` takes in. */
   holdBack<T>(run: () => T): T {
     this.#holds++;
     try {

@@ -7,7 +7,7 @@ import { namesNoVm } from '../../vm-uuid.ts';
 /** The domains of a list, decoded only as far as they are needed. */
 export interface ListSource {
   readonly list: DominfoList;
-  /** Domains that the list had otherwise than the mirror, by later looks; undefined where there was none. */
+  /** Domains that differed from the mirror, in the state that the last look showed; undefined if there was none. */
   readonly looked: ReadonlyMap<Domid, Domain | undefined>;
   /** Above every domid of a domain. */
   readonly end: number;
@@ -17,7 +17,7 @@ export interface ListSource {
 export interface SnapshotDomains {
   /** In ascending domid. */
   readonly domains: readonly Domain[];
-  /** Those of them that the feed has created and not destroyed. */
+  /** The part of `domains` that the feed has created and not destroyed. */
   readonly told: readonly Domain[];
 }
 
