@@ -24,6 +24,8 @@ export interface Libc {
   sendDatagram(address: string, text: string): boolean;
   /** Returns the process that connected the other end of a Unix socket. */
   peerCredentials(fd: number): PeerCredentials | undefined;
+  /** Tells whether the other end of a Unix stream socket is closed. After a half-close it is not: the peer still reads. */
+  isPeerClosed(fd: number): boolean;
 }
 
 let loaded: Promise<Libc> | undefined;
@@ -42,6 +44,7 @@ async function load(): Promise<Libc> {
   const sendto = library.func(
     'long sendto(int fd, const void *data, size_t length, int flags, const void *address, unsigned int address_length)',
   );
+  const send = library.func('long send(int fd, const void *data, size_t length, int flags)');
   const close = library.func('int close(int fd)');
   const getsockopt = library.func(
     'int getsockopt(int fd, int level, int name, void *value, void *length)',
@@ -64,6 +67,10 @@ async function load(): Promise<Libc> {
       const sent = sendto(fd, data, data.length, flags, sockaddr, sockaddr.length) as number;
       close(fd);
       return sent === data.length;
+    },
+    isPeerClosed(fd) {
+      // Linux checks for a closed peer first, even with nothing to send (unix_stream_sendmsg).
+      return (send(fd, null, 0, MSG_DONTWAIT | MSG_NOSIGNAL) as number) < 0;
     },
     peerCredentials(fd) {
       const value = new Int32Array(3);
