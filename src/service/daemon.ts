@@ -9,6 +9,7 @@ import { ErrorCode, XenError } from '../xen-error.ts';
 import { Dispatcher } from './answers/dispatcher.ts';
 import { methodsOf } from './answers/methods.ts';
 import { RequestCounts } from './answers/request-counts.ts';
+import { Pace } from './answers/shared-calls.ts';
 import { ConnectionCounts } from './connections/connection-counts.ts';
 import { type Bounds, LineServer } from './connections/line-server.ts';
 import { Subscribers } from './connections/subscribers.ts';
@@ -148,7 +149,8 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
   const connections = new ConnectionCounts();
   const scraperCounts = new ScraperCounts();
   const clientLog = new ClientLog(log);
-  const subscribers = new Subscribers(inventory);
+  const pace = new Pace();
+  const subscribers = new Subscribers(inventory, pace);
   const metrics = new Metrics({
     inventory,
     connections,
@@ -164,6 +166,7 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
   };
   const methods = methodsOf({
     inventory,
+    pace,
     counts,
     stats: () => ({
       ...inventory.counters,

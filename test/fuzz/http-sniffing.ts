@@ -13,6 +13,7 @@ import { ConnectionCounts } from '../../src/service/connections/connection-count
 import { LineServer } from '../../src/service/connections/line-server.ts';
 import { methodsOf } from '../../src/service/answers/methods.ts';
 import { RequestCounts } from '../../src/service/answers/request-counts.ts';
+import { Pace } from '../../src/service/answers/shared-calls.ts';
 import { Subscribers } from '../../src/service/connections/subscribers.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { uuidOf } from '../support/vms.ts';
@@ -130,11 +131,12 @@ export async function httpSniffing(): Promise<Target> {
   const hypervisor = new SimulatedHypervisor(host);
   const inventory = await Inventory.open({ hypervisor, xenstore: false });
   const counts = new RequestCounts();
+  const pace = new Pace();
   const mistakes: unknown[] = [];
-  const methods = methodsOf({ inventory, counts, stats: () => ({}), version: () => ({}) });
+  const methods = methodsOf({ inventory, pace, counts, stats: () => ({}), version: () => ({}) });
   const onMistake = (error: unknown): void => void mistakes.push(error);
   const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
-  const subscribers = new Subscribers(inventory);
+  const subscribers = new Subscribers(inventory, pace);
   const pages = {
     metrics: () => ({ contentType: 'text/plain', text: 'metrics\n' }),
     health: () => Promise.resolve({ healthy: true, body: {} }),

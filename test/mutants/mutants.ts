@@ -791,6 +791,11 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    file: 'service/connections/connection.js',
+    tests: ['service/hostile'],
+    mutants: [['all that one sends is answered before others', 'lines === LINES_A_TURN', 'false']],
+  },
+  {
     file: 'service/connections/last-words.js',
     tests: ['service/turned-away', 'service/http'],
     mutants: [
@@ -845,6 +850,14 @@ const ROOMS: readonly Room[] = [
         '!== undefined\n        ? ',
       ],
       ['HTTP may subscribe', 'if (session === undefined) {', 'if (session === null) {'],
+    ],
+  },
+  {
+    file: 'service/answers/shared-calls.js',
+    tests: ['service/lists'],
+    mutants: [
+      ['a list is made for a client that has gone', 'askers.every((isGone) => isGone())', 'false'],
+      ['lists take all of the time', 'return Math.max(0, this.#notBefore - now)', 'return 0'],
     ],
   },
   {

@@ -6,6 +6,7 @@ import { decodeLine, LineReader } from '../../src/service/connections/line-reade
 import { methodsOf } from '../../src/service/answers/methods.ts';
 import { LongText, type Text } from '../../src/service/answers/text.ts';
 import { RequestCounts } from '../../src/service/answers/request-counts.ts';
+import { Pace } from '../../src/service/answers/shared-calls.ts';
 import { uuidOf } from '../support/vms.ts';
 import { Client, type Message, openRoom, type Room } from '../support/daemon-room.ts';
 
@@ -20,7 +21,13 @@ beforeAll(async () => {
   room = await openRoom();
   const counts = new RequestCounts();
   const { inventory } = room;
-  const methods = methodsOf({ inventory, counts, stats: () => ({}), version: () => ({}) });
+  const methods = methodsOf({
+    inventory,
+    pace: new Pace(),
+    counts,
+    stats: () => ({}),
+    version: () => ({}),
+  });
   dispatcher = new Dispatcher({
     inventory,
     methods,

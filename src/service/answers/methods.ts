@@ -7,12 +7,15 @@ import { RpcCode } from '../../protocol/rpc.ts';
 import { domidJson, elementJson, Failure, getJson, lookupJson } from '../../protocol/encode.ts';
 import { domainsText, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
+import { type Pace, SharedCalls } from './shared-calls.ts';
 
 /** JSON of a result, or an error. */
 export type Outcome = Text | Failure;
 
 /** The part of a connection that methods use. */
 export interface Session {
+  /** The client has gone: nothing needs to be done for it. */
+  readonly isGone: boolean;
   subscribe(token: string | undefined): Promise<Outcome>;
   /** @returns whether there was such a subscription. */
   unsubscribe(subscription: number): boolean;
@@ -32,13 +35,16 @@ export type Methods = ReadonlyMap<string, Method>;
 
 export interface MethodsOptions {
   readonly inventory: Inventory;
+  /** Of lists for clients. */
+  readonly pace: Pace;
   readonly counts: RequestCounts;
   /** Return the results of `stats` and `version`. */
   readonly stats: () => object;
   readonly version: () => object;
 }
 
-export function methodsOf({ inventory, counts, stats, version }: MethodsOptions): Methods {
+export function methodsOf({ inventory, pace, counts, stats, version }: MethodsOptions): Methods {
+  const lists = new SharedCalls(pace, () => inventory.list());
   const names = new Names({ xenstore: () => inventory.xenstore });
   const calls: Readonly<Record<string, Call>> = {
     lookup: ({ uuid }) =>
@@ -53,7 +59,7 @@ export function methodsOf({ inventory, counts, stats, version }: MethodsOptions)
       }),
     lookupMany: ({ uuids }) => lookupMany(inventory, uuids),
     get: ({ domid }) => get(inventory, domid),
-    list: ({ names: wanted }) => list(inventory, names, wanted ?? undefined),
+    list: ({ names: wanted }, session) => list(lists, names, wanted ?? undefined, session),
     subscribe: ({ token }, session) => subscribe(session, token ?? undefined),
     unsubscribe: ({ subscription }, session) => unsubscribe(session, subscription),
     stats: () => JSON.stringify(stats()),
@@ -117,10 +123,17 @@ async function get(inventory: Inventory, domid: unknown): Promise<Outcome> {
   }
 }
 
-async function list(inventory: Inventory, names: Names, wanted: unknown): Promise<Outcome> {
+async function list(
+  lists: SharedCalls<Awaited<ReturnType<Inventory['list']>>>,
+  names: Names,
+  wanted: unknown,
+  session: Session | undefined,
+): Promise<Outcome> {
   if (wanted !== undefined && typeof wanted !== 'boolean')
     return invalidParams('"names" must be true or false');
-  const { domains, token } = await inventory.list();
+  const made = await lists.next(() => session?.isGone === true);
+  if (made === undefined) return new Failure(RpcCode.refused, 'the client has gone');
+  const { domains, token } = made;
   const named = wanted === true ? await names.of(domains) : undefined;
   return domainsText('{"domains":', domains, `,"token":"${token}"}`, named);
 }

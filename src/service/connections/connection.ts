@@ -13,10 +13,13 @@ import { Output } from './output.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { SlowPeer } from './socket-handle.ts';
 import type { Subscribers, Subscription } from './subscribers.ts';
+import type { Turns } from './turns.ts';
 import { UnfinishedLine } from './unfinished-line.ts';
 
 /** A chunk of this size may be the first of many: other connections have their turn before the next. */
 const FULL_CHUNK_BYTES = 65_536;
+/** Lines that are answered before other connections have their turn. */
+const LINES_A_TURN = 32;
 
 const CR = 0x0d;
 
@@ -29,8 +32,11 @@ export interface ConnectionOptions {
   readonly pending: { bytes: number };
   /** Called when the memory used for the client may have grown. */
   readonly onGrowth: (bytes: number) => void;
+  /** Tells whether the other end is closed. For Node that is the same as a half-close until a write fails. */
+  readonly isPeerClosed: (socket: Socket) => boolean;
   /** `performance.now()`, updated every 500 ms. */
   readonly clock: { readonly now: number };
+  readonly turns: Turns;
 }
 
 /**
@@ -55,6 +61,8 @@ export class Connection implements Session, MemoryUser {
   #text = '';
   #at = 0;
   #isAnswering = false;
+  /** Waits for its turn to go on. */
+  #hasTurn = false;
   /** When the peer last sent something. */
   heard = 0;
 
@@ -66,10 +74,12 @@ export class Connection implements Session, MemoryUser {
     this.#output = new Output(socket, {
       onDrained: () => this.#drained(),
       onGrowth: options.onGrowth,
+      turns: options.turns,
     });
     this.#subscriptions = new ConnectionSubscriptions(options.subscribers, {
       output: this.#output,
       disconnect: (why) => this.refuse('behind', why),
+      isGone: () => this.isGone,
     });
     socket.on('data', (chunk: Buffer) => this.read(chunk));
     socket.on('end', () => this.#halfClosed());
@@ -79,6 +89,10 @@ export class Connection implements Session, MemoryUser {
   /** No request is pending, no answer unread, and there is no subscription. */
   get idle(): boolean {
     return this.#pending.count === 0 && this.#subscriptions.count === 0 && this.#output.empty;
+  }
+
+  get isGone(): boolean {
+    return this.#socket.destroyed || this.#options.isPeerClosed(this.#socket);
   }
 
   countMemory(tally: MemoryTally): void {
@@ -143,14 +157,11 @@ export class Connection implements Session, MemoryUser {
     this.#text = this.#text === '' ? lines : this.#text.slice(this.#at) + lines;
     this.#at = 0;
     this.#answerText();
-    if (this.#lines.tooLong && this.#isOpen) {
-      this.refuse('line', `a line has more than ${LINE_BYTES_MAX} bytes`);
-      return;
-    }
+    if (this.#lines.tooLong) return;
     this.#unfinished.noteBytes(this.#lines.begunBytes > 0);
     if (chunk.length >= FULL_CHUNK_BYTES && !this.#socket.isPaused()) {
       this.#socket.pause();
-      setImmediate(() => this.#answerText());
+      this.#takeTurn();
     }
   }
 
@@ -161,7 +172,7 @@ export class Connection implements Session, MemoryUser {
 
   /** Answers the lines that were read, unless the client must read first; then goes on as the phase demands. */
   #answerText(): void {
-    if (this.#isAnswering) return;
+    if (this.#isAnswering || this.#hasTurn) return;
     this.#isAnswering = true;
     const done = this.#answerLines();
     this.#isAnswering = false;
@@ -170,7 +181,19 @@ export class Connection implements Session, MemoryUser {
     this.#at = 0;
     this.#output.flush();
     if (!this.#isOpen) this.#endIfDone();
+    else if (this.#lines.tooLong)
+      this.refuse('line', `a line has more than ${LINE_BYTES_MAX} bytes`);
     else if (this.#socket.isPaused()) this.#readOn();
+  }
+
+  /** Goes on after other connections have had their turn. */
+  #takeTurn(): void {
+    if (this.#hasTurn) return;
+    this.#hasTurn = true;
+    this.#options.turns.add(() => {
+      this.#hasTurn = false;
+      this.#answerText();
+    });
   }
 
   #readOn(): void {
@@ -178,11 +201,16 @@ export class Connection implements Session, MemoryUser {
     this.#socket.resume();
   }
 
-  /** @returns whether every line is answered or pending; false if some must wait for the client to read. */
+  /** @returns whether every line is answered or pending; false if some must wait for a turn or for the client to read. */
   #answerLines(): boolean {
     const { dispatcher } = this.#options;
     const text = this.#text;
-    while (this.#at < text.length) {
+    for (let lines = 0; this.#at < text.length; lines++) {
+      if (lines === LINES_A_TURN) {
+        this.#socket.pause();
+        this.#takeTurn();
+        return false;
+      }
       if (this.#mustWait) {
         this.#output.flush();
         if (!this.#mustWait) continue;

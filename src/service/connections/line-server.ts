@@ -12,6 +12,7 @@ import { isHttp, TurnedAway } from './last-words.ts';
 import { isPrivileged, Shares } from './shares.ts';
 import { fdOf } from './socket-handle.ts';
 import type { Subscribers } from './subscribers.ts';
+import { Turns } from './turns.ts';
 
 export interface Bounds {
   readonly connections: number;
@@ -97,6 +98,7 @@ export class LineServer {
   readonly #shares: Shares;
   readonly #turnedAway: TurnedAway;
   readonly #timer: NodeJS.Timeout;
+  readonly #turns = new Turns();
   readonly #clock = { now: performance.now() };
   /** Memory of the pending requests of all connections. */
   readonly #pending = { bytes: 0 };
@@ -208,7 +210,9 @@ export class LineServer {
       onMisbehaviour: (reason, why) => this.#noteEnd(socket, reason, why),
       pending: this.#pending,
       onGrowth: this.#onGrowth,
+      isPeerClosed: (peer) => this.#isPeerClosed(peer),
       clock: this.#clock,
+      turns: this.#turns,
     });
     entry.connection = connection;
     connection.read(chunk);
@@ -303,6 +307,11 @@ export class LineServer {
       return peer === undefined ? 'a client' : `the client with pid ${peer.pid}, uid ${peer.uid}`;
     };
     this.#options.log.warn(words, what);
+  }
+
+  #isPeerClosed(socket: Socket): boolean {
+    const fd = fdOf(socket);
+    return fd !== undefined && this.#options.libc?.isPeerClosed(fd) === true;
   }
 
   #peerOf(socket: Socket): PeerCredentials | undefined {

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { MemoryTally } from '../memory.ts';
 import { LongText, type Text } from '../answers/text.ts';
+import type { Turns } from './turns.ts';
 
 /** Characters that are written without waiting for the end of the turn. */
 const WRITE_OVER = 65_536;
@@ -13,12 +14,14 @@ export interface OutputOptions {
   readonly onDrained: () => void;
   /** Called with the bytes that are buffered until the client reads them. */
   readonly onGrowth: (bytes: number) => void;
+  readonly turns: Turns;
 }
 
 export class Output {
   readonly #socket: Socket;
   readonly #onDrained: () => void;
   readonly #onGrowth: (bytes: number) => void;
+  readonly #turns: Turns;
   /** Answers of this turn, not written yet. */
   #text = '';
   /** Whether `#text` is ASCII, which is cheaper to write. */
@@ -29,10 +32,11 @@ export class Output {
   #pumping = false;
   #wasPressed = false;
 
-  constructor(socket: Socket, { onDrained, onGrowth }: OutputOptions) {
+  constructor(socket: Socket, { onDrained, onGrowth, turns }: OutputOptions) {
     this.#socket = socket;
     this.#onDrained = onDrained;
     this.#onGrowth = onGrowth;
+    this.#turns = turns;
     socket.on('drain', () => this.#pump());
   }
 
@@ -148,7 +152,7 @@ export class Output {
     }
     this.#socket.write(slice.value);
     this.#pumping = true;
-    setImmediate(() => {
+    this.#turns.add(() => {
       this.#pumping = false;
       this.#pump();
     });

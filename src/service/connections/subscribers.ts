@@ -8,6 +8,7 @@ import type { Change, FeedBatch, SnapshotBatch, Token } from '../../change.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import type { Output } from './output.ts';
 import { changeJson } from '../../protocol/encode.ts';
+import { type Pace, SharedCalls } from '../answers/shared-calls.ts';
 import { domainsText, type Text } from '../answers/text.ts';
 
 /** Time between two batches. The first change after a quiet time is sent at once. */
@@ -22,6 +23,8 @@ export interface Recipient {
   readonly output: Output;
   /** Ends the connection, with a reason for the log and for the client. */
   readonly disconnect: (why: string) => void;
+  /** Tells whether the client has gone. */
+  readonly isGone: () => boolean;
 }
 
 export interface Subscription {
@@ -57,8 +60,12 @@ export class Subscribers {
   #serving = false;
   #again = false;
 
-  constructor(inventory: Inventory) {
+  readonly #snapshots: SharedCalls<FeedBatch>;
+
+  /** @param pace of lists for clients. */
+  constructor(inventory: Inventory, pace: Pace) {
     this.#inventory = inventory;
+    this.#snapshots = new SharedCalls(pace, () => this.#read(undefined));
   }
 
   get count(): number {
@@ -70,7 +77,7 @@ export class Subscribers {
     token: Token | undefined,
     recipient: Recipient,
   ): Promise<{ subscription: Subscription; result: Text }> {
-    const begin = await this.#begin(token);
+    const begin = await this.#begin(token, recipient);
     const id = ++this.#lastId;
     const subscriber: Subscriber = { id, recipient, token: begin.token, behindSince: undefined };
     const end = JSON.stringify(begin.token);
@@ -132,9 +139,13 @@ export class Subscribers {
   /** Returns where a new subscription begins: at `token` if the feed still has all changes since, else with a snapshot. */
   async #begin(
     token: Token | undefined,
+    { isGone }: Recipient,
   ): Promise<{ token: Token; domains?: SnapshotBatch['domains'] }> {
     if (token !== undefined && token === this.#inventory.token) return { token };
-    const batch = await this.#read(token);
+    const batch =
+      token === undefined ? await this.#snapshots.next(isGone) : await this.#read(token);
+    // Without the client, the subscription never begins.
+    if (batch === undefined) return { token: this.#inventory.token };
     return batch.kind === 'changes' ? { token: token ?? batch.token } : batch;
   }
 

@@ -31,6 +31,8 @@ export interface Libc {
   exitNow(status: number): void;
   /** Returns the process that connected the other end of a Unix socket. */
   peerCredentials(fd: number): PeerCredentials | undefined;
+  /** Tells whether the other end of a Unix stream socket is closed. After a half-close it is not: the peer still reads. */
+  isPeerClosed(fd: number): boolean;
 }
 
 const FAMILY_BYTES = 2;
@@ -60,6 +62,7 @@ async function load(): Promise<Libc> {
   const bind = library.func('int bind(int fd, const void *address, unsigned int address_length)');
   const getsockname = library.func('int getsockname(int fd, void *address, void *address_length)');
   const exitProcess = library.func('void _exit(int status)');
+  const send = library.func('long send(int fd, const void *data, size_t length, int flags)');
   const close = library.func('int close(int fd)');
   const getsockopt = library.func(
     'int getsockopt(int fd, int level, int name, void *value, void *length)',
@@ -100,6 +103,10 @@ async function load(): Promise<Libc> {
       return name.startsWith('\0') ? `@${name.slice(1)}` : name.replace(/\0.*$/, '');
     },
     exitNow: (status) => void exitProcess(status),
+    isPeerClosed(fd) {
+      // Linux checks for a closed peer first, even with nothing to send (unix_stream_sendmsg).
+      return (send(fd, null, 0, MSG_DONTWAIT | MSG_NOSIGNAL) as number) < 0;
+    },
     peerCredentials(fd) {
       const value = new Int32Array(3);
       const length = Uint32Array.of(value.byteLength);
