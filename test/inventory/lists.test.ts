@@ -335,7 +335,10 @@ describe('lists', () => {
     await advance(5);
     const queued = wait(lists);
     const snapshot = wait(lists, 'list');
-    const closed = lists.close();
+    let isClosed = false;
+    const closed = lists.close().then(() => (isClosed = true));
+    await advance(0);
+    expect(isClosed).toBe(false);
     for (const { state, error } of [queued, snapshot]) {
       expect(state).toBe('failed');
       expect(error).toMatchObject({ code: ErrorCode.CLOSED });

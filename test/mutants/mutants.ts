@@ -358,11 +358,6 @@ const ROOMS: readonly Room[] = [
       ],
       ['a list that nobody waits for is made all the same', 'due.delete(reason);', ''],
       [
-        'a failure ends no list',
-        'finally {\n            census.endList();\n        }',
-        'finally { }',
-      ],
-      [
         'a waiter that throws stops the lists',
         'catch (error) {\n        waiter.failed(asXenError(error));\n    }',
         'catch (error) {\n        throw error;\n    }',
