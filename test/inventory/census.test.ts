@@ -78,6 +78,19 @@ describe('a single look', () => {
     },
   );
 
+  test('that shows a second holder of a cached UUID makes it ambiguous, until one of them goes', async () => {
+    const { host, inventory } = await open((it) => void it.createDomain({ uuid: A }));
+    expect(await inventory.lookup(A)).toMatchObject({ status: 'found', domain: { domid: 1 } });
+    host.createDomain({ uuid: A, domid: 9 });
+    await inventory.get(9);
+    expect(await inventory.lookup(A)).toMatchObject({
+      status: 'ambiguous',
+      domains: [{ domid: 1 }, { domid: 9 }],
+    });
+    host.destroy(1);
+    expect(await inventory.lookup(A)).toMatchObject({ status: 'found', domain: { domid: 9 } });
+  });
+
   test('at a domid that has no domain ends the one that was there', async () => {
     const { host, inventory, told } = await open((it) => void it.createDomain({ uuid: A }));
     host.destroy(1);

@@ -103,6 +103,17 @@ describe('lists', () => {
     expect(begun).toEqual([0, 10]);
   });
 
+  test('run one at a time, also where somebody asks between the turns of two who asked', async () => {
+    const { lists, begun } = setup(10);
+    lists.want('event', 0);
+    queueMicrotask(() => wait(lists));
+    lists.want('timer', 0);
+    await advance(5);
+    expect(begun).toEqual([0]);
+    await advance(100);
+    expect(begun).toEqual([0, 10]);
+  });
+
   test.each(['miss', 'list'] as const)(
     'for a %s begin at once in a quiet time, and take 20 %% of the time in a flood',
     async (reason) => {
@@ -324,7 +335,10 @@ describe('lists', () => {
     await advance(5);
     const queued = wait(lists);
     const snapshot = wait(lists, 'list');
-    const closed = lists.close();
+    let isClosed = false;
+    const closed = lists.close().then(() => (isClosed = true));
+    await advance(0);
+    expect(isClosed).toBe(false);
     for (const { state, error } of [queued, snapshot]) {
       expect(state).toBe('failed');
       expect(error).toMatchObject({ code: ErrorCode.CLOSED });

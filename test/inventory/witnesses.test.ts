@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { Subject } from 'rxjs';
 import type { Change } from '../../src/change.ts';
 import type { Domain, Domid } from '../../src/domain.ts';
-import type { DominfoList } from '../../src/hypervisor/dominfo.ts';
+import type { Dominfo, DominfoList } from '../../src/hypervisor/dominfo.ts';
 import type { Hypervisor } from '../../src/hypervisor/hypervisor.ts';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { Inventory } from '../../src/inventory/inventory.ts';
@@ -70,9 +70,15 @@ class Events {
   }
 }
 
-/** Lists take time, ms of the fake clock. */
+/** Lists and looks take time, ms of the fake clock. */
 class SlowLists extends SimulatedHypervisor {
   listMs = 0;
+  lookMs = 0;
+
+  override getDomainInfo(domid: number): Dominfo | undefined {
+    if (this.lookMs > 0) jest.advanceTimersByTime(this.lookMs);
+    return super.getDomainInfo(domid);
+  }
 
   override async listDomains<T>(visit: (list: DominfoList) => T): Promise<T> {
     if (this.listMs > 0) await new Promise((resolve) => setTimeout(resolve, this.listMs));
@@ -458,6 +464,27 @@ test('lookupMany has one deadline for all of it, however many lists it needs (b3
   expect(new Set((results as { status: string }[]).slice(1).map(({ status }) => status))).toEqual(
     new Set(['notFound']),
   );
+});
+
+test('lookupMany counts its deadline from the call, however many slices it takes (b3)', async () => {
+  const { hypervisor, inventory } = await start(100);
+  hypervisor.stallLists();
+  hypervisor.lookMs = 1;
+  const known = Array.from({ length: 100 }, (_, vm) => uuidOf(vm + 1));
+  const began = performance.now();
+  const asked = inventory.lookupMany([...known, uuidOf(5000)], { timeoutMs: 400 });
+  await turns(100);
+  hypervisor.lookMs = 0;
+  const passed = performance.now() - began;
+  expect(passed).toBeGreaterThanOrEqual(100);
+  expect(passed).toBeLessThan(400);
+  expect(await settled(asked)).toBe('pending');
+  await pass(400 - (performance.now() - began) + 2);
+  expect(await settled(asked)).toMatchObject([
+    ...known.map(() => ({ status: 'found' })),
+    TIMED_OUT,
+  ]);
+  hypervisor.resumeLists();
 });
 
 test('a subscription that is aborted while its snapshot is made ends at once (d4)', async () => {

@@ -244,11 +244,6 @@ const ROOMS: readonly Room[] = [
         'if (results.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds)',
         'if (results.length < 0)',
       ],
-      [
-        'a signal between two slices is overlooked',
-        'signal?.throwIfAborted();\n                sliceEnds',
-        'sliceEnds',
-      ],
       ['close leaves look-ups pending', 'pending.failed(closedError());', 'void pending;'],
       [
         'a guess takes a dying domain',
@@ -259,11 +254,6 @@ const ROOMS: readonly Room[] = [
         'of several holders the first is picked',
         'if (second === undefined)',
         'if (first !== undefined)',
-      ],
-      [
-        'a guess overlooks a second holder',
-        "return this.#hasSeveral(uuid)\n                ? this.#confirm(uuid, 'next')\n                : {",
-        'return {',
       ],
     ],
   },
@@ -362,11 +352,6 @@ const ROOMS: readonly Room[] = [
         "for (const waiter of waiters) {\n            if ('error' in made)\n                void waiter;",
       ],
       ['a list that nobody waits for is made all the same', 'due.delete(reason);', ''],
-      [
-        'a failure ends no list',
-        'finally {\n            census.endList();\n        }',
-        'finally { }',
-      ],
       [
         'a waiter that throws stops the lists',
         'catch (error) {\n        waiter.failed(asXenError(error));\n    }',
