@@ -1,4 +1,4 @@
-/** What {@link ../leaves-nothing.test.ts} runs in a process of its own: within jest every look at the clock is dear. */
+/** The operations of `leaves-nothing.test.ts`, run in a process of their own: in jest, reading the clock is expensive. */
 import { deepStrictEqual, ok } from 'node:assert';
 import { getEventListeners } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -22,7 +22,7 @@ const GROWTH_BYTES = 30 * OPERATIONS;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** What may be left behind. */
+/** Resources that an operation may leave behind. */
 interface Rest {
   readonly timers: number;
   readonly descriptors: number;
@@ -45,7 +45,7 @@ async function heapBytes(): Promise<number> {
   return process.memoryUsage().heapUsed;
 }
 
-/** A xenstore that knows nothing, and whose events the test makes. */
+/** An empty xenstore with events made by the test. */
 function quietXenstore(): { events: Subject<WatchEvent>; open: () => Promise<XenstoreSession> } {
   const events = new Subject<WatchEvent>();
   const open = async (): Promise<XenstoreSession> =>
@@ -391,7 +391,7 @@ async function inventoriesLeaveNothing(fails: boolean): Promise<void> {
   ok(process.memoryUsage().arrayBuffers - arrayBuffers < 20_000 * OPENINGS);
 }
 
-/** What is done, and the check of it. */
+/** Each operation, with its check. */
 export const KINDS: readonly (readonly [string, () => Promise<void>])[] = [
   ...OF_AN_INVENTORY.map(([name, run]) => [name, () => leavesNothing(run)] as const),
   ['inventories that are opened and closed', () => inventoriesLeaveNothing(false)],

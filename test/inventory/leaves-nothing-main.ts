@@ -12,5 +12,5 @@ for (const [name, check] of KINDS.filter((_, index) => index % every === from)) 
   const ms = Math.round(performance.now() - began);
   process.stdout.write(`${JSON.stringify({ name, failure, ms })}\n`);
 }
-// What is left must not keep it alive.
+// A remaining resource must not keep the process alive.
 process.exit();

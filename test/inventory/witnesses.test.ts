@@ -1,4 +1,4 @@
-/** What a review of the core found: a kind of mistake each, with the run that showed it. */
+/** Findings of a review of the core: one kind of mistake each, with the run that showed it. */
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { Subject } from 'rxjs';

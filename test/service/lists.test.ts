@@ -19,7 +19,7 @@ afterEach(async () => {
   await room.close();
 });
 
-const madeLists = (): number => room.inventory.stats().lists.list;
+const madeLists = (): number => room.inventory.counters.lists.list;
 
 const openConnections = async (): Promise<number> =>
   (await clients[0]?.call('stats'))?.result.connections.open;

@@ -166,7 +166,7 @@ describe('a user who is not root', () => {
     root.close();
     crowd.kill();
     await once(crowd, 'close');
-    // Its connections are given back.
+    // The connections are free again.
     const late = spawn(process.execPath, ['-e', CROWD, `${USER}`, `${GROUP}`, '1', room.path], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {},

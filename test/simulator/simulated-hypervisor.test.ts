@@ -53,7 +53,7 @@ describe.each(RELEASES)('on %s', (release) => {
     host.createDomain({ domid: 9 });
     const info = xen.getDomainInfo(0);
     xen.getDomainInfo(8);
-    // The one object shows what the operation's memory holds: what a caller without the check would believe.
+    // The one object shows the operation's memory, as a caller without the check would read it.
     expect(info?.domid).toBe(nextHigher ? 9 : 0);
   });
 
@@ -253,7 +253,7 @@ describe('lists', () => {
     host.setHandle(1, uuidOf(2));
     const second = xen.listDomains(() => kept?.uuid);
     await turn();
-    // What the guard against stale views keeps its user from:
+    // Without the guard against stale views:
     kept?.moveTo(host.profile.recordBytes);
     expect([uuidOf(1), uuidOf(2)]).not.toContain(kept?.uuid);
     xen.deliverList();

@@ -35,7 +35,7 @@ export type Methods = ReadonlyMap<string, Method>;
 
 export interface MethodsOptions {
   readonly inventory: Inventory;
-  /** Of lists for clients. */
+  /** The pace of lists for clients. */
   readonly pace: Pace;
   readonly counts: RequestCounts;
   /** Return the results of `stats` and `version`. */

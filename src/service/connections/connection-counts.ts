@@ -9,7 +9,7 @@ export class ConnectionCounts {
   accepted = 0;
   /** Refused because too many were open. */
   turnedAway = 0;
-  /** Those that speak HTTP. */
+  /** Connections that speak HTTP. */
   http = 0;
   readonly ended: Record<EndReason, number> = {
     idle: 0,

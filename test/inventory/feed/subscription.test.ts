@@ -13,7 +13,7 @@ const END = { done: true, value: undefined };
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** A reader with more before it gets what they come to. */
+/** With more unread changes, a subscriber gets the net changes. */
 const CONFLATE_OVER = 1024;
 
 interface Setup {
