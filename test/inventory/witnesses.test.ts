@@ -337,7 +337,7 @@ describe('a change that xenstore announces is told within 1 s and a list (b5)', 
       );
       expect(untold).toBe(0);
       expect(Math.max(...latencies)).toBeLessThanOrEqual(6 * listMs + 30);
-      // One of them runs beyond the end.
+      // One list runs beyond the end.
       expect(((lists - 1) * listMs) / (1000 * seconds)).toBeLessThanOrEqual(0.21);
     },
   );
