@@ -129,6 +129,17 @@ describe('the spacing of event lists', () => {
     expect(dueOf(it)).toBe(0);
   });
 
+  test('does not hold for that first one, only four costs do', async () => {
+    const it = setup();
+    it.costMs = 10;
+    dueOf(it);
+    await it.made(['event']);
+    await advance(251);
+    expect(dueOf(it)).toBe(0);
+    await advance(1);
+    expect(dueOf(it)).toBe(1000 - 10 - 252);
+  });
+
   test('counts the 250 ms from the last event, not from the last list', async () => {
     const it = setup();
     it.costMs = 10;

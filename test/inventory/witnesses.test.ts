@@ -225,6 +225,8 @@ describe('list() and snapshots are the state at exactly their token (b9)', () =>
       for (let vm = 1; vm <= 30; vm++) void inventory.lookup(uuidOf(vm));
     };
     if (when === 'in the visit') inventory.changes$.subscribe(walk);
+    // The list has a change of its own to tell.
+    host.shutdown(9, 0);
     const asked = way(inventory);
     await turn();
     hypervisor.stepList();
@@ -539,9 +541,14 @@ describe('unique ids count only with the handle that they were read with', () =>
   test('where it is replaced between the read of the id and a look', async () => {
     const { host, hypervisor, inventory, changes } = await start(3, { release: '4.22' });
     const domid = host.createDomain({ uuid: A });
-    let replaced = 0;
+    const before: string[] = [];
     hypervisor.beforeHypercall = (kind) => {
-      if (kind !== 'state' || replaced++ > 0) return;
+      if (
+        before.push(kind) < 2 ||
+        before.at(-2) !== 'state' ||
+        before.indexOf('state') < before.length - 2
+      )
+        return;
       host.destroy(domid);
       host.createDomain({ uuid: B, domid });
     };
