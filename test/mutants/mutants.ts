@@ -771,11 +771,6 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'service/connections/connection.js',
-    tests: ['service/hostile'],
-    mutants: [['all that one sends is answered before others', 'lines === LINES_A_TURN', 'false']],
-  },
-  {
     file: 'service/connections/last-words.js',
     tests: ['service/turned-away', 'service/http'],
     mutants: [

@@ -18,8 +18,6 @@ import { UnfinishedLine } from './unfinished-line.ts';
 
 /** A chunk of this size may be the first of many: other connections have their turn before the next. */
 const FULL_CHUNK_BYTES = 65_536;
-/** Lines that are answered before other connections have their turn. */
-const LINES_A_TURN = 32;
 
 const CR = 0x0d;
 
@@ -201,16 +199,11 @@ export class Connection implements Session, MemoryUser {
     this.#socket.resume();
   }
 
-  /** @returns whether every line is answered or pending; false if some must wait for a turn or for the client to read. */
+  /** @returns whether every line is answered or pending; false if some must wait for the client to read. */
   #answerLines(): boolean {
     const { dispatcher } = this.#options;
     const text = this.#text;
-    for (let lines = 0; this.#at < text.length; lines++) {
-      if (lines === LINES_A_TURN) {
-        this.#socket.pause();
-        this.#takeTurn();
-        return false;
-      }
+    while (this.#at < text.length) {
       if (this.#mustWait) {
         this.#output.flush();
         if (!this.#mustWait) continue;
