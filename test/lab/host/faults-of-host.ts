@@ -1,4 +1,4 @@
-/** What a host goes through: killed, hung, missing and restarted programs. */
+/** Faults of a host: programs that are killed, hang, are missing or are restarted. */
 import type { Checks } from './checks.ts';
 import type { Host } from './host.ts';
 

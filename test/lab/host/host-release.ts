@@ -10,7 +10,7 @@ export interface DebianHost {
   readonly debian: HostRelease;
   readonly xen: Release;
   readonly suite: string;
-  /** Of ours: the one that fits the release's nodejs. */
+  /** Our Debian package that fits the release's nodejs. */
   readonly deb: string;
 }
 

@@ -1,4 +1,4 @@
-/** What holds of a host on which the package is installed and runs, however that came about. */
+/** The checks of a host on which the package is installed and runs, by whichever way of installing. */
 import assert from 'node:assert/strict';
 
 import type { Checks } from './checks.ts';

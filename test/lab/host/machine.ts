@@ -87,7 +87,7 @@ export class Machine {
     qemu.stderr.on('data', (chunk: Buffer) => this.#log.write(chunk));
     const deadline = begin + BOOT_TIMEOUT_MS;
     this.#shell = await this.#connect(socket, deadline);
-    // What is sent before the shell reads may be lost: asked again until it answers.
+    // Input sent before the shell reads may be lost: repeat it until the shell answers.
     while ((await this.sh('true', 2000).catch(() => undefined)) === undefined) {
       if (qemu.exitCode !== null) throw new Error(`QEMU ended with status ${qemu.exitCode}`);
       if (performance.now() > deadline)

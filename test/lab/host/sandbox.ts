@@ -1,4 +1,4 @@
-/** What a program can do in the sandbox of the service unit. */
+/** Attempts to leave the sandbox of the service unit. */
 import assert from 'node:assert/strict';
 
 import type { Checks } from './checks.ts';
