@@ -7,7 +7,7 @@ export async function checkFaults(host: Host, { check }: Pick<Checks, 'check'>):
     'kill -9: a caller that connects meanwhile is answered by the next process',
     async () => {
       await host.expect(
-        'old=$(property MainPID); kill -9 $old; ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}" 60; until_ok 60 systemctl is-active xen-domid.service; [ $old != $(property MainPID) ] && property NRestarts',
+        'old=$(property MainPID); kill -9 $old; ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}" 600; until_ok 300 systemctl is-active xen-domid.service; [ $old != $(property MainPID) ] && property NRestarts',
         /"status":"found","domid":\d+}}\n1$/,
       );
     },
@@ -16,7 +16,7 @@ export async function checkFaults(host: Host, { check }: Pick<Checks, 'check'>):
     'SIGSTOP: the watchdog ends it, and callers are answered by the next process',
     async () => {
       await host.expect(
-        'old=$(property MainPID); kill -STOP $old; ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}" 1; until_ok 120 sh -c ". /srv/lab.sh; [ \\$(property MainPID) != $old ] && systemctl is-active xen-domid.service"; ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}" 60; journalctl -b -o cat -u xen-domid.service | grep -c "Watchdog timeout"',
+        'old=$(property MainPID); kill -STOP $old; ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}" 1; until_ok 300 sh -c ". /srv/lab.sh; [ \\$(property MainPID) != $old ] && systemctl is-active xen-domid.service"; ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}" 600; journalctl -b -o cat -u xen-domid.service | grep -c "Watchdog timeout"',
         /"status":"found","domid":\d+}}\n1$/,
       );
     },
@@ -31,7 +31,7 @@ export async function checkFaults(host: Host, { check }: Pick<Checks, 'check'>):
     'a program that is missing for a minute: the socket stays, and callers are answered once it is back',
     async () => {
       await host.expect(
-        `program=$(command -v xen-domid); mv $program $program.away; kill -9 $(property MainPID); ask version "" 120 >/srv/waiting.json &
+        `program=$(command -v xen-domid); mv $program $program.away; kill -9 $(property MainPID); ask version "" 600 >/srv/waiting.json &
        caller=$!; sleep 60; systemctl is-active xen-domid.socket; mv $program.away $program; wait $caller; grep -o '"protocol"' /srv/waiting.json; systemctl is-active xen-domid.service`,
         'active\n"protocol"\nactive',
       );
@@ -46,11 +46,11 @@ export async function checkXenstored(host: Host, { check }: Pick<Checks, 'check'
     async () => {
       await host.ok(`
       pkill -9 -x xenstored || pkill -9 -x oxenstored
-      until_ok 30 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":false"'
+      until_ok 300 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":false"'
       ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}" | grep '"found"'
       rm -f /run/xenstored.pid /run/xen/xenstored.pid
       systemctl restart xen || systemctl restart xenstored
-      until_ok 60 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`);
+      until_ok 300 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`);
     },
   );
 }

@@ -11,7 +11,7 @@ export async function checkRunning(
   when: string,
 ): Promise<void> {
   await check(`${when}: socket and service are up, without a restart`, async () => {
-    await host.ok('until_ok 60 systemctl is-active xen-domid.service');
+    await host.ok('until_ok 600 systemctl is-active xen-domid.service');
     await host.expect(
       'systemctl is-active xen-domid.socket xen-domid.service; systemctl is-enabled xen-domid.socket xen-domid.service; property NRestarts',
       'active\nactive\nenabled\nenabled\n0',
@@ -30,7 +30,7 @@ export async function checkRunning(
   });
   await check(`${when}: healthz and metrics`, async () => {
     await host.ok(
-      `until_ok 30 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`,
+      `until_ok 300 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`,
     );
     await host.expect('page /metrics', /^xen_domid_/m);
   });
