@@ -4,6 +4,7 @@ import { Server, Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { type Daemon, serve } from '../../src/service/daemon.ts';
+import { libc } from '../../src/service/system/libc.ts';
 import {
   bootSteps,
   destroyVm,
@@ -138,7 +139,10 @@ export class SimulatedFaultHost implements FaultHost {
   async killDaemon(): Promise<void> {
     if (this.#daemon === undefined) return;
     const handles = activeHandles();
-    const server = handles.find((handle) => this.#isOurs(handle)) as Server;
+    const { unixName } = await libc();
+    const server = handles.find(
+      (handle) => handle instanceof Server && unixName(fdOf(handle)) === this.socketPath,
+    ) as Server;
     for (const handle of handles) {
       if (handle instanceof Socket && (handle as ServerSocket).server === server) handle.destroy();
     }
@@ -163,10 +167,12 @@ export class SimulatedFaultHost implements FaultHost {
   }
 
   /** The socket was bound under a temporary name in the same directory. */
-  #isOurs(handle: unknown): boolean {
-    const address = handle instanceof Server ? handle.address() : null;
-    return typeof address === 'string' && dirname(address) === dirname(this.socketPath);
-  }
+}
+
+/** The daemon binds its socket itself, so that Node does not know its path. */
+function fdOf(server: Server): number {
+  // oxlint-disable-next-line no-underscore-dangle
+  return (server as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
 }
 
 interface ServerSocket extends Socket {
