@@ -1,7 +1,7 @@
 /** A simulated host with faults, and a daemon inside the test's own process. */
 import { rmSync } from 'node:fs';
 import { Server, Socket } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { type Daemon, serve } from '../../src/service/daemon.ts';
 import { libc } from '../../src/service/system/libc.ts';
