@@ -4,12 +4,12 @@ import type { Lists, MadeList } from './lists.ts';
 
 /** An event after so long without one is answered by a list at once, ms. */
 const QUIET_MS = 250;
-/** Shortest distance of two event lists, ms. */
+/** Shortest time from the start of one event list to the start of the next, ms. */
 const SPACING_MS = 250;
-/** Distance of two event lists in costs of a list: 1 % of the time, but no more than a second for that. */
+/** The same in costs of a list: 1 % of the time, but no more than a second for that. */
 const SPACING_COSTS = 100;
 const SPACING_COSTS_MAX_MS = 1000;
-/** Least distance in costs of a list: event lists never take more than a fifth of the time. */
+/** The same for slow lists: a change is told within five of them, and they take at most a quarter of the time. */
 const LEAST_SPACING_COSTS = 4;
 /** A failed list is made again after this time, ms, doubling. */
 const RETRY_FIRST_MS = 50;
@@ -26,9 +26,8 @@ export class EventLists {
   readonly #census: Census;
   readonly #lists: Lists;
   #lastEvent = -Infinity;
-  /** When the last event list began and ended, `performance.now()`. */
+  /** When the last event list began, `performance.now()`. */
   #lastBegan = -Infinity;
-  #lastEnded = -Infinity;
   /** When the next attempt is due after a failed one; 0: the last one did not fail. */
   #retryDue = 0;
   #retryMs = RETRY_FIRST_MS;
@@ -66,7 +65,7 @@ export class EventLists {
 
   /** The earliest time for an event list. */
   get #soonestDue(): number {
-    return Math.max(this.#retryDue, this.#lastEnded + LEAST_SPACING_COSTS * this.#lists.costMs);
+    return Math.max(this.#retryDue, this.#lastBegan + LEAST_SPACING_COSTS * this.#lists.costMs);
   }
 
   /** The time for an event list that follows another one. */
@@ -94,7 +93,6 @@ export class EventLists {
       this.#retryMs = RETRY_FIRST_MS;
       if (!isOurs) return;
       this.#lastBegan = began;
-      this.#lastEnded = now;
       // Events that came while the list ran wait for the spacing as well.
       this.#lists.delay('event', this.#spacedDue);
       this.#lists.delay('zombie', this.#spacedDue);
