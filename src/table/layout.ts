@@ -84,6 +84,8 @@ export function isSound(
 ): boolean {
   return (
     headerBytes >= HeaderOffset.since + 8 &&
+    headerBytes % 64 === 0 &&
+    bucketBytes % 64 === 0 &&
     buckets > 0 &&
     buckets <= 2 ** 24 &&
     (buckets & (buckets - 1)) === 0 &&
