@@ -15,10 +15,9 @@
 #include <sys/un.h>
 #include <time.h>
 
-#ifdef TABLE_XENCTRL
-#define XEN_DOMID_XENCTRL
-#endif
+#ifndef XEN_DOMID_H
 #include "xen_domid.h"
+#endif
 
 struct truth {
     const volatile uint32_t *words;
