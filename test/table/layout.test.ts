@@ -1,5 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import {
+  array,
+  assert,
+  constantFrom,
+  integer,
+  option,
+  property,
+  record,
+} from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DOMID_FIRST_RESERVED, type Domid } from '../../src/domain.ts';
@@ -70,15 +78,15 @@ function unchanged(
   return [...told].filter(([uuid, entry]) => find(bytes, SMALL, uuid) === entry);
 }
 
-const act = fc.record({
-  domid: fc.integer({ min: 0, max: 9 }).map((domid) => domid as Domid),
-  uuid: fc.option(fc.constantFrom(...uuids), { nil: undefined }),
+const act = record({
+  domid: integer({ min: 0, max: 9 }).map((domid) => domid as Domid),
+  uuid: option(constantFrom(...uuids), { nil: undefined }),
 });
 
 describe('the image', () => {
   test('says of every UUID its one domid, or several, or nothing where its bucket is full', () => {
-    fc.assert(
-      fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
+    assert(
+      property(array(act, { maxLength: 60 }), (acts) => {
         const model = new Model(SMALL);
         const { image } = model;
         for (const { domid, uuid } of acts) model.set(domid, uuid);
@@ -107,8 +115,8 @@ describe('the image', () => {
   });
 
   test('is written in one block a change, and no other entry changes, wherever the write stops', () => {
-    fc.assert(
-      fc.property(fc.array(act, { maxLength: 40 }), act, (acts, last) => {
+    assert(
+      property(array(act, { maxLength: 40 }), act, (acts, last) => {
         const model = new Model(SMALL);
         for (const { domid, uuid } of acts) model.set(domid, uuid);
         const before = Buffer.from(model.image.bytes);

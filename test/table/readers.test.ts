@@ -30,20 +30,21 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
   const mayMiss = process.env['CI'] === undefined;
   const scenario = cannot(mayMiss && tool !== undefined && `${tool} is not installed`);
   let example: ExampleService;
-  let process_: ReaderProcess;
+  let running: ReaderProcess;
 
   beforeEach(async () => {
     example = await ExampleService.start({ table });
-    process_ = new ReaderProcess(reader, scratch, `socket:${example.socketPath}`);
+    running = new ReaderProcess(reader, scratch, `socket:${example.socketPath}`);
   });
   afterEach(async () => {
-    expect(await process_.end()).toEqual({ status: 0, err: '' });
+    expect(await running.end()).toEqual({ status: 0, err: '' });
     await example.close();
     rmSync(table, { force: true });
   });
 
+  const ask = (...commands: string[]): Promise<string[]> => running.ask(...commands);
+
   scenario('finds domains, and has no answer where there is none', async () => {
-    const ask = (...commands: string[]): Promise<string[]> => process_.ask(...commands);
     expect(await ask(`lookup ${WEB}`)).toEqual(['ask']);
     expect(await ask(`open ${table}`, `lookup ${WEB}`, `lookup ${WEB.toUpperCase()}`)).toEqual([
       'open',
@@ -60,41 +61,35 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
   });
 
   scenario('has no answer for a domain that has gone, is dying, or has another UUID', async () => {
-    expect(await process_.ask(`open ${table}`, `lookup ${WEB}`)).toEqual(['open', 'found 7']);
+    expect(await ask(`open ${table}`, `lookup ${WEB}`)).toEqual(['open', 'found 7']);
     // A copy keeps the hints as they were: the service removes them from its own table.
     const copy = join(scratch, 'copy');
     writeFileSync(copy, readFileSync(table));
     example.destroy(7);
     example.host.setHandle(3, uuidOfNumber(1));
     expect(
-      await process_.ask(
-        `open ${copy}`,
-        `hint ${WEB}`,
-        `lookup ${WEB}`,
-        `hint ${DB}`,
-        `lookup ${DB}`,
-      ),
+      await ask(`open ${copy}`, `hint ${WEB}`, `lookup ${WEB}`, `hint ${DB}`, `lookup ${DB}`),
     ).toEqual(['open', 'found 7', 'ask', 'found 3', 'ask']);
     example.boot(7, NEW, 'web-2');
-    expect(await process_.ask(`lookup ${WEB}`)).toEqual(['ask']);
+    expect(await ask(`lookup ${WEB}`)).toEqual(['ask']);
   });
 
   scenario('has no answer for a UUID that several domains have', async () => {
     example.boot(12, WEB, 'twin');
     await example.list();
-    expect(await process_.ask(`open ${table}`, `lookup ${WEB}`)).toEqual(['open', 'ask']);
+    expect(await ask(`open ${table}`, `lookup ${WEB}`)).toEqual(['open', 'ask']);
     example.destroy(7);
     await example.list();
-    expect(await process_.ask(`lookup ${WEB}`)).toEqual(['found 12']);
+    expect(await ask(`lookup ${WEB}`)).toEqual(['found 12']);
   });
 
   scenario('reads the same mapping over a restart of the service', async () => {
-    expect(await process_.ask(`open ${table}`, `hint ${WEB}`)).toEqual(['open', 'found 7']);
+    expect(await ask(`open ${table}`, `hint ${WEB}`)).toEqual(['open', 'found 7']);
     await example.stopService();
-    expect(await process_.ask(`hint ${WEB}`)).toEqual(['found 7']);
+    expect(await ask(`hint ${WEB}`)).toEqual(['found 7']);
     example.boot(8, NEW, 'web-2');
     await example.startService();
-    expect(await process_.ask(`hint ${NEW}`)).toEqual(['found 8']);
+    expect(await ask(`hint ${NEW}`)).toEqual(['found 8']);
   });
 
   scenario('finds every UUID in a table with 32,752, but the few without a slot', async () => {
@@ -106,10 +101,7 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
     const contents = readTable(full);
     // Every third: a process that answers 32,752 lines under a sanitizer takes seconds.
     const some = uuids.filter((_, number) => number % 3 === 0);
-    const [opened, ...answers] = await process_.ask(
-      `open ${full}`,
-      ...some.map((uuid) => `hint ${uuid}`),
-    );
+    const [opened, ...answers] = await ask(`open ${full}`, ...some.map((uuid) => `hint ${uuid}`));
     expect(opened).toBe('open');
     expect(answers).toEqual(
       some.map((uuid) => {
@@ -125,7 +117,7 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
     image.bytes.writeUInt32LE(TableState.retired, HeaderOffset.state);
     const retired = join(scratch, 'retired');
     writeFileSync(retired, image.bytes);
-    expect(await process_.ask(`open ${retired}`, 'retired')).toEqual(['open', 'yes']);
+    expect(await ask(`open ${retired}`, 'retired')).toEqual(['open', 'yes']);
   });
 
   scenario('survives any bytes in the file, and refuses a geometry that leaves it', async () => {
@@ -136,7 +128,7 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
       writeFileSync(path, fuzzed(random));
       const uuids = Array.from({ length: 20 }, () => uuidOfNumber(random.below(100)));
       // oxlint-disable-next-line no-await-in-loop -- one file after the other
-      const answers = await process_.ask(
+      const answers = await ask(
         `open ${path}`,
         'retired',
         ...uuids.map((uuid) => `${random.chance(0.1) ? 'lookup' : 'hint'} ${uuid}`),
@@ -149,7 +141,7 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
       }
     }
     rmSync(path);
-    expect(await process_.ask(`open ${path}`, `open ${scratch}`)).toEqual(['refused', 'refused']);
+    expect(await ask(`open ${path}`, `open ${scratch}`)).toEqual(['refused', 'refused']);
   });
 
   scenario(
@@ -159,13 +151,13 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
       const { bytes } = new TableImage();
       bytes.writeUInt32LE(2, HeaderOffset.version);
       writeFileSync(path, bytes);
-      expect(await process_.ask(`open ${path}`)).toEqual(['refused']);
+      expect(await ask(`open ${path}`)).toEqual(['refused']);
       bytes.writeUInt32LE(1, HeaderOffset.version);
       writeFileSync(path, bytes);
-      expect(await process_.ask(`open ${path}`)).toEqual(['open']);
-      expect(await process_.ask('open /nowhere')).toEqual(['refused']);
+      expect(await ask(`open ${path}`)).toEqual(['open']);
+      expect(await ask('open /nowhere')).toEqual(['refused']);
       truncateSync(path, bytes.length - 1);
-      expect(await process_.ask(`open ${path}`)).toEqual(['refused']);
+      expect(await ask(`open ${path}`)).toEqual(['refused']);
     },
   );
 });

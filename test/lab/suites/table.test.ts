@@ -38,11 +38,9 @@ const until = (condition: () => boolean | Promise<boolean>, what: string): Promi
 async function startService(): Promise<InventoryClient> {
   const args = [BIN, 'serve', '--socket', socketPath, '--table', table];
   service = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  await until(async () => {
-    client = await InventoryClient.open({ socketPath }).catch(() => undefined);
-    return client !== undefined;
-  }, 'the service answers');
-  return client as InventoryClient;
+  client = new InventoryClient({ socket: socketPath, timeoutMs: SLOW_MS });
+  await client.list();
+  return client;
 }
 
 async function endService(signal: NodeJS.Signals): Promise<void> {
