@@ -180,8 +180,8 @@ export class TableWriter {
 
   #writeChanging(): void {
     const { bytes, unplaced } = this.#image;
-    bytes.writeBigUInt64LE(BigInt(this.#revision?.() ?? 0), HeaderOffset.revision);
-    bytes.writeBigUInt64LE(BigInt(Date.now()), HeaderOffset.heartbeat);
+    writeUint64(bytes, this.#revision?.() ?? 0, HeaderOffset.revision);
+    writeUint64(bytes, Date.now(), HeaderOffset.heartbeat);
     bytes.writeUInt32LE(unplaced, HeaderOffset.unplaced);
     this.#write(CHANGING_FROM, CHANGING_BYTES);
   }
@@ -220,6 +220,12 @@ export class TableWriter {
     this.writes++;
     writeAll(this.#fd, this.#image.bytes, from, bytes);
   }
+}
+
+/** Without a BigInt, which V8 allocates. */
+function writeUint64(bytes: Buffer, value: number, offset: number): void {
+  bytes.writeUInt32LE(value % 2 ** 32, offset);
+  bytes.writeUInt32LE(Math.floor(value / 2 ** 32), offset + 4);
 }
 
 /** Writes a part of `bytes` to the same place of the file. */
