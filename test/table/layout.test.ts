@@ -1,13 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  array,
-  assert,
-  constantFrom,
-  integer,
-  option,
-  property,
-  record,
-} from 'fast-check';
+import { array, assert, constantFrom, integer, option, property, record } from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DOMID_FIRST_RESERVED, type Domid } from '../../src/domain.ts';
@@ -31,7 +23,7 @@ const SMALL: Geometry = { headerBytes: 128, buckets: 2, bucketBytes: 64, slots: 
 
 const NIL = parseUuid('00000000-0000-0000-0000-000000000000');
 
-/** What a reader finds: a domid, `several`, or nothing. */
+/** Returns the entry that a reader finds: a domid, `several`, or nothing. */
 function find(bytes: Buffer, geometry: Geometry, uuid: Uuid): number | 'several' | undefined {
   const bucket = bucketOf(uuidWords(uuid), geometry.buckets);
   for (const entry of entriesIn(bytes, geometry, bucket)) {
@@ -182,7 +174,7 @@ test.each(Object.keys(KINDS))(
   },
 );
 
-/** As `hexdump -C`, without the text. */
+/** Prints bytes in the format of `hexdump -C`, without the text. */
 function hexDump(bytes: Buffer): string {
   const lines: string[] = [];
   let previous = '';

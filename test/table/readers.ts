@@ -121,7 +121,7 @@ export class ReaderProcess {
     this.child.stdin?.write(commands.map((command) => `${command}\n`).join(''));
   }
 
-  /** @returns its exit status and what it wrote to standard error, such as a sanitizer's report. */
+  /** @returns its exit status and its standard error, such as a sanitizer's report. */
   async end(): Promise<{ readonly status: number | null; readonly err: string }> {
     const closed = once(this.child, 'close');
     this.child.stdin?.end();

@@ -1,4 +1,4 @@
-/** The file: its name, mode, size and owner, and what a writer does with a file that is there already. */
+/** The file: its name, mode, size and owner, and a writer that finds a file at its path. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
