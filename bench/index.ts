@@ -18,6 +18,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   service: { script: 'service-report.js', flags: OWN_GARBAGE },
   startup: { script: 'startup.js' },
   storm: { script: 'storm.js' },
+  table: { script: 'table-file.js' },
   flame: { script: 'flame.js' },
   xen: { script: 'xen/index.js' },
   charts: { script: 'charts/index.js' },

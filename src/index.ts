@@ -34,6 +34,7 @@ export {
   type Unavailable,
 } from './results.ts';
 export { type XenstoreSession } from './inventory/pipeline.ts';
+export { type TableOptions } from './table/table-writer.ts';
 export { parseUuid, type Uuid } from './uuid.ts';
 export { ErrorCode, XenError } from './xen-error.ts';
 export { type WatchEvent, type XenstoreReader } from './xenstore/reader.ts';

@@ -80,6 +80,15 @@ export function uuidWords(uuid: Uuid): UuidWords {
   };
 }
 
+/** Returns the UUID of a handle's words. */
+export function uuidOf({ w0, w1, w2, w3 }: UuidWords): Uuid {
+  scratchBytes.setInt32(0, w0, true);
+  scratchBytes.setInt32(4, w1, true);
+  scratchBytes.setInt32(8, w2, true);
+  scratchBytes.setInt32(12, w3, true);
+  return readUuid(scratchBytes, 0);
+}
+
 /** Reads the UUID in the 16 bytes at `offset`: bytes in array order, not swapped (`tools/include/libxl_uuid.h`). */
 export function readUuid(view: DataView, offset: number): Uuid {
   for (let index = 0; index < 16; index++) {

@@ -58,6 +58,10 @@ export const ErrorCode = {
   SOCKET_IN_USE: 'ERR_SOCKET_IN_USE',
   /** Something else is at the socket's path, or no socket can be created there. */
   SOCKET_REFUSED: 'ERR_SOCKET_REFUSED',
+  /** Another process keeps this table. */
+  TABLE_IN_USE: 'ERR_TABLE_IN_USE',
+  /** Something else is at the table's path, or no table can be created or read there. */
+  TABLE_REFUSED: 'ERR_TABLE_REFUSED',
   /** Metrics cannot be served at this address. */
   METRICS_ADDRESS: 'ERR_METRICS_ADDRESS',
 } as const;

@@ -2,18 +2,19 @@
 _xen_domid() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words
   case $before in
-    --socket) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    --socket | --table) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --group) mapfile -t COMPREPLY < <(compgen -g -- "$word"); return ;;
     --metrics | --simulate | --vms) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    words='serve lookup list watch stats storm --help --version'
+    words='serve lookup list watch stats table storm --help --version'
   else
     case $command in
-      serve) words='--socket --group --metrics --simulate --help' ;;
+      serve) words='--socket --group --metrics --simulate --table --no-table --help' ;;
       lookup) words='--json --socket --direct --simulated --help' ;;
       list) words='--json --socket --direct --simulated --sort --help' ;;
       watch | stats) words='--json --socket --simulated --help' ;;
+      table) words='--json --help' ;;
       storm) words='--json --vms --help' ;;
       *) words= ;;
     esac

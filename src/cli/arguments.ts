@@ -11,15 +11,17 @@ const OPTIONS = {
   help: { type: 'boolean', default: false, short: 'h' },
   json: { type: 'boolean', default: false },
   metrics: { type: 'string' },
+  'no-table': { type: 'boolean', default: false },
   simulate: { type: 'string' },
   simulated: { type: 'boolean', default: false },
   socket: { type: 'string' },
   sort: { type: 'string' },
+  table: { type: 'string' },
   version: { type: 'boolean', default: false },
   vms: { type: 'string' },
 } as const;
 
-export type CommandName = 'serve' | 'lookup' | 'list' | 'watch' | 'stats' | 'storm';
+export type CommandName = 'serve' | 'lookup' | 'list' | 'watch' | 'stats' | 'table' | 'storm';
 
 /** Most VMs of a simulated host. The other domids are for VMs that boot before others are gone. */
 export const SIMULATED_VMS_MAX = 30_000;
@@ -30,11 +32,12 @@ type OptionName = keyof typeof OPTIONS;
 
 /** The options of each command, in addition to `--help`, `--version` and `--json`. */
 const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
-  serve: ['socket', 'group', 'simulate', 'metrics'],
+  serve: ['socket', 'group', 'simulate', 'metrics', 'table', 'no-table'],
   lookup: ['socket', 'direct', 'simulated'],
   list: ['socket', 'direct', 'simulated', 'sort'],
   watch: ['socket', 'simulated'],
   stats: ['socket', 'simulated'],
+  table: [],
   storm: ['vms'],
 };
 
@@ -55,10 +58,12 @@ export interface OptionValues {
   readonly help: boolean;
   readonly json: boolean;
   readonly metrics?: string;
+  readonly 'no-table': boolean;
   readonly simulate?: string;
   readonly simulated: boolean;
   readonly socket?: string;
   readonly sort?: string;
+  readonly table?: string;
   readonly version: boolean;
   readonly vms?: string;
 }

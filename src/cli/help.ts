@@ -1,5 +1,6 @@
 /** The texts of `--help`. */
 import { DEFAULT_SOCKET_PATH } from '../protocol/socket-path.ts';
+import { DEFAULT_TABLE_PATH } from '../table/layout.ts';
 import { LOOKUPS_A_BOOT } from '../storm/work.ts';
 import { type CommandName, SIMULATED_VMS_MAX, STORM_VMS } from './arguments.ts';
 
@@ -18,6 +19,7 @@ export const HELP: Readonly<Record<'' | CommandName, string>> = {
   xen-domid list             print all domains, with UUID
   xen-domid watch            print changes of domains, until interrupted
   xen-domid stats            print the service's counters
+  xen-domid table            print the table that other programs read, without a confirmation
   xen-domid serve            run the service that answers these, in dom0
   xen-domid storm            compare the cost of look-ups while many VMs boot, on a simulated host
 
@@ -30,6 +32,7 @@ Without Xen: xen-domid serve --simulate 20 --socket /tmp/xen-domid/socket, and t
 ${EXIT_STATUS}`,
 
   serve: `xen-domid serve [--socket PATH] [--group NAME] [--simulate N] [--metrics HOST:PORT]
+                [--table PATH | --no-table]
 
 Answers look-ups on a Unix socket until SIGTERM or SIGINT: lines of JSON-RPC 2.0, or HTTP with POST /, GET /metrics
 and GET /healthz. Run it in dom0, as root. There is no configuration file; logs go to standard error.
@@ -38,6 +41,9 @@ ${SOCKET}
   --group NAME   let the members of this group connect, in addition to the owner
   --metrics HOST:PORT
                  serve GET /metrics and GET /healthz over TCP too; without HOST, on the loopback interface
+  --table PATH   keep the table of domids in this file, for programs that map it and make their own hypercalls;
+                 default: ${DEFAULT_TABLE_PATH}, or none with --simulate or with another socket
+  --no-table     keep no table
   --simulate N   simulate a host with N VMs that come and go, to try it without Xen. "version", the log and the
                  metrics say so. On a machine with Xen, this needs --socket or XEN_DOMID_SOCKET
 
@@ -101,6 +107,16 @@ reason, look-ups by result and source, events, changes, connections. For graphs,
   --json         print all of them as one JSON object
 ${SOCKET}
 ${SIMULATED}
+
+${EXIT_STATUS}`,
+
+  table: `xen-domid table [PATH] [--json]
+
+Prints the contents of a table, the file in which the service tells other programs where to look for a UUID: its
+writer and age, then a line "DOMID UUID" for each UUID, with "several" for one that has more than one domain.
+No entry is confirmed by the hypervisor: for an answer, use "xen-domid lookup". Default: ${DEFAULT_TABLE_PATH}
+
+  --json         print one JSON object
 
 ${EXIT_STATUS}`,
 

@@ -37,6 +37,11 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
     if (operands.length > 0) return lookup(io, operands, options);
     throw new UsageError('lookup needs a UUID, or - to read UUIDs from standard input');
   }
+  if (command === 'table') {
+    const [path, ...others] = operands;
+    if (others.length > 0) throw new UsageError('table takes one path');
+    return (await import('./commands/table.ts')).table(io, path, options);
+  }
   if (operands.length > 0) throw new UsageError(`${command} takes no argument`);
   switch (command) {
     case 'list':

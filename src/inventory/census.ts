@@ -1,5 +1,4 @@
 /** Takes in every look: compares it with the mirror, publishes the changes, and keeps the last published domains. */
-import type { Change } from '../change.ts';
 import { DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
 import type { Dominfo, DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
@@ -10,7 +9,7 @@ import type { Feed } from './feed/feed.ts';
 import { hasZeroHalf, isNil, isTombstone } from './handle.ts';
 import { Holders } from './holders.ts';
 import type { Looks } from './looks.ts';
-import { Mirror } from './mirror.ts';
+import { type HolderObserver, Mirror } from './mirror.ts';
 import { NextDomid } from './next-domid.ts';
 import { type ListSource, Snapshot } from './feed/snapshot.ts';
 import type { Waiters } from './waiters.ts';
@@ -33,6 +32,8 @@ export interface CensusOptions {
   readonly waiters: Waiters;
   /** UUIDs to cache. */
   readonly maxUuids: number;
+  /** Follows the holders of every UUID, from the first list on. */
+  readonly table?: HolderObserver | undefined;
 }
 
 export class Census {
@@ -54,12 +55,13 @@ export class Census {
   /** {@link ListSight.shown} of the next list. Includes the UUIDs of a list that failed after a part of it was taken in. */
   #shown = new Set<Uuid>();
 
-  constructor({ hypervisor, looks, feed, waiters, maxUuids }: CensusOptions) {
+  constructor({ hypervisor, looks, feed, waiters, maxUuids, table }: CensusOptions) {
     this.#hypervisor = hypervisor;
     this.#looks = looks;
     this.#feed = feed;
     this.#waiters = waiters;
     this.holders = new Holders(this.#mirror, maxUuids);
+    if (table !== undefined) this.#mirror.observe(table);
   }
 
   /** Domains that the last looks showed. */
@@ -271,7 +273,7 @@ export class Census {
     const changes = changesBetween(told, this.#sight(told, info, domain));
     if (info === undefined) this.#mirror.delete(domid);
     else this.#mirror.set(info);
-    for (const change of changes) this.#remember(change);
+    for (const change of changes) this.#told[domid] = change.domain;
     this.#feed.publish(changes);
     return domain;
   }
@@ -329,15 +331,6 @@ export class Census {
       return told.uniqueId === domain.uniqueId;
     }
     return this.next.inSequence && domain.cpuTimeSeconds >= told.cpuTimeSeconds;
-  }
-
-  #remember({ domid, previous, domain }: Change): void {
-    const held = previous?.dying === false ? previous.uuid : undefined;
-    const holds = domain?.dying === false ? domain.uuid : undefined;
-    this.#told[domid] = domain;
-    if (held === holds) return;
-    if (held !== undefined) this.holders.changed(held);
-    if (holds !== undefined) this.holders.changed(holds);
   }
 }
 

@@ -1,8 +1,8 @@
 /** The holders of a UUID: the mirror has them, and an LRU cache in front of it those that were looked up last. */
 import { LRUCache } from 'lru-cache';
 import type { Domid } from '../domain.ts';
-import { type Uuid, type UuidWords, uuidWords } from '../uuid.ts';
-import type { Mirror } from './mirror.ts';
+import { type Uuid, type UuidWords, uuidOf, uuidWords } from '../uuid.ts';
+import type { HolderObserver, Mirror } from './mirror.ts';
 
 /** The one holder of a UUID. A look at `domid` confirms it if it shows `handle`. */
 export interface Holder {
@@ -11,7 +11,7 @@ export interface Holder {
   readonly handle: UuidWords;
 }
 
-export class Holders {
+export class Holders implements HolderObserver {
   readonly #mirror: Mirror;
   /** UUIDs that have one holder. */
   readonly #known: LRUCache<Uuid, Holder>;
@@ -20,6 +20,7 @@ export class Holders {
   constructor(mirror: Mirror, max: number) {
     this.#mirror = mirror;
     this.#known = new LRUCache({ max });
+    mirror.observe(this);
   }
 
   /** UUIDs in the cache. */
@@ -45,8 +46,11 @@ export class Holders {
     return holders;
   }
 
-  /** The mirror shows another domain with this UUID, or one less: the cache entry may be wrong. */
-  changed(uuid: Uuid): void {
-    this.#known.delete(uuid);
+  holderAdded(handle: UuidWords): void {
+    this.#known.delete(uuidOf(handle));
+  }
+
+  holderRemoved(handle: UuidWords): void {
+    this.#known.delete(uuidOf(handle));
   }
 }

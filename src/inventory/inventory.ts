@@ -17,6 +17,7 @@ import type {
   Source,
 } from '../results.ts';
 import { checkMs, every } from '../timeout.ts';
+import { type TableOptions, TableWriter } from '../table/table-writer.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { checkNamesVm } from '../vm-uuid.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
@@ -53,6 +54,11 @@ export interface InventoryOptions {
   readonly maxUuids?: number;
   /** Time between two lists that nothing else calls for, ms: more than 0, or `Infinity` for none. Default 60,000. */
   readonly listIntervalMs?: number;
+  /**
+   * Keeps the domids of all UUIDs in a file, for processes that map it and confirm what they find by their own hypercall.
+   * `docs/table.md` has the format. Default: no file.
+   */
+  readonly table?: TableOptions | undefined;
 }
 
 const DEFAULT_LIST_INTERVAL_MS = 60_000;
@@ -127,13 +133,19 @@ export class Inventory implements DomainInventory {
   /** Snapshots that are being decoded. */
   readonly #decoding = new Set<Promise<unknown>>();
   readonly #stopTimer: () => void;
+  readonly #table: TableWriter | undefined;
   #xenstoreConnected = false;
   #xenstoreDisconnects = 0;
   #pipeline: Subscription | undefined;
   #closed: Promise<void> | undefined;
 
   /** @param owns whether closing the inventory closes the hypervisor too. */
-  private constructor(hypervisor: Hypervisor, owns: boolean, options: InventoryOptions) {
+  private constructor(
+    hypervisor: Hypervisor,
+    owns: boolean,
+    options: InventoryOptions,
+    table: TableWriter | undefined,
+  ) {
     const { listIntervalMs = DEFAULT_LIST_INTERVAL_MS, maxUuids = DOMID_FIRST_RESERVED } = options;
     this.#hypervisor = hypervisor;
     this.#ownsHypervisor = owns;
@@ -141,11 +153,12 @@ export class Inventory implements DomainInventory {
     const feed = new Feed(KEPT_CHANGES);
     const looks = new Looks(hypervisor);
     const waiters = new Waiters();
-    const census = new Census({ hypervisor, looks, feed, waiters, maxUuids });
+    const census = new Census({ hypervisor, looks, feed, waiters, maxUuids, table });
     const lists = new Lists({ hypervisor, census, feed });
     const hints = new Hints({ census, lists });
     const lookups = new Lookups({ census, looks, lists, hints, waiters });
     const eventLists = new EventLists({ census, lists });
+    this.#table = table;
     this.#feed = feed;
     this.changes$ = feed.changes$;
     this.#looks = looks;
@@ -166,13 +179,11 @@ export class Inventory implements DomainInventory {
   static async open(options: InventoryOptions = {}): Promise<Inventory> {
     const { hypervisor, xenstore = openXenstore } = options;
     checkOptions(options);
-    const inventory = new Inventory(
-      hypervisor ?? (await openHypervisor()),
-      hypervisor === undefined,
-      options,
-    );
+    const opened = hypervisor ?? (await openHypervisor());
+    const inventory = await Inventory.#create(opened, hypervisor === undefined, options);
     try {
       await inventory.#snapshot({ timeoutMs: Infinity });
+      inventory.#table?.begin(() => inventory.#feed.revision);
     } catch (error) {
       await inventory.close();
       throw error;
@@ -180,6 +191,20 @@ export class Inventory implements DomainInventory {
     if (inventory.hypervisorVersion.uniqueIds === 'yes') void inventory.#readUniqueIds();
     if (xenstore !== false) inventory.#follow(xenstore);
     return inventory;
+  }
+
+  static async #create(
+    hypervisor: Hypervisor,
+    owns: boolean,
+    options: InventoryOptions,
+  ): Promise<Inventory> {
+    try {
+      const table = options.table && TableWriter.open(options.table);
+      return new Inventory(hypervisor, owns, options, table);
+    } catch (error) {
+      if (owns) await hypervisor.close();
+      throw error;
+    }
   }
 
   /**
@@ -367,6 +392,7 @@ export class Inventory implements DomainInventory {
     this.#zombies.close();
     this.#lookups.close();
     await this.#lists.close();
+    this.#table?.close();
     this.#feed.end();
     await Promise.allSettled(this.#decoding);
     if (this.#ownsHypervisor) await this.#hypervisor.close();

@@ -30,6 +30,13 @@ export interface ListDifference {
   readonly missing: readonly Domid[];
 }
 
+/** Learns at once of each change in the set of domids that have a handle and are not dying. */
+export interface HolderObserver {
+  holderAdded(handle: UuidWords, domid: Domid): void;
+  /** @param holders returns the domids that still have the handle. */
+  holderRemoved(handle: UuidWords, domid: Domid, holders: () => readonly Domid[]): void;
+}
+
 const makeColumn = (): Int32Array => new Int32Array(DOMID_FIRST_RESERVED);
 
 export class Mirror {
@@ -39,6 +46,7 @@ export class Mirror {
   readonly #word1 = makeColumn();
   readonly #word2 = makeColumn();
   readonly #word3 = makeColumn();
+  #observers: readonly HolderObserver[] = [];
   #count = 0;
   /** The highest domid that ever had a domain. */
   #highest = 0;
@@ -51,6 +59,11 @@ export class Mirror {
   /** Above every domid that ever had a domain. */
   get end(): number {
     return this.#highest + 1;
+  }
+
+  /** The one place where holders change: everything that is derived from them follows from here. */
+  observe(observer: HolderObserver): void {
+    this.#observers = [...this.#observers, observer];
   }
 
   has(domid: number): boolean {
@@ -117,6 +130,8 @@ export class Mirror {
 
   set(info: Dominfo): void {
     const { domid } = info;
+    const held = this.#held(domid);
+    const sameHandle = this.has(domid) && this.hasSameHandle(info);
     if (!this.has(domid)) this.#count++;
     this.#highest = Math.max(this.#highest, domid);
     this.#states[domid] = stateOf(info.flags);
@@ -124,13 +139,38 @@ export class Mirror {
     this.#word1[domid] = info.handleWord(1);
     this.#word2[domid] = info.handleWord(2);
     this.#word3[domid] = info.handleWord(3);
+    const holds = this.#held(domid);
+    if (sameHandle && (held === undefined) === (holds === undefined)) return;
+    this.#notify(domid, held, holds);
   }
 
   delete(domid: number): void {
     if (!this.has(domid)) return;
+    const held = this.#held(domid);
     this.#count--;
     this.#states[domid] = ABSENT;
     for (const column of [this.#word0, this.#word1, this.#word2, this.#word3]) column[domid] = 0;
+    this.#notify(domid, held, undefined);
+  }
+
+  /** The handle of a domid that has a domain that is not dying. */
+  #held(domid: number): UuidWords | undefined {
+    if (!this.#isAlive(domid)) return undefined;
+    return {
+      w0: this.#word0[domid] ?? 0,
+      w1: this.#word1[domid] ?? 0,
+      w2: this.#word2[domid] ?? 0,
+      w3: this.#word3[domid] ?? 0,
+    };
+  }
+
+  #notify(domid: number, held: UuidWords | undefined, holds: UuidWords | undefined): void {
+    for (const observer of this.#observers) {
+      if (held !== undefined) {
+        observer.holderRemoved(held, domid as Domid, () => this.holdersOf(held));
+      }
+      if (holds !== undefined) observer.holderAdded(holds, domid as Domid);
+    }
   }
 
   /** A column to scan for a handle, with the word to scan for. */

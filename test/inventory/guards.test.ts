@@ -74,10 +74,10 @@ const GUARDS: readonly Patch[] = [
   },
   {
     name: 'a further holder takes the first one out of the cache',
-    file: 'inventory/census.js',
-    text: `if (holds !== undefined)
-            this.holders.changed(holds);`,
-    without: '',
+    file: 'inventory/holders.js',
+    text: `holderAdded(handle) {
+        this.#known.delete(uuidOf(handle));`,
+    without: 'holderAdded(handle) {',
   },
   {
     name: 'a UUID with several holders is not cached',

@@ -38,13 +38,11 @@ function setup(max: number): Setup {
     holders,
     scans: () => scans,
     see(domid, uuid) {
-      const before = uuids.get(domid);
       if (uuid === undefined) uuids.delete(domid);
       else uuids.set(domid, uuid);
       const info = hypervisor.getDomainInfo(domid);
       if (info === undefined) mirror.delete(domid);
       else mirror.set(info);
-      for (const changed of [before, uuid]) if (changed !== undefined) holders.changed(changed);
     },
   };
 }

@@ -204,7 +204,20 @@ async function toolsLayer(release: Release, debian: string): Promise<string> {
   const scripts = await Promise.all(
     ['init.sh', 'xenstored.sh'].map((name) => readFile(join(SOURCES, name), 'utf8')),
   );
-  const ingredients = { release, debian: basename(debian), sources, scripts, layout: 2 };
+  // `c/table.c` is made of these.
+  const included = await Promise.all(
+    [join('docs', 'clients', 'xen_domid.h'), join('test', 'table', 'readers', 'reader.c')].map(
+      (path) => readFile(path, 'utf8'),
+    ),
+  );
+  const ingredients = {
+    release,
+    debian: basename(debian),
+    sources,
+    scripts,
+    included,
+    layout: 2,
+  };
   return cached(`tools-${release}`, ingredients, async (directory) => {
     const layer = join(directory, 'layer');
     const programs = join(layer, 'usr', 'lib', 'xen-domid-lab');

@@ -391,12 +391,6 @@ const ROOMS: readonly Room[] = [
         'this.#apply(domid, undefined, undefined);',
         'void 0;',
       ],
-      ['a holder that ended stays in the cache', 'this.holders.changed(held);', ''],
-      [
-        'a second holder is not noticed by the cache',
-        'if (holds !== undefined)\n            this.holders.changed(holds);',
-        '',
-      ],
       [
         'a unique id that differs is the same domain',
         'return told.uniqueId === domain.uniqueId;',
@@ -529,7 +523,16 @@ const ROOMS: readonly Room[] = [
     file: 'inventory/holders.js',
     tests: ['inventory/holders', 'oracle/oracle.test'],
     mutants: [
-      ['what is cached stays so', 'this.#known.delete(uuid);', ''],
+      [
+        'a holder that ended stays in the cache',
+        'holderRemoved(handle) {\n        this.#known.delete(uuidOf(handle));',
+        'holderRemoved(handle) {',
+      ],
+      [
+        'a second holder is not noticed by the cache',
+        'holderAdded(handle) {\n        this.#known.delete(uuidOf(handle));',
+        'holderAdded(handle) {',
+      ],
       [
         'one of several holders is cached',
         'if (holders.length === 1 && domid !== undefined)',

@@ -31,7 +31,15 @@ export class ExampleService {
   readonly #directory: string;
   #daemon: Daemon | undefined;
 
-  private constructor(host: SimulatedHost, xenstored: SimulatedXenstored, directory: string) {
+  readonly #table: string | undefined;
+
+  private constructor(
+    host: SimulatedHost,
+    xenstored: SimulatedXenstored,
+    directory: string,
+    table: string | undefined,
+  ) {
+    this.#table = table;
     this.host = host;
     this.hypervisor = new SimulatedHypervisor(host);
     this.#xenstored = xenstored;
@@ -39,11 +47,17 @@ export class ExampleService {
     this.socketPath = join(directory, 'xen-domid.sock');
   }
 
-  static async start(): Promise<ExampleService> {
+  /** @param options table: the path of one to keep. */
+  static async start({ table }: { readonly table?: string } = {}): Promise<ExampleService> {
     const host = new SimulatedHost({ history: false });
     const xenstored = await SimulatedXenstored.start(host);
     xenstored.write('/local/domain/0/name', 'Domain-0');
-    const example = new ExampleService(host, xenstored, await mkdtemp(join(tmpdir(), 'docs-')));
+    const example = new ExampleService(
+      host,
+      xenstored,
+      await mkdtemp(join(tmpdir(), 'docs-')),
+      table,
+    );
     example.boot(3, DB, 'db-1', { vcpus: 4, memoryPages: 8 * GIB_PAGES });
     example.boot(7, WEB, 'web-1', { vcpus: 2, memoryPages: 2 * GIB_PAGES });
     await example.startService();
@@ -65,7 +79,16 @@ export class ExampleService {
   openInventory(): Promise<Inventory> {
     const xenstore = (): Promise<WatchableXenstore> =>
       WatchableXenstore.open({ socketPath: this.#xenstored.socketPath });
-    return Inventory.open({ hypervisor: this.hypervisor, xenstore });
+    return Inventory.open({
+      hypervisor: this.hypervisor,
+      xenstore,
+      table: this.#table === undefined ? undefined : { path: this.#table },
+    });
+  }
+
+  /** Has the service list the host, so that it has seen every change. */
+  async list(): Promise<void> {
+    await this.#daemon?.inventory.list();
   }
 
   boot(domid: number, uuid: string, name: string, size: CreateOptions = {}): void {

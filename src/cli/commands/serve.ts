@@ -1,18 +1,22 @@
 /** `xen-domid serve`: runs the daemon until a signal ends it. */
 import { fstatSync } from 'node:fs';
 import { checkDevices } from '../../hypervisor/devices.ts';
-import { serviceSocketPath } from '../../protocol/socket-path.ts';
+import { DEFAULT_SOCKET_PATH, serviceSocketPath } from '../../protocol/socket-path.ts';
 import { lineLog } from '../../service/log.ts';
 import { METRICS_ADDRESS_FORM, parseMetricsAddress } from '../../service/http/metrics-address.ts';
 import { isJournal } from '../../service/system/service-manager.ts';
 import { runUntilSignal } from '../../service/signals.ts';
+import { DEFAULT_TABLE_PATH } from '../../table/layout.ts';
 import { ErrorCode, XenError } from '../../xen-error.ts';
 import { type OptionValues, parseCount, SIMULATED_VMS_MAX, UsageError } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { printableJson } from '../terminal/printable.ts';
 
-export type ServeCommand = Pick<OptionValues, 'socket' | 'group' | 'simulate' | 'metrics'>;
+export type ServeCommand = Pick<
+  OptionValues,
+  'socket' | 'group' | 'simulate' | 'metrics' | 'table' | 'no-table'
+>;
 
 const STDERR = 2;
 
@@ -24,6 +28,7 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
   if (metrics !== undefined && parseMetricsAddress(metrics) === undefined) {
     throw new UsageError(`--metrics ${printableJson(metrics)}: ${METRICS_ADDRESS_FORM}`);
   }
+  const tablePath = tablePathOf(command, vms !== undefined);
   if (vms === undefined) checkXen();
   await runUntilSignal(async () => {
     const [{ serve: startDaemon }, { Inventory }] = await Promise.all([
@@ -36,14 +41,18 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
       hypervisor: simulation.hypervisor,
       xenstore: simulation.openXenstore,
     };
+    const log = lineLog(io.err, isJournal(io.environment, fstatSync(STDERR)));
+    const onLost = (error: XenError): void =>
+      log('error', `the table is kept no longer: ${error.message}`);
+    const table = tablePath === undefined ? undefined : { path: tablePath, group, onLost };
     try {
       const daemon = await startDaemon({
-        inventory: () => Inventory.open(host),
+        inventory: () => Inventory.open({ ...host, table }),
         socketPath: serviceSocketPath(socket),
         group,
         metrics,
         simulated: vms !== undefined,
-        log: lineLog(io.err, isJournal(io.environment, fstatSync(STDERR))),
+        log,
         environment: io.environment,
       });
       // Close the simulation within close(), while signals are ignored: else a second signal would leave the directory of
@@ -56,6 +65,17 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
   });
   io.endSoon();
   return ExitStatus.done;
+}
+
+/** A table is there for the service on the default socket, and for others where `--table` asks for it. */
+function tablePathOf(command: ServeCommand, simulated: boolean): string | undefined {
+  const { table, socket, 'no-table': noTable } = command;
+  if (noTable && table !== undefined)
+    throw new UsageError('--table and --no-table exclude each other');
+  if (noTable) return undefined;
+  if (table !== undefined) return table;
+  const isDefault = serviceSocketPath(socket) === DEFAULT_SOCKET_PATH;
+  return isDefault && !simulated ? DEFAULT_TABLE_PATH : undefined;
 }
 
 function checkXen(): void {

@@ -14,7 +14,6 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   statSync,
   unlinkSync,
   type Stats,
@@ -24,6 +23,7 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { SOCKET_PATH_BYTES_MAX } from '../../protocol/socket-path.ts';
+import { groupId } from '../../group-id.ts';
 import { ErrorCode, XenError } from '../../xen-error.ts';
 import { libc } from './libc.ts';
 
@@ -55,7 +55,7 @@ export async function listenAt(
 ): Promise<SocketClaim> {
   const target = resolve(path);
   checkLength(target);
-  const gid = group === undefined ? undefined : groupId(group);
+  const gid = group === undefined ? undefined : groupId(group, ErrorCode.SOCKET_REFUSED);
   makeDirectoryFor(target);
   return await underLock(target, async () => {
     if (await mayReplace(target)) unlinkIfThere(target);
@@ -233,21 +233,6 @@ function own(path: string, gid: number, group: string): void {
         : '';
     throw refused(path, `it cannot be given to group ${group} (${errno})${hint}`, cause);
   }
-}
-
-function groupId(group: string): number {
-  if (/^\d{1,9}$/.test(group)) return Number(group);
-  const line = readFileSync('/etc/group', 'utf8')
-    .split('\n')
-    .find((entry) => entry.startsWith(`${group}:`));
-  const id = line?.split(':')[2];
-  if (id === undefined || !/^\d+$/.test(id)) {
-    throw new XenError(
-      ErrorCode.SOCKET_REFUSED,
-      `there is no group ${JSON.stringify(group)} in /etc/group: create it (groupadd --system), or give its number`,
-    );
-  }
-  return Number(id);
 }
 
 function kindOf(stats: Stats): string {

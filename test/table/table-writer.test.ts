@@ -1,0 +1,242 @@
+/** The file: its name, mode, size and owner, and a writer that finds a file at its path. */
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Inventory } from '../../src/inventory/inventory.ts';
+import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
+import { GEOMETRY, HeaderOffset, tableBytes, TableState } from '../../src/table/layout.ts';
+import { readTable } from '../../src/table/table-reader.ts';
+import { TableWriter } from '../../src/table/table-writer.ts';
+import { uuidWords } from '../../src/uuid.ts';
+import type { XenError } from '../../src/xen-error.ts';
+import { until } from '../support/until.ts';
+import { uuidOfNumber } from './uuids.ts';
+
+const SIZE = tableBytes(GEOMETRY);
+const [ONE, TWO, THREE] = [uuidOfNumber(1), uuidOfNumber(2), uuidOfNumber(3)];
+
+let directory: string;
+let path: string;
+let host: SimulatedHost;
+let hypervisor: SimulatedHypervisor;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'table-'));
+  path = join(directory, 'domids');
+  host = new SimulatedHost({ history: false });
+  hypervisor = new SimulatedHypervisor(host);
+});
+
+afterEach(async () => {
+  await hypervisor.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const open = (onLost?: (error: XenError) => void): Promise<Inventory> =>
+  Inventory.open({
+    hypervisor,
+    xenstore: false,
+    listIntervalMs: Infinity,
+    table: { path, onLost },
+  });
+
+const entries = (): Record<string, number | string> =>
+  Object.fromEntries(readTable(path).entries.map(({ uuid, domid }) => [uuid, domid ?? 'several']));
+
+test('an inventory keeps the domids of all UUIDs in its table', async () => {
+  host.createDomain({ domid: 7, uuid: ONE });
+  const inventory = await open();
+  expect(entries()).toEqual({ [ONE]: 7 });
+  expect(readTable(path)).toMatchObject({
+    writer: 'kept',
+    bytes: SIZE,
+    header: { pid: process.pid },
+  });
+
+  host.createDomain({ domid: 9, uuid: TWO });
+  expect(await inventory.lookup(TWO)).toMatchObject({ status: 'found' });
+  expect(entries()).toEqual({ [ONE]: 7, [TWO]: 9 });
+  expect(readTable(path).header.revision).toBe(1n);
+
+  host.setHandle(9, THREE);
+  await inventory.get(9);
+  expect(entries()).toEqual({ [ONE]: 7, [THREE]: 9 });
+
+  host.createDomain({ domid: 12, uuid: ONE });
+  await inventory.list();
+  expect(entries()).toEqual({ [ONE]: 'several', [THREE]: 9 });
+
+  host.hold(7);
+  host.destroy(7);
+  await inventory.get(7);
+  expect(entries()).toEqual({ [ONE]: 12, [THREE]: 9 });
+
+  host.destroy(12);
+  await inventory.list();
+  expect(entries()).toEqual({ [THREE]: 9 });
+  await inventory.close();
+  expect(readTable(path)).toMatchObject({ writer: 'stopped', header: { pid: 0 } });
+  expect(entries()).toEqual({ [THREE]: 9 });
+});
+
+test('a dying domain and a tombstone that no change tells are not in the table', async () => {
+  host.createDomain({ domid: 5, uuid: ONE });
+  host.hold(5);
+  host.destroy(5);
+  const inventory = await open();
+  expect(entries()).toEqual({});
+  await inventory.close();
+});
+
+test('a change makes two writes, the bucket and the header; a look-up of a known UUID none', () => {
+  const writer = TableWriter.open({ path });
+  let revision = 0;
+  writer.begin(() => revision);
+  const before = writer.writes;
+  writer.holderAdded(uuidWords(ONE), 3 as never);
+  revision++;
+  writer.flush();
+  expect(writer.writes - before).toBe(2);
+  writer.holderAdded(uuidWords(ONE), 3 as never);
+  writer.flush();
+  expect(writer.writes - before).toBe(2);
+  writer.close();
+});
+
+test('no hit writes to the table', async () => {
+  host.createDomain({ domid: 7, uuid: ONE });
+  const inventory = await open();
+  const before = readFileSync(path);
+  for (let times = 0; times < 100; times++) await inventory.lookup(ONE);
+  expect(readFileSync(path).equals(before)).toBe(true);
+  await inventory.close();
+});
+
+test('many changes in one turn are one block', async () => {
+  const inventory = await open();
+  for (let number = 0; number < 5000; number++) host.createDomain({ uuid: uuidOfNumber(number) });
+  await inventory.list();
+  expect(Object.keys(entries())).toHaveLength(5000);
+  await inventory.close();
+});
+
+test('the file has its size from the first, no holes, and the mode and group of the socket, for reading', async () => {
+  const group = 1;
+  const writer = TableWriter.open({ path, group: String(group) });
+  const { size, blocks, mode, gid } = statSync(path);
+  expect({ size, mode: mode & 0o7777, gid }).toEqual({ size: SIZE, mode: 0o640, gid: group });
+  expect(blocks * 512).toBeGreaterThanOrEqual(SIZE);
+  writer.close();
+});
+
+test('the inode stays over restarts, and the entries until the first list of the next writer', async () => {
+  host.createDomain({ domid: 7, uuid: ONE });
+  await (await open()).close();
+  const { ino } = statSync(path);
+  host.destroy(7);
+  host.createDomain({ domid: 8, uuid: TWO });
+  const writer = TableWriter.open({ path });
+  expect(entries()).toEqual({ [ONE]: 7 });
+  writer.close();
+  const inventory = await open();
+  expect(entries()).toEqual({ [TWO]: 8 });
+  expect(statSync(path).ino).toBe(ino);
+  await inventory.close();
+});
+
+test('a table that another process keeps is left alone', async () => {
+  const inventory = await open();
+  await expect(open()).rejects.toMatchObject({ code: 'ERR_TABLE_IN_USE' });
+  await inventory.close();
+  await (await open()).close();
+});
+
+test('a writer that was killed leaves a table to take over', async () => {
+  const bin = join(import.meta.dirname, '../../src/cli/bin.cjs');
+  const socket = join(directory, 'socket');
+  const serve = ['serve', '--simulate', '3', '--socket', socket, '--table', path];
+  const killed = spawn(process.execPath, [bin, ...serve], { stdio: 'ignore' });
+  await until(() => existsSync(socket), { what: 'the socket' });
+  expect(readTable(path).header.pid).toBe(killed.pid);
+  killed.kill('SIGKILL');
+  await once(killed, 'exit');
+  expect(readTable(path).writer).toBe('abandoned');
+  const { ino } = statSync(path);
+  const inventory = await open();
+  expect(readTable(path)).toMatchObject({ writer: 'kept', header: { pid: process.pid } });
+  expect(statSync(path).ino).toBe(ino);
+  await inventory.close();
+});
+
+const NOT_OURS: Readonly<Record<string, () => void>> = {
+  'a directory': () => mkdirSync(path),
+  'a symbolic link': () => symlinkSync('/etc/passwd', path),
+  'a file of something else': () => writeFileSync(path, 'x'.repeat(5000)),
+  'an empty file': () => writeFileSync(path, ''),
+  'a file with another name': () => {
+    TableWriter.open({ path }).close();
+    linkSync(path, join(directory, 'other'));
+  },
+};
+
+test.each(Object.keys(NOT_OURS))('%s is refused and left as it is', async (kind) => {
+  NOT_OURS[kind]?.();
+  const before = statSync(path).size;
+  await expect(open()).rejects.toMatchObject({ code: 'ERR_TABLE_REFUSED' });
+  expect(statSync(path).size).toBe(before);
+});
+
+test('the file of a writer that was killed while it created it is removed', async () => {
+  writeFileSync(`${path}.new`, 'half');
+  await (await open()).close();
+  expect(existsSync(`${path}.new`)).toBe(false);
+});
+
+test('a table of another format is retired, so that its readers learn of the new one, and is never shortened', async () => {
+  const old = Buffer.alloc(8192);
+  TableWriter.open({ path }).close();
+  readFileSync(path).copy(old, 0, 0, 4096);
+  old.writeUInt32LE(2, HeaderOffset.version);
+  unlinkSync(path);
+  writeFileSync(path, old);
+  linkSync(path, join(directory, 'kept by a reader'));
+  unlinkSync(path);
+  writeFileSync(path, old);
+  const inventory = await open();
+  expect(readTable(path)).toMatchObject({ writer: 'kept', bytes: SIZE });
+  await inventory.close();
+});
+
+test('a table whose writer another one displaced is written no more', async () => {
+  let lost: XenError | undefined;
+  const inventory = await open((error) => (lost = error));
+  const bytes = readFileSync(path);
+  bytes.writeUInt32LE(1, HeaderOffset.pid);
+  writeFileSync(path, bytes, { flag: 'r+' });
+  await until(() => lost !== undefined, { what: 'the heartbeat', timeoutMs: 15_000 });
+  expect(lost).toMatchObject({ code: 'ERR_TABLE_REFUSED' });
+  await inventory.close();
+  expect(readTable(path).header).toMatchObject({ pid: 1, state: TableState.kept });
+});
+
+test('a directory that cannot be written is refused with the option that helps', async () => {
+  writeFileSync(join(directory, 'file'), '');
+  path = join(directory, 'file', 'domids');
+  await expect(open()).rejects.toMatchObject({ code: 'ERR_TABLE_REFUSED' });
+  chmodSync(directory, 0o700);
+});
