@@ -139,9 +139,9 @@ export class SimulatedFaultHost implements FaultHost {
   async killDaemon(): Promise<void> {
     if (this.#daemon === undefined) return;
     const handles = activeHandles();
-    const { unixName } = await libc();
+    const system = await libc();
     const server = handles.find(
-      (handle) => handle instanceof Server && unixName(fdOf(handle)) === this.socketPath,
+      (handle) => handle instanceof Server && system.unixName(fdOf(handle)) === this.socketPath,
     ) as Server;
     for (const handle of handles) {
       if (handle instanceof Socket && (handle as ServerSocket).server === server) handle.destroy();
