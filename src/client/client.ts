@@ -1,5 +1,5 @@
 /**
- * The client of the service. Loads neither RxJS nor koffi nor prom-client, so that a process with one question starts
+ * The client of the service. Loads neither RxJS nor koffi, so that a process with one question starts
  * quickly.
  * @module xen-domid/client
  */
