@@ -11,6 +11,7 @@ const NEEDED_IN_DOM0 = ['jest', '@jest/globals', 'fast-check', 'expect-type'];
 const NOT_IN_DOM0 = /\.(map|md|markdown|ts|mts|cts|flow|tsbuildinfo)$/;
 
 interface Locked {
+  readonly optional?: boolean;
   readonly dependencies?: Record<string, string>;
   readonly optionalDependencies?: Record<string, string>;
   readonly peerDependencies?: Record<string, string>;
@@ -54,13 +55,13 @@ export async function packagesLayer(): Promise<string> {
     for (const path of wanted) {
       const target = join(directory, 'layer', 'project', path);
       await mkdir(dirname(target), { recursive: true });
-      // The lock also has packages of other platforms, which are not on the disk.
       await cp(path, target, {
         recursive: true,
         filter: (from) =>
           from === path || !(NOT_IN_DOM0.test(from) || from === join(path, 'node_modules')),
       }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') throw error;
+        // The lock also has packages of other platforms. Any other that is missing would make a layer that is kept, and useless.
+        if (error.code !== 'ENOENT' || packages[path]?.optional !== true) throw error;
       });
     }
     await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
