@@ -1,4 +1,4 @@
-/** Group names of `/etc/group`. */
+/** Groups that files are given to. */
 import { readFileSync } from 'node:fs';
 import { type ErrorCode, XenError } from './xen-error.ts';
 
@@ -20,4 +20,13 @@ export function groupId(group: string, code: ErrorCode): number {
     );
   }
   return Number(id);
+}
+
+/** Says why a file could not be given to a group. @param errno such as `EPERM`. */
+export function cannotGive(group: string | number, errno: string): string {
+  const hint =
+    errno === 'EPERM'
+      ? `. Without CAP_CHOWN only a member of the group can: write SupplementaryGroups=${group} in the service unit`
+      : '';
+  return `it cannot be given to group ${group} (${errno})${hint}`;
 }

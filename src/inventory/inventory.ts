@@ -199,7 +199,7 @@ export class Inventory implements DomainInventory {
     options: InventoryOptions,
   ): Promise<Inventory> {
     try {
-      const table = options.table && TableWriter.open(options.table);
+      const table = options.table && openTable(options.table);
       return new Inventory(hypervisor, owns, options, table);
     } catch (error) {
       if (owns) await hypervisor.close();
@@ -462,6 +462,16 @@ export class Inventory implements DomainInventory {
     this.#results[result.status]++;
     if (result.status === 'found') this.#sources[result.source]++;
     return result;
+  }
+}
+
+function openTable(options: TableOptions): TableWriter | undefined {
+  try {
+    return TableWriter.open(options);
+  } catch (error) {
+    if (options.isOptional !== true || !(error instanceof XenError)) throw error;
+    options.onLost?.(error);
+    return undefined;
   }
 }
 

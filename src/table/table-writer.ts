@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Domid } from '../domain.ts';
-import { groupId } from '../group-id.ts';
+import { cannotGive, groupId } from '../group-id.ts';
 import { every } from '../timeout.ts';
 import type { UuidWords } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
@@ -44,6 +44,11 @@ export interface TableOptions {
   readonly path: string;
   /** Name or number of the group that may read it, in addition to the owner. */
   readonly group?: string | undefined;
+  /**
+   * Open the inventory without a table if the file is refused, and report that to `onLost`. Default: opening the inventory
+   * fails with `ERR_TABLE_REFUSED` or `ERR_TABLE_IN_USE`.
+   */
+  readonly isOptional?: boolean | undefined;
   /** Called once if the table cannot be kept any longer. Readers then find fewer and fewer domids in it. */
   readonly onLost?: ((error: XenError) => void) | undefined;
 }
@@ -268,7 +273,7 @@ function openExisting(path: string, gid: number | undefined): number | undefined
       slots === GEOMETRY.slots &&
       stats.size === new TableImage().bytes.length;
     if (isCurrent) {
-      own(fd, stats, gid);
+      own(fd, stats, gid, path);
       return fd;
     }
     // Readers of the other format learn from its state that they must open the path again.
@@ -310,7 +315,7 @@ function create(path: string, gid: number | undefined): number {
     const { bytes } = new TableImage();
     // Not ftruncate: reading a hole of a tmpfs that is full ends the reader with SIGBUS.
     writeAll(fd, bytes, 0, bytes.length);
-    own(fd, fstatSync(fd), gid);
+    own(fd, fstatSync(fd), gid, path);
     linkSync(making, path);
     return fd;
   } catch (error) {
@@ -321,8 +326,13 @@ function create(path: string, gid: number | undefined): number {
   }
 }
 
-function own(fd: number, { uid, gid: before }: Stats, gid: number | undefined): void {
-  if (gid !== undefined && gid !== before) fchownSync(fd, uid, gid);
+function own(fd: number, { uid, gid: before }: Stats, gid: number | undefined, path: string): void {
+  try {
+    if (gid !== undefined && gid !== before) fchownSync(fd, uid, gid);
+  } catch (cause) {
+    const { code = 'EPERM' } = cause as NodeJS.ErrnoException;
+    throw refused(path, cannotGive(gid as number, code), cause);
+  }
   fchmodSync(fd, MODE);
 }
 

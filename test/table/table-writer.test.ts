@@ -240,3 +240,17 @@ test('a directory that cannot be written is refused with the option that helps',
   await expect(open()).rejects.toMatchObject({ code: 'ERR_TABLE_REFUSED' });
   chmodSync(directory, 0o700);
 });
+
+test('an optional table that is refused is reported, and the inventory opens without it', async () => {
+  writeFileSync(path, 'not a table');
+  await expect(open()).rejects.toMatchObject({ code: 'ERR_TABLE_REFUSED' });
+  const lost: XenError[] = [];
+  const inventory = await Inventory.open({
+    hypervisor,
+    xenstore: false,
+    table: { path, isOptional: true, onLost: (error) => lost.push(error) },
+  });
+  expect(lost).toMatchObject([{ code: 'ERR_TABLE_REFUSED' }]);
+  await inventory.close();
+  expect(readFileSync(path, 'utf8')).toBe('not a table');
+});

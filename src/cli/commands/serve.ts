@@ -43,8 +43,11 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
     };
     const log = lineLog(io.err, isJournal(io.environment, fstatSync(STDERR)));
     const onLost = (error: XenError): void =>
-      log('error', `the table is kept no longer: ${error.message}`);
-    const table = tablePath === undefined ? undefined : { path: tablePath, group, onLost };
+      log('error', `there is no table for other processes to map: ${error.message}`);
+    // The service answers as well without the table that nobody asked for by name.
+    const isOptional = command.table === undefined;
+    const table =
+      tablePath === undefined ? undefined : { path: tablePath, group, isOptional, onLost };
     try {
       const daemon = await startDaemon({
         inventory: () => Inventory.open({ ...host, table }),

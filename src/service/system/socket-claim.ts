@@ -23,7 +23,7 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { SOCKET_PATH_BYTES_MAX } from '../../protocol/socket-path.ts';
-import { groupId } from '../../group-id.ts';
+import { cannotGive, groupId } from '../../group-id.ts';
 import { ErrorCode, XenError } from '../../xen-error.ts';
 import { libc } from './libc.ts';
 
@@ -226,12 +226,7 @@ function own(path: string, gid: number, group: string): void {
   try {
     lchownSync(path, process.getuid?.() ?? 0, gid);
   } catch (cause) {
-    const errno = errnoOf(cause);
-    const hint =
-      errno === 'EPERM'
-        ? `. Without CAP_CHOWN only a member of the group can: write SupplementaryGroups=${group} in the service unit`
-        : '';
-    throw refused(path, `it cannot be given to group ${group} (${errno})${hint}`, cause);
+    throw refused(path, cannotGive(group, errnoOf(cause)), cause);
   }
 }
 
