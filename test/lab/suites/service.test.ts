@@ -589,7 +589,7 @@ describe('its end', () => {
       const service = await startService({ listen: true });
       const { ino } = lstatSync(SOCKET);
       expect(await connect().domid(made.uuid)).toEqual({ status: 'found', domid: made.domid });
-      expect(await service.log()).toContain('the socket from the service manager');
+      expect(await service.log()).toContain('listening on /run/xen-domid/xen-domid.sock');
       await terminate(service);
       expect(service.said().at(-1)).toBe('STOPPING=1');
       expect(lstatSync(SOCKET).ino).toBe(ino);
