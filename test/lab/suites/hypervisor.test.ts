@@ -410,7 +410,12 @@ describe('states', () => {
 test('the interface versions are those of this release', () => {
   const known = { '4.14': [0x12, 0x13], '4.17': [0x15, 0x15], '4.20': [0x17, 0x15] } as const;
   const [domctlInterface, sysctlInterface] = known[cell.release];
-  expect(hypervisor.version).toEqual({ xen: cell.release, domctlInterface, sysctlInterface });
+  expect(hypervisor.version).toEqual({
+    xen: cell.release,
+    domctlInterface,
+    sysctlInterface,
+    uniqueIds: 'no',
+  });
 });
 
 test('libxencall prints nothing, not even what it cannot do', async () => {
