@@ -54,7 +54,7 @@ export class Dominfo {
     return this.#view.getInt32(this.#at(Offset.handle) + 4 * word, true);
   }
 
-  /** Whether the handle is this one, compared in words. */
+  /** Whether the record has this handle. Compares words, without creating a string. */
   hasHandle(words: UuidWords): boolean {
     const view = this.#view;
     const handle = this.#at(Offset.handle);

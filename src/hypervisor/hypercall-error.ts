@@ -8,7 +8,7 @@ export const EACCES: number = constants.errno.EACCES;
 export const EFAULT: number = constants.errno.EFAULT;
 export const ENOSYS: number = constants.errno.ENOSYS;
 
-/** Whether Xen, or its security module, denies an optional operation or does not have it. @param result of the hypercall. */
+/** Whether Xen or its security module denies an optional operation, or Xen lacks it. @param result of the hypercall. */
 export function isDenied(result: number): boolean {
   return result === -EACCES || result === -EPERM || result === -ENOSYS;
 }

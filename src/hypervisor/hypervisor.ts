@@ -25,7 +25,7 @@ export interface Hypervisor {
    */
   getDomainInfo(domid: number): Dominfo | undefined;
 
-  /** Whether single looks use the list operation now, because domctls are slow. Informational. */
+  /** Whether single looks use the list operation now, because domctls are slow. Only for statistics. */
   readonly stalled?: boolean;
 
   /**

@@ -47,7 +47,7 @@ export const SYSCTL_BYTES = 136;
 /** Fields of `struct xen_domctl`: the getdomaininfo record begins at `u`. */
 export const DomctlOffset = { cmd: 0, interfaceVersion: 4, domain: 8, u: 16 } as const;
 
-/** `struct xen_domctl_get_domain_state` in a xen_domctl. The operation is stable: its interface version is 0. */
+/** Offset of `unique_id` of `struct xen_domctl_get_domain_state` from the start of `struct xen_domctl`. The operation is stable: its interface version is 0 in all releases. */
 export const DomainStateOffset = { uniqueId: 24 } as const;
 
 /** Fields of `struct xen_sysctl` with its getdomaininfolist. */

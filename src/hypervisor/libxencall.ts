@@ -1,4 +1,4 @@
-/** libxencall.so.1 through koffi. No other file imports either. */
+/** Binds libxencall.so.1 with koffi. No other file uses koffi or libxencall directly. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import koffi from 'koffi';
 import { ErrorCode, XenError } from '../xen-error.ts';
@@ -10,7 +10,7 @@ const LIBRARY = 'libxencall.so.1';
 const PAGE_BYTES = 4096;
 /** XTL_ERROR of `xentoollog.h`. */
 const XTL_ERROR = 8;
-/** Attempts to start a hypercall that koffi refuses to start, and the delay between them. */
+/** Maximum attempts to start a hypercall on a thread, and the delay after koffi refuses one, ms. */
 const THREAD_TRIES = 20;
 const THREAD_RETRY_MS = 10;
 

@@ -35,7 +35,7 @@ function isSupported(release: string): boolean {
 }
 
 /**
- * Tries the versions of one operation, until the answer is not EACCES: only that means a wrong version (`do_domctl`,
+ * Tries the versions of one operation until the answer is not EACCES, the answer to a wrong version (`do_domctl`,
  * `do_sysctl`). ESRCH means that the version is right, but there is no domain 0 (dom0less hosts).
  */
 function firstAccepted(
@@ -51,7 +51,7 @@ function firstAccepted(
   return undefined;
 }
 
-/** getdomaininfolist with room for no domain: uses no buffer and succeeds. */
+/** Calls getdomaininfolist with room for zero domains: it needs no buffer, and succeeds if the version is right. */
 function attemptSysctl(
   xencall: Xencall,
   { view, address }: HypercallMemory,
@@ -64,7 +64,7 @@ function attemptSysctl(
   return xencall.call(Hypercall.sysctl, address);
 }
 
-/** getdomaininfo of domain 0. */
+/** Calls getdomaininfo of domain 0. */
 function attemptDomctl(
   xencall: Xencall,
   { view, address }: HypercallMemory,
@@ -76,7 +76,7 @@ function attemptDomctl(
   return xencall.call(Hypercall.domctl, address);
 }
 
-/** XEN_DOMCTL_get_domain_state of domain 0. A security policy older than the operation denies it. */
+/** Calls XEN_DOMCTL_get_domain_state of domain 0. A security policy that is older than the operation denies it. */
 function probeUniqueIds(
   xencall: Xencall,
   { view, address }: HypercallMemory,

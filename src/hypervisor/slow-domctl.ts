@@ -1,4 +1,4 @@
-/** Decides by which operation a single look is made: the domctl, or the list operation while domctls wait. */
+/** Selects the operation for single looks: the domctl, or the list operation while domctls are slow. */
 
 /**
  * A domctl takes microseconds. Two slow ones in a row waited for the domctl lock, which up to Xen 4.17.6 a domain's
@@ -7,11 +7,11 @@
 const SLOW_MS = 2;
 const SLOW_CALLS = 2;
 /**
- * Reading the clock twice takes a tenth of a domctl. So one in eight is timed, and after a slow one every one: a wait
- * is noticed by the ninth call at the latest.
+ * Reading the clock twice takes a tenth of a domctl. So one domctl in eight is timed, and after a slow one each of them,
+ * until one is fast: slow domctls are detected by the ninth call at the latest.
  */
 const TIMED_EVERY = 8;
-/** How long the list operation is used before one domctl is tried again, ms: doubles while that one is slow. */
+/** How long the list operation is used before a domctl is tried again, ms. Doubles each time that domctl is slow. */
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 800;
 
@@ -23,15 +23,15 @@ export class SlowDomctl {
   /** Domctls until the next one that is timed. */
   #untimed = 0;
   #retryMs = RETRY_FIRST_MS;
-  /** Until when the list operation is used, `performance.now()`; 0: not at all. */
+  /** End of the time in which the list operation is used, `performance.now()`; 0 if it is not used. */
   #avoidedUntil = 0;
 
-  /** Whether domctls wait now, so that the list operation answers sooner. */
+  /** Whether single looks must use the list operation now. */
   get isAvoided(): boolean {
     return this.#avoidedUntil > 0 && performance.now() < this.#avoidedUntil;
   }
 
-  /** Call before a domctl. @returns for {@link ended}. */
+  /** Call before a domctl. @returns the argument for {@link ended}. */
   begins(): number {
     if (this.#untimed === 0) return performance.now();
     this.#untimed--;

@@ -167,7 +167,7 @@ export class XenHypervisor implements Hypervisor {
     return isThere && this.#sysctlInfo.domid === domid ? this.#sysctlInfo : undefined;
   }
 
-  /** Called once: in an operation, Xen changes only the domid and the result. */
+  /** Writes the constant fields of the operation, once: later calls write the domid, and Xen writes the result. */
   #writeDomctl(): void {
     const { view } = this.#single;
     view.setUint32(Slot.domctl + DomctlOffset.cmd, DomctlCommand.getdomaininfo, true);

@@ -46,7 +46,7 @@ export class Census {
   readonly #feed: Feed;
   readonly #waiters: Waiters;
   readonly #mirror = new Mirror();
-  /** The domains that the feed has created and not destroyed, as its last change had them, by domid. */
+  /** The domains that the feed has published as created and not as destroyed, each in the state of its last change, by domid. */
   readonly #told: (Domain | undefined)[] = [];
   /** The number of the list that ran when each domid was last looked at singly. */
   readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
@@ -80,8 +80,8 @@ export class Census {
   }
 
   /**
-   * Looks at a domid, and once more where the first look may show a handle that Xen was writing.
-   * @returns the domain as it is in the feed by now; undefined where there is none.
+   * Looks at a domid, and looks again if the first look may show a half written handle. Publishes the changes.
+   * @returns the domain as the last look showed it; undefined if there is none.
    */
   look(domid: Domid, source: Source): Domain | undefined {
     const info = this.#lookTwice(domid);
@@ -91,8 +91,8 @@ export class Census {
   }
 
   /**
-   * Takes in a look at the known holder of a UUID that shows it to be one still.
-   * @param domain of `info`, if it has been made: `info` is overwritten by the next look, which a subscriber may make.
+   * Takes in a look that confirmed a known holder.
+   * @param domain the copy of `info`, if the caller has made it already.
    */
   takeKnown(info: Dominfo, domain?: Domain): void {
     const { domid } = info;
@@ -102,7 +102,7 @@ export class Census {
     }
   }
 
-  /** The unique id of a domain that was just seen; undefined where another one has its domid by now. */
+  /** Returns the unique id of a domain that a look has just shown; undefined if its domid has another domain now. */
   uniqueIdOf({ domid, uuid }: Domain): string | undefined {
     const uniqueId = this.#readUniqueId(domid);
     return uniqueId !== undefined && this.look(domid, 'cache')?.uuid === uuid
@@ -122,8 +122,8 @@ export class Census {
   }
 
   /**
-   * Takes in the first list: everything in it is as it is, without changes. Unique ids are read later, because that
-   * takes two hypercalls a domain.
+   * Takes in the first list as the initial state: publishes no changes, except for domains with a handle that may be half
+   * written. Unique ids are read later, because each takes two hypercalls.
    */
   takeFirstList(list: DominfoList): ListSight {
     const { indexes } = this.#mirror.compare(list);
@@ -147,8 +147,9 @@ export class Census {
   }
 
   /**
-   * Takes in a list. Ends are published first, so that a VM that was rebooted ends before it begins.
-   * @throws XenError for a list that no host can have, and where a look that settles a difference fails.
+   * Takes in a list. Publishes the domains that have gone first: when a VM has rebooted, its old domain is destroyed before
+   * its new one is created.
+   * @throws XenError if the list has an invalid or repeated domid, or if a single look at a doubtful domid fails.
    */
   takeList(list: DominfoList): ListSight {
     const { indexes, missing } = this.#mirror.compare(list);
@@ -178,7 +179,7 @@ export class Census {
     return { shown, looked };
   }
 
-  /** All domains after exactly the changes published so far. Only right after `list` has been taken in. */
+  /** Returns all domains in the state after the changes published so far. Call it immediately after `list` has been taken in. */
   snapshot(list: DominfoList, { looked }: ListSight): Snapshot {
     const source: ListSource = { list: list.copy(), looked, end: this.#mirror.end };
     return new Snapshot(this.#feed.token, this.#told.slice(), source);
@@ -186,7 +187,7 @@ export class Census {
 
   /**
    * Reads the unique ids of published domains that have none, from domid `from` on, at most `most` of them.
-   * @returns the domid to go on from; undefined after the last.
+   * @returns the domid to continue from; undefined when all have been read.
    */
   readUniqueIds(from: number, most: number): number | undefined {
     let left = most;
@@ -232,12 +233,12 @@ export class Census {
     return !this.#mirror.hasSameHandle(info);
   }
 
-  /** Whether a single look was made while the list ran: where the two disagree, neither is known to be newer. */
+  /** Whether a single look was made while the list ran. If that look and the list disagree, either may be the newer one. */
   #isBeside(domid: Domid): boolean {
     return this.#lookedAtDuring[domid] === this.#lists;
   }
 
-  /** Looks at domids that the list left open. */
+  /** Looks singly at domids for which the list is not reliable. */
   #settle(domids: readonly Domid[], looked: Map<Domid, Domain | undefined>): void {
     for (const domid of domids) {
       const info = this.#lookTwice(domid);
@@ -251,7 +252,7 @@ export class Census {
     return info === undefined ? !this.#mirror.has(domid) : this.#mirror.matches(info);
   }
 
-  /** Answers pending look-ups where a single look shows a holder. */
+  /** Answers the pending look-ups of a UUID after a single look has shown a holder of it. */
   #tell(domain: Domain | undefined, source: Source): Domain | undefined {
     if (domain === undefined) return undefined;
     const told = this.#told[domain.domid];
@@ -261,7 +262,7 @@ export class Census {
 
   /**
    * Updates the mirror and publishes the changes that a look shows.
-   * @returns the domain as the last look at it showed it: where its unique id had to be read, a later one.
+   * @returns the domain as the last look showed it. Reading the unique id makes further looks, so it may differ from `seen`.
    */
   #apply(
     domid: Domid,
@@ -278,7 +279,7 @@ export class Census {
     return domain;
   }
 
-  /** Adds the unique id to a domain that may be another one than the feed has at its domid. */
+  /** Adds the unique id. Reads it if the domain may not be the one that the feed has at this domid. */
   #identified(
     domid: Domid,
     told: Domain | undefined,
@@ -324,7 +325,7 @@ export class Census {
     return this.#hypervisor.getUniqueId(domid);
   }
 
-  /** Before Xen 4.21 nothing tells two domains of one domid apart for certain. */
+  /** Without unique ids (before Xen 4.21), domid order and CPU time are the only evidence that a domid has a new domain. */
   #canBeSame(told: Domain | undefined, domain: Domain): boolean {
     if (told === undefined) return false;
     if (told.uniqueId !== undefined && domain.uniqueId !== undefined) {
@@ -334,7 +335,7 @@ export class Census {
   }
 }
 
-/** Whether a look can show another domain than the one that the feed has at its domid. */
+/** Whether the domain that a look showed may not be the one that the feed has at this domid. */
 function mayBeOther(told: Domain | undefined, domain: Domain): boolean {
   return (
     told === undefined ||

@@ -1,4 +1,4 @@
-/** Look-ups that ask the hypervisor only, and keep nothing: one list for any number of UUIDs. */
+/** Look-ups that ask only the hypervisor and keep no state: one list answers any number of UUIDs. */
 import type { Domain } from '../domain.ts';
 import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
@@ -9,7 +9,7 @@ import { hasZeroHalf } from './handle.ts';
 /** The result of a look-up by a list only, which rejects if the hypervisor cannot be asked. */
 export type DirectLookupResult = Omit<Found, 'source'> | NotFound | Ambiguous;
 
-/** Most lists. If the holders of a UUID change between each list and the looks at them, the result is `found` after that. */
+/** Maximum number of lists. If the holders of a UUID change after each of them, the result is `found`: the first holder in the last list. */
 const LISTS_MAX = 4;
 
 /**
@@ -38,7 +38,7 @@ export async function lookUpDirectly(
   }
 }
 
-/** Lists the holders of each handle. A domain that is listed with a half written handle is read once more. */
+/** Lists the holders of each handle. Looks again, singly, at domains that are listed with a half written handle. */
 async function listHolders(
   hypervisor: Hypervisor,
   handles: readonly UuidWords[],

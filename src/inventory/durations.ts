@@ -1,11 +1,11 @@
-/** How long something took, in buckets that double: counting costs a nanosecond. */
+/** A histogram of durations. The bounds of its buckets double, so that recording a duration costs a nanosecond. */
 
-/** Upper bound of the first bucket, ms: 0.5 us. The last one is over 4 s. */
+/** Upper bound of the first bucket, ms: 0.5 us. The last bucket begins at 4 s. */
 const FIRST_MS = 1 / 2048;
 const BUCKETS = 24;
 
 export class Durations {
-  /** How many took less than {@link boundMs} of the same index, and not less than the one before; the last has no bound. */
+  /** Durations in each bucket: below its {@link boundMs}, and not below that of the previous bucket. The last has no bound. */
   readonly counts: Uint32Array = new Uint32Array(BUCKETS + 1);
   sumMs = 0;
 
@@ -13,7 +13,7 @@ export class Durations {
     return bucket === BUCKETS ? Infinity : FIRST_MS * 2 ** bucket;
   }
 
-  /** @param times how many took so long. */
+  /** @param times how many durations of this length to add. */
   record(durationMs: number, times = 1): void {
     const bucket = Math.min(BUCKETS, 32 - Math.clz32(durationMs / FIRST_MS));
     this.counts[bucket] = (this.counts[bucket] ?? 0) + times;

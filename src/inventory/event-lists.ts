@@ -1,17 +1,17 @@
-/** Answers xenstore's events: looks at the next domid, and a list at the right distance from the one before. */
+/** Answers xenstore's events: looks at the next domid, and makes lists with a minimum spacing. */
 import type { Census } from './census.ts';
 import type { Lists, MadeList } from './lists.ts';
 
-/** An event after so long without one is answered by a list at once, ms. */
+/** After this long without an event, the next event is answered by a list that does not wait for {@link SPACING_MS}, ms. */
 const QUIET_MS = 250;
 /** Shortest time from the start of one event list to the start of the next, ms. */
 const SPACING_MS = 250;
-/** The same in costs of a list: 1 % of the time, but no more than a second for that. */
+/** The same spacing as a multiple of the list's cost, so that lists take 1 % of the time. Capped, so that changes are found within about a second. */
 const SPACING_COSTS = 100;
 const SPACING_COSTS_MAX_MS = 1000;
-/** The same for slow lists: a change is told within five of them, and they take at most a quarter of the time. */
+/** Minimum spacing of slow lists, in costs of a list: they take at most a quarter of the time, and a change is published within five costs. */
 const LEAST_SPACING_COSTS = 4;
-/** A failed list is made again after this time, ms, doubling. */
+/** Delay before a failed list is retried, ms. Doubles with each failure. */
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 1000;
 
@@ -93,13 +93,13 @@ export class EventLists {
       this.#retryMs = RETRY_FIRST_MS;
       if (!isOurs) return;
       this.#lastBegan = began;
-      // Events that came while the list ran wait for the spacing as well.
+      // The spacing also applies to events that arrived while the list ran.
       this.#lists.delay('event', this.#spacedDue);
       this.#lists.delay('zombie', this.#spacedDue);
       return;
     }
     if (!isOurs) return;
-    // Others' lists may fail more often than this one is due: they do not lengthen the wait.
+    // Lists for other reasons may fail before the retry is due: those failures do not lengthen the delay.
     if (now >= this.#retryDue) {
       this.#retryDue = now + this.#retryMs;
       this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);

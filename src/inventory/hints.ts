@@ -1,13 +1,13 @@
-/** xenstore's hint at a VM's domid, where the toolstack keeps `/vm/<uuid>/domains/<domid>` (xapi). */
+/** Hints from xenstore: the domids of a VM, if the toolstack writes `/vm/<uuid>/domains/<domid>` (xapi does). */
 import { DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
 import type { Uuid } from '../uuid.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 import type { Census } from './census.ts';
 import type { Lists } from './lists.ts';
 
-/** No hints are asked for while a xenstore request has been unanswered for so long, ms. */
+/** While a xenstore request has been pending for longer than this, no hints are requested, ms. */
 const SLOW_MS = 100;
-/** After so many VMs in a row that a list found and xenstore did not know, the toolstack keeps no such nodes. */
+/** After this many VMs in a row that a list found and xenstore did not know, no more hints are requested: the toolstack does not write these nodes. */
 const USELESS = 8;
 
 export interface HintsOptions {
@@ -20,7 +20,7 @@ export class Hints {
   asked = 0;
   readonly #census: Census;
   #xenstore: XenstoreReader | undefined;
-  /** UUIDs asked for since the last list: `true` where xenstore knew nothing. */
+  /** UUIDs requested since the last list; `true` if xenstore had no domid for it. */
   readonly #answers = new Map<Uuid, boolean>();
   #useless = 0;
 
@@ -39,7 +39,7 @@ export class Hints {
     this.#useless = 0;
   }
 
-  /** Asks xenstore, once per list, and looks at the domids that it names: such a look answers the pending look-ups. */
+  /** Requests the domids of a VM, at most once between two lists, and looks at each. A look that shows the UUID answers the pending look-ups. */
   ask(uuid: Uuid): void {
     const xenstore = this.#xenstore;
     if (xenstore === undefined || this.#useless >= USELESS || xenstore.oldestPendingMs > SLOW_MS)
@@ -53,7 +53,7 @@ export class Hints {
         if (names.length > 0) this.#lookAt(uuid, names);
         else if (this.#answers.has(uuid)) this.#answers.set(uuid, true);
       })
-      // Without a hint the list answers.
+      // Ignored: without a hint, the list answers.
       .catch(() => undefined);
   }
 

@@ -1,10 +1,10 @@
-/** The holders of a UUID: the mirror has them, and an LRU cache in front of it those that were looked up last. */
+/** The holders of a UUID: all of them are in the mirror, and the most recently looked up ones also in an LRU cache. */
 import { LRUCache } from 'lru-cache';
 import type { Domid } from '../domain.ts';
 import { type Uuid, type UuidWords, uuidOf, uuidWords } from '../uuid.ts';
 import type { HolderObserver, Mirror } from './mirror.ts';
 
-/** The one holder of a UUID. A look at `domid` confirms it if it shows `handle`. */
+/** The only holder of a UUID. A look at `domid` confirms it if it shows `handle` and a domain that is not dying. */
 export interface Holder {
   readonly domid: Domid;
   readonly uuid: Uuid;
@@ -13,7 +13,7 @@ export interface Holder {
 
 export class Holders implements HolderObserver {
   readonly #mirror: Mirror;
-  /** UUIDs that have one holder. */
+  /** The cache. Contains only UUIDs with exactly one holder. */
   readonly #known: LRUCache<Uuid, Holder>;
 
   /** @param max UUIDs to cache, 1 or more. */
@@ -28,14 +28,14 @@ export class Holders implements HolderObserver {
     return this.#known.size;
   }
 
-  /** The holder of a UUID as the cache has it. */
+  /** Returns the cached holder of a UUID. */
   known(uuid: Uuid): Holder | undefined {
     const known = this.#known;
     // The order of use matters only when the cache is full and must evict an entry.
     return known.size < known.max ? known.peek(uuid) : known.get(uuid);
   }
 
-  /** All holders of a UUID, in ascending domid. */
+  /** Returns all holders of a UUID, in ascending domid, from the cache or the mirror. */
   of(uuid: Uuid): readonly Domid[] {
     const known = this.known(uuid);
     if (known !== undefined) return [known.domid];

@@ -43,7 +43,7 @@ export interface InventoryOptions {
   /** Default: the hypervisor of this machine. A hypervisor that is passed in is closed by the caller. */
   readonly hypervisor?: Hypervisor;
   /**
-   * Connects to xenstore. Default: to this host's. `false`: no connection; look-ups are as right, but changes are found
+   * Connects to xenstore. Default: to this host's. `false`: no connection; look-ups are still correct, but changes are found
    * only by look-ups and by the slow timer.
    */
   readonly xenstore?: (() => Promise<XenstoreSession>) | false;
@@ -52,23 +52,23 @@ export interface InventoryOptions {
    * scans the mirror, which takes some 10 us.
    */
   readonly maxUuids?: number;
-  /** Time between two lists that nothing else calls for, ms: more than 0, or `Infinity` for none. Default 60,000. */
+  /** Interval of the slow timer, which makes a list without any other reason, ms: more than 0, or `Infinity` to turn it off. Default 60,000. */
   readonly listIntervalMs?: number;
   /**
-   * Keeps the domids of all UUIDs in a file, for processes that map it and confirm what they find by their own hypercall.
+   * Keeps the domids of all UUIDs in a file, for processes that map it and confirm each domid by their own hypercall.
    * `docs/table.md` has the format. Default: no file.
    */
   readonly table?: TableOptions | undefined;
 }
 
 const DEFAULT_LIST_INTERVAL_MS = 60_000;
-/** A list of 32,752 domains under load. */
+/** Long enough for a list of 32,752 domains on a loaded host. */
 const LIST_TIMEOUT_MS = 30_000;
 
 /** Changes kept for slow subscribers. */
 const KEPT_CHANGES = 8192;
 
-/** Unique ids that are read in one turn of the event loop after the start: 1 ms. */
+/** Unique ids read in one turn of the event loop after the start. They take about 1 ms. */
 const IDS_A_TURN = 64;
 
 /** Counters since the inventory was opened, and its present state. */
@@ -105,9 +105,9 @@ export interface InventoryStats extends Counters {
   readonly uuids: number;
   /** Domains that the last looks showed. */
   readonly domains: number;
-  /** Domains of these that are dying. */
+  /** Number of these domains that are dying. */
   readonly dying: number;
-  /** Single looks are made by the list operation now, because the domctl waits. */
+  /** Whether single looks use the list operation now, because domctls are slow. */
   readonly stalled: boolean;
   readonly uptimeSeconds: number;
 }
@@ -172,8 +172,8 @@ export class Inventory implements DomainInventory {
   }
 
   /**
-   * Opens the inventory of a host and makes a first list. The connection to xenstore is made in the background, and
-   * again whenever it ends.
+   * Opens the inventory of a host and makes a first list. Connects to xenstore in the background, and reconnects whenever
+   * the connection ends.
    * @throws XenError if the hypervisor cannot be opened or the first list fails; `ERR_INVALID_OPTION`.
    */
   static async open(options: InventoryOptions = {}): Promise<Inventory> {
@@ -217,7 +217,7 @@ export class Inventory implements DomainInventory {
     return this.resolve(parseUuid(uuid), options);
   }
 
-  /** @internal {@link lookup} for callers that answer many: a promise only if single looks do not answer. */
+  /** @internal {@link lookup} for callers with many look-ups: returns a promise only if single looks do not give the result. */
   resolve(uuid: Uuid, options?: CallOptions): LookupResult | Promise<LookupResult> {
     checkNamesVm(uuid);
     if (this.#closed !== undefined) return this.#count(unavailable(closedError()));
@@ -292,8 +292,8 @@ export class Inventory implements DomainInventory {
   }
 
   /**
-   * Returns all domains in ascending domid, and the token of their state: the domains of the feed are as after exactly
-   * the changes up to it.
+   * Returns all domains in ascending domid, and a token: published domains are in the state after exactly the changes up to
+   * that token.
    * @throws XenError if the hypervisor does not answer; the signal's reason.
    */
   async list(options: CallOptions = {}): Promise<ListResult> {
@@ -302,8 +302,8 @@ export class Inventory implements DomainInventory {
   }
 
   /**
-   * Yields a snapshot of the feed's domains, or the changes since a token, and then every change, in batches. Buffers
-   * nothing: a slow subscriber gets net changes, then `resync` with a new snapshot, never a gap. `return()` ends a
+   * Yields a snapshot of the feed's domains, or the changes since a token, and then every change, in batches. Has no
+   * buffer of its own: a slow subscriber gets net changes, then `resync` with a new snapshot, never a gap. `return()` ends a
    * pending `next()`. Ends when the inventory is closed; fails with a XenError if a snapshot cannot be made.
    */
   subscribe(options: SubscribeOptions = {}): AsyncGenerator<FeedBatch, void, void> {
@@ -329,7 +329,7 @@ export class Inventory implements DomainInventory {
   }
 
   /**
-   * Durations of hypercalls, also of those that failed. One single look in eight is timed, and counts for eight.
+   * Durations of hypercalls, failed ones included. One single look in eight is timed, and counts as eight.
    */
   get durations(): { readonly single: Durations; readonly list: Durations } {
     return { single: this.#looks.durations, list: this.#lists.durations };
@@ -340,7 +340,7 @@ export class Inventory implements DomainInventory {
     return this.counters;
   }
 
-  /** @internal The counters at once. */
+  /** @internal The counters, without a promise. */
   get counters(): InventoryStats {
     const lists = this.#lists;
     return {
@@ -454,7 +454,7 @@ export class Inventory implements DomainInventory {
         await new Promise((resolve) => setImmediate(resolve));
       }
     } catch {
-      // The hypervisor failed. A domain without an id is told apart as on older releases of Xen.
+      // The hypervisor failed. Domains without an id are compared as on releases before 4.21.
     }
   }
 

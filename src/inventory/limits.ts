@@ -4,7 +4,7 @@ import type { CallOptions } from '../results.ts';
 import { after } from '../timeout.ts';
 
 export interface Limits {
-  /** Checked; `Infinity` for none. */
+  /** Validated by the caller; `Infinity` for no deadline. */
   readonly timeoutMs: number;
   readonly signal: CallOptions['signal'];
   readonly onTimeout: () => void;

@@ -14,7 +14,7 @@ export type ListReason = 'miss' | 'event' | 'connect' | 'timer' | 'zombie' | 'li
 
 /** A caller that waits for a list. */
 export interface ListWaiter {
-  /** @param shown UUIDs that the list showed and that no look had shown on their domid before. */
+  /** @param shown UUIDs of listed domains, not dying, that differed from the mirror. */
   done(shown: ReadonlySet<Uuid>): void;
   failed(error: XenError): void;
 }
@@ -23,14 +23,14 @@ export interface ListWaiter {
 export interface MadeList {
   /** The reason that was due first. */
   readonly reason: ListReason;
-  /** When it was asked for, `performance.now()`. */
+  /** When the list began, `performance.now()`. */
   readonly began: number;
   /** All reasons to make it. */
   readonly reasons: ReadonlySet<ListReason>;
   readonly failed: boolean;
-  /** Changes that it was the first to show. */
+  /** Number of changes that it found. */
   readonly changes: number;
-  /** UUIDs that it was the first to show on their domid. */
+  /** UUIDs of its domains, not dying, that differed from the mirror. */
   readonly shown: ReadonlySet<Uuid>;
 }
 
@@ -57,7 +57,7 @@ interface Taken {
 /** Lists for misses and for clients take at most this share of the time. */
 const ASKED_SHARE = 0.2;
 
-/** The cost of a list is the least that so many of the last ones took. */
+/** Number of recent lists from which the cost is taken: the shortest of their durations. */
 const COST_OF_LISTS = 3;
 
 const NONE: ReadonlySet<Uuid> = new Set();
@@ -82,7 +82,7 @@ export class Lists {
   /** Entries that all lists together have copied. */
   entries = 0;
   failed = 0;
-  /** Callers that shared a list, besides the first of each list. */
+  /** Callers that shared a list, not counting the first caller of each list. */
   shared = 0;
   /** Changes that only the slow timer found. */
   changesFoundByTimer = 0;
@@ -105,8 +105,8 @@ export class Lists {
   }
 
   /**
-   * The cost of a list, ms: the least of the last few, because load on the machine only adds to it, and one list that
-   * was held up must not delay the next ones.
+   * The cost of a list, ms: the shortest of the last few durations. Load on the machine only adds to a duration, and one
+   * delayed list must not delay the next ones.
    */
   get costMs(): number {
     return this.#durationsMs.length === 0 ? 0 : Math.min(...this.#durationsMs);
@@ -127,14 +127,14 @@ export class Lists {
     return this.#join('list', this.#queued.snapshots, waiter);
   }
 
-  /** Makes a list no earlier than `dueMs` (`performance.now()`), or earlier if another reason has one made. */
+  /** Queues a list that is due at `dueMs` (`performance.now()`). It begins earlier if it is due earlier for another reason. */
   want(reason: ListReason, dueMs: number): void {
     const due = this.#queued.due.get(reason) ?? Infinity;
     this.#queued.due.set(reason, Math.min(due, dueMs));
     this.#schedule();
   }
 
-  /** Delays a queued list to `dueMs`, as far as this reason is concerned. */
+  /** Postpones the due time of one reason in the queued list to `dueMs`. Other reasons may still make it begin earlier. */
   delay(reason: ListReason, dueMs: number): void {
     const { due } = this.#queued;
     const dueNow = due.get(reason);
@@ -158,7 +158,7 @@ export class Lists {
     this.want(reason, this.#nextAsked);
     return () => {
       if (!waiters.delete(waiter) || waiters.size > 0 || due !== this.#queued.due) return;
-      // A list that no caller waits for any more need not be made.
+      // The last caller has left, so the list is no longer needed for this reason.
       due.delete(reason);
       this.#schedule();
     };
@@ -169,7 +169,7 @@ export class Lists {
     if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0) return;
     const wait = Math.min(...this.#queued.due.values()) - performance.now();
     if (wait > 0) this.#timer = setTimeout(() => this.#begin(), wait);
-    // Not at once: other callers of this turn share the list.
+    // Deferred, so that other callers of this turn share the list.
     else queueMicrotask(() => this.#begin());
   }
 
@@ -212,7 +212,7 @@ export class Lists {
     census.beginList();
     try {
       return await hypervisor.listDomains((list) => {
-        // Before the changes are published: that is not part of a list's cost.
+        // Stop the clock before publishing the changes: publishing is not part of a list's cost.
         this.#took(performance.now() - began);
         return this.#take(list, wantsSnapshot);
       });
@@ -224,7 +224,7 @@ export class Lists {
     }
   }
 
-  /** In the list's visitor, so that the snapshot is of the moment at which the list is taken in. */
+  /** Runs in the list's visitor, so that no other change is published between taking in the list and making the snapshot. */
   #take(list: DominfoList, wantsSnapshot: boolean): Taken {
     const { census, feed } = this.#options;
     this.entries += list.length;
@@ -238,7 +238,7 @@ export class Lists {
     });
   }
 
-  /** Callers that asked while the list ran wait for the spacing as well. */
+  /** Sets the earliest time for the next list for misses and clients. It also applies to callers that were queued while the list ran. */
   #spaceAsked(): void {
     this.#nextAsked = performance.now() + this.costMs * (1 / ASKED_SHARE - 1);
     this.delay('miss', this.#nextAsked);
@@ -252,7 +252,7 @@ export class Lists {
   }
 }
 
-/** A waiter that cannot take its answer fails; the others are answered. */
+/** Calls `done`. If it throws, fails this waiter only: the others are still answered. */
 function answer(waiter: ListWaiter | SnapshotWaiter, done: () => void): void {
   try {
     done();

@@ -5,7 +5,7 @@ import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Durations } from './durations.ts';
 
-/** Reading the clock twice takes a tenth of a look, so one look in eight is timed, and stands for eight. */
+/** Reading the clock twice takes a tenth of a look, so only one look in eight is timed, and counts as eight. */
 const TIMED_EVERY = 8;
 
 export class Looks {
@@ -29,7 +29,7 @@ export class Looks {
     }
   }
 
-  /** A domain that XSM hides does not exist for us; lists leave it out as well. */
+  /** Treats a domain that XSM hides as absent, because lists leave it out as well. */
   #look(domid: Domid): Dominfo | undefined {
     try {
       return this.#hypervisor.getDomainInfo(domid);

@@ -1,4 +1,4 @@
-/** From a UUID to its holders, step by step: the known holder, the next domid, xenstore's hint, a list. */
+/** Finds the holders of a UUID. Tries in order: the known holder, the next-domid guess, xenstore's hint, a list. */
 import type { Domain, Domid } from '../domain.ts';
 import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Ambiguous, CallOptions, Found, LookupResult, Source } from '../results.ts';
@@ -16,13 +16,13 @@ import type { Waiters } from './waiters.ts';
 
 const DEFAULT_TIMEOUT_MS = 5000;
 
-/** How often the first of several holders may have changed after the last was read, before one of them is the answer. */
+/** Maximum rounds of reading several holders. If the first holder is gone at the end of each round, the second one is the result. */
 const CONFIRM_ROUNDS = 8;
 
 /** How long `lookupMany` may hold the event loop, ms, and after how many look-ups it reads the clock. */
 const SLICE_MS = 4;
 const CLOCK_EVERY = 16;
-/** Time for a look-up that starts at its deadline, ms: looks made at once may still answer it. */
+/** Minimum timeout of a look-up that starts after the deadline, ms: single looks may still answer it. */
 const LEAST_MS = 1;
 
 export interface LookupsOptions {
@@ -40,7 +40,7 @@ export class Lookups {
   readonly #hints: Hints;
   readonly #waiters: Waiters;
   readonly #pending = new Set<PendingLookup>();
-  /** UUIDs with a confirmation of their holders queued for the next microtask. */
+  /** UUIDs for which a microtask is queued that reads the holders. */
   readonly #confirming = new Set<Uuid>();
 
   constructor({ census, looks, lists, hints, waiters }: LookupsOptions) {
@@ -111,7 +111,7 @@ export class Lookups {
       }
       const leftMs = Math.max(LEAST_MS, deadline - performance.now());
       const result = this.lookup(uuid, { timeoutMs: leftMs, ...(signal && { signal }) });
-      // Rejected before all are asked: handled below.
+      // It may reject before Promise.all() handles it.
       if (result instanceof Promise) result.catch(() => undefined);
       results.push(result);
     }
@@ -128,14 +128,14 @@ export class Lookups {
     const holder = this.#census.holders.known(uuid);
     const info = holder && this.#lookAt(holder);
     if (holder === undefined || info === undefined) return undefined;
-    // With the UUID of the cache: the caller's may be a slice that keeps a longer text alive.
+    // Uses the cached UUID: the caller's string may be a slice that keeps a longer string in memory.
     const uniqueId = this.#census.told(holder.domid)?.uniqueId;
     const domain = info.toDomain(holder.uuid, uniqueId);
     this.#census.takeKnown(info, domain);
     return { status: 'found', domain, source: 'cache' };
   }
 
-  /** The look at a known holder, if it still is one. Not taken in yet. */
+  /** Looks at a known holder. Returns undefined if it is no longer one. The caller passes the look to the census. */
   #lookAt({ domid, handle }: Holder): Dominfo | undefined {
     const info = this.#looks.look(domid);
     return info !== undefined && !info.dying && info.hasHandle(handle) ? info : undefined;
@@ -146,8 +146,8 @@ export class Lookups {
   }
 
   /**
-   * Reads the holders of a UUID one after the other. Several count only if they hold it at the same time, so the first
-   * is read once more at the end.
+   * Reads the holders of a UUID one after the other. The result is `ambiguous` only if several hold it at the same time, so
+   * the first is read again at the end.
    */
   #confirm(uuid: Uuid, source: Source): Found | Ambiguous | undefined {
     for (let round = 1; ; round++) {
@@ -171,7 +171,7 @@ export class Lookups {
     return domain?.uuid === uuid && !domain.dying ? domain : undefined;
   }
 
-  /** Looks past the newest domid, where a VM that was just created is. */
+  /** Makes the next-domid guess: looks at the domids after the newest one, where a VM that was just created probably is. */
   #guess(uuid: Uuid): Found | Ambiguous | undefined {
     for (const domid of this.#census.guesses()) {
       const domain = this.#census.look(domid, 'next');
@@ -198,7 +198,7 @@ export class Lookups {
       onAborted: (reason) => pending.abort(reason),
     });
     this.#pending.add(pending);
-    // A subscriber's look, made in the middle of this look-up, may have found a holder before anybody waited for it.
+    // A subscriber may have looked during this look-up, and found a holder before the look-up was pending.
     if (this.#census.holders.of(uuid).length > 0) this.#confirmSoon(uuid, 'cache');
     else this.#hints.ask(uuid);
     return pending.result.finally(() => {

@@ -1,4 +1,4 @@
-/** The mirror: the state that the last look showed at each domid, in numbers. */
+/** The mirror: the state that the last look showed at each domid, stored as integers. */
 import { DOMID_FIRST_RESERVED, DominfFlag, type Domid } from '../domain.ts';
 import type { Dominfo, DominfoList } from '../hypervisor/dominfo.ts';
 import { DominfoOffset } from '../hypervisor/layout.ts';
@@ -12,12 +12,12 @@ const SHUTDOWN_CODE = 0xff_0000;
 
 const { DYING, SHUTDOWN } = DominfFlag;
 
-/** Places in a record, in words. */
+/** Offsets in a record, in words of 32 bits. */
 const DOMAIN_WORD = DominfoOffset.domain >> 2;
 const FLAGS_WORD = DominfoOffset.flags >> 2;
 const HANDLE_WORD = DominfoOffset.handle >> 2;
 
-/** Masks the flags: running and blocked flap, and the shutdown code has a meaning only with its flag. */
+/** Masks the flags: `running` and `blocked` change constantly, and the shutdown code is valid only while SHUTDOWN is set. */
 function stateOf(flags: number): number {
   return PRESENT | (flags & ((flags & SHUTDOWN) === 0 ? DYING : DYING | SHUTDOWN | SHUTDOWN_CODE));
 }
@@ -30,7 +30,7 @@ export interface ListDifference {
   readonly missing: readonly Domid[];
 }
 
-/** Learns at once of each change in the set of domids that have a handle and are not dying. */
+/** Called synchronously for each change of a holder: a domid that has a handle and is not dying. */
 export interface HolderObserver {
   holderAdded(handle: UuidWords, domid: Domid): void;
   /** @param holders returns the domids that still have the handle. */
@@ -56,12 +56,12 @@ export class Mirror {
     return this.#count;
   }
 
-  /** Above every domid that ever had a domain. */
+  /** One more than the highest domid that ever had a domain. */
   get end(): number {
     return this.#highest + 1;
   }
 
-  /** The one place where holders change: everything that is derived from them follows from here. */
+  /** Adds an observer. Holders change only in this class, so data that is derived from them can follow all changes. */
   observe(observer: HolderObserver): void {
     this.#observers = [...this.#observers, observer];
   }
@@ -87,8 +87,8 @@ export class Mirror {
 
   /**
    * Returns the domids whose domain has this handle and is not dying, ascending.
-   * Scans the column of the handle's first word that is not zero, as the words of absent domains are: some 10 us for
-   * 32,752 domids.
+   * Scans the column of the handle's first word that is not zero, because absent domains have zero words. Takes some 10 us
+   * for 32,752 domids.
    */
   holdersOf({ w0, w1, w2, w3 }: UuidWords): Domid[] {
     const holders: Domid[] = [];
@@ -117,8 +117,8 @@ export class Mirror {
   }
 
   /**
-   * Compares a list in place: domains that did not change become neither strings nor objects.
-   * @throws XenError `ERR_HYPERCALL` for a list that no host can have.
+   * Compares a list in place, without creating a string or an object for domains that did not change.
+   * @throws XenError `ERR_HYPERCALL` if a domid of the list is invalid or repeated.
    */
   compare(list: DominfoList): ListDifference {
     const indexes: number[] = [];
@@ -173,7 +173,7 @@ export class Mirror {
     }
   }
 
-  /** A column to scan for a handle, with the word to scan for. */
+  /** Returns the column to scan for a handle, and the word to find in it. */
   #columnFor(w0: number, w1: number, w2: number, w3: number): readonly [Int32Array, number] {
     if (w0 !== 0) return [this.#word0, w0];
     if (w1 !== 0) return [this.#word1, w1];
@@ -213,7 +213,7 @@ export class Mirror {
     return order >= 0 && previous < DOMID_FIRST_RESERVED;
   }
 
-  /** Xen promises no order, but shows each domain once. */
+  /** Xen does not promise an order. A domid that is listed twice is an error. */
   #missingFrom(list: DominfoList): Domid[] {
     const isListed = new Uint8Array(DOMID_FIRST_RESERVED);
     for (const { domid } of list) {

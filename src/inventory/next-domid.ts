@@ -2,7 +2,7 @@
 import { DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
 import type { Mirror } from './mirror.ts';
 
-/** Looks of one guess, at most. */
+/** Maximum single looks of one guess. */
 export const GUESS_LOOKS = 16;
 
 /** Domids of guests are 1 to this one. */
@@ -19,7 +19,7 @@ function after(domid: number): number {
 }
 
 export class NextDomid {
-  /** The domid of the domain that a look was the last to discover; undefined before the first list. */
+  /** The domid of the most recently discovered domain; undefined before the first list. */
   #newest: number | undefined;
   /** False after a list showed a new domain at an unexpected domid. */
   #inSequence = true;
@@ -50,7 +50,7 @@ export class NextDomid {
       ],
       [domids[0] ?? newest, domids[0] ?? newest],
     );
-    // Domains may have come and gone unseen between them.
+    // Allow for domids of domains that came and went between two looks.
     this.#inSequence =
       distance(newest, nearest) <= GUESS_LOOKS &&
       distance(newest, farthest) <= GUESS_LOOKS + 2 * domids.length;

@@ -1,4 +1,4 @@
-/** From xenstore's events to looks: connect, watch, answer each event, and begin again when the connection ends. */
+/** Turns xenstore's events into looks: connects, sets the watches, reports events, and reconnects when the connection ends. */
 import {
   combineLatest,
   ignoreElements,
@@ -29,7 +29,7 @@ export interface PipelineOptions {
   readonly onConnected: (xenstore: XenstoreReader) => void;
   /** The connection ended, or could not be made. */
   readonly onDisconnected: (reason: unknown) => void;
-  /** Called with the number of events read at once. They carry no domid: a look that begins now finds their causes. */
+  /** Called with the number of events read in one turn. Events carry no domid, but a look that begins now shows their cause. */
   readonly onIntroduced: (events: number) => void;
   readonly onReleased: (events: number) => void;
 }
@@ -37,7 +37,7 @@ export interface PipelineOptions {
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 10_000;
 
-/** Never completes, and emits only that a connection works. */
+/** Emits when a connection has both watches. Never completes: reconnects with increasing delays. */
 export function followXenstore(options: PipelineOptions): Observable<void> {
   return connection(options.open).pipe(
     switchMap((xenstore) => session(xenstore, options)),
@@ -62,7 +62,7 @@ function session(xenstore: XenstoreReader, options: PipelineOptions): Observable
   );
 }
 
-/** Events are a level, not a queue: those that are read together are answered together. */
+/** Merges the events of one turn: an event says only that something has changed, so one look answers all of them. */
 function countPerTurn(): OperatorFunction<unknown, number> {
   return (events$) =>
     new Observable((subscriber) => {
@@ -82,7 +82,7 @@ function countPerTurn(): OperatorFunction<unknown, number> {
     });
 }
 
-/** One connection, closed when nobody follows it any more; fails with the reason when it cannot be made. */
+/** Emits one connection, and closes it on unsubscribe. Fails with the reason if the connection cannot be made. */
 function connection(open: () => Promise<XenstoreSession>): Observable<XenstoreSession> {
   return new Observable((subscriber) => {
     const opened = open();

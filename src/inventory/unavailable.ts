@@ -1,16 +1,16 @@
-/** From the error of a hypercall to a result. */
+/** Converts errors of hypercalls to results. */
 import type { Unavailable } from '../results.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 
 export const TIMEOUT: Unavailable = { status: 'unavailable', cause: 'timeout' };
 
-/** The result of a look-up that a hypercall failed for. */
+/** Returns the result of a look-up after a failed hypercall. */
 export function unavailable(thrown: unknown): Unavailable {
   const error = asXenError(thrown);
   return { status: 'unavailable', cause: error.code, error };
 }
 
-/** A hypervisor of the embedder's may throw errors of other classes; callers get one class. */
+/** Wraps errors of other classes, which a hypervisor passed in by an embedder may throw: callers get only XenError. */
 export function asXenError(error: unknown): XenError {
   if (error instanceof XenError) return error;
   const reason = error instanceof Error ? error.message : String(error);

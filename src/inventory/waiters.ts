@@ -34,12 +34,12 @@ export class Waiters {
     };
   }
 
-  /** Answers all pending look-ups of a UUID: the looks behind `result` were made just now. */
+  /** Answers all pending look-ups of a UUID. `result` must come from looks made in this turn. */
   answer(uuid: Uuid, result: LookupResult): void {
     for (const waiter of this.#waiters.get(uuid) ?? []) waiter.answer(result);
   }
 
-  /** Calls `observer` for each holder that look-ups are pending for. */
+  /** Calls `observer` when a single look shows a holder of a UUID with pending look-ups. */
   observe(observer: OnShown): void {
     this.#observers.push(observer);
   }

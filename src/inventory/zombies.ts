@@ -1,4 +1,4 @@
-/** Looks at dying domains until they are gone: nothing announces the moment at which the last reference goes. */
+/** Looks at dying domains until they are gone: no event announces that the last reference to a domain is dropped. */
 import type { Domid } from '../domain.ts';
 import type { Census } from './census.ts';
 import type { EventLists } from './event-lists.ts';
@@ -7,10 +7,10 @@ import type { Feed } from './feed/feed.ts';
 /** The shortest time between two looks at a domain, ms. */
 const TICK_MS = 50;
 
-/** A domain is looked at again after this part of the time for which it has been dying. */
+/** Interval between two looks at a domain, as a share of the time for which it has been dying. */
 const AGE_PART = 1 / 8;
 
-/** So many looks cost about as much as a list of so many domains. */
+/** A list of n domains costs about as much as 8 + n / 16 single looks. */
 const LOOKS_OF_A_LIST = 8;
 const DOMAINS_A_LOOK = 16;
 
@@ -23,14 +23,14 @@ export interface ZombiesOptions {
   readonly longestMs: number;
 }
 
-/** Domains that are looked at on the same ticks, with the time since which each is dying, `performance.now()`. */
+/** Domains that are looked at on the same ticks, each with the time at which it was reported dying, `performance.now()`. */
 type Level = Map<Domid, number>;
 
 export class Zombies {
   readonly #options: ZombiesOptions;
   /**
-   * Those of level N are looked at every 2^N ticks. All count ticks from the same moment, so that many domains are due
-   * together and one list serves them all.
+   * Domains of level N are looked at every 2^N ticks. All levels count ticks from the same moment, so that many domains are
+   * due on the same tick, and one list can replace their looks.
    */
   readonly #levels: Level[] = [new Map()];
   readonly #began = performance.now();
@@ -91,7 +91,7 @@ export class Zombies {
     const due: Domid[] = [];
     const handled = this.#handled;
     this.#handled = this.#ticks;
-    // From the highest level down, so that a domain that moves up is not met again.
+    // From the highest level down, so that a domain that moves up a level is not collected twice.
     for (let index = this.#levels.length - 1; index >= 0; index--) {
       // A tick of this level may have passed while the event loop was busy.
       const stride = 2 ** index;

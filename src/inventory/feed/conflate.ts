@@ -1,4 +1,4 @@
-/** Conflation: the net changes of many, for a subscriber that fell behind. */
+/** Conflation: merges many changes into net changes, for a subscriber that fell behind. */
 import type { Change } from '../../change.ts';
 import type { Domain, Domid } from '../../domain.ts';
 import { changesBetween } from './difference.ts';
@@ -14,8 +14,8 @@ interface Span {
 }
 
 /**
- * Returns the net changes: ends first, the others in the order of each domid's last change. A domain that came and went
- * meanwhile leaves nothing.
+ * Returns the net changes: `destroyed` first, the others in the order of each domid's last change. A domain that came and
+ * went in between is left out.
  */
 export function conflate(changes: readonly Change[]): Change[] {
   const spans = new Map<Domid, Span>();
@@ -40,7 +40,7 @@ function netChanges({ before, after, isOther }: Span): Change[] {
   return [...changesBetween(before, undefined), ...(after === undefined ? [] : lifeOf(after))];
 }
 
-/** A dying domain is first reported alive: an end without a beginning would be about an unknown domain. */
+/** Reports a dying domain as created first: the subscriber does not know it yet. */
 function lifeOf(domain: Domain): Change[] {
   const alive = { ...domain, dying: false };
   const created = changesBetween(undefined, sightOf(alive));

@@ -32,21 +32,21 @@ export function changesBetween(known: Domain | undefined, sight: Sight | undefin
   return stepsBetween(known, domain);
 }
 
-/** Whether the difference is a rename or a resume, which counts as such only if both looks show the same domain. */
+/** Whether the difference would be a rename or a resume. If the two cannot be the same domain, the new one is another domain instead. */
 function isOther(known: Domain, domain: Domain): boolean {
   return known.uuid !== domain.uuid || (known.shutdown && !domain.shutdown);
 }
 
 function changesOfLeaving(known: Domain, { domain, tombstone, nil, same }: Sight): Change[] {
-  // A domain without its own handle is dying under its last one.
+  // A nil handle or a tombstone names no VM: the domain is reported dying with its last published UUID.
   const uuid = tombstone || nil ? known.uuid : domain.uuid;
-  // Another domain has the domid, and looks saw only its end: only the known domain is published as destroyed.
+  // The domid has another domain, first seen when it was already ending: publish only that the known domain is destroyed.
   if (known.uuid !== uuid && (known.dying || !same)) return [destroyed(known)];
   if (known.dying) return [];
   return stepsBetween(known, { ...domain, uuid, dying: true });
 }
 
-/** Returns a sequence of changes. `previous` of each is `domain` of the one before. */
+/** Returns the changes in sequence: `previous` of each change is `domain` of the preceding one. */
 function stepsBetween(known: Domain, domain: Domain): Change[] {
   const changes: Change[] = [];
   let previous = known;

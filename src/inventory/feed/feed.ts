@@ -5,17 +5,17 @@ import type { Change, Token } from '../../change.ts';
 import { conflate } from './conflate.ts';
 
 export class Feed {
-  /** Emits each change at once. Nothing is kept for its subscribers. */
+  /** Emits each change synchronously. Nothing is buffered for its subscribers. */
   readonly changes$: Observable<Change>;
-  /** Different for each inventory, so that a token is not taken for one of another inventory. */
+  /** Random for each inventory, so that tokens of another inventory are recognised as foreign. */
   readonly #epoch = randomBytes(8).toString('hex');
   readonly #changes = new Subject<Change>();
   readonly #kept: (Change | undefined)[];
   #revision = 0;
-  /** Published, but not emitted by `changes$` yet. */
+  /** Changes that have a revision, but that `changes$` has not emitted yet. */
   #untold: Change[] = [];
   #holds = 0;
-  /** Called at the next change, or at the end. */
+  /** Callbacks for the next change or the end of the feed. */
   readonly #waiting = new Set<() => void>();
   #ended = false;
   /** The last result of {@link netSince}. */
@@ -64,7 +64,7 @@ export class Feed {
     return changes;
   }
 
-  /** The net changes after `revision`, made once for subscribers that fell behind by the same changes. */
+  /** Returns the net changes after `revision`. Computed once for all subscribers that are at the same revision. */
   netSince(revision: number, changes: readonly Change[]): readonly Change[] {
     if (this.#net?.from !== revision || this.#net.to !== this.#revision) {
       this.#net = { from: revision, to: this.#revision, changes: conflate(changes) };
@@ -73,8 +73,8 @@ export class Feed {
   }
 
   /**
-   * Publishes the changes of one look. A subscriber of `changes$` may itself look: changes that it finds are emitted after
-   * these.
+   * Publishes the changes of one look. A subscriber of `changes$` may make a look itself: the changes that this look shows
+   * are emitted after these.
    */
   publish(changes: readonly Change[]): void {
     if (changes.length === 0) return;

@@ -1,4 +1,4 @@
-/** All domains at one token, made of a list and of the feed's own record. */
+/** All domains at one token, built from a list and from the domains that the feed has published. */
 import type { Token } from '../../change.ts';
 import type { Domain, Domid } from '../../domain.ts';
 import type { Dominfo, DominfoList } from '../../hypervisor/dominfo.ts';
@@ -9,7 +9,7 @@ export interface ListSource {
   readonly list: DominfoList;
   /** Domains that differed from the mirror, in the state that the last look showed; undefined if there was none. */
   readonly looked: ReadonlyMap<Domid, Domain | undefined>;
-  /** Above every domid of a domain. */
+  /** Exclusive upper bound of the domids. */
   readonly end: number;
 }
 
@@ -26,7 +26,7 @@ const SLICE_MS = 4;
 const CLOCK_EVERY = 256;
 
 export class Snapshot {
-  /** The changes after this token lead on from the snapshot. */
+  /** The snapshot includes exactly the changes up to this token. */
   readonly token: Token;
   readonly #told: readonly (Domain | undefined)[];
   readonly #source: ListSource;
@@ -73,21 +73,21 @@ export class Snapshot {
 
 const NOWHERE = -1;
 
-/** Xen promises no order of its lists. */
+/** Returns the index of each domid in the list: Xen does not promise an order. */
 function placesByDomid(list: DominfoList, end: number): Int32Array {
   const places = new Int32Array(end).fill(NOWHERE);
   for (let place = 0; place < list.length; place++) places[list.at(place).domid] = place;
   return places;
 }
 
-/** A row of the list. Where it does not differ from the mirror, it has the UUID that the feed has. */
+/** Decodes a listed domain that did not differ from the mirror. Its UUID is then the one that the feed has, and is not decoded again. */
 function decode(info: Dominfo, told: Domain | undefined): Domain {
   return told === undefined || told.dying
     ? info.toDomain()
     : info.toDomain(told.uuid, told.uniqueId);
 }
 
-/** The domain as the feed has it, with the figures of the look where both agree. */
+/** Returns the domain in the state that the feed has published. Memory, CPU time and other unpublished fields are from the look if both show the same state. */
 function asTold(told: Domain, seen: Domain | undefined): Domain {
   if (
     seen === undefined ||

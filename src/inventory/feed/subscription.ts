@@ -1,4 +1,4 @@
-/** A subscription: the feed for one subscriber at its own pace. */
+/** A subscription: delivers the feed to one subscriber as fast as it reads. */
 import { onAbort } from '../../abort.ts';
 import type { FeedBatch, SnapshotBatch, SubscribeOptions, Token } from '../../change.ts';
 import type { Domain } from '../../domain.ts';
@@ -13,7 +13,7 @@ export type MakeSnapshot = (
   signal: AbortSignal,
 ) => Promise<{ readonly domains: readonly Domain[]; readonly token: Token }>;
 
-/** Unlike a generator's own, `return()` ends a pending `next()`. */
+/** Returns the batches for one subscriber. Unlike that of a generator, `return()` ends a pending `next()`. */
 export function follow(
   feed: Feed,
   makeSnapshot: MakeSnapshot,
@@ -85,7 +85,7 @@ async function* batchesOf(
   }
 }
 
-/** The snapshot; undefined where the subscription, or the inventory, ended meanwhile. */
+/** Returns the snapshot; undefined if the subscription or the inventory has ended in the meantime. */
 async function orEnd<T>(snapshot: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   try {
     return await snapshot;

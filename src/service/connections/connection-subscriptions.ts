@@ -22,7 +22,7 @@ export class ConnectionSubscriptions {
     return this.#granted.size;
   }
 
-  /** The next message of the client is about to be answered. */
+  /** Call before answering the next message of the client. */
   startMessage(): void {
     this.#ofMessage = undefined;
   }
@@ -65,7 +65,7 @@ export class ConnectionSubscriptions {
     if (this.#granted.size > 0) this.#subscribers.drained();
   }
 
-  /** Ends all of them, and those that are granted later. */
+  /** Ends all subscriptions. Requested ones do not begin any more. */
   end(): void {
     this.#ended = true;
     for (const subscription of this.#granted.values()) subscription.end();

@@ -16,7 +16,7 @@ import type { Subscribers, Subscription } from './subscribers.ts';
 import type { Turns } from './turns.ts';
 import { UnfinishedLine } from './unfinished-line.ts';
 
-/** A chunk of this size may be the first of many: other connections have their turn before the next. */
+/** After a chunk of this size, more data is probably waiting: other connections are served before the next chunk is read. */
 const FULL_CHUNK_BYTES = 65_536;
 
 const CR = 0x0d;
@@ -30,7 +30,7 @@ export interface ConnectionOptions {
   readonly pending: { bytes: number };
   /** Called when the memory used for the client may have grown. */
   readonly onGrowth: (bytes: number) => void;
-  /** Tells whether the other end is closed. For Node that is the same as a half-close until a write fails. */
+  /** Tells whether the client has closed the connection. Node cannot distinguish this from a half-close until a write fails. */
   readonly isPeerClosed: (socket: Socket) => boolean;
   /** `performance.now()`, updated every 500 ms. */
   readonly clock: { readonly now: number };
@@ -55,13 +55,13 @@ export class Connection implements Session, MemoryUser {
   readonly #pending: PendingRequests;
   readonly #subscriptions: ConnectionSubscriptions;
   #phase: Phase = 'open';
-  /** Complete lines, and the offset of the first one that is not answered. */
+  /** Complete lines, and the offset of the first one that has not been processed. */
   #text = '';
   #at = 0;
   #isAnswering = false;
-  /** Waits for its turn to go on. */
+  /** Whether it waits for its turn to continue with the text. */
   #hasTurn = false;
-  /** When the peer last sent something. */
+  /** When the client last sent data, by the clock of the options. */
   heard = 0;
 
   constructor(socket: Socket, options: ConnectionOptions) {
@@ -103,14 +103,14 @@ export class Connection implements Session, MemoryUser {
     return Math.max(this.#unfinishedMs(now), this.#slowPeer.unreadMs(now));
   }
 
-  /** Reads no more, answers the requests that were read, then ends the connection. */
+  /** Stops reading, answers the requests that were read, then ends the connection. */
   drain(): void {
     if (this.#phase === 'open') this.#phase = 'draining';
     this.#subscriptions.end();
     this.#answerText();
   }
 
-  /** Reads and answers no more, sends the reason behind the queued answers, then ends the connection. */
+  /** Stops reading and answering, sends the reason after the queued answers, then ends the connection. */
   refuse(reason: EndReason, why: string): void {
     if (this.#socket.destroyed || this.#phase === 'refused') return;
     this.#options.onMisbehaviour(reason, why);
@@ -163,12 +163,12 @@ export class Connection implements Session, MemoryUser {
     }
   }
 
-  /** As a getter, because answering changes the phase, which the compiler does not see. */
+  /** A getter, because TypeScript does not notice that answering may change the phase. */
   get #isOpen(): boolean {
     return this.#phase === 'open';
   }
 
-  /** Answers the lines that were read, unless the client must read first; then goes on as the phase demands. */
+  /** Answers complete lines until the client must read first. When none is left, resumes reading or ends the connection, by phase. */
   #answerText(): void {
     if (this.#isAnswering || this.#hasTurn) return;
     this.#isAnswering = true;
@@ -222,15 +222,15 @@ export class Connection implements Session, MemoryUser {
     return true;
   }
 
-  /** Whether no request may begin before another is answered, or before the client has read. */
+  /** Whether the next request must wait until a pending one is answered, or until the client has read. */
   get #mustWait(): boolean {
     return this.#pending.isFull || this.#output.pressed;
   }
 
-  /** @param bytes of a line, one character each. */
+  /** @param bytes a line, one character for each byte. */
   #answer(bytes: string): void {
     if (bytes.trim() === '') return;
-    // Bytes that are not UTF-8 are passed on as text that is not JSON.
+    // A line that is not UTF-8 is replaced by text that does not parse as JSON, so that the client gets a parse error.
     const line = decodeLine(bytes) ?? '\0';
     this.#subscriptions.startMessage();
     const reply = this.#options.dispatcher.answer(line, this);
@@ -266,12 +266,12 @@ export class Connection implements Session, MemoryUser {
     this.#subscriptions.drained();
   }
 
-  /** How long the current line has been unfinished although the rest of it would be read, ms. */
+  /** How long the current line has been unfinished, ms. 0 while this side does not read. */
   #unfinishedMs(now: number): number {
     return this.#socket.isPaused() ? 0 : this.#unfinished.ageMs(now);
   }
 
-  /** Answers a line without a newline if it is complete JSON, as the last one. */
+  /** If the unfinished line is complete JSON, treats it as the last request: answers it and ends the connection. */
   #silent(): void {
     if (this.#phase !== 'open' || this.#lines.begunBytes === 0) return;
     const line = this.#lines.peek();
@@ -288,7 +288,7 @@ export class Connection implements Session, MemoryUser {
     this.drain();
   }
 
-  /** Ends the connection once everything is sent that the phase still allows. */
+  /** Ends the connection if nothing is left to answer or to write in this phase. */
   #endIfDone(): void {
     if (this.#socket.destroyed || this.#phase === 'ended' || this.#text !== '') return;
     if (this.#phase === 'draining' && this.#pending.count > 0) return;
@@ -316,7 +316,7 @@ export class Connection implements Session, MemoryUser {
   }
 }
 
-/** Tells whether `text` is a complete JSON object or array. Numbers and bare words could go on. */
+/** Tells whether `text` is a complete JSON object or array. A number or a bare word is never complete without its newline. */
 function isMessage(text: string | undefined): boolean {
   if (text === undefined || !/^\s*[[{]/.test(text)) return false;
   try {

@@ -8,17 +8,17 @@ import { Failure, failureReply } from '../../protocol/encode.ts';
 import { RpcCode } from '../../protocol/rpc.ts';
 
 const LINGER_MS = 2000;
-/** Bytes that are discarded before a client counts as one that will not read. */
+/** Maximum bytes to discard: a client that sends more is not reading, and is disconnected. */
 const LINGER_BYTES_MAX = 1_048_576;
 /** How long a client that is turned away may take to show its protocol by its first byte. */
 const FIRST_BYTE_MS = 100;
 
-/** Tells HTTP by its first byte: every HTTP request begins with a capital letter, and no JSON does. */
+/** Recognises HTTP by the first byte: every HTTP request begins with a capital letter, and no JSON does. */
 export function isHttp(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x41 && byte <= 0x5a;
 }
 
-/** Half-closes behind what is written, and closes once the client has closed or its time is up. */
+/** Half-closes after the buffered data, and closes once the client has closed or its time is up. */
 export function halfClose(socket: Socket): void {
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   timer.unref();

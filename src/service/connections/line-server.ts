@@ -31,14 +31,14 @@ export interface Bounds {
 /** Descriptors reserved for devices, xenstore, scrapers and files. */
 const OTHER_DESCRIPTORS = 48;
 const LEAST_CONNECTIONS = 16;
-/** Connections that are being turned away, where there are descriptors for them; a few of the reserved ones else. */
+/** Maximum connections that are being turned away, if there are spare descriptors. Without any, a few of the reserved ones are used. */
 const TURNED_AWAY_MAX = 64;
 const TURNED_AWAY_LEAST = 4;
 
 const DEFAULTS: Bounds = {
   connections: 4096,
   idleMs: 10_000,
-  // A dom0 can spare it for a moment.
+  // A dom0 can spare this much for a short time.
   memoryBytes: 134_217_728,
   unreadMs: 30_000,
   lineMs: 30_000,
@@ -52,7 +52,7 @@ const GROWTH_SHARE = 1 / 8;
 /** How long {@link LineServer.close} waits for pending answers. */
 const DRAIN_MS = 500;
 
-/** A connection. Neither JSON lines nor HTTP until the client has sent its first byte. */
+/** A connection. Its protocol, JSON lines or HTTP, is unknown until the client has sent its first byte. */
 interface Entry {
   /** The user; undefined if it is not known. */
   readonly uid: number | undefined;
@@ -74,7 +74,7 @@ export interface LineServerOptions {
   readonly counts: ConnectionCounts;
   readonly log: ClientLog;
   readonly bounds: Partial<Bounds> | undefined;
-  /** Names clients by pid and uid; without it the log says less. */
+  /** Used to log the pid and uid of clients; without it the log has neither. */
   readonly libc: Libc | undefined;
   /** Takes over a connection that speaks HTTP. Its first bytes have been put back. */
   readonly onHttp?: (socket: Socket, options: HttpOptions) => MemoryUser;
@@ -117,10 +117,10 @@ export class LineServer {
     this.#timer.unref();
   }
 
-  /** Returns a server whose connections are served here: for each socket, and in place of one whose file was removed. */
+  /** Creates a server that passes its connections to this object. Call it for each socket, and again if the socket's file was removed. */
   another(): Server {
     const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
-    // A connection could not be accepted because no descriptor is left: the others go on. listen() has a listener of its own.
+    // Ignored: no descriptor is left for a new connection, and the others continue. Errors of listen() have another listener.
     server.on('error', () => undefined);
     server.once('close', () => this.#servers.delete(server));
     this.#servers.add(server);
@@ -178,12 +178,12 @@ export class LineServer {
     this.#shares.remove(entry.uid);
   }
 
-  /** Makes room for a connection of a user. @returns why there is none; undefined if there is. */
+  /** Makes room for a connection of a user. @returns the reason for a refusal; undefined if there is room. */
   #refusalOf(uid: number | undefined): string | undefined {
     if (this.#shares.hasHalf(uid) && !this.#makeRoom((other) => other === uid))
       return `user ${uid} has half of the ${this.#bounds.connections} connections: close some, or try again later`;
     const isFull = this.#shares.isFull(uid);
-    // For others than root, the end of one of root's connections would not help.
+    // Users other than root must not displace root's connections.
     const isBound = uid !== undefined && !isPrivileged(uid);
     const mayEnd = (other: number | undefined): boolean =>
       !isBound || (other !== undefined && !isPrivileged(other));
@@ -219,8 +219,8 @@ export class LineServer {
   }
 
   /**
-   * Ends the connection that has been idle longest, if for at least `idleMs`.
-   * @param mayEnd tells by the user of a connection whether it may be ended.
+   * Ends the connection that has been idle longest, if it has been idle for at least `idleMs`.
+   * @param mayEnd tells whether connections of a user may be ended.
    * @returns whether there was one.
    */
   #makeRoom(mayEnd: (uid: number | undefined) => boolean): boolean {
@@ -229,7 +229,7 @@ export class LineServer {
     for (const [socket, { connection, http, since, uid }] of this.#sockets) {
       const used = connection?.heard ?? since;
       if (!mayEnd(uid)) continue;
-      // HTTP has timeouts of its own, and all of them are shorter.
+      // Connections that speak HTTP have their own, shorter timeouts.
       if (used >= usedFirst || connection?.idle === false || http !== undefined) continue;
       longest = socket;
       usedFirst = used;

@@ -4,7 +4,7 @@ import type { MemoryTally } from '../memory.ts';
 import { LongText, type Text } from '../answers/text.ts';
 import type { Turns } from './turns.ts';
 
-/** Characters that are written without waiting for the end of the turn. */
+/** With more characters than this, the answers are written without waiting for the end of the turn. */
 const WRITE_OVER = 65_536;
 /** Bytes buffered in the socket before answers are queued instead. */
 const HIGH_WATER = 262_144;
@@ -12,7 +12,7 @@ const HIGH_WATER = 262_144;
 export interface OutputOptions {
   /** Called when the client has read enough for further requests to be answered. */
   readonly onDrained: () => void;
-  /** Called with the bytes that are buffered until the client reads them. */
+  /** Called with the number of bytes that were added to the buffers. */
   readonly onGrowth: (bytes: number) => void;
   readonly turns: Turns;
 }
@@ -44,7 +44,7 @@ export class Output {
     return this.#socket.writableLength >= HIGH_WATER;
   }
 
-  /** Whether the client must read before further answers are made. */
+  /** Whether no further request may be answered until the client has read (backpressure). */
   get pressed(): boolean {
     const pressed = this.#queue.length > 0 || this.#full;
     if (pressed) this.#wasPressed = true;

@@ -1,9 +1,9 @@
 /**
- * The shares of users in the connections: no user may hold more than half of them, and some are kept for root. The bounds
- * do not hold for root and for the user that the daemon runs as.
+ * Divides the connections among users: no user may have more than half of them, and some are reserved for root. Neither
+ * bound applies to root or to the user that the daemon runs as.
  */
 
-/** Connections kept for root, of a usual number. */
+/** Connections reserved for root: this many, or an eighth of all if that is less. */
 const FOR_ROOT = 64;
 const PRIVILEGED: ReadonlySet<number | undefined> = new Set([0, process.geteuid?.()]);
 
@@ -15,15 +15,15 @@ export class Shares {
   readonly #connections: number;
   readonly #byUid = new Map<number, number>();
   #count = 0;
-  /** Connections of users for whom the bounds hold. */
+  /** Connections of all users that the bounds apply to. */
   #ofOthers = 0;
 
-  /** @param connections how many there may be. */
+  /** @param connections maximum of all users together. */
   constructor(connections: number) {
     this.#connections = connections;
   }
 
-  /** @param uid undefined if it is not known: then there is no bound but that of all connections. */
+  /** @param uid undefined if it is not known: then only the maximum of all connections applies. */
   add(uid: number | undefined): void {
     this.#count++;
     if (uid === undefined || isPrivileged(uid)) return;
@@ -40,13 +40,13 @@ export class Shares {
     else this.#byUid.delete(uid);
   }
 
-  /** Whether a user has half of the connections, which is the most it may have. */
+  /** Whether a user has half of the connections, its maximum. */
   hasHalf(uid: number | undefined): boolean {
     if (uid === undefined || isPrivileged(uid)) return false;
     return this.#of(uid) >= Math.floor(this.#connections / 2);
   }
 
-  /** Whether no connection is left for this user, whichever users have them. */
+  /** Whether no connection is left for this user: all are in use, or only those reserved for root are free. */
   isFull(uid: number | undefined): boolean {
     if (this.#count >= this.#connections) return true;
     if (uid === undefined || isPrivileged(uid)) return false;

@@ -29,7 +29,7 @@ export interface Recipient {
 
 export interface Subscription {
   readonly id: number;
-  /** Begins to send changes. To be called once the answer with the id is sent. */
+  /** Begins to send changes. Call it once the answer with the id is sent. */
   begin(): void;
   end(): void;
 }
@@ -39,14 +39,14 @@ interface Subscriber {
   readonly recipient: Recipient;
   /** The state that it knows: everything up to this token has been sent. */
   token: Token;
-  /** Since when changes have waited because it does not read, `performance.now()`. */
+  /** When it was first found not reading while changes were waiting, `performance.now()`; undefined if it reads. */
   behindSince: number | undefined;
 }
 
 export class Subscribers {
   /** Batches serialised. */
   batches = 0;
-  /** Batches sent: each of them counts once for every subscriber. */
+  /** Batches sent: one for each subscriber of a batch. */
   sent = 0;
   resyncs = 0;
   disconnected = 0;
@@ -62,7 +62,7 @@ export class Subscribers {
 
   readonly #snapshots: SharedCalls<FeedBatch>;
 
-  /** @param pace of lists for clients. */
+  /** @param pace limits the rate of lists for clients. */
   constructor(inventory: Inventory, pace: Pace) {
     this.#inventory = inventory;
     this.#snapshots = new SharedCalls(pace, () => this.#read(undefined));
@@ -144,7 +144,7 @@ export class Subscribers {
     if (token !== undefined && token === this.#inventory.token) return { token };
     const batch =
       token === undefined ? await this.#snapshots.next(isGone) : await this.#read(token);
-    // Without the client, the subscription never begins.
+    // The client has gone: the token is not used, because the subscription never begins.
     if (batch === undefined) return { token: this.#inventory.token };
     return batch.kind === 'changes' ? { token: token ?? batch.token } : batch;
   }
@@ -187,7 +187,7 @@ export class Subscribers {
     if (this.#again && this.#subscribers.size > 0) this.#due();
   }
 
-  /** Groups the subscribers that lack changes and are reading, by token. */
+  /** Groups the subscribers that are not up to date and that read, by token. */
   #byToken(): Map<Token, Subscriber[]> {
     const groups = new Map<Token, Subscriber[]>();
     const newest = this.#inventory.token;

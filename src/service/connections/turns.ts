@@ -1,6 +1,6 @@
-/** Turns for connections with much to do: each does a part of it, then the next one, so that none keeps others waiting. */
+/** Divides long work of connections into parts and runs them in turn, so that no connection delays the others. */
 
-/** Time for parts in one turn of the event loop: new requests are read in between. */
+/** Time for parts in one turn of the event loop, ms. New requests are read between two turns. */
 const BUDGET_MS = 2;
 
 export class Turns {
@@ -18,7 +18,7 @@ export class Turns {
   readonly #serve = (): void => {
     const end = performance.now() + BUDGET_MS;
     let next = 0;
-    // Parts that are added meanwhile come behind all others.
+    // A part that is added during this loop runs after all others.
     for (let part = this.#parts[next]; part !== undefined; part = this.#parts[next]) {
       next++;
       part();

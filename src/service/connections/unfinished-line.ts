@@ -1,4 +1,4 @@
-/** The clocks of a line that has begun and has no newline yet. */
+/** The timers of an unfinished line: one that has begun and has no newline yet. */
 
 /** A line without a newline is answered after this silence if it is complete JSON: xapi's clients send no newline. */
 const SILENCE_MS = 100;
@@ -14,12 +14,12 @@ export class UnfinishedLine {
     this.#onSilence = onSilence;
   }
 
-  /** A line is complete: a part behind it belongs to a new one. */
+  /** Call when a line is complete: bytes after its newline begin a new line. */
   completed(): void {
     this.#since = 0;
   }
 
-  /** Bytes have been read. @param isUnfinished whether they end with a part of a line. */
+  /** Call after reading bytes. @param isUnfinished whether they end in the middle of a line. */
   noteBytes(isUnfinished: boolean): void {
     if (!isUnfinished) {
       this.stop();
@@ -30,12 +30,12 @@ export class UnfinishedLine {
     else this.#silence.refresh();
   }
 
-  /** Reading begins again after a pause of ours, which must not count against the peer. */
+  /** Call when this side resumes reading: the pause does not count as the client's delay. */
   restart(): void {
     if (this.#since !== 0) this.#since = performance.now();
   }
 
-  /** How long the line has been unfinished, ms; 0 without one. */
+  /** Returns how long the line has been unfinished, ms; 0 if there is no unfinished line. */
   ageMs(now: number): number {
     return this.#since === 0 ? 0 : now - this.#since;
   }
