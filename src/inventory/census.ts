@@ -85,21 +85,23 @@ export class Census {
    */
   look(domid: Domid, source: Source): Domain | undefined {
     const info = this.#lookTwice(domid);
-    const domain = info?.toDomain();
     this.#noteLook(domid);
-    return this.#isUnchanged(domid, info) ? domain : this.#takeSingle(domid, info, domain, source);
+    return this.#isUnchanged(domid, info)
+      ? info?.toDomain(undefined, this.#told[domid]?.uniqueId)
+      : this.#takeSingle(domid, info, info?.toDomain(), source);
   }
 
   /**
    * Takes in a look that confirmed a known holder.
    * @param domain the copy of `info`, if the caller has made it already.
+   * @returns `domain` if nothing has changed; otherwise the domain as the last look showed it.
    */
-  takeKnown(info: Dominfo, domain?: Domain): void {
+  takeKnown(info: Dominfo, domain?: Domain): Domain | undefined {
     const { domid } = info;
     this.#noteLook(domid);
-    if (!this.#mirror.matches(info)) {
-      this.#takeSingle(domid, info, domain ?? info.toDomain(), 'cache');
-    }
+    return this.#mirror.matches(info)
+      ? domain
+      : this.#takeSingle(domid, info, domain ?? info.toDomain(), 'cache');
   }
 
   /** Returns the unique id of a domain that a look has just shown; undefined if its domid has another domain now. */

@@ -38,7 +38,7 @@ export async function lookUpDirectly(
   }
 }
 
-/** Lists the holders of each handle. Looks again, singly, at domains that are listed with a half written handle. */
+/** Lists the holders of each handle. A domain that is listed with a handle that may be half written is judged by a single look instead. */
 async function listHolders(
   hypervisor: Hypervisor,
   handles: readonly UuidWords[],
@@ -47,7 +47,10 @@ async function listHolders(
   const held = await hypervisor.listDomains((list) => {
     const holders = handles.map((): Domain[] => []);
     for (const info of list) {
-      if (hasZeroHalf(info)) unfinished.push(info.domid);
+      if (hasZeroHalf(info)) {
+        unfinished.push(info.domid);
+        continue;
+      }
       handles.forEach((words, index) => {
         if (holds(info, words)) holders[index]?.push(info.toDomain());
       });
@@ -55,9 +58,10 @@ async function listHolders(
     return holders;
   });
   for (const domid of unfinished) {
+    const info = hypervisor.getDomainInfo(domid);
+    if (info === undefined) continue;
     handles.forEach((words, index) => {
-      const info = hypervisor.getDomainInfo(domid);
-      if (info !== undefined && holds(info, words)) held[index]?.push(info.toDomain());
+      if (holds(info, words)) held[index]?.push(info.toDomain());
     });
   }
   return held;

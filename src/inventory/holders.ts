@@ -1,6 +1,6 @@
 /** The holders of a UUID: all of them are in the mirror, and the most recently looked up ones also in an LRU cache. */
 import { LRUCache } from 'lru-cache';
-import type { Domid } from '../domain.ts';
+import { DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
 import { type Uuid, type UuidWords, uuidOf, uuidWords } from '../uuid.ts';
 import type { HolderObserver, Mirror } from './mirror.ts';
 
@@ -19,7 +19,8 @@ export class Holders implements HolderObserver {
   /** @param max UUIDs to cache, 1 or more. */
   constructor(mirror: Mirror, max: number) {
     this.#mirror = mirror;
-    this.#known = new LRUCache({ max });
+    // LRUCache allocates all entries at once, and no more UUIDs than domids have a holder.
+    this.#known = new LRUCache({ max: Math.min(max, DOMID_FIRST_RESERVED) });
     mirror.observe(this);
   }
 

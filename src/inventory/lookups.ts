@@ -42,6 +42,7 @@ export class Lookups {
   readonly #pending = new Set<PendingLookup>();
   /** UUIDs for which a microtask is queued that reads the holders. */
   readonly #confirming = new Set<Uuid>();
+  #isClosed = false;
 
   constructor({ census, looks, lists, hints, waiters }: LookupsOptions) {
     this.#census = census;
@@ -53,11 +54,6 @@ export class Lookups {
     waiters.observe((domain, source) => this.#shown(domain, source));
   }
 
-  /** Pending look-ups. */
-  get pending(): number {
-    return this.#pending.size;
-  }
-
   /**
    * Returns a promise only if single looks made at once do not answer.
    * @throws XenError `ERR_INVALID_OPTION`; the signal's reason.
@@ -66,6 +62,7 @@ export class Lookups {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     checkMs('timeoutMs', timeoutMs);
     signal?.throwIfAborted();
+    if (this.#isClosed) return unavailable(closedError());
     try {
       return this.#known(uuid) ?? this.#search(uuid) ?? this.#pend(uuid, timeoutMs, signal);
     } catch (error) {
@@ -119,8 +116,9 @@ export class Lookups {
     return Promise.all(results);
   }
 
-  /** Answers all pending look-ups. */
+  /** Answers all pending look-ups and every later one with `unavailable`, `ERR_CLOSED`. */
   close(): void {
+    this.#isClosed = true;
     for (const pending of this.#pending) pending.failed(closedError());
   }
 
@@ -130,9 +128,11 @@ export class Lookups {
     if (holder === undefined || info === undefined) return undefined;
     // Uses the cached UUID: the caller's string may be a slice that keeps a longer string in memory.
     const uniqueId = this.#census.told(holder.domid)?.uniqueId;
-    const domain = info.toDomain(holder.uuid, uniqueId);
-    this.#census.takeKnown(info, domain);
-    return { status: 'found', domain, source: 'cache' };
+    const domain = this.#census.takeKnown(info, info.toDomain(holder.uuid, uniqueId));
+    // If the domain has changed, reading its unique id took further looks, which may have shown another domain.
+    return domain?.uuid === holder.uuid && !domain.dying
+      ? { status: 'found', domain, source: 'cache' }
+      : undefined;
   }
 
   /** Looks at a known holder. Returns undefined if it is no longer one. The caller passes the look to the census. */

@@ -86,7 +86,7 @@ export class Mirror {
   }
 
   /**
-   * Returns the domids whose domain has this handle and is not dying, ascending.
+   * Returns the domids of all domains that have this handle and are not dying, in ascending order.
    * Scans the column of the handle's first word that is not zero, because absent domains have zero words. Takes some 10 us
    * for 32,752 domids.
    */

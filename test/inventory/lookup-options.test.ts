@@ -280,6 +280,11 @@ describe('a time limit', () => {
     expect(hypervisor.counters.sysctl).toBe(0);
   });
 
+  test('of as many UUIDs as a number can count is no size of memory', async () => {
+    const { inventory } = await open(3, { maxUuids: Number.MAX_SAFE_INTEGER });
+    expect(await inventory.lookup(uuidOf(1))).toMatchObject({ status: 'found' });
+  });
+
   test.each([Infinity, 2 ** 31])(
     'of %p for the slow timer makes no lists on end (a2)',
     async (listIntervalMs) => {
@@ -347,6 +352,20 @@ describe('with room for one UUID', () => {
 });
 
 describe('an inventory that was closed', () => {
+  test('answers the rest of a lookupMany that was running, and asks the hypervisor no more', async () => {
+    const hypervisor = new SimulatedHypervisor(new SimulatedHost({ history: false }));
+    const inventory = await Inventory.open({ hypervisor, xenstore: false });
+    const uuids = Array.from({ length: 100_000 }, (_, n) => uuidOf(n + 1));
+    const many = inventory.lookupMany(uuids, { timeoutMs: Infinity });
+    await new Promise((resolve) => setImmediate(resolve));
+    await inventory.close();
+    const asked = { ...hypervisor.counters };
+    const results = await many;
+    expect(new Set(results.map((result) => JSON.stringify(result))).size).toBe(1);
+    expect(results.at(-1)).toMatchObject({ status: 'unavailable', cause: ErrorCode.CLOSED });
+    expect(hypervisor.counters).toEqual(asked);
+  });
+
   test('answers that it is, and so does each look-up that waited', async () => {
     const { hypervisor, inventory } = await open(1);
     hypervisor.stallLists();

@@ -535,6 +535,42 @@ describe('unique ids count only with the handle that they were read with', () =>
     },
   );
 
+  test('where a known UUID is created again at its domid, and found there at once', async () => {
+    const { host, inventory, changes } = await start(3, { release: '4.22' });
+    const domid = host.createDomain({ uuid: A });
+    await inventory.get(domid);
+    const before = `${host.get(domid)?.uniqueId}`;
+    expect(await inventory.lookup(A)).toMatchObject({ domain: { uniqueId: before } });
+    host.shutdown(domid, 1);
+    await inventory.get(domid);
+    host.destroy(domid);
+    host.createDomain({ uuid: A, domid });
+    const uniqueId = `${host.get(domid)?.uniqueId}`;
+    expect(uniqueId).not.toBe(before);
+    expect(await inventory.lookup(A)).toMatchObject({ domain: { uniqueId }, source: 'cache' });
+    expect(changes.slice(-2)).toMatchObject([
+      { kind: 'destroyed', previous: { uniqueId: before } },
+      { kind: 'created', domain: { uniqueId } },
+    ]);
+  });
+
+  test('where a UUID is looked up for the first time, or has two holders', async () => {
+    const { host, inventory } = await start(3, { release: '4.22' });
+    const domid = host.createDomain({ uuid: A });
+    await inventory.get(domid);
+    const uniqueId = `${host.get(domid)?.uniqueId}`;
+    for (const look of ['first', 'second']) {
+      // oxlint-disable-next-line no-await-in-loop
+      expect([look, await inventory.lookup(A)]).toMatchObject([look, { domain: { uniqueId } }]);
+    }
+    const other = host.createDomain({ uuid: A });
+    await inventory.get(other);
+    expect(await inventory.lookup(A)).toMatchObject({
+      status: 'ambiguous',
+      domains: [{ uniqueId }, { uniqueId: `${host.get(other)?.uniqueId}` }],
+    });
+  });
+
   test('where it is replaced between the read of the id and a look', async () => {
     const { host, hypervisor, inventory, changes } = await start(3, { release: '4.22' });
     const domid = host.createDomain({ uuid: A });

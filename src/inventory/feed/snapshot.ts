@@ -54,9 +54,10 @@ export class Snapshot {
     for (let domid = 0 as Domid; domid < end; domid++) {
       const place = places[domid] ?? NOWHERE;
       const known = this.#told[domid];
-      if (place === NOWHERE && known === undefined && !looked.has(domid)) continue;
-      const listed = place === NOWHERE ? undefined : decode(list.at(place), known);
-      const seen = looked.has(domid) ? looked.get(domid) : listed;
+      const isLooked = looked.has(domid);
+      if (place === NOWHERE && known === undefined && !isLooked) continue;
+      const listed = isLooked || place === NOWHERE ? undefined : decode(list.at(place), known);
+      const seen = isLooked ? looked.get(domid) : listed;
       const domain = known === undefined ? seen : asTold(known, seen);
       if (domain === undefined) continue;
       domains.push(domain);
