@@ -5,7 +5,7 @@ import { readUuid, type Uuid, type UuidWords } from '../uuid.ts';
 /** The table of a service on the default socket. */
 export const DEFAULT_TABLE_PATH = '/run/xen-domid/domids';
 
-export const MAGIC = 'XENDOMID';
+const MAGIC = 'XENDOMID';
 export const FORMAT_VERSION = 1;
 
 /** Offsets in the header, bytes. All numbers are little-endian. */
@@ -62,14 +62,14 @@ export const GEOMETRY: Geometry = {
   slots: 7,
 };
 
-export const HANDLE_BYTES = 16;
+const HANDLE_BYTES = 16;
 const HINT_BYTES = 2;
 
 /** Set in a hint that is a domid. */
 const DOMID_BIT = 0x8000;
 const EMPTY = 0;
 /** The UUID has several holders: ask the service. */
-export const SEVERAL = 0xffff;
+const SEVERAL = 0xffff;
 /** The bucket's flag: a UUID that belongs here has no slot. */
 const FULL = 1;
 

@@ -85,7 +85,7 @@ function readAll(path: string): Buffer {
     return bytes.subarray(0, length);
   } catch (cause) {
     if (cause instanceof XenError) throw cause;
-    throw refused(path, (cause as NodeJS.ErrnoException).code ?? String(cause), cause);
+    throw refusedBySystem(path, cause);
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
@@ -93,4 +93,16 @@ function readAll(path: string): Buffer {
 
 function refused(path: string, why: string, cause?: unknown): XenError {
   return new XenError(ErrorCode.TABLE_REFUSED, `cannot read the table ${path}: ${why}`, { cause });
+}
+
+function refusedBySystem(path: string, cause: unknown): XenError {
+  const errno = (cause as NodeJS.ErrnoException).code ?? String(cause);
+  let why = errno;
+  if (errno === 'ENOENT') {
+    why =
+      'ENOENT: no service keeps a table there; start one by "xen-domid serve", or name the table\'s path';
+  } else if (errno === 'EACCES') {
+    why = 'EACCES: only root and the group of "serve --group" may read it';
+  }
+  return refused(path, why, cause);
 }

@@ -31,6 +31,7 @@ import {
   HEADER_FIELDS_BYTES,
   HeaderOffset,
   readHeader,
+  tableBytes,
   TableImage,
   TableState,
   WRITER_BYTES,
@@ -86,7 +87,8 @@ export class TableWriter {
    */
   static open({ path, group, onLost = () => undefined }: TableOptions): TableWriter {
     const target = resolve(path);
-    const gid = group === undefined ? undefined : groupId(group, ErrorCode.TABLE_REFUSED);
+    // Without a group the file is taken back from the group of an earlier writer.
+    const gid = group === undefined ? process.getegid?.() : groupId(group, ErrorCode.TABLE_REFUSED);
     try {
       const fd = openOrCreate(target, gid);
       const writer = new TableWriter(target, fd, onLost);
@@ -110,13 +112,13 @@ export class TableWriter {
   /** Replaces the entries of an earlier writer by those noted so far. From now on changes are written. */
   begin(revision: () => number): void {
     this.#revision = revision;
+    this.#stopHeartbeat = every(HEARTBEAT_MS, () => this.#beat());
     const from = GEOMETRY.headerBytes;
     this.#attempt(() => {
       this.#write(from, this.#image.bytes.length - from);
       this.#writeChanging();
     });
     this.#changed.clear();
-    this.#stopHeartbeat = every(HEARTBEAT_MS, () => this.#beat());
   }
 
   /** Writes that nobody keeps the table now. Its entries and the file stay. */
@@ -271,7 +273,7 @@ function openExisting(path: string, gid: number | undefined): number | undefined
       buckets === GEOMETRY.buckets &&
       bucketBytes === GEOMETRY.bucketBytes &&
       slots === GEOMETRY.slots &&
-      stats.size === new TableImage().bytes.length;
+      stats.size === tableBytes(GEOMETRY);
     if (isCurrent) {
       own(fd, stats, gid, path);
       return fd;

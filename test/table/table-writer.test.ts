@@ -1,14 +1,18 @@
 /** The file: its name, mode, size and owner, and a writer that finds a file at its path. */
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  closeSync,
   existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -18,6 +22,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Inventory } from '../../src/inventory/inventory.ts';
+import { Mirror } from '../../src/inventory/mirror.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { GEOMETRY, HeaderOffset, tableBytes, TableState } from '../../src/table/layout.ts';
 import { readTable } from '../../src/table/table-reader.ts';
@@ -54,6 +59,14 @@ const open = (onLost?: (error: XenError) => void): Promise<Inventory> =>
     listIntervalMs: Infinity,
     table: { path, onLost },
   });
+
+function isOpenAt(fd: string, file: string): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) === file;
+  } catch {
+    return false;
+  }
+}
 
 const entries = (): Record<string, number | string> =>
   Object.fromEntries(readTable(path).entries.map(({ uuid, domid }) => [uuid, domid ?? 'several']));
@@ -142,6 +155,39 @@ test('the file has its size from the first, no holes, and the mode and group of 
   expect({ size, mode: mode & 0o7777, gid }).toEqual({ size: SIZE, mode: 0o640, gid: group });
   expect(blocks * 512).toBeGreaterThanOrEqual(SIZE);
   writer.close();
+});
+
+test('a writer without a group takes the file back from the group of the one before it', () => {
+  TableWriter.open({ path, group: '1' }).close();
+  expect(statSync(path).gid).toBe(1);
+  TableWriter.open({ path }).close();
+  expect(statSync(path).gid).toBe(process.getegid?.());
+});
+
+test('a writer that loses the table while it begins leaves no timer', () => {
+  const timers = (): string[] =>
+    process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout');
+  const before = timers();
+  // The descriptor of an existing file is found by its name.
+  TableWriter.open({ path }).close();
+  const lost: XenError[] = [];
+  const writer = TableWriter.open({ path, onLost: (error) => lost.push(error) });
+  // The descriptor cannot be written any more.
+  const fd = Number(readdirSync('/proc/self/fd').find((each) => isOpenAt(each, path)));
+  closeSync(fd);
+  expect(openSync(path, 'r')).toBe(fd);
+  writer.begin(() => 0);
+  expect(lost).toHaveLength(1);
+  expect(timers()).toEqual(before);
+});
+
+test('an inventory that cannot be made gives its table back', async () => {
+  jest.spyOn(Mirror.prototype, 'observe').mockImplementationOnce(() => {
+    throw new RangeError('made to fail');
+  });
+  await expect(open()).rejects.toThrow('made to fail');
+  const inventory = await open();
+  await inventory.close();
 });
 
 test('the inode stays over restarts, and the entries until the first list of the next writer', async () => {
