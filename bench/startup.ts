@@ -1,48 +1,26 @@
 /** `npm run bench startup`: the duration of `xen-domid lookup`, compared in turns with a Node process that does nothing. */
-import { spawnSync } from 'node:child_process';
+import { fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { domainOf } from '../test/support/client-peer.ts';
+import { uuidOf } from '../src/storm/work.ts';
+import type { Started } from './service-server.ts';
 import { ratios, summarise } from './statistics.ts';
 import { printTable } from './table.ts';
 
 const TURNS = 40;
 const BIN = join(import.meta.dirname, '../src/cli/bin.cjs');
-const FOUND = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
-const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c02';
-const SHARED = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c03';
-
-const domain = domainOf(7, FOUND);
-
-/** The service's results by method and UUID. */
-const RESULTS: Readonly<Record<string, object>> = {
-  [`domid ${FOUND}`]: { status: 'found', domid: 7 },
-  [`domid ${UNKNOWN}`]: { status: 'notFound' },
-  [`domid ${SHARED}`]: { status: 'ambiguous', domids: [7, 8] },
-  [`lookup ${FOUND}`]: { status: 'found', domain, source: 'cache' },
-};
-
-/** Runs in a thread, because the main thread is blocked while it waits for a process. */
-const SERVER = `
-  const { parentPort, workerData } = require('node:worker_threads');
-  require('node:net').createServer((socket) => {
-    socket.on('error', () => undefined).on('data', (lines) => {
-      for (const line of lines.toString().trimEnd().split('\\n')) {
-        const { id, method, params } = JSON.parse(line);
-        const result = method === 'version' ? {} : workerData.results[method + ' ' + params.uuid];
-        socket.write(JSON.stringify({ jsonrpc: '2.0', id, result }) + '\\n');
-      }
-    });
-  }).listen(workerData.path, () => parentPort.postMessage('listening'));
-`;
+const SERVER = join(import.meta.dirname, 'service-server.js');
+const VMS = 20;
+const FOUND = uuidOf(1);
+const UNKNOWN = uuidOf(VMS + 1);
 
 interface Case {
   readonly what: string;
   readonly argv: readonly string[];
   readonly status: number;
-  readonly out: string;
+  readonly out: RegExp;
   readonly input?: string;
 }
 
@@ -50,8 +28,10 @@ function timeMs({ what, argv, status, out, input = '' }: Case): number {
   const beganMs = performance.now();
   const ended = spawnSync(process.execPath, argv, { encoding: 'utf8', input });
   const tookMs = performance.now() - beganMs;
-  if (ended.status !== status || ended.stdout !== out)
-    throw new Error(`${what}: status ${ended.status}, ${JSON.stringify(ended.stdout)}`);
+  if (ended.status !== status || !out.test(ended.stdout))
+    throw new Error(
+      `${what}: status ${ended.status}, ${JSON.stringify(ended.stdout + ended.stderr)}`,
+    );
   return tookMs;
 }
 
@@ -64,31 +44,34 @@ const lookup = (...words: readonly string[]): readonly string[] => [
   '--socket',
   path,
 ];
-const json = `${JSON.stringify({ uuid: FOUND, status: 'found', domain, source: 'cache' })}\n`;
-const bare: Case = { what: 'node -e 0', argv: ['-e', '0'], status: 0, out: '' };
-const cases: readonly Case[] = [
-  { what: 'found', argv: lookup(FOUND), status: 0, out: '7\n' },
-  { what: 'not found', argv: lookup(UNKNOWN), status: 1, out: '' },
-  { what: 'several holders', argv: lookup(SHARED), status: 3, out: '' },
-  { what: 'found, --json', argv: lookup('--json', FOUND), status: 0, out: json },
-  {
-    what: 'two UUIDs',
-    argv: lookup(FOUND, FOUND),
-    status: 0,
-    out: `${FOUND} 7\n`.repeat(2),
-  },
-  {
-    what: 'one from standard input',
-    argv: lookup('-'),
-    status: 0,
-    out: `${FOUND} 7\n`,
-    input: `${FOUND}\n`,
-  },
-];
-
-const server = new Worker(SERVER, { eval: true, workerData: { path, results: RESULTS } });
-await new Promise((resolve) => server.once('message', resolve));
+const server = fork(SERVER, ['ours', path, String(VMS)]);
 try {
+  const [{ domids }] = (await once(server, 'message')) as [Started];
+  const domid = domids[1];
+  const bare: Case = { what: 'node -e 0', argv: ['-e', '0'], status: 0, out: /^$/ };
+  const cases: readonly Case[] = [
+    { what: 'found', argv: lookup(FOUND), status: 0, out: new RegExp(`^${domid}\n$`) },
+    { what: 'not found', argv: lookup(UNKNOWN), status: 1, out: /^$/ },
+    {
+      what: 'found, --json',
+      argv: lookup('--json', FOUND),
+      status: 0,
+      out: new RegExp(`"domid":${domid}\\b`),
+    },
+    {
+      what: 'two UUIDs',
+      argv: lookup(FOUND, FOUND),
+      status: 0,
+      out: new RegExp(`^(${FOUND} ${domid}\n){2}$`),
+    },
+    {
+      what: 'one from standard input',
+      argv: lookup('-'),
+      status: 0,
+      out: new RegExp(`^${FOUND} ${domid}\n$`),
+      input: `${FOUND}\n`,
+    },
+  ];
   const columns = new Map([bare, ...cases].map((each) => [each, [] as number[]]));
   for (let turn = 0; turn < TURNS; turn++)
     for (const [each, took] of columns) took.push(timeMs(each));
@@ -100,6 +83,6 @@ try {
     'least / least': ([, took]) => (Math.min(...took) / Math.min(...beside)).toFixed(2),
   });
 } finally {
-  await server.terminate();
+  server.kill();
   await rm(directory, { recursive: true, force: true });
 }
