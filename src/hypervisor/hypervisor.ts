@@ -16,8 +16,8 @@ export interface Hypervisor {
   readonly version: HypervisorVersion;
 
   /**
-   * A single look: one hypercall on the calling thread, XEN_DOMCTL_getdomaininfo. While domctls are slow (up to Xen 4.17.6
-   * they wait for the teardown of a domain), XEN_SYSCTL_getdomaininfolist with room for one domain instead. The next call
+   * A single look: one hypercall on the calling thread, XEN_DOMCTL_getdomaininfo. While domctls are slow (in Xen 4.17
+   * to 4.21 before the fix of XSA-492 they wait for the teardown of a domain), XEN_SYSCTL_getdomaininfolist with room for one domain instead. The next call
    * overwrites the result.
    * @param domid 0..32751.
    * @returns undefined if there is no such domain, in every release.

@@ -1,8 +1,8 @@
 /** Selects the operation for single looks: the domctl, or the list operation while domctls are slow. */
 
 /**
- * A domctl takes microseconds. Two slow ones in a row waited for the domctl lock, which up to Xen 4.17.6 a domain's
- * teardown holds (`xen/common/domctl.c`); a single slow one may be due to the scheduler or the garbage collector.
+ * A domctl takes microseconds. Two slow ones in a row waited for the domctl lock, which a domain's teardown
+ * holds in Xen 4.17 to 4.21 before the fix of XSA-492 (4.17.7, 4.18.6, 4.19.6, 4.20.4, 4.21.2; `xen/common/domctl.c`); a single slow one may be due to the scheduler or the garbage collector.
  */
 const SLOW_MS = 2;
 const SLOW_CALLS = 2;

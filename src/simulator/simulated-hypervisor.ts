@@ -45,7 +45,7 @@ export class SimulatedHypervisor extends XenHypervisor {
     }
   }
 
-  /** Time for which each single look by domctl blocks the calling thread, ms. Up to Xen 4.17.6, a domain's teardown causes this. */
+  /** Time for which each single look by domctl blocks the calling thread, ms. A domain's teardown causes this in Xen 4.17 to 4.21 before the fix of XSA-492. */
   get lookBlocksMs(): number {
     return this.#xencall.lookBlocksMs;
   }

@@ -49,7 +49,7 @@ let hypervisor: Hypervisor;
 /** The same Xen with domctls that hold the thread. */
 let slowed: Hypervisor;
 
-/** Holds the thread at each domctl, as a domain's teardown does up to Xen 4.17.6. */
+/** Holds the thread at each domctl, as a domain's teardown does in Xen 4.17 to 4.21 before the fix of XSA-492. */
 function slowXencall(): Xencall {
   const xencall = openXencall();
   return {
