@@ -30,8 +30,8 @@ export function reconnectDelayMs(attempts: number): number {
 type WriteCallback = (error?: Error | null) => void;
 
 /**
- * A socket that stays open when a write fails. Node destroys a socket whose write fails (EPIPE), and with it the
- * input that the kernel still holds: the service's reason for ending the connection.
+ * A socket that stays open when a write fails. Node destroys a socket after a failed write (EPIPE), and discards the
+ * input that the kernel still holds: the message in which the service says why it ends the connection.
  */
 class ReadingSocket extends Socket {
   readonly #onWriteError: (error: NodeJS.ErrnoException) => void;

@@ -30,7 +30,7 @@ export interface ServeOptions {
   readonly inventory: Inventory | (() => Promise<Inventory>);
   /** Default `/run/xen-domid/xen-domid.sock`. Ignored where the service manager hands over a socket. */
   readonly socketPath?: string | undefined;
-  /** Name or number of the group whose members may connect, besides the owner. */
+  /** Name or number of a group: its members may connect, besides the owner. */
   readonly group?: string | undefined;
   /** `HOST:PORT` for metrics over TCP; without a host, on the loopback. */
   readonly metrics?: string | undefined;

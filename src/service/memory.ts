@@ -36,7 +36,7 @@ export function bytesPerClient(tallies: readonly MemoryTally[]): number[] {
   });
 }
 
-/** A client whose memory is counted. */
+/** The memory of one client, as the daemon counts it to decide on evictions. */
 export interface MemoryUser {
   /** Adds the memory used for the client, without the buffers of its socket. */
   countMemory(tally: MemoryTally): void;

@@ -1,13 +1,13 @@
 /**
- * Calls shared by clients: each call answers everyone who asked before it began, so at most one runs and one is queued.
- * A pace keeps their share of the time small, whatever clients ask for.
+ * Calls that clients share. A call answers all requests made before it began, so at most one call runs and one is queued.
+ * A pace limits the share of the time that these calls take, however many requests there are.
  */
 
 /** Share of the time that calls of one pace may take. */
 const TIME_SHARE = 0.2;
 /** A pause is no longer than this, ms: a hypervisor that was slow once must not keep clients waiting. */
 const PAUSE_MAX_MS = 1000;
-/** Calls whose cheapest tells the cost: a busy machine or hypervisor only adds to it. */
+/** Number of last calls; the shortest of them is taken as the cost of a call, because a busy machine only adds time. */
 const COST_OF_CALLS = 3;
 
 export class Pace {
@@ -31,7 +31,7 @@ export class Pace {
 const ignore = (): void => undefined;
 
 interface Queued<T> {
-  /** Tell whether the clients that asked have gone. */
+  /** Each tells whether one of the clients that asked has gone. */
   readonly askers: (() => boolean)[];
   readonly result: Promise<T | undefined>;
   readonly resolve: (result: T | undefined | Promise<T>) => void;
@@ -49,7 +49,7 @@ export class SharedCalls<T> {
   }
 
   /**
-   * Returns the result of a call that begins after this one; undefined if all who asked for it have gone before.
+   * Returns the result of a call that has not begun yet; undefined if all clients that asked for it have gone by then.
    * @param isGone tells whether the client has gone.
    */
   next(isGone: () => boolean): Promise<T | undefined> {

@@ -89,7 +89,7 @@ interface Candidate {
 }
 
 export class LineServer {
-  /** Listening sockets whose connections are served here. */
+  /** The listening sockets. */
   readonly #servers = new Set<Server>();
   readonly #options: LineServerOptions;
   readonly #bounds: Bounds;

@@ -15,7 +15,7 @@ const WAITING_MAX = 16;
 const WAITING_FEW = 8;
 /** Bytes of that many requests and one body. */
 const REQUEST_BYTES_MAX: number = WAITING_MAX * HEADER_BYTES_MAX + LINE_BYTES_MAX;
-/** Time for a request to be finished whose time was up while reading was paused. */
+/** Time to complete a request after a pause in reading, if its time limit expired during the pause, ms. */
 const AFTER_PAUSE_MS = 10_000;
 /** Memory for each byte of a request: a body in chunks and joined; headers take little. */
 const BYTES_A_BYTE = 4;

@@ -142,7 +142,12 @@ async function underLock<T>(target: string, run: () => Promise<T>): Promise<T> {
 async function mayReplace(path: string): Promise<boolean> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return false;
-  if (!found.isSocket()) throw refused(path, `there is ${kindOf(found)}, which is not replaced`);
+  if (!found.isSocket()) {
+    throw refused(
+      path,
+      `there is ${kindOf(found)}, which is not replaced: remove it, or name another path by --socket`,
+    );
+  }
   const uid = process.getuid?.();
   if (found.uid !== uid)
     throw refused(path, `the socket there belongs to user ${found.uid}, not to ${uid}`);
