@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { RpcCode } from '../../src/protocol/rpc.ts';
+import { PENDING_MAX, RpcCode } from '../../src/protocol/rpc.ts';
 import { bootVm, destroyVm } from '../../src/simulator/index.ts';
 import { NIL_UUID } from '../../src/simulator/simulated-host.ts';
 import { uuidOf } from '../support/vms.ts';
@@ -347,6 +347,38 @@ describe('framing', () => {
     other.send(request(7, 'domid', { uuid: uuidOf(1) }).trimEnd());
     expect(await other.untilEnd()).toMatchObject([{ id: 7, result: { domid: 1 } }]);
     expect(performance.now() - began).toBeGreaterThan(90);
+  });
+
+  it('does not take for silence that the daemon was busy', async () => {
+    const other = await Client.connect(room.path);
+    other.send(request(7, 'domid', { uuid: uuidOf(1) }).trimEnd());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    // The daemon runs in this process. After an immediate the event loop runs timers before it reads.
+    await new Promise((resolve) => setImmediate(resolve));
+    other.send(`\n${request(8, 'domid', { uuid: uuidOf(1) })}`);
+    const end = performance.now() + 200;
+    while (performance.now() < end);
+    expect((await other.next()).id).toBe(7);
+    expect((await other.next()).id).toBe(8);
+    expect((await other.call('domid', { uuid: uuidOf(1) })).result).toMatchObject({ domid: 1 });
+    other.close();
+  });
+
+  it('does not take for silence that it has not read on because answers were unread', async () => {
+    const other = await Client.connect(room.path);
+    other.socket.pause();
+    for (let vm = 100; vm < 130; vm++) room.host.createDomain({ uuid: uuidOf(vm) });
+    // More than may be pending, in one chunk: the daemon stops reading at once.
+    other.send(
+      request(1, 'list').repeat(PENDING_MAX + 300) +
+        request('last', 'domid', { uuid: uuidOf(1) }).trimEnd(),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    other.send(`\n${request('later', 'domid', { uuid: uuidOf(1) })}`);
+    other.socket.resume();
+    await other.next(({ id }) => id === 'last');
+    await other.next(({ id }) => id === 'later');
+    other.close();
   });
 
   it('waits for the rest of what is not complete', async () => {

@@ -18,6 +18,8 @@ import { UnfinishedLine } from './unfinished-line.ts';
 
 /** After a chunk of this size, more data is probably waiting: other connections are served before the next chunk is read. */
 const FULL_CHUNK_BYTES = 65_536;
+/** Lines answered before the connection asks whether there is time for more. */
+const LINES_AT_ONCE = 64;
 
 const CR = 0x0d;
 
@@ -199,11 +201,22 @@ export class Connection implements Session, MemoryUser {
     this.#socket.resume();
   }
 
-  /** @returns whether every line is answered or pending; false if some must wait for the client to read. */
+  /** @returns whether every line is answered or pending; false if some must wait for their turn, or for the client to read. */
   #answerLines(): boolean {
-    const { dispatcher } = this.#options;
+    const { dispatcher, turns } = this.#options;
     const text = this.#text;
+    let lines = 0;
     while (this.#at < text.length) {
+      if (lines === LINES_AT_ONCE) {
+        lines = 0;
+        if (!turns.hasTime) {
+          this.#output.flush();
+          this.#socket.pause();
+          this.#takeTurn();
+          return false;
+        }
+      }
+      lines++;
       if (this.#mustWait) {
         this.#output.flush();
         if (!this.#mustWait) continue;
@@ -273,7 +286,8 @@ export class Connection implements Session, MemoryUser {
 
   /** If the unfinished line is complete JSON, treats it as the last request: answers it and ends the connection. */
   #silent(): void {
-    if (this.#phase !== 'open' || this.#lines.begunBytes === 0) return;
+    // While this side does not read, the rest of the line may be waiting in the kernel.
+    if (this.#phase !== 'open' || this.#socket.isPaused() || this.#lines.begunBytes === 0) return;
     const line = this.#lines.peek();
     if (isMessage(decodeLine(line))) this.#answerLast(line);
   }

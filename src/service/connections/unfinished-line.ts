@@ -32,7 +32,9 @@ export class UnfinishedLine {
 
   /** Call when this side resumes reading: the pause does not count as the client's delay. */
   restart(): void {
-    if (this.#since !== 0) this.#since = performance.now();
+    if (this.#since === 0) return;
+    this.#since = 0;
+    this.noteBytes(true);
   }
 
   /** Returns how long the line has been unfinished, ms; 0 if there is no unfinished line. */
@@ -48,6 +50,9 @@ export class UnfinishedLine {
 
   #silent(): void {
     this.#silence = undefined;
-    this.#onSilence();
+    // Deferred: where the event loop was held, bytes that came meanwhile are read first.
+    setImmediate(() => {
+      if (this.#silence === undefined && this.#since !== 0) this.#onSilence();
+    });
   }
 }
