@@ -320,6 +320,15 @@ export class Inventory implements DomainInventory {
     );
   }
 
+  /**
+   * Tells whether the feed still has every change since `token`.
+   * @internal
+   */
+  canFollow(token: Token): boolean {
+    const revision = this.#feed.revisionOf(token);
+    return revision !== undefined && this.#feed.since(revision) !== undefined;
+  }
+
   /** The token of the last change so far. */
   get token(): Token {
     return this.#feed.token;

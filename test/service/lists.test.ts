@@ -38,10 +38,14 @@ describe.each([
   ['list', 1],
   // The first snapshot waits for the list after the one that runs, and so it is made.
   ['subscribe', 2],
-])('%s', (method, made) => {
+  ['subscribe with a token of an earlier run', 2],
+])('%s', (what, made) => {
+  const [method = ''] = what.split(' ');
+  const params = what === method ? undefined : { token: '0123456789abcdef:1' };
+
   it('of a hundred clients that connect and ask at once makes few lists', async () => {
     const before = madeLists();
-    await connect(100, request(1, method));
+    await connect(100, request(1, method, params));
     for (const client of clients) {
       // oxlint-disable-next-line no-await-in-loop -- all of them
       expect((await client.next()).result.domains.length).toBeGreaterThanOrEqual(VMS);
@@ -55,7 +59,7 @@ describe.each([
     const waiting = await Client.connect(room.path);
     waiting.send(LIST);
     await until(() => madeLists() === before + 1, { what: 'a list that runs' });
-    await connect(50, request(1, method).repeat(4));
+    await connect(50, request(1, method, params).repeat(4));
     await until(async () => (await openConnections()) === 51, { what: 'all clients' });
     for (const client of clients.splice(0)) client.close();
     await sleep(50);

@@ -60,12 +60,12 @@ export class Subscribers {
   #serving = false;
   #again = false;
 
-  readonly #snapshots: SharedCalls<FeedBatch>;
+  readonly #snapshots: SharedCalls<SnapshotBatch>;
 
   /** @param pace limits the rate of lists for clients. */
   constructor(inventory: Inventory, pace: Pace) {
     this.#inventory = inventory;
-    this.#snapshots = new SharedCalls(pace, () => this.#read(undefined));
+    this.#snapshots = new SharedCalls(pace, () => this.#snapshot());
   }
 
   get count(): number {
@@ -141,20 +141,16 @@ export class Subscribers {
     token: Token | undefined,
     { isGone }: Recipient,
   ): Promise<{ token: Token; domains?: SnapshotBatch['domains'] }> {
-    if (token !== undefined && token === this.#inventory.token) return { token };
-    const batch =
-      token === undefined ? await this.#snapshots.next(isGone) : await this.#read(token);
-    // The client has gone: the token is not used, because the subscription never begins.
-    if (batch === undefined) return { token: this.#inventory.token };
-    return batch.kind === 'changes' ? { token: token ?? batch.token } : batch;
+    if (token !== undefined && this.#inventory.canFollow(token)) return { token };
+    const snapshot = await this.#snapshots.next(isGone);
+    // Without a snapshot the client has gone: the token is not used, because the subscription never begins.
+    return snapshot ?? { token: this.#inventory.token };
   }
 
-  async #read(token: Token | undefined): Promise<FeedBatch> {
-    const batches = this.#inventory.subscribe(token === undefined ? {} : { token });
-    const { value } = await batches.next();
-    await batches.return();
-    if (value === undefined) throw new Error('the feed has ended');
-    return value;
+  async #snapshot(): Promise<SnapshotBatch> {
+    const batch = await firstOf(this.#inventory.subscribe());
+    if (batch.kind === 'changes') throw new Error('the feed began without a snapshot');
+    return batch;
   }
 
   #due(): void {
@@ -209,7 +205,7 @@ export class Subscribers {
 
   /** @param served subscribers served in this turn so far. @returns the same count afterwards. */
   async #tell(token: Token, subscribers: readonly Subscriber[], served: number): Promise<number> {
-    const batch = await this.#read(token);
+    const batch = await firstOf(this.#inventory.subscribe({ token }));
     this.batches++;
     const shared = batch.kind === 'changes' ? changesTail(batch.changes, batch.token) : undefined;
     let inTurn = served;
@@ -236,6 +232,13 @@ export class Subscribers {
     }
     return inTurn;
   }
+}
+
+async function firstOf(batches: AsyncGenerator<FeedBatch, void>): Promise<FeedBatch> {
+  const { value } = await batches.next();
+  await batches.return();
+  if (value === undefined) throw new Error('the feed has ended');
+  return value;
 }
 
 function head(method: 'changes' | 'resync', id: number): string {
