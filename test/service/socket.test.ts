@@ -170,6 +170,15 @@ describe('the socket', () => {
     chmodSync(directory, 0o700);
   });
 
+  it('closes the server where it refuses, so that nothing is left', async () => {
+    const server = createServer();
+    const closed = once(server, 'close');
+    await expect(listenAt(server, `/${'x'.repeat(108)}`, undefined)).rejects.toMatchObject({
+      code: ErrorCode.SOCKET_REFUSED,
+    });
+    await closed;
+  });
+
   it('refuses a path that is too long, and a group that is not there', async () => {
     const path = place();
     for (const [at, group] of [
@@ -294,6 +303,28 @@ describe('the file of the socket', () => {
     await keeper.release();
     expect(existsSync(path)).toBe(false);
     for (const server of servers) server.close();
+  });
+
+  it('that is out of reach, because a directory of its path was replaced, is logged', async () => {
+    const path = join(directory, 'run', 'socket');
+    const log: string[] = [];
+    const server = createServer();
+    const claim = await listenAt(server, path, undefined);
+    const keeper = new SocketKeeper(
+      claim,
+      (level, text) => log.push(`${level}: ${text}`),
+      () => Promise.reject(new Error('not called')),
+      20,
+    );
+    rmSync(join(directory, 'run'), { recursive: true });
+    symlinkSync(join(directory, 'run'), join(directory, 'run'));
+    await until(() => log.length > 0);
+    expect(log).toEqual([
+      'error: the socket was replaced: clients reach another program by its path',
+    ]);
+    await keeper.release();
+    rmSync(join(directory, 'run'));
+    server.close();
   });
 
   it('that another put there is left alone, and logged once', async () => {

@@ -53,30 +53,37 @@ export async function listenAt(
   path: string,
   group: string | undefined,
 ): Promise<SocketClaim> {
-  const target = resolve(path);
-  checkLength(target);
-  const gid = group === undefined ? undefined : groupId(group, ErrorCode.SOCKET_REFUSED);
-  makeDirectoryFor(target);
-  return await underLock(target, async () => {
-    if (await mayReplace(target)) unlinkIfThere(target);
-    const fd = await bindUnderUmask(target);
-    const claimed = lstatSync(target);
-    const state = (): ReturnType<SocketClaim['state']> => stateOf(target, claimed);
-    const claim = { state, release: () => release(target, state) };
-    try {
-      if (gid !== undefined) own(target, gid, group as string);
-      await listenOnFd(server, fd);
-    } catch (cause) {
-      if (server.listening) server.close();
-      else closeSync(fd);
-      if (state() === 'ours') unlinkIfThere(target);
-      throw cause instanceof XenError ? cause : refusedBySystem(target, 'no listening', cause);
-    }
-    return claim;
-  }).catch((error: unknown) => {
+  try {
+    const target = resolve(path);
+    checkLength(target);
+    const gid = group === undefined ? undefined : groupId(group, ErrorCode.SOCKET_REFUSED);
+    makeDirectoryFor(target);
+    return await underLock(target, () => claimSocket(server, target, gid, group));
+  } catch (error) {
     server.close();
     throw error;
-  });
+  }
+}
+
+async function claimSocket(
+  server: Server,
+  target: string,
+  gid: number | undefined,
+  group: string | undefined,
+): Promise<SocketClaim> {
+  if (await mayReplace(target)) unlinkIfThere(target);
+  const fd = await bindUnderUmask(target);
+  const claimed = lstatSync(target);
+  const state = (): ReturnType<SocketClaim['state']> => stateOf(target, claimed);
+  try {
+    if (gid !== undefined) own(target, gid, group as string);
+    await listenOnFd(server, fd);
+  } catch (cause) {
+    if (!server.listening) closeSync(fd);
+    if (state() === 'ours') unlinkIfThere(target);
+    throw cause instanceof XenError ? cause : refusedBySystem(target, 'no listening', cause);
+  }
+  return { state, release: () => release(target, state) };
 }
 
 function refused(path: string, why: string, cause?: unknown): XenError {
@@ -207,7 +214,13 @@ function listenOnFd(server: Server, fd: number): Promise<void> {
 }
 
 function stateOf(target: string, claimed: Stats): ReturnType<SocketClaim['state']> {
-  const found = lstatSync(target, { throwIfNoEntry: false });
+  let found: Stats | undefined;
+  try {
+    found = lstatSync(target, { throwIfNoEntry: false });
+  } catch {
+    // A directory of the path was replaced, for instance by a symbolic link that leads to itself.
+    return 'replaced';
+  }
   if (found === undefined) return 'removed';
   return found.dev === claimed.dev && found.ino === claimed.ino ? 'ours' : 'replaced';
 }
