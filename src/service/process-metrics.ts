@@ -9,6 +9,7 @@ import {
 } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 import { histogramSamples, type Metric, type Sample } from './exposition.ts';
+import { mostDescriptors } from './system/descriptors.ts';
 
 /** How often the delay of the event loop is sampled: each sample wakes the process up. */
 const LOOP_SAMPLE_MS = 50;
@@ -154,12 +155,11 @@ function memory(): Metric[] {
 
 function descriptors(): Metric[] {
   return fromProc(() => {
-    const most = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
     // The directory itself is open while it is read.
     const open = readdirSync('/proc/self/fd').length - 1;
     return [
       gauge('process_open_fds', 'Open file descriptors.', open),
-      gauge('process_max_fds', 'Bound of open file descriptors.', Number(most ?? Infinity)),
+      gauge('process_max_fds', 'Bound of open file descriptors.', mostDescriptors()),
     ];
   });
 }
