@@ -2,7 +2,6 @@
 import { Census } from '../src/inventory/census.ts';
 import { Feed } from '../src/inventory/feed/feed.ts';
 import { Inventory } from '../src/inventory/inventory.ts';
-
 import { Looks } from '../src/inventory/looks.ts';
 import { Waiters } from '../src/inventory/waiters.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../src/simulator/index.ts';

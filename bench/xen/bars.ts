@@ -24,7 +24,7 @@ export function ourWay(storm: BootStorm, number: '6' | '7' = IN_PROCESS): OurWay
   return startsWith(storm.ours, number);
 }
 
-export function otherWay(storm: BootStorm, number: string): OtherWay {
+function otherWay(storm: BootStorm, number: string): OtherWay {
   return startsWith(storm.others, number);
 }
 

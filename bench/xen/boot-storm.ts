@@ -6,8 +6,8 @@ import { IN_NODE, WAY_NAMES } from './way-names.ts';
 import { add, NO_WORK } from './work.ts';
 
 /** Look-ups of a VM before and after its introduction. */
-export const BEFORE = 10;
-export const AFTER = 20;
+const BEFORE = 10;
+const AFTER = 20;
 /** Over the socket fewer are made: under emulation, all of them would take longer than a boot. */
 const BY_SOCKET = { before: 1, after: 2 };
 /** One VM in so many is also looked up by a list by 1024 in Node. */

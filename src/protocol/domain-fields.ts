@@ -5,7 +5,7 @@ import type { Domain } from '../domain.ts';
 export const FLAG_FIELDS = ['dying', 'shutdown', 'paused', 'blocked', 'running', 'hvm'] as const;
 
 /** Number fields. */
-export const NUMBER_FIELDS = [
+const NUMBER_FIELDS = [
   'vcpus',
   'memoryBytes',
   'maxMemoryBytes',

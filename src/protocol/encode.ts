@@ -25,7 +25,7 @@ export class Failure {
   }
 }
 
-export function unavailableFailure({ cause, error }: Unavailable): Failure {
+function unavailableFailure({ cause, error }: Unavailable): Failure {
   const reason = error?.message ?? (cause === 'timeout' ? 'it did not answer in time' : cause);
   return new Failure(RpcCode.unavailable, `the hypervisor cannot be asked: ${reason}`, { cause });
 }

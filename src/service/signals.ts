@@ -13,7 +13,7 @@ const ignore = (): void => undefined;
 const IGNORED = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGIO'] as const;
 
 /** Ignores these signals until the process ends: without its handler, SIGUSR1 would end the process. */
-export function ignoreSignals(): void {
+function ignoreSignals(): void {
   for (const signal of IGNORED)
     if (!process.listeners(signal).includes(ignore)) process.on(signal, ignore);
 }
