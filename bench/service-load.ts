@@ -45,13 +45,16 @@ export function roundTrips(socket: Socket, requests: number, vms: number): Promi
   });
 }
 
-function batchOf(method: Method, depth: number, vms: number): string {
+export function batchOf(method: Method, depth: number, vms: number): string {
   return Array.from({ length: depth }, (_, at) => request(method, FIRST_ID + at, vms)).join('');
 }
 
-/** Sends a batch and returns the reply: as many lines as the batch has. */
-function exchange(socket: Socket, batch: string): Promise<string> {
-  const wanted = batch.split('\n').length - 1;
+/** Sends a batch and returns the reply: `wanted` lines, by default as many as the batch has. */
+export function exchange(
+  socket: Socket,
+  batch: string,
+  wanted: number = batch.split('\n').length - 1,
+): Promise<string> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let lines = 0;

@@ -14,6 +14,7 @@ async function reportService(): Promise<void> {
   mkdirSync(dirname(REPORT), { recursive: true });
   writeFileSync(REPORT, `${JSON.stringify(report, undefined, 2)}\n`);
   printComparisons(figures);
+  printBesideRedis(figures);
   printMemory(figures);
   process.stdout.write(`\nWritten to ${REPORT}.\n`);
 }
@@ -29,6 +30,21 @@ function printComparisons({ comparisons, vms, pinned }: ServiceFigures): void {
     'processor time': ({ processor }) => (processor === undefined ? '' : spread(processor)),
     bar: ({ bar }) => ('atMost' in bar ? `at most ${bar.atMost}` : `at least ${bar.atLeast}`),
     met: (row) => (isMet(row) ? 'yes' : 'no'),
+  });
+}
+
+function printBesideRedis({ besideRedis }: ServiceFigures): void {
+  if (besideRedis === undefined) {
+    process.stdout.write('\nnot compared with redis-server: it is not installed\n');
+    return;
+  }
+  printTable("domid beside redis-server's GET, answers a second (median, quartiles)", besideRedis, {
+    'clients x pipelined': ({ clients, depth }) => `${clients} x ${depth}`,
+    ours: ({ ours }) => amount(ours.median, 'a second'),
+    redis: ({ redis }) => amount(redis.median, 'a second'),
+    'ours / redis': ({ ratio }) => spread(ratio),
+    bar: ({ atLeast }) => `at least ${atLeast}`,
+    met: ({ ratio, atLeast }) => (ratio.median >= atLeast ? 'yes' : 'no'),
   });
 }
 

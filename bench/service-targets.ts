@@ -38,7 +38,7 @@ export async function start(kind: Kind, directory: string, domains: number): Pro
   return { child, path, domids, memory };
 }
 
-export async function open({ path }: Target): Promise<Socket> {
+export async function open({ path }: Pick<Target, 'path'>): Promise<Socket> {
   const socket = createConnection(path);
   await once(socket, 'connect');
   return socket;

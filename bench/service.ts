@@ -25,6 +25,7 @@ import {
   subscribe,
   type Target,
 } from './service-targets.ts';
+import { type BesideRedis, measureBesideRedis } from './service-redis.ts';
 import { ascending, quantile, ratios, summarise, type Summary } from './statistics.ts';
 
 const VMS = 1000;
@@ -59,6 +60,8 @@ export interface ServiceFigures {
   /** True if servers and clients each had a core of their own. */
   readonly pinned: boolean;
   readonly comparisons: readonly Comparison[];
+  /** Absent where redis-server is not installed. */
+  readonly besideRedis?: readonly BesideRedis[];
   readonly memory: readonly { readonly when: string; readonly memory: Memory }[];
 }
 
@@ -131,9 +134,16 @@ export async function measureService(tell: (what: string) => void): Promise<Serv
       // oxlint-disable-next-line no-await-in-loop -- measured one at a time
       await measureRound(targets, columns, round);
     }
+    const besideRedis = await measureBesideRedis(targets.ours, directory, VMS, tell);
     const memory = await measureStorms(targets.ours, columns, tell);
     await check(targets);
-    return { vms: VMS, pinned, comparisons: comparisonsOf(columns), memory };
+    return {
+      vms: VMS,
+      pinned,
+      comparisons: comparisonsOf(columns),
+      ...(besideRedis !== undefined && { besideRedis }),
+      memory,
+    };
   } finally {
     for (const { child } of Object.values(targets)) child.kill();
     rmSync(directory, { recursive: true });
