@@ -40,7 +40,7 @@ export function checkDevices(): void {
     throw new XenError(
       ErrorCode.NO_XEN,
       `no Xen to ask here: ${PRIVCMD_PATHS[0]} is missing (${errnos[0]}). ` +
-        'In a dom0, load its kernel module: modprobe xen-privcmd. Any other machine has no domains to look up',
+        'In a dom0, load the kernel module of this device: modprobe xen-privcmd. A machine that is not a dom0 has no domains to look up',
       { errno: errnos[0] ?? 'ENOENT', syscall: 'open' },
     );
   }

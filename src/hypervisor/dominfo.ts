@@ -111,7 +111,7 @@ export class Dominfo {
   }
 }
 
-/** The records of one list, in ascending domid. */
+/** The records of one list, in Xen's order: ascending domid in all supported releases, but Xen does not promise it. */
 export class DominfoList {
   /** Size of a record, bytes. */
   readonly recordBytes: number;
@@ -155,7 +155,7 @@ export class DominfoList {
     return new DominfoList(new DataView(bytes), this.recordBytes, this.#length);
   }
 
-  /** Yields the records in ascending domid. */
+  /** Yields the records in Xen's order. */
   *[Symbol.iterator](): Generator<Dominfo> {
     for (let index = 0; index < this.#length; index++) yield this.at(index);
   }
@@ -170,6 +170,6 @@ export class DominfoList {
 function staleView(): XenError {
   return new XenError(
     ErrorCode.STALE_VIEW,
-    'a domain was read after its memory had been reused: copy the values that are needed while the list is visited',
+    'a domain was read after its memory had been reused or freed: read or copy its values before the visitor of the list returns, and before close()',
   );
 }

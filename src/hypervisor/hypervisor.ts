@@ -11,7 +11,7 @@ export interface HypervisorVersion {
   readonly uniqueIds: 'yes' | 'no' | 'denied';
 }
 
-/** A hypervisor, real or simulated: one domain, or all of them. */
+/** A hypervisor, real or simulated. Returns the state of one domain, or of all domains. */
 export interface Hypervisor {
   readonly version: HypervisorVersion;
 
@@ -20,7 +20,7 @@ export interface Hypervisor {
    * to 4.21 before the fix of XSA-492 they wait for the teardown of a domain), XEN_SYSCTL_getdomaininfolist with room for one domain instead. The next call
    * overwrites the result.
    * @param domid 0..32751.
-   * @returns undefined if there is no such domain, in every release.
+   * @returns undefined if there is no such domain, also on releases where the domctl then returns the next higher domain (up to 4.17).
    * @throws XenError `ERR_INVALID_DOMID`, `ERR_NOT_PERMITTED`, `ERR_XSM_DENIED`, `ERR_HYPERCALL`, `ERR_CLOSED`.
    */
   getDomainInfo(domid: number): Dominfo | undefined;
@@ -41,8 +41,8 @@ export interface Hypervisor {
    * Lists all domains: one XEN_SYSCTL_getdomaininfolist with room for every domid, off the event loop.
    * `visit` runs synchronously on the finished list. No other list starts before it returns, and the list must not be
    * used after that. Calls made meanwhile are queued.
-   * The list is in ascending domid. A domain that is created, destroyed or renamed while it is made may be shown as it
-   * was before or after.
+   * The list is in Xen's order: ascending domid, but Xen does not promise it. It may show a domain that is created, destroyed
+   * or renamed during the hypercall in its state before or after that.
    * @returns the result of `visit`; rejects with its error, or with a XenError as `getDomainInfo`.
    */
   listDomains<T>(visit: (list: DominfoList) => T): Promise<T>;

@@ -128,11 +128,11 @@ export function probe(
     );
   }
   const found = (version: number | undefined): string =>
-    version === undefined ? 'none of those tried' : hex(version);
+    version === undefined ? 'none' : hex(version);
   throw new XenError(
     ErrorCode.UNKNOWN_INTERFACE,
-    `Xen ${xen} is not supported: it accepts sysctl interface version ${found(sysctl)} (tried ${sysctls.map(hex).join(', ')}) ` +
-      `with domctl ${found(domctl)} (tried ${domctls.map(hex).join(', ')}), a pair that no release of ${OLDEST_RELEASE} to ${NEWEST_RELEASE} has; ` +
-      'a newer version of this package may know it',
+    `Xen ${xen} is not supported: of the sysctl interface versions ${sysctls.map(hex).join(', ')} it accepts ${found(sysctl)}, ` +
+      `of the domctl interface versions ${domctls.map(hex).join(', ')} it accepts ${found(domctl)}, and no release of ${OLDEST_RELEASE} to ${NEWEST_RELEASE} has this pair; ` +
+      'a newer version of this package may support it',
   );
 }

@@ -21,7 +21,7 @@ const ID_TRIES = 4;
 export interface ListSight {
   /** UUIDs of domains, not dying, that differed from the mirror. */
   readonly shown: ReadonlySet<Uuid>;
-  /** Domains that differed from the mirror, in the state that the last look showed; undefined if there was none. */
+  /** Domains that differed from the mirror, in the state that the last look showed; undefined if it showed no domain. */
   readonly looked: ReadonlyMap<Domid, Domain | undefined>;
 }
 
@@ -32,7 +32,7 @@ export interface CensusOptions {
   readonly waiters: Waiters;
   /** UUIDs to cache. */
   readonly maxUuids: number;
-  /** Follows the holders of every UUID, from the first list on. */
+  /** Notified of each change of a holder, from the first list on. */
   readonly table?: HolderObserver | undefined;
 }
 
@@ -64,7 +64,7 @@ export class Census {
     if (table !== undefined) this.#mirror.observe(table);
   }
 
-  /** Domains that the last looks showed. */
+  /** Domains that exist, as of the last look at each domid. */
   get count(): number {
     return this.#mirror.count;
   }
@@ -151,7 +151,8 @@ export class Census {
   /**
    * Takes in a list. Publishes the domains that have gone first: when a VM has rebooted, its old domain is destroyed before
    * its new one is created.
-   * @throws XenError if the list has an invalid or repeated domid, or if a single look at a doubtful domid fails.
+   * @throws XenError if the list has an invalid or repeated domid, or if a single look fails that the list makes necessary (see
+   *   {@link #settle}).
    */
   takeList(list: DominfoList): ListSight {
     const { indexes, missing } = this.#mirror.compare(list);
@@ -227,7 +228,8 @@ export class Census {
   }
 
   /**
-   * Whether the handle may be half written: new on its domid, and with a zero half or in place of another handle.
+   * Whether the handle may be half written: the domid had no domain before and half of the handle is zero, or the domid had
+   * another handle before.
    * Up to Xen 4.20 a domain is listed before its handle is copied, in two halves (`xen/common/domain.c`).
    */
   #isDoubtful(info: Dominfo): boolean {
@@ -240,7 +242,7 @@ export class Census {
     return this.#lookedAtDuring[domid] === this.#lists;
   }
 
-  /** Looks singly at domids for which the list is not reliable. */
+  /** Looks singly at domids for which the list may be wrong: it may show a half written or an older handle. */
   #settle(domids: readonly Domid[], looked: Map<Domid, Domain | undefined>): void {
     for (const domid of domids) {
       const info = this.#lookTwice(domid);
@@ -327,7 +329,10 @@ export class Census {
     return this.#hypervisor.getUniqueId(domid);
   }
 
-  /** Without unique ids (before Xen 4.21), domid order and CPU time are the only evidence that a domid has a new domain. */
+  /**
+   * Whether a domid may still have the same domain. Without unique ids (before Xen 4.21): if Xen assigns domids in sequence,
+   * so that none is reused soon, and the CPU time has not decreased.
+   */
   #canBeSame(told: Domain | undefined, domain: Domain): boolean {
     if (told === undefined) return false;
     if (told.uniqueId !== undefined && domain.uniqueId !== undefined) {

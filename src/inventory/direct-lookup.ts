@@ -6,7 +6,7 @@ import type { Ambiguous, Found, NotFound } from '../results.ts';
 import { type Uuid, type UuidWords, uuidWords } from '../uuid.ts';
 import { hasZeroHalf } from './handle.ts';
 
-/** The result of a look-up by a list only, which rejects if the hypervisor cannot be asked. */
+/** The result of a look-up without an inventory. Never `unavailable`: if the hypervisor does not answer, the look-up rejects. */
 export type DirectLookupResult = Omit<Found, 'source'> | NotFound | Ambiguous;
 
 /** Maximum number of lists. If the holders of a UUID change after each of them, the result is `found`: the first holder in the last list. */
@@ -15,7 +15,7 @@ const LISTS_MAX = 4;
 /**
  * Finds the domain with each UUID.
  * @returns a result for each UUID, in order.
- * @throws XenError where the hypervisor cannot be asked.
+ * @throws XenError if the hypervisor does not answer.
  */
 export async function lookUpDirectly(
   hypervisor: Hypervisor,

@@ -44,12 +44,12 @@ export interface InventoryOptions {
   readonly hypervisor?: Hypervisor;
   /**
    * Connects to xenstore. Default: to this host's. `false`: no connection; look-ups are still correct, but changes are found
-   * only by look-ups and by the slow timer.
+   * only by look-ups and by the slow timer ({@link InventoryOptions.listIntervalMs}).
    */
   readonly xenstore?: (() => Promise<XenstoreSession>) | false;
   /**
-   * UUIDs to cache, an integer of 1 or more. Default: as many as a host can have domains. A look-up that misses the cache
-   * scans the mirror, which takes some 10 us.
+   * UUIDs to cache, an integer of 1 or more. Default: as many as a host can have domains. A look-up of a UUID
+   * that is not in the cache scans the last known handles of all domains, which takes some 10 us.
    */
   readonly maxUuids?: number;
   /** Interval of the slow timer, which makes a list without any other reason, ms: more than 0, or `Infinity` to turn it off. Default 60,000. */
@@ -68,7 +68,7 @@ const LIST_TIMEOUT_MS = 30_000;
 /** Changes kept for slow subscribers. */
 const KEPT_CHANGES = 8192;
 
-/** Unique ids read in one turn of the event loop after the start. They take about 1 ms. */
+/** Number of unique ids to read in each turn of the event loop after the start. Reading them takes about 1 ms. */
 const IDS_A_TURN = 64;
 
 /** Counters since the inventory was opened, and its present state. */
@@ -84,12 +84,12 @@ export interface InventoryStats extends Counters {
   /** Lists by reason. */
   readonly lists: Readonly<Record<ListReason, number>>;
   readonly listsFailed: number;
-  /** Callers that shared a list with another caller. */
+  /** Callers that shared a list, not counting the first caller of each list. */
   readonly listsShared: number;
   /** Domains in the last list. */
   readonly lastListLength: number;
   readonly lookups: Readonly<Record<LookupResult['status'], number>>;
-  /** Look-ups that found a domain, by the step that led to it. */
+  /** Look-ups that found a domain, by the step that led to it ({@link Source}). */
   readonly sources: Readonly<Record<Source, number>>;
   /** Requests to xenstore for a VM's domid. */
   readonly hints: number;
@@ -103,7 +103,7 @@ export interface InventoryStats extends Counters {
   readonly xenstoreDisconnects: number;
   /** UUIDs in the cache. */
   readonly uuids: number;
-  /** Domains that the last looks showed. */
+  /** Domains that exist, as of the last look at each domid. */
   readonly domains: number;
   /** Number of these domains that are dying. */
   readonly dying: number;
@@ -231,7 +231,7 @@ export class Inventory implements DomainInventory {
 
   /**
    * @internal {@link resolve} if one look at the known holder confirms it; undefined in any other case.
-   * @param text any text; compared with the known UUIDs as it is.
+   * @param text any text; only a known UUID in lower case matches.
    */
   resolveKnown(text: string): Found | undefined {
     if (this.#closed !== undefined) return undefined;
@@ -294,8 +294,8 @@ export class Inventory implements DomainInventory {
   }
 
   /**
-   * Returns all domains in ascending domid, and a token: published domains are in the state after exactly the changes up to
-   * that token.
+   * Returns all domains in ascending domid, and a token. Domains that the feed reports are in the state after exactly the
+   * changes up to that token.
    * @throws XenError if the hypervisor does not answer; the signal's reason.
    */
   async list(options: CallOptions = {}): Promise<ListResult> {
@@ -304,7 +304,7 @@ export class Inventory implements DomainInventory {
   }
 
   /**
-   * Yields a snapshot of the feed's domains, or the changes since a token, and then every change, in batches. Has no
+   * Yields a snapshot of the domains that the feed reports, or the changes since a token, and then every change, in batches. Has no
    * buffer of its own: a slow subscriber gets net changes, then `resync` with a new snapshot, never a gap. `return()` ends a
    * pending `next()`. Ends when the inventory is closed; fails with a XenError if a snapshot cannot be made.
    */
@@ -386,7 +386,7 @@ export class Inventory implements DomainInventory {
     return { package: packageVersion(), ...this.hypervisorVersion };
   }
 
-  /** Answers all pending calls, ends the subscriptions, and waits for a running list. */
+  /** Ends pending look-ups and queued lists with `ERR_CLOSED`, ends the subscriptions, and waits for a running list. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -517,7 +517,7 @@ function settleable<T>(): {
   return { promise, resolve, reject };
 }
 
-/** Loaded only if needed: a program that passes its own hypervisor needs no koffi. */
+/** Imports the binding only if it is needed: a program that passes its own hypervisor needs no koffi. */
 async function openHypervisor(): Promise<Hypervisor> {
   return (await import('../hypervisor/open.ts')).openHypervisor();
 }

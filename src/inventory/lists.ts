@@ -112,7 +112,7 @@ export class Lists {
     return this.#durationsMs.length === 0 ? 0 : Math.min(...this.#durationsMs);
   }
 
-  /** Calls `observer` after each list, before the callers that waited for it. */
+  /** Calls `observer` after each list, before the callers that waited for the list are answered. */
   observe(observer: (made: MadeList) => void): void {
     this.#observers.push(observer);
   }

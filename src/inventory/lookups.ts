@@ -16,10 +16,10 @@ import type { Waiters } from './waiters.ts';
 
 const DEFAULT_TIMEOUT_MS = 5000;
 
-/** Maximum rounds of reading several holders. If the first holder is gone at the end of each round, the second one is the result. */
+/** Maximum rounds of reading several holders. If the first holder is gone at the end of every round, the result is `found`: the second holder of the last round. */
 const CONFIRM_ROUNDS = 8;
 
-/** How long `lookupMany` may hold the event loop, ms, and after how many look-ups it reads the clock. */
+/** How long `lookupMany` may block the event loop, ms, and after how many look-ups it reads the clock. */
 const SLICE_MS = 4;
 const CLOCK_EVERY = 16;
 /** Minimum timeout of a look-up that starts after the deadline, ms: single looks may still answer it. */
@@ -93,7 +93,7 @@ export class Lookups {
     }
   }
 
-  /** A result for each UUID, in order; all within one deadline, without holding the event loop for long. */
+  /** A result for each UUID, in order; all within one deadline, without blocking the event loop for long. */
   async lookupMany(uuids: readonly Uuid[], options: CallOptions = {}): Promise<LookupResult[]> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     const deadline = performance.now() + checkMs('timeoutMs', timeoutMs);
@@ -135,7 +135,7 @@ export class Lookups {
       : undefined;
   }
 
-  /** Looks at a known holder. Returns undefined if it is no longer one. The caller passes the look to the census. */
+  /** Looks at a known holder. Returns undefined if the domid no longer holds the handle. The caller must pass the look to the census. */
   #lookAt({ domid, handle }: Holder): Dominfo | undefined {
     const info = this.#looks.look(domid);
     return info !== undefined && !info.dying && info.hasHandle(handle) ? info : undefined;
@@ -208,7 +208,7 @@ export class Lookups {
     });
   }
 
-  /** A single look showed a holder that look-ups are pending for. */
+  /** Called when a single look has shown a holder of a UUID with pending look-ups: answers them. */
   #shown(domain: Domain, source: Source): void {
     const { uuid } = domain;
     if (this.#hasSeveral(uuid)) this.#confirmSoon(uuid, source);

@@ -5,7 +5,7 @@ import { DominfoOffset } from '../hypervisor/layout.ts';
 import type { UuidWords } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 
-/** Set in the state of every domid that has a domain; Xen has no flag there. */
+/** Set in the state of every domid that has a domain. Xen uses this bit for no flag. */
 const PRESENT = 0x8000;
 const ABSENT = 0;
 const SHUTDOWN_CODE = 0xff_0000;
@@ -110,7 +110,7 @@ export class Mirror {
     return holders.toReversed();
   }
 
-  /** The first domid from `from` to `to` that has no domain; undefined where all have one. */
+  /** Returns the first domid from `from` to `to` that has no domain; undefined if all have one. */
   firstAbsent(from: number, to: number): number | undefined {
     const domid = this.#states.indexOf(ABSENT, from);
     return domid < 0 || domid > to ? undefined : domid;
@@ -213,7 +213,7 @@ export class Mirror {
     return order >= 0 && previous < DOMID_FIRST_RESERVED;
   }
 
-  /** Xen does not promise an order. A domid that is listed twice is an error. */
+  /** Returns the domids that are in the mirror and not in the list, for a list in any order. A domid that is listed twice is an error. */
   #missingFrom(list: DominfoList): Domid[] {
     const isListed = new Uint8Array(DOMID_FIRST_RESERVED);
     for (const { domid } of list) {

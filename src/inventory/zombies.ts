@@ -123,7 +123,7 @@ export class Zombies {
     try {
       for (const domid of domids) this.#options.census.look(domid, 'cache');
     } catch {
-      // The hypervisor failed: the domains are due again.
+      // The hypervisor failed: the next tick of each domain's level looks at it again.
     }
   }
 }

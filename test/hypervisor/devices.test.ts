@@ -33,7 +33,7 @@ async function openIn({ exhausted }: { exhausted: boolean }): Promise<Record<str
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
-test('a process without a free descriptor is told so, not that there is no Xen', async () => {
+test('without a free descriptor, the error names the limit, and does not say that there is no Xen', async () => {
   expect(await openIn({ exhausted: true })).toEqual({
     code: 'ERR_HYPERCALL',
     errno: 'EMFILE',

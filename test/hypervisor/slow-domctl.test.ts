@@ -32,7 +32,7 @@ function avoided(): SlowDomctl {
 }
 
 describe('domctls', () => {
-  test('are timed one in eight, and each after a slow one until one was quick', () => {
+  test('are timed one in eight, and after a slow one each, until one is fast', () => {
     const slow = new SlowDomctl();
     const timed = Array.from({ length: 17 }, () => domctl(slow, 0));
     expect(timed.flatMap((isTimed, index) => (isTimed ? [index] : []))).toEqual([0, 8, 16]);
@@ -41,7 +41,7 @@ describe('domctls', () => {
     expect(slow.isAvoided).toBe(false);
   });
 
-  test('are not avoided for one that is slow, as with the scheduler or the garbage collector', () => {
+  test('are not avoided after a single slow one, which the scheduler or the garbage collector can cause', () => {
     const slow = new SlowDomctl();
     for (let round = 0; round < 5; round++) {
       timedDomctl(slow, 3);
@@ -51,7 +51,7 @@ describe('domctls', () => {
     }
   });
 
-  test('of just 2 ms are quick', () => {
+  test('of exactly 2 ms are fast', () => {
     const slow = new SlowDomctl();
     for (let calls = 0; calls < 20; calls++) domctl(slow, 2);
     expect(slow.isAvoided).toBe(false);
@@ -82,7 +82,7 @@ describe('domctls', () => {
     expect(waits).toEqual([100, 200, 400, 800, 800, 800]);
   });
 
-  test('are used again after one that is quick, and the wait is short again', () => {
+  test('are used again after a fast one, and the next retry delay is 100 ms again', () => {
     const slow = avoided();
     for (let tries = 0; tries < 3; tries++) {
       jest.advanceTimersByTime(1000);

@@ -65,7 +65,7 @@ describe.each(Object.keys(RELEASES) as (keyof typeof RELEASES)[])('on Xen %s', (
     expect(seen).toEqual([0, 3, 7].map((domid) => [domid, uuidOf(domid)]));
   });
 
-  it('tells the release and both interface versions', () => {
+  it('has the release and both interface versions', () => {
     const { hypervisor } = open(hostOf(0), release);
     expect(hypervisor.version).toEqual({
       xen: release,
@@ -76,7 +76,7 @@ describe.each(Object.keys(RELEASES) as (keyof typeof RELEASES)[])('on Xen %s', (
   });
 });
 
-describe('what cannot be a domid', () => {
+describe('invalid domids', () => {
   it.each([-1, 0x7ff0, 0xffff, 0x1_0000, 1.5, NaN, Infinity, 2 ** 40])(
     '%p is refused before any hypercall',
     (domid) => {
@@ -95,7 +95,7 @@ const domainWith = (flags: number): unknown =>
     .hypervisor.getDomainInfo(5)
     ?.toDomain();
 
-describe('a domain made of its record', () => {
+describe('a domain decoded from its record', () => {
   it('has no shutdown reason while it is not shut down, though Xen has 0xFFFF there', () => {
     const domain = domainWith(ALIVE | DominfFlag.RUNNING);
     expect(domain).toMatchObject({ shutdown: false, running: true, dying: false });
@@ -124,7 +124,7 @@ describe('a domain made of its record', () => {
     [DominfFlag.PAUSED, 'paused'],
     [DominfFlag.BLOCKED, 'blocked'],
     [DominfFlag.RUNNING, 'running'],
-  ])('has of flag %i nothing but %s', (flag, name) => {
+  ])('has with flag %i only the state %s', (flag, name) => {
     const set = Object.entries(domainWith(flag) ?? {}).filter(([, value]) => value === true);
     expect(set).toEqual([[name, true]]);
   });
@@ -194,7 +194,7 @@ describe('a list', () => {
     });
   });
 
-  it('is revoked though its visitor throws, and the error reaches the caller', async () => {
+  it('is revoked although its visitor throws, and the error reaches the caller', async () => {
     const { hypervisor } = open(hostOf(0));
     let kept: DominfoList | undefined;
     const failure = new Error('the visitor failed');
@@ -216,7 +216,7 @@ describe('a list', () => {
     });
   });
 
-  it('does not start before the visitor of the one before has returned', async () => {
+  it('does not start before the visitor of the previous one has returned', async () => {
     const domains = hostOf(0, 1);
     const { xen, hypervisor } = open(domains);
     xen.holding = true;
@@ -324,7 +324,7 @@ describe('single looks while domctls wait', () => {
     expect(rooms).toEqual([1, 32_752]);
   });
 
-  it('are domctls again once one of them is quick, which is tried after 100 ms', () => {
+  it('are domctls again after a fast one, which is tried after 100 ms', () => {
     const { xen, hypervisor } = open(hostOf(0, 1));
     const { domctl } = xen;
     stall(xen, hypervisor);
@@ -339,7 +339,7 @@ describe('single looks while domctls wait', () => {
     expect(xen.calls).toEqual([Hypercall.sysctl, Hypercall.domctl, Hypercall.domctl]);
   });
 
-  it('with EFAULT are made again, and say by name which operation failed', () => {
+  it('are made again after EFAULT, and the error names the operation', () => {
     const { xen, hypervisor } = open(hostOf(0, 1));
     stall(xen, hypervisor);
     const { sysctl } = xen;
@@ -397,7 +397,7 @@ describe('the unique id', () => {
     ['EACCES', EACCES],
     ['EPERM', EPERM],
     ['ENOSYS', constants.errno.ENOSYS],
-  ])('is undefined where the operation ends with %s, which is denied by then', (_, errno) => {
+  ])('is undefined if Xen denies the operation with %s after opening', (_, errno) => {
     const { xen, hypervisor } = open(hostOf(0), '4.22');
     expect(hypervisor.version.uniqueIds).toBe('yes');
     xen.domctl = () => -errno;
@@ -408,7 +408,7 @@ describe('the unique id', () => {
     ['EACCES', EACCES],
     ['EPERM', EPERM],
     ['ENOSYS', constants.errno.ENOSYS],
-  ])('is not asked for where the operation ended with %s when opening', (_, errno) => {
+  ])('is not requested if the operation ended with %s when opening', (_, errno) => {
     const xen = fakeXen(RELEASES['4.22'], () => hostOf(0, 1));
     const { domctl } = xen;
     xen.domctl = (operation, self) =>
@@ -423,7 +423,7 @@ describe('the unique id', () => {
     expect(hypervisor.getDomainInfo(1)?.uuid).toBe(uuidOf(1));
   });
 
-  it('has EFAULT tried again, and says by name what failed', () => {
+  it('is read again after EFAULT, and the error names the operation', () => {
     const { xen, hypervisor } = open(hostOf(0), '4.22');
     let failures = 3;
     xen.domctl = (operation) => {
@@ -441,7 +441,7 @@ describe('the unique id', () => {
 });
 
 describe('close', () => {
-  it('waits for a running list, whose visitor still sees it; what had not begun fails', async () => {
+  it('waits for a running list, whose visitor still reads it; queued lists fail', async () => {
     const { xen, hypervisor } = open(hostOf(0, 1));
     xen.holding = true;
     const running = hypervisor.listDomains((list) => list.at(1).uuid);
@@ -471,7 +471,7 @@ describe('close', () => {
 });
 
 describe('a hypercall that fails', () => {
-  it('with EFAULT is made again, written anew', async () => {
+  it('is made again after EFAULT, with its fields written again', async () => {
     const { xen, hypervisor } = open(hostOf(0, 1));
     const { domctl, sysctl } = xen;
     let failures = 5;
@@ -492,7 +492,7 @@ describe('a hypercall that fails', () => {
     ['EACCES', EACCES, ErrorCode.XSM_DENIED],
     ['EINVAL', EINVAL, ErrorCode.HYPERCALL],
     ['errno 4095', 4095, ErrorCode.HYPERCALL],
-  ])('for ever with %s says so by name', async (errno, number, code) => {
+  ])('always with %s names the errno', async (errno, number, code) => {
     const { xen, hypervisor } = open(hostOf(0, 1));
     xen.domctl = () => -number;
     xen.sysctl = () => -number;
@@ -504,7 +504,7 @@ describe('a hypercall that fails', () => {
     });
   });
 
-  it('does not keep the next one from succeeding', async () => {
+  it('does not prevent the next one from succeeding', async () => {
     const { xen, hypervisor } = open(hostOf(0, 1));
     const { sysctl } = xen;
     xen.sysctl = () => -EINVAL;

@@ -42,7 +42,7 @@ async function open(
 const name = (uuid: string): string => uuid.slice(0, 8);
 
 describe('the first list', () => {
-  test('is taken in as it is: no changes, and each domain in the snapshot that is a VM', async () => {
+  test('is the initial state: it publishes no changes, and the snapshot has only domains with the UUID of a VM', async () => {
     const { inventory, told } = await open((host) => {
       host.createDomain({ uuid: A });
       host.createDomain();
@@ -62,7 +62,7 @@ describe('the first list', () => {
 
 describe('a single look', () => {
   test.each(['lookup', 'resolveKnown', 'resolveKnownDomid'] as const)(
-    'at a known holder tells what else it shows: %s',
+    'at a known holder publishes a change of its state: %s',
     async (method) => {
       const { host, inventory, changes, told } = await open((it) => {
         it.unpause(it.createDomain({ uuid: A }));
@@ -91,14 +91,14 @@ describe('a single look', () => {
     expect(await inventory.lookup(A)).toMatchObject({ status: 'found', domain: { domid: 9 } });
   });
 
-  test('at a domid that has no domain ends the one that was there', async () => {
+  test('at a domid that no longer has a domain publishes that its domain is destroyed', async () => {
     const { host, inventory, told } = await open((it) => void it.createDomain({ uuid: A }));
     host.destroy(1);
     expect(await inventory.get(1)).toEqual({ status: 'notFound' });
     expect(told()).toEqual([`destroyed 1 ${name(A)}`]);
   });
 
-  test('of a handle in place of another is made again before anything is told', async () => {
+  test('that shows a new handle is made again before a change is published', async () => {
     const { host, hypervisor, inventory, told } = await open(
       (it) => void it.createDomain({ uuid: A }),
     );
@@ -114,7 +114,7 @@ describe('a single look', () => {
 });
 
 describe('a list', () => {
-  test('tells ends first, so that a VM that was rebooted ends before it begins', async () => {
+  test('publishes destroyed domains first, so that the old domain of a rebooted VM is destroyed before the new one is created', async () => {
     const { host, inventory, told } = await open((it) => {
       it.createDomain({ uuid: A });
       it.createDomain({ uuid: B });
@@ -130,7 +130,7 @@ describe('a list', () => {
     ]);
   });
 
-  test('that one of its looks fails in is made again, and nothing is lost or told twice', async () => {
+  test('fails if one of its single looks fails; with the next list, no change is lost or published twice', async () => {
     const { host, hypervisor, inventory, told } = await open((it) => {
       for (const uuid of [A, B, C]) it.createDomain({ uuid });
     });
@@ -151,7 +151,7 @@ describe('a list', () => {
     expect(domains.map(({ uuid }) => uuid).slice(1)).toEqual([uuidOf(20), uuidOf(30), A]);
   });
 
-  test('tells nothing of domains that are dying, nil or tombstones when they are first seen', async () => {
+  test('publishes nothing for domains that are dying, nil or tombstones when first seen', async () => {
     const { host, inventory, told } = await open((it) => void it.createDomain({ uuid: A }));
     host.createDomain();
     host.createDomain({ uuid: tombstoneOf(3) });
@@ -173,7 +173,7 @@ describe('a list', () => {
 });
 
 describe('a domain that changed its UUID unseen', () => {
-  test('is another one where its cpu time has gone back, or where domids are not in sequence', async () => {
+  test('counts as another domain if its CPU time has decreased or domids are not assigned in sequence', async () => {
     const { host, inventory, told } = await open((it) => it.unpause(it.createDomain({ uuid: A })));
     for (let step = 0; step < 50; step++) host.createDomain({ domid: 100 + step });
     await inventory.lookup(A);

@@ -21,7 +21,7 @@ describe('a direct look-up', () => {
     ]);
   });
 
-  test('finds a domain once whose whole UUID has a zero half, with one look for all UUIDs', async () => {
+  test('finds a domain whose complete UUID has a zero half once, with one look for all UUIDs', async () => {
     const host = new SimulatedHost();
     const domid = host.createDomain({ uuid: HALF });
     const hypervisor = new SimulatedHypervisor(host);

@@ -100,14 +100,14 @@ describe('an introduction', () => {
     expect(it.wanted).toHaveLength(1);
   });
 
-  test('whose looks the hypervisor refuses is answered by the list', () => {
+  test('whose single looks fail is answered by the list', () => {
     const it = setup();
     it.error = new Error('no');
     it.events.introduced(1);
     expect(it.wanted).toHaveLength(1);
   });
 
-  test('looks, a release does not', () => {
+  test('makes single looks; a release does not', () => {
     const it = setup();
     it.events.released(3);
     expect(it.looked).toEqual([]);
@@ -129,7 +129,7 @@ describe('the spacing of event lists', () => {
     expect(dueOf(it)).toBe(0);
   });
 
-  test('does not hold for that first one, only four costs do', async () => {
+  test('does not apply to that first event: only the minimum of four costs does', async () => {
     const it = setup();
     it.costMs = 10;
     dueOf(it);
@@ -163,19 +163,16 @@ describe('the spacing of event lists', () => {
     [199, 1000],
     [300, 1200],
     [1000, 4000],
-  ])(
-    'is, where a list takes %d ms, from one begin to the next %i ms',
-    async (costMs, spacingMs) => {
-      const it = setup();
-      it.costMs = costMs;
-      expect(dueOf(it)).toBe(0);
-      await it.made(['event']);
-      // Soon enough after the last event.
-      const due = dueOf(it);
-      expect(due + costMs).toBeGreaterThanOrEqual(spacingMs - 1);
-      expect(due + costMs).toBeLessThanOrEqual(spacingMs + 1);
-    },
-  );
+  ])('is, if a list takes %d ms, %i ms from one start to the next', async (costMs, spacingMs) => {
+    const it = setup();
+    it.costMs = costMs;
+    expect(dueOf(it)).toBe(0);
+    await it.made(['event']);
+    // Soon enough after the last event.
+    const due = dueOf(it);
+    expect(due + costMs).toBeGreaterThanOrEqual(spacingMs - 1);
+    expect(due + costMs).toBeLessThanOrEqual(spacingMs + 1);
+  });
 
   test.each([300, 1000])(
     'leaves three quarters of the time, also for the first event after a quiet time: %i ms',

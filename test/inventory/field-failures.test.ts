@@ -86,7 +86,7 @@ function record(inventory: Inventory): Change[] {
 const kindsOf = (changes: readonly Change[], domid: number): string[] =>
   changes.filter((change) => change.domid === domid).map(({ kind }) => kind);
 
-test('F1: the next higher domain, which Xen up to 4.17 answers with, is not taken for the one asked for', async () => {
+test('F1: the next higher domain, which Xen up to 4.17 returns for a missing domid, is not taken for the requested one', async () => {
   const domains = [
     { domid: 0, uuid: NIL_UUID },
     { domid: 1, uuid: A },
@@ -116,7 +116,7 @@ test('F2: all domains are listed by one hypercall, never page by page', async ()
   expect(listed.domains.map(({ domid, uuid }) => ({ domid, uuid }))).toEqual(domains);
 });
 
-test('F3: what xenstore still has of a dead domain does not answer for the one that has its domid', async () => {
+test('F3: a stale xenstore entry of a dead domain does not make the new domain at its domid the answer', async () => {
   const started = await start();
   const { host, xenstored } = started;
   const domid = bootVm(host, xenstored, { uuid: A, flavour: 'xapi' });
@@ -134,7 +134,7 @@ test('F3: what xenstore still has of a dead domain does not answer for the one t
   expect(await inventory.lookup(B)).toMatchObject({ status: 'found', domain: { domid } });
 });
 
-test('F4: a zombie does not answer for the UUID of the VM that is booted anew', async () => {
+test('F4: a zombie is not the answer for the UUID of a VM that has been booted again', async () => {
   const host = new SimulatedHost();
   const zombie = host.createDomain({ uuid: A });
   const hypervisor = new SimulatedHypervisor(host);
@@ -148,7 +148,7 @@ test('F4: a zombie does not answer for the UUID of the VM that is booted anew', 
   expect(await inventory.lookupMany([A])).toMatchObject([{ status: 'found', domain: { domid } }]);
 });
 
-test('F5: a paused twin makes the answer ambiguous, with both domids; nothing is picked in silence', async () => {
+test('F5: a second, paused domain with the same UUID makes the answer ambiguous, with both domids: neither is chosen', async () => {
   const started = await start();
   const { host, xenstored } = started;
   const original = bootVm(host, xenstored, { uuid: A });
@@ -171,7 +171,7 @@ test('F5: a paused twin makes the answer ambiguous, with both domids; nothing is
   });
 });
 
-test('F6: a domain that was renamed is found under its new UUID alone, and is told of', async () => {
+test('F6: a renamed domain is found only under its new UUID, and the rename is reported', async () => {
   const host = new SimulatedHost();
   const domid = host.createDomain({ uuid: A });
   const inventory = await Inventory.open({
@@ -186,7 +186,7 @@ test('F6: a domain that was renamed is found under its new UUID alone, and is to
   expect(await inventory.lookup(B)).toMatchObject({ status: 'found', domain: { domid } });
 });
 
-test('F7: who subscribed before a VM began is told of it, without asking', async () => {
+test('F7: a subscriber receives the creation of a VM without any look-up', async () => {
   const started = await start();
   const { host, xenstored } = started;
   const first = bootVm(host, xenstored, { uuid: A });
@@ -202,7 +202,7 @@ test('F7: who subscribed before a VM began is told of it, without asking', async
   await feed.return();
 });
 
-test('F8: nothing is believed across a restart: neither a domid, nor a token of the life before', async () => {
+test('F8: after a restart, neither a domid nor a token from before the restart is trusted', async () => {
   const started = await start();
   const { host, xenstored } = started;
   const domid = bootVm(host, xenstored, { uuid: A });
@@ -223,8 +223,8 @@ test('F8: nothing is believed across a restart: neither a domid, nor a token of 
   await feed.return();
 });
 
-describe('F9: no failure is remembered, and no handle that names no VM', () => {
-  test('an error is an answer to that question alone', async () => {
+describe('F9: failures, and handles that name no VM, are not remembered', () => {
+  test('an error makes only that look-up unavailable', async () => {
     const host = new SimulatedHost();
     const domid = host.createDomain({ uuid: A });
     const hypervisor = new SimulatedHypervisor(host);
@@ -241,7 +241,7 @@ describe('F9: no failure is remembered, and no handle that names no VM', () => {
     });
   });
 
-  test('nil and tombstone handles are no VM: not asked for, not told of, not remembered', async () => {
+  test('nil and tombstone handles name no VM: they are neither looked up, nor reported, nor remembered', async () => {
     const started = await start();
     const { host } = started;
     const nil = host.createDomain();
@@ -264,8 +264,8 @@ describe('F9: no failure is remembered, and no handle that names no VM', () => {
   });
 });
 
-describe('F10: "not found" is never older than the question', () => {
-  test('a VM is found that was not there a moment ago', async () => {
+describe('F10: "not found" is never older than the look-up', () => {
+  test('a VM is found that did not exist a moment ago', async () => {
     const host = new SimulatedHost();
     const inventory = await Inventory.open({
       hypervisor: new SimulatedHypervisor(host),
@@ -281,7 +281,7 @@ describe('F10: "not found" is never older than the question', () => {
     }
   });
 
-  test('a list that had begun before the question does not answer it', async () => {
+  test('a list that began before the look-up does not answer it', async () => {
     const host = new SimulatedHost();
     const [inventory, hypervisor] = await openByHand(host);
     const early = inventory.lookup(B);
@@ -298,7 +298,7 @@ describe('F10: "not found" is never older than the question', () => {
   });
 });
 
-test('F11: what xenstored never told of is found by the slow timer, which counts it', async () => {
+test('F11: the slow timer finds, and counts, a change for which xenstored sent no event', async () => {
   const started = await start();
   const { host, xenstored } = started;
   const domid = bootVm(host, xenstored, { uuid: A });
@@ -310,8 +310,8 @@ test('F11: what xenstored never told of is found by the slow timer, which counts
   expect(inventory.counters).toMatchObject({ events: 0, changesFoundByTimer: 1 });
 });
 
-describe('F12: xenstored goes away and comes back', () => {
-  test('what happened meanwhile is told, and events are heard again', async () => {
+describe('F12: xenstored stops and starts again', () => {
+  test('changes made in between are reported, and events arrive again', async () => {
     const started = await start();
     const { host, xenstored } = started;
     const doomed = bootVm(host, xenstored, { uuid: A });
@@ -332,7 +332,7 @@ describe('F12: xenstored goes away and comes back', () => {
     expect(inventory.counters).toMatchObject({ xenstoreConnected: true, xenstoreDisconnects: 1 });
   });
 
-  test('look-ups go on: none waits for xenstore', async () => {
+  test('look-ups continue: none waits for xenstore', async () => {
     const started = await start();
     const { host, xenstored } = started;
     bootVm(host, xenstored, { uuid: A });
@@ -399,7 +399,7 @@ test('F14: the watches of an inventory that was closed are gone, though its conn
   expect(xenstored.counters.events).toBe(events);
 });
 
-describe('F15: each error number says its own thing', () => {
+describe('F15: each errno has its own meaning', () => {
   const { EACCES, EFAULT, EINVAL, EPERM, ESRCH } = constants.errno;
 
   test.each([
@@ -432,7 +432,7 @@ describe('F15: each error number says its own thing', () => {
   });
 });
 
-test('F16: a phantom that libxl made and took back leaves nothing behind', async () => {
+test('F16: a domain that libxl created and destroyed at once leaves nothing behind', async () => {
   const started = await start();
   const { host, xenstored } = started;
   const inventory = await openOn(started);
@@ -446,9 +446,9 @@ test('F16: a phantom that libxl made and took back leaves nothing behind', async
   expect(inventory.counters.uuids).toBe(1);
 });
 
-describe('F17: a list shows a domain before its handle is there (Xen up to 4.20)', () => {
+describe('F17: a list shows a domain before its handle is written (Xen up to 4.20)', () => {
   test.each(['4.14', '4.17', '4.20'] as const)(
-    '%s: it is looked at once more before anything is made of it',
+    '%s: another look is made before a change is reported',
     async (release) => {
       const host = new SimulatedHost({ release });
       const [inventory, hypervisor] = await openByHand(host);
@@ -462,7 +462,7 @@ describe('F17: a list shows a domain before its handle is there (Xen up to 4.20)
     },
   );
 
-  test('half a handle is nobody’s UUID', async () => {
+  test('a half written handle is not reported as a UUID', async () => {
     const host = new SimulatedHost({ release: '4.17' });
     const [inventory, hypervisor] = await openByHand(host);
     const changes = record(inventory);
@@ -493,7 +493,7 @@ test('F18: the shutdown code is read from its own bits, and only while the domai
   expect(changes.at(-1)).toMatchObject({ kind: 'resumed' });
 });
 
-test('F19: found, not found, ambiguous and unavailable are told apart, and xenstored’s absence is none of them', async () => {
+test('F19: found, not found, ambiguous and unavailable are distinguished, and do not depend on xenstored', async () => {
   const started = await start();
   const { host, hypervisor, xenstored } = started;
   bootVm(host, xenstored, { uuid: A });
@@ -513,7 +513,7 @@ test('F19: found, not found, ambiguous and unavailable are told apart, and xenst
   expect(await statuses()).toEqual(['unavailable', 'unavailable', 'unavailable']);
 });
 
-test('F20: the socket is drained though a reader of the feed never reads on, and the hypervisor stalls', async () => {
+test('F20: all events are read from the socket although a subscriber stops reading and the hypervisor stalls', async () => {
   const started = await start();
   const { host, hypervisor, xenstored } = started;
   const inventory = await openOn(started);

@@ -26,7 +26,7 @@ const GUARDS: readonly Patch[] = [
     without: 'info !== undefined && info.hasHandle',
   },
   {
-    name: 'a list answers only those who asked before it began',
+    name: 'a list answers only callers that asked before it began',
     file: 'inventory/lists.js',
     text: `const queued = this.#queued;
         this.#queued = emptyQueue();`,
@@ -54,7 +54,7 @@ const GUARDS: readonly Patch[] = [
         return false;`,
   },
   {
-    name: 'where a list and a look beside it disagree there is another look',
+    name: 'if a list and a look during it disagree, another look is made',
     file: 'inventory/census.js',
     text: 'return this.#lookedAtDuring[domid] === this.#lists;',
     without: 'return false;',
@@ -104,7 +104,7 @@ const GUARDS: readonly Patch[] = [
     without: 'this.#told',
   },
   {
-    name: 'nothing is told before a list has been taken in',
+    name: 'no change is emitted before a list has been taken in',
     file: 'inventory/feed/feed.js',
     text: `if (this.#holds > 0)
             return;`,
@@ -151,14 +151,14 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 describe(`on a copy of the build (seed ${seed})`, () => {
-  test('with every guard in its place the oracle finds nothing', () => {
+  test('with all guards the oracle finds no violation', () => {
     expect(verdicts.get('none')).toMatchObject({
       exitCode: 0,
       output: expect.stringContaining('look-ups'),
     });
   });
 
-  test.each(GUARDS)('it is found out that not: $name', ({ name }) => {
+  test.each(GUARDS)('without this guard the oracle finds a violation: $name', ({ name }) => {
     const { exitCode, output, seconds } = verdicts.get(name) as ChildVerdict;
     expect(output).toContain('Violation');
     expect(exitCode).toBe(1);

@@ -47,8 +47,8 @@ async function open(flavour: ToolstackFlavour): Promise<{
   return { host, hypervisor, xenstored, inventory, boot };
 }
 
-describe('where the toolstack keeps domids in xenstore, as xapi does', () => {
-  test('a VM is found by them while a list takes long, once the hypervisor has confirmed it', async () => {
+describe('if the toolstack writes domids to xenstore, as xapi does', () => {
+  test('a VM is found by its hint during a slow list, after the hypervisor has confirmed it', async () => {
     const { hypervisor, inventory, boot } = await open('xapi');
     hypervisor.stallLists();
     const domid = boot(A);
@@ -84,7 +84,7 @@ describe('where the toolstack keeps domids in xenstore, as xapi does', () => {
     expect(await asked).toEqual({ status: 'notFound' });
   });
 
-  test('what is no domid is passed over', async () => {
+  test('names that are not domids are skipped', async () => {
     const { hypervisor, inventory, boot, xenstored } = await open('xapi');
     hypervisor.stallLists();
     for (const name of ['32752', '99999', '-1', 'x', '1e2', '123456'])
@@ -94,7 +94,7 @@ describe('where the toolstack keeps domids in xenstore, as xapi does', () => {
     hypervisor.resumeLists();
   });
 
-  test('xenstore is not asked while it leaves a request unanswered, and no look-up waits for it', async () => {
+  test('no hint is requested while a request to xenstore is pending, and no look-up waits for xenstore', async () => {
     const { inventory, boot, xenstored } = await open('xapi');
     const domid = boot(A);
     xenstored.silence();
@@ -110,8 +110,8 @@ describe('where the toolstack keeps domids in xenstore, as xapi does', () => {
   });
 });
 
-describe('where it keeps none, as libxl', () => {
-  test('xenstore is no longer asked after some VMs that it did not know; after a reconnect it is', async () => {
+describe('if the toolstack writes none, as libxl', () => {
+  test('hints are no longer requested after 8 VMs that xenstore did not know, until a reconnect', async () => {
     const { hypervisor, inventory, boot, xenstored } = await open('libxl');
     for (let vm = 0; vm < USELESS; vm++) {
       // The look-up's own list finds it before any event does.
@@ -136,7 +136,7 @@ describe('where it keeps none, as libxl', () => {
     expect(inventory.counters.hints).toBe(USELESS + 1);
   });
 
-  test('a UUID is asked for once a list, however many look-ups wait for it (b7)', async () => {
+  test('the hint for a UUID is requested once a list, for any number of pending look-ups (b7)', async () => {
     const { hypervisor, inventory, xenstored } = await open('libxl');
     for (let list = 1; list <= 3; list++) {
       hypervisor.stallLists();
@@ -156,7 +156,7 @@ describe('where it keeps none, as libxl', () => {
     }
   });
 
-  test('a UUID that nobody has says nothing about it', async () => {
+  test('a UUID that no domain has does not count as a useless hint', async () => {
     const { inventory } = await open('libxl');
     for (let asked = 0; asked < 2 * USELESS; asked++) {
       // oxlint-disable-next-line no-await-in-loop

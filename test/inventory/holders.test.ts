@@ -64,7 +64,7 @@ describe('the holders of a UUID', () => {
     expect(holders.of(A)).toEqual([]);
   });
 
-  test('are cached where there is one, with its handle, and then not scanned for', () => {
+  test('are cached with the handle if there is only one, and not scanned for again', () => {
     const { holders, see, scans } = setup(10);
     see(7, A);
     expect(holders.known(A)).toBeUndefined();
@@ -84,7 +84,7 @@ describe('the holders of a UUID', () => {
     expect(holders.known(A)).toBeUndefined();
   });
 
-  test('leave the cache when the mirror shows another one, or one less', () => {
+  test('leave the cache when the mirror gets another holder or loses one', () => {
     const { holders, see } = setup(10);
     see(1, A);
     holders.of(A);

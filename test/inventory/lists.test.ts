@@ -77,7 +77,7 @@ afterEach(() => {
 });
 
 describe('lists', () => {
-  test('answer all who asked before they began, and none who asked later', async () => {
+  test('answer all callers that asked before they began, and none that asked later', async () => {
     const { lists, begun } = setup(10);
     const early = [wait(lists, 'list'), wait(lists, 'list')];
     await advance(5);
@@ -92,7 +92,7 @@ describe('lists', () => {
     expect(begun).toEqual([0, 50]);
   });
 
-  test('run one at a time, and one is queued, whoever asks', async () => {
+  test('run one at a time, and at most one is queued, for all reasons together', async () => {
     const { lists, begun } = setup(10);
     wait(lists, 'list');
     await advance(1);
@@ -103,7 +103,7 @@ describe('lists', () => {
     expect(begun).toEqual([0, 10]);
   });
 
-  test('run one at a time, also where somebody asks between the turns of two who asked', async () => {
+  test('run one at a time, also if a caller asks between two scheduled starts of a list', async () => {
     const { lists, begun } = setup(10);
     lists.want('event', 0);
     queueMicrotask(() => wait(lists));
@@ -180,7 +180,7 @@ describe('lists', () => {
     expect(missed.state).toBe('done');
   });
 
-  test('are not made when nobody waits for them any more', async () => {
+  test('are not made after their last caller has left', async () => {
     const { lists, begun } = setup(10);
     const [one, other] = [wait(lists), wait(lists)];
     one.leave();
@@ -190,7 +190,7 @@ describe('lists', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  test('that are queued are dropped when nobody waits for them any more, not those of others', async () => {
+  test('that are queued are dropped after their last caller has left, but not if other callers wait for them', async () => {
     const { lists, begun } = setup(10);
     wait(lists);
     await advance(5);
@@ -207,7 +207,7 @@ describe('lists', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  test('that run already end though their callers have left', async () => {
+  test('that already run end normally although their callers have left', async () => {
     const { lists, begun, made } = setup(10);
     const left = wait(lists);
     await advance(5);
@@ -218,7 +218,7 @@ describe('lists', () => {
     expect(left.state).toBe('waits');
   });
 
-  test('are made for those who still wait, and for other reasons', async () => {
+  test('are made for the remaining callers, and for other reasons', async () => {
     const { lists, begun } = setup(10);
     const [one, other] = [wait(lists), wait(lists)];
     one.leave();
@@ -241,7 +241,7 @@ describe('lists', () => {
     expect(lists.byReason).toMatchObject({ event: 1, timer: 0 });
   });
 
-  test('that fail say so to those who wait, and to nobody else', async () => {
+  test('that fail report the failure to the callers that wait for them, and to no others', async () => {
     const { lists, made } = setup(10, new XenError(ErrorCode.HYPERCALL, 'no'));
     const early = wait(lists);
     await advance(5);
@@ -252,7 +252,7 @@ describe('lists', () => {
     expect(lists.failed).toBe(1);
   });
 
-  test('that fail with what is no XenError say so in the same way, and the next one works (d3)', async () => {
+  test('that fail with an error of another class than XenError fail their callers in the same way, and the next list works (d3)', async () => {
     const it = setup(10, new Error('Too many asynchronous calls are running'));
     const waiting = [wait(it.lists), wait(it.lists, 'list')];
     await advance(10);
@@ -270,7 +270,7 @@ describe('lists', () => {
     expect(next.map(({ state }) => state)).toEqual(['done', 'done']);
   });
 
-  test('answer everybody though one of those who wait throws, and go on', async () => {
+  test('answer all callers although the callback of one throws, and the next list works', async () => {
     const { lists } = setup(10);
     const failed: XenError[] = [];
     const throwing = {
@@ -294,7 +294,7 @@ describe('lists', () => {
     await lists.close();
   });
 
-  test('that a hypervisor refuses by throwing at once fail in the same way', async () => {
+  test('for which the hypervisor throws synchronously fail in the same way', async () => {
     const it = setup(10);
     it.refuses = new TypeError('not a promise');
     const refused = wait(it.lists);
@@ -306,7 +306,7 @@ describe('lists', () => {
     expect(next.state).toBe('done');
   });
 
-  test('cost the time until they are taken in, not what subscribers do with it', async () => {
+  test('cost the time until the hypercall has ended, without the time of observers', async () => {
     const { lists } = setup(5);
     lists.observe(() => {
       jest.advanceTimersByTime(500);
@@ -316,7 +316,7 @@ describe('lists', () => {
     expect(lists.costMs).toBe(5);
   });
 
-  test('cost the least that the last three of them took', async () => {
+  test('cost the shortest of the last three durations', async () => {
     const times = [10, 500, 20, 30, 40];
     const { lists } = setup(times);
     const costs: number[] = [];
@@ -329,7 +329,7 @@ describe('lists', () => {
     expect(costs).toEqual([10, 10, 10, 20, 20]);
   });
 
-  test('end with the inventory: who waits is told', async () => {
+  test('are closed after the running one has ended; callers of the queued one fail with ERR_CLOSED', async () => {
     const { lists, begun } = setup(10);
     const running = wait(lists);
     await advance(5);

@@ -35,7 +35,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-test('single looks are counted, and one in eight is timed and stands for eight', () => {
+test('single looks are counted, and one in eight is timed and counts as eight', () => {
   const it = setup();
   it.takesMs = 3;
   for (let look = 0; look < 7; look++) it.looks.look(DOMID);
@@ -56,7 +56,7 @@ test('a look that fails is counted and timed, and its error is thrown', () => {
   expect(timed(it)).toBe(8);
 });
 
-test('a domain that XSM hides does not exist for us; any other refusal is an error', () => {
+test('a domain that XSM hides counts as absent; any other refusal is an error', () => {
   const it = setup();
   it.error = new XenError(ErrorCode.XSM_DENIED, 'hidden');
   expect(it.looks.look(DOMID)).toBeUndefined();

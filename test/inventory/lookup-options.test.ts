@@ -101,7 +101,7 @@ describe('many look-ups at once', () => {
   });
 });
 
-describe('a look-up that is given up', () => {
+describe('a look-up that is aborted', () => {
   test.each([
     [
       'lookup',
@@ -123,7 +123,7 @@ describe('a look-up that is given up', () => {
     hypervisor.resumeLists();
   });
 
-  test('has no list made for it, where nobody else waits', async () => {
+  test('causes no list if no other caller waits', async () => {
     const { hypervisor, inventory } = await open(1);
     hypervisor.stallLists();
     const other = inventory.lookup(uuidOf(8));
@@ -157,7 +157,7 @@ describe('a look-up that is given up', () => {
     expect(hypervisor.counters).toEqual(before);
   });
 
-  test('is answered as ever with a signal that is not aborted', async () => {
+  test('is answered as usual with a signal that is not aborted', async () => {
     const { inventory } = await open(1);
     const signal = new AbortController().signal;
     expect(await inventory.lookup(uuidOf(0), { signal })).toMatchObject({ status: 'found' });
@@ -204,7 +204,7 @@ describe('a look-up that is given up', () => {
     hypervisor.resumeLists();
   });
 
-  test('between two slices of lookupMany is rejected, and asks no further', async () => {
+  test('between two slices of lookupMany is rejected, and makes no further looks', async () => {
     const { hypervisor, inventory } = await open(400);
     const controller = new AbortController();
     hypervisor.lookBlocksMs = 1;
@@ -286,7 +286,7 @@ describe('a time limit', () => {
   });
 
   test.each([Infinity, 2 ** 31])(
-    'of %p for the slow timer makes no lists on end (a2)',
+    'of %p for the slow timer does not make lists without a pause (a2)',
     async (listIntervalMs) => {
       const { inventory } = await open(2, { listIntervalMs });
       await sleep(50);
@@ -296,7 +296,7 @@ describe('a time limit', () => {
 });
 
 describe('many look-ups, while each look takes a millisecond', () => {
-  test('hold the event loop for at most 16 looks or so at a time', async () => {
+  test('block the event loop for about 16 looks at a time, at most', async () => {
     const { hypervisor, inventory } = await open(400);
     hypervisor.lookBlocksMs = 1;
     let most = 0;
@@ -333,7 +333,7 @@ describe('with room for one UUID', () => {
     expect(await inventory.lookup(uuidOf(99))).toEqual({ status: 'notFound' });
   });
 
-  test('two holders of a UUID are both given, though others were pushed out between them', async () => {
+  test('both holders of a UUID are returned, although the cache evicted others in between', async () => {
     const host = new SimulatedHost();
     const first = host.createDomain({ uuid: uuidOf(0) });
     for (let domain = 1; domain < 20; domain++) host.createDomain({ uuid: uuidOf(domain) });
@@ -352,11 +352,10 @@ describe('with room for one UUID', () => {
 });
 
 describe('an inventory that was closed', () => {
-  test('answers the rest of a lookupMany that was running, and asks the hypervisor no more', async () => {
+  test('answers the rest of a running lookupMany without further hypercalls', async () => {
     const hypervisor = new SimulatedHypervisor(new SimulatedHost({ history: false }));
     const inventory = await Inventory.open({ hypervisor, xenstore: false });
-    const all = uuids(100_000, 1);
-    const many = inventory.lookupMany(all, { timeoutMs: Infinity });
+    const many = inventory.lookupMany(uuids(100_000, 1), { timeoutMs: Infinity });
     await new Promise((resolve) => setImmediate(resolve));
     await inventory.close();
     const asked = { ...hypervisor.counters };
@@ -366,7 +365,7 @@ describe('an inventory that was closed', () => {
     expect(hypervisor.counters).toEqual(asked);
   });
 
-  test('answers that it is, and so does each look-up that waited', async () => {
+  test('answers ERR_CLOSED to later and to pending look-ups', async () => {
     const { hypervisor, inventory } = await open(1);
     hypervisor.stallLists();
     const running = inventory.lookup(uuidOf(8));

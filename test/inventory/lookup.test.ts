@@ -50,7 +50,7 @@ describe('a look-up', () => {
     expect(hypervisor.counters.sysctl).toBe(before.sysctl);
   });
 
-  it('of a domain somewhere else takes one list', async () => {
+  it('of a domain at an unexpected domid takes one list', async () => {
     const host = new SimulatedHost();
     const { inventory: asked, hypervisor } = await open(host);
     const before = { ...hypervisor.counters };
@@ -68,7 +68,7 @@ describe('a look-up', () => {
     expect(hypervisor.counters.sysctl - before.sysctl).toBe(2);
   });
 
-  it('shares its list with those who ask in the same turn', async () => {
+  it('shares its list with other look-ups of the same turn', async () => {
     const host = new SimulatedHost();
     const { inventory: asked, hypervisor } = await open(host);
     const before = { ...hypervisor.counters };

@@ -55,7 +55,7 @@ test.each([
   expect(await compareWith(...domids)).toEqual(difference);
 });
 
-test.each([0, 1, 2, 3])('word %i of a handle makes a difference alone', async (word) => {
+test.each([0, 1, 2, 3])('a difference in word %i of a handle is found', async (word) => {
   const digits = uuidOf(5).replaceAll('-', '').split('');
   digits[8 * word + 7] = digits[8 * word + 7] === '0' ? '1' : '0';
   const [a, b, c, d, e] = [[0, 8], [8, 12], [12, 16], [16, 20], [20]].map((range) =>
@@ -66,7 +66,7 @@ test.each([0, 1, 2, 3])('word %i of a handle makes a difference alone', async (w
 });
 
 test.each([[[5, 1, 1]], [[1, 1, 5]], [[1, 2, 2, 5]], [[1, 2, 32_752]]])(
-  'a list of %j is none that a host can have',
+  'a list of the domids %j is an error',
   async (domids) => {
     await expect(compareWith(...domids)).rejects.toMatchObject({ code: ErrorCode.HYPERCALL });
   },
@@ -134,7 +134,7 @@ describe('the holders of a handle', () => {
     expect(mirror.holdersOf({ w0, w1, w2, w3: w3 ^ 1 })).toEqual([]);
   });
 
-  test('are not those that are dying or gone', async () => {
+  test('do not include dying and absent domains', async () => {
     for (const domid of [1, 2, 5, 9]) uuids.set(domid, inWord(0));
     flags.set(2, DominfFlag.DYING);
     await see(1, 2, 5, 9);
@@ -147,7 +147,7 @@ describe('the holders of a handle', () => {
     expect(holdersOf(inWord(0))).toEqual([2, 5]);
   });
 
-  test('of the nil handle are those that have it, and no absent domid', async () => {
+  test('of the nil handle are the domains that have it, not the absent domids', async () => {
     uuids.set(2, parseUuid(NIL));
     await see(2);
     expect(holdersOf(parseUuid(NIL))).toEqual([2]);

@@ -29,18 +29,18 @@ describe('the next domid', () => {
     expect([...next.candidates(none)]).toEqual([]);
   });
 
-  test('is looked for past the newest one, 16 looks far', () => {
+  test('is searched after the newest one, with at most 16 looks', () => {
     const domids = [...begunAt(7).candidates(none)];
     expect(domids).toEqual(Array.from({ length: GUESS_LOOKS }, (_, step) => 8 + step));
   });
 
-  test('is past those that are known to live, which cost no look', () => {
+  test('skips the known domains, which cost no look', () => {
     const domids = [...begunAt(7).candidates(mirrorOf(8, 9, 11))];
     expect(domids.slice(0, 3)).toEqual([10, 12, 13]);
     expect(domids).toHaveLength(GUESS_LOOKS);
   });
 
-  test('is past those that are seen while the guess goes on', () => {
+  test('skips domains that are discovered during the guess', () => {
     const mirror = mirrorOf(8);
     const seen: number[] = [];
     for (const domid of begunAt(7).candidates(mirror)) {
@@ -74,20 +74,20 @@ describe('the next domid', () => {
     expect([...begunAt(LAST).candidates(full)]).toEqual([]);
   });
 
-  test('is past the domain that a look was the first to show, not past the highest', () => {
+  test('follows the domain that a single look discovered, not the highest one', () => {
     const next = begunAt(900);
     next.sawSingly(3);
     expect(next.candidates(none).next().value).toBe(4);
   });
 
-  test('is past the farthest of those that a list was the first to show, wrapped or not', () => {
+  test('follows the farthest of the domains that a list discovered, also after the wrap', () => {
     const next = begunAt(LAST - 2);
     next.sawListed([1, 2, LAST - 1, LAST]);
     expect(next.inSequence).toBe(true);
     expect(next.candidates(none).next().value).toBe(3);
   });
 
-  test('is not guessed once a new domain was somewhere else, until one is where it was expected', () => {
+  test('is not guessed after a new domain appeared at an unexpected domid, until one appears at an expected domid', () => {
     const next = begunAt(10);
     next.sawListed([20_000]);
     expect(next.inSequence).toBe(false);
@@ -97,7 +97,7 @@ describe('the next domid', () => {
     expect(next.candidates(none).next().value).toBe(20_002);
   });
 
-  test('may leave gaps where domains came and went unseen', () => {
+  test('allows for domids of domains that were created and destroyed between two looks', () => {
     const next = begunAt(10);
     next.sawListed([10 + GUESS_LOOKS]);
     expect(next.inSequence).toBe(true);
@@ -105,7 +105,7 @@ describe('the next domid', () => {
     expect(next.inSequence).toBe(false);
   });
 
-  test('stays as it was where a list shows nothing new', () => {
+  test('does not change if a list discovers no domain', () => {
     const next = begunAt(10);
     next.sawListed([]);
     expect(next.inSequence).toBe(true);

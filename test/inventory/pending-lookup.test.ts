@@ -30,7 +30,7 @@ function setup(): Setup {
   return Object.assign(state, { pending: new PendingLookup(A, lists) });
 }
 
-test('it is not found once a list that began later has not shown the UUID', async () => {
+test('it is notFound after a later list that does not show the UUID', async () => {
   const it = setup();
   expect(it.lists).toBe(1);
   it.pending.done(new Set([B]));
@@ -57,7 +57,7 @@ test('a list that fails is the answer, with its cause', async () => {
   });
 });
 
-test('the first answer counts, and the list is left', async () => {
+test('the first answer counts, and it stops waiting for the list', async () => {
   for (const end of [
     (it: Setup) => it.pending.answer({ status: 'notFound' }),
     (it: Setup) => it.pending.abort(new Error('enough')),

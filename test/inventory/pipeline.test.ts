@@ -106,7 +106,7 @@ describe('a connection to xenstore', () => {
     expect(it.told).toEqual(['connected']);
   });
 
-  test('has events beside the first of each watch, those that come together told of together', async () => {
+  test('reports events after the first of each watch, those of one turn together', async () => {
     const [it, session] = await connected();
     session.introduce(3);
     session.release(2);
@@ -126,7 +126,7 @@ describe('a connection to xenstore', () => {
     expect(it.told).toEqual(['introduced 1']);
   });
 
-  test('that ends is closed, and made anew with watches of its own', async () => {
+  test('that ends is closed, and replaced by a new one with new watches', async () => {
     const [it, session] = await connected();
     session.end();
     expect(it.told).toEqual(['connected', 'disconnected']);
@@ -139,7 +139,7 @@ describe('a connection to xenstore', () => {
     expect(it.told.at(-1)).toBe('connected');
   });
 
-  test('is closed when nobody follows any more, and not made again', async () => {
+  test('is closed when its last subscriber has left, and not made again', async () => {
     const [it, session] = await connected();
     it.subscription.unsubscribe();
     await advance(60_000);
@@ -148,7 +148,7 @@ describe('a connection to xenstore', () => {
     expect(it.triedAt).toEqual([0]);
   });
 
-  test('that comes when nobody follows any more is closed', async () => {
+  test('that opens after its last subscriber has left is closed', async () => {
     const it = follow();
     it.subscription.unsubscribe();
     await advance(0);
@@ -164,14 +164,14 @@ describe('without xenstore', () => {
     expect(waits.slice(0, 10)).toEqual([50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
   });
 
-  test('half of the time between two tries is left to chance', async () => {
+  test('half of the delay between two attempts is random', async () => {
     jest.spyOn(Math, 'random').mockReturnValue(0);
     const it = follow({ refuses: true });
     await advance(1000);
     expect(it.triedAt.slice(0, 4)).toEqual([0, 25, 75, 175]);
   });
 
-  test('the tries begin anew once a connection has worked, not once it was made', async () => {
+  test('the delays start again at 50 ms after both watches were set, not after the connection was made', async () => {
     const it = follow({ refuses: true });
     await advance(750);
     expect(it.triedAt).toEqual([0, 50, 150, 350, 750]);

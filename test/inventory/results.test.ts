@@ -35,7 +35,7 @@ test('the compiler asks for every case of a result', () => {
   expect(describeResult({ status: 'unavailable', cause: 'timeout' })).toBe('no answer: timeout');
 });
 
-test('what a host tells is not to be written to', () => {
+test('domains are read-only', () => {
   expectTypeOf<Domain>().toEqualTypeOf<Readonly<Domain>>();
   expectTypeOf<Inventory['lookup']>().returns.resolves.toEqualTypeOf<LookupResult>();
   expectTypeOf<Inventory['lookupMany']>().returns.resolves.toEqualTypeOf<LookupResult[]>();

@@ -79,7 +79,7 @@ export function describeScenarios(
       }
     }, SLOW_MS);
 
-    describe('a domain comes', () => {
+    describe('a domain is created', () => {
       cannot(inabilities.sequentialDomids)(
         'it is found before it was introduced, and without a list',
         async () => {
@@ -95,7 +95,7 @@ export function describeScenarios(
         },
       );
 
-      test('it is found before and after its introduction, and told of once', async () => {
+      test('it is found before and after its introduction, and reported once', async () => {
         const uuid = newUuid();
         const domid = await host.create({ uuid });
         expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: { domid } });
@@ -112,13 +112,13 @@ export function describeScenarios(
         expect(feed.of(domid)).toEqual(['created']);
       });
 
-      test('F7: its introduction tells of it, though nobody asks', async () => {
+      test('F7: it is reported after its introduction, without a look-up', async () => {
         const { domid, uuid } = await bootOne();
         await told(domid, 'created');
         expect(feed.changes.at(-1)).toMatchObject({ uuid, domain: { domid, uuid } });
       });
 
-      test('F10: it is found, though it was just not there', async () => {
+      test('F10: it is found, although a look-up has just answered notFound', async () => {
         const uuid = newUuid();
         expect(await inventory.lookup(uuid)).toEqual({ status: 'notFound' });
         const domid = await host.create({ uuid });
@@ -133,7 +133,7 @@ export function describeScenarios(
         expect(feed.of(domid)).toEqual(['created']);
       });
 
-      test('F9, F17: without a handle it is nobody; once it has one, it is told of once', async () => {
+      test('F9, F17: it is not reported without a handle, and once after it has one', async () => {
         const uuid = newUuid();
         const domid = await host.create();
         expect(await inventory.get(domid)).toMatchObject({ status: 'found' });
@@ -145,7 +145,7 @@ export function describeScenarios(
       });
     });
 
-    describe('a domain lives', () => {
+    describe('a domain runs', () => {
       test('F18: it shuts down, with each reason', async () => {
         const domids = await host.boot(SHUTDOWN_CODES.length);
         await Promise.all(domids.map((domid) => told(domid, 'created')));
@@ -181,7 +181,7 @@ export function describeScenarios(
       });
 
       cannot(inabilities.sameDomain)(
-        'F6: it is renamed: the old UUID is nobody, the new one is found',
+        'F6: it is renamed: the old UUID is not found, the new one is',
         async () => {
           const { domid, uuid } = await bootOne();
           await told(domid, 'created');
@@ -197,7 +197,7 @@ export function describeScenarios(
         },
       );
 
-      test('it is paused and unpaused, which is nothing to tell of', async () => {
+      test('it is paused and unpaused, which is not reported', async () => {
         await host.pause(resident.domid);
         expect(await inventory.lookup(resident.uuid)).toMatchObject({ domain: { paused: true } });
         await host.unpause(resident.domid);
@@ -206,8 +206,8 @@ export function describeScenarios(
       });
     });
 
-    describe('a domain goes', () => {
-      test('it is told of, and found no more', async () => {
+    describe('a domain ends', () => {
+      test('its end is reported, and it is no longer found', async () => {
         const { domid, uuid } = await bootOne();
         await told(domid, 'created');
         await host.destroy(domid);
@@ -217,7 +217,7 @@ export function describeScenarios(
         expect(await inventory.get(domid)).toEqual({ status: 'notFound' });
       });
 
-      test('F1: a domid that is gone is not taken for the next higher one', async () => {
+      test('F1: the next higher domain is not taken for one that is gone', async () => {
         const gone = await bootOne();
         const higher = await bootOne();
         await told(higher.domid, 'created');
@@ -228,7 +228,7 @@ export function describeScenarios(
         expect(await inventory.lookup(higher.uuid)).toMatchObject({ domain: higher });
       });
 
-      test('F4: a zombie does not answer for its UUID; the VM that was booted anew does', async () => {
+      test('F4: a zombie is not found by its UUID; the VM that was booted again is', async () => {
         const { domid, uuid } = await bootOne();
         await told(domid, 'created');
         const letGo = await host.hold(domid);
@@ -245,7 +245,7 @@ export function describeScenarios(
         await told(domid, 'created', 'dying', 'destroyed');
       });
 
-      test('the end of a zombie, which nothing announces, is told of within a second', async () => {
+      test('the end of a zombie, for which there is no event, is reported within a second', async () => {
         const { domid } = await bootOne();
         await told(domid, 'created');
         const letGo = await host.hold(domid);
@@ -271,7 +271,7 @@ export function describeScenarios(
         expect(all.map((change) => change.uuid)).toEqual([uuid, uuid, uuid]);
       });
 
-      test('F11: unannounced, it is found by the slow timer, which is counted', async () => {
+      test('F11: without an event, it is found by the slow timer, and counted', async () => {
         await inventory.close();
         inventory = await open({ listIntervalMs: 100 });
         // Not introduced, so its end is not announced.
@@ -318,7 +318,7 @@ export function describeScenarios(
         expect(await inventory.lookup(uuid)).toMatchObject({ status: 'found', domain: other });
       });
 
-      test('F16: of a phantom that came and went is found at the domain that stayed', async () => {
+      test('F16: of a domain that libxl created and destroyed at once is found at the domain that remains', async () => {
         const uuid = newUuid();
         const phantom = await host.create({ uuid });
         expect(await inventory.lookup(uuid)).toMatchObject({ domain: { domid: phantom } });
@@ -328,7 +328,7 @@ export function describeScenarios(
         expect(await inventory.get(phantom)).toEqual({ status: 'notFound' });
       });
 
-      test('F8: is not believed across a restart, when its domid is another VM’s', async () => {
+      test('F8: is not trusted across a restart, after which its domid belongs to another VM', async () => {
         const uuid = newUuid();
         const domid = await host.create({ uuid, domid: 31_000 });
         expect(await inventory.lookup(uuid)).toMatchObject({ domain: { domid } });
@@ -347,9 +347,9 @@ export function describeScenarios(
       });
     });
 
-    describe('much happens', () => {
+    describe('many changes at once', () => {
       test(
-        `F13, F20: ${CROWD} domains come and go at once: each is told of once, though nobody reads`,
+        `F13, F20: ${CROWD} domains are created and destroyed at once: each is reported once, although a subscriber does not read`,
         async () => {
           const unread = inventory.subscribe();
           await unread.next();
@@ -386,7 +386,7 @@ export function describeScenarios(
       );
 
       test(
-        'F12: xenstored is killed and started again: look-ups go on, and what happened meanwhile is told',
+        'F12: xenstored is killed and started again: look-ups continue, and changes made in between are reported',
         async () => {
           const before = inventory.counters;
           const doomed = await bootOne();

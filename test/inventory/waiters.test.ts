@@ -22,7 +22,7 @@ test('all pending look-ups of a UUID are answered, and no other', () => {
   expect([one, two, other].map(({ answers }) => answers.length)).toEqual([1, 1, 0]);
 });
 
-test('a look-up that has left is not answered, and a UUID without one is not kept', () => {
+test('a look-up that was removed is not answered, and a UUID without pending look-ups is not kept', () => {
   const waiters = new Waiters();
   const [one, two] = [waiter(), waiter()];
   const leave = [one, two].map((each) => waiters.add(A, each));
@@ -39,7 +39,7 @@ test('a look-up that has left is not answered, and a UUID without one is not kep
   expect(waiters.has(A)).toBe(true);
 });
 
-test('looks are passed on only where a look-up is pending', () => {
+test('looks are reported only for UUIDs with pending look-ups', () => {
   const waiters = new Waiters();
   const shown: unknown[] = [];
   waiters.observe((domain, source) => shown.push([domain.uuid, source]));

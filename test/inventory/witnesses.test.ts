@@ -159,8 +159,8 @@ function refusing(): { hypervisor: Hypervisor; state: { busy: boolean } } {
   return { hypervisor, state };
 }
 
-describe('a list that fails with an error of no class of ours (d3)', () => {
-  test('answers everybody, and the next one works', async () => {
+describe('a list that fails with an error of another class than XenError (d3)', () => {
+  test('fails all its callers with a XenError, and the next list works', async () => {
     const { hypervisor, state } = refusing();
     const inventory = await Inventory.open({ hypervisor, xenstore: false });
     toClose.push(inventory);
@@ -183,7 +183,7 @@ describe('a list that fails with an error of no class of ours (d3)', () => {
     await inventory.close();
   });
 
-  test('fails the opening', async () => {
+  test('makes Inventory.open() fail', async () => {
     const { hypervisor, state } = refusing();
     state.busy = true;
     await expect(Inventory.open({ hypervisor, xenstore: false })).rejects.toMatchObject({
@@ -270,7 +270,7 @@ describe('list() and snapshots are the state at exactly their token (b9)', () =>
   });
 });
 
-describe('a change that xenstore announces is told within 1 s and a list (b5)', () => {
+describe('a change with an event is reported within 1 s plus the duration of a list (b5)', () => {
   interface Load {
     readonly listMs: number;
     readonly everyMs: number;
@@ -330,7 +330,7 @@ describe('a change that xenstore announces is told within 1 s and a list (b5)', 
     expect(lists).toBeLessThanOrEqual(4 * seconds + 1);
   });
 
-  test.each([300, 1000])('where a list takes %i ms, within five of them', async (listMs) => {
+  test.each([300, 1000])('or within five lists if one takes %i ms', async (listMs) => {
     const { latencies, untold, lists, seconds } = await boot(
       { listMs, everyMs: 250, noiseMs: 50 },
       15,
@@ -343,7 +343,7 @@ describe('a change that xenstore announces is told within 1 s and a list (b5)', 
 });
 
 test.each([
-  ['nobody else asks', false],
+  ['no other caller waits for a list', false],
   ["others' lists fail as well", true],
 ])('the list of an event that fails is tried again by itself: %s (b6)', async (_, othersAsk) => {
   const events = new Events();
@@ -370,7 +370,7 @@ test.each([
 });
 
 describe('close() settles all that is pending (a1)', () => {
-  test.each(['lookup', 'lookupMany'] as const)('%s whose list left it in doubt', async (method) => {
+  test.each(['lookup', 'lookupMany'] as const)('%s that needs another list', async (method) => {
     const it = await start(3, { pacing: 'manual' });
     const { hypervisor, inventory } = it;
     const asked =
@@ -591,7 +591,7 @@ describe('unique ids count only with the handle that they were read with', () =>
     expect(changes).toMatchObject([{ kind: 'created', uuid: B, domain: { uniqueId } }]);
   });
 
-  test('where each read meets another domain, and no wrong id is told', async () => {
+  test('if each read of the id meets another domain: no wrong id is reported', async () => {
     const { host, hypervisor, inventory, changes } = await start(3, { release: '4.22' });
     const domid = host.createDomain({ uuid: A });
     const ids = new Map<string, string>();
@@ -644,7 +644,7 @@ describe('unique ids count only with the handle that they were read with', () =>
   });
 });
 
-describe('a host that is no ordinary one', () => {
+describe('an unusual host', () => {
   test.each(['4.14', '4.17', '4.20', '4.22'] as const)(
     'without domain 0, and then without any domain, is opened: Xen %s (host/01)',
     async (release) => {

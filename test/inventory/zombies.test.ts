@@ -77,7 +77,7 @@ describe('a dying domain', () => {
     expect(it.lookedAt.get(1)).toEqual([50, 100, 150, 200, 250, 300, 350, 400, 450]);
   });
 
-  test('is looked at, no domain of another change is', async () => {
+  test('is looked at; domains of other changes are not', async () => {
     const it = setup();
     for (const kind of ['created', 'renamed', 'shutdown', 'resumed', 'destroyed'] as const) {
       it.tell(kind, 1);
@@ -87,7 +87,7 @@ describe('a dying domain', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  test('that is held for seconds is known to be gone within an eighth of them', async () => {
+  test('that stays dying for seconds is found gone after at most an eighth of that time', async () => {
     const it = setup(100, 60_000);
     die(it, 1);
     await advance(60_000);
@@ -100,7 +100,7 @@ describe('a dying domain', () => {
     expect(looks.length).toBeLessThan(80);
   });
 
-  test('is looked at no less often than half of what the slow timer lists', async () => {
+  test('is looked at at intervals shorter than that of the slow timer', async () => {
     const it = setup();
     die(it, 1);
     await advance(20_000);
@@ -124,7 +124,7 @@ describe('a dying domain', () => {
     expect(it.lookedAt.get(3)).toHaveLength(1);
   });
 
-  test('is looked at on a common grid, with those that die later', async () => {
+  test('is looked at on the same ticks as domains that die later', async () => {
     const it = setup();
     die(it, 1);
     await advance(30);
@@ -154,7 +154,7 @@ describe('a dying domain', () => {
     expect(it.lookedAt.get(1)?.at(-1)).toBe(at + 51_200);
   });
 
-  test('whose domid a new one has, which dies too, is looked after anew', async () => {
+  test('is looked at from the shortest interval again if its domid gets a new domain that dies too', async () => {
     const it = setup();
     die(it, 1);
     await advance(1000);
@@ -166,7 +166,7 @@ describe('a dying domain', () => {
     expect(it.zombies.count).toBe(1);
   });
 
-  test('among many is seen by one list, which is cheaper than looks', async () => {
+  test('is one of many: one list, which costs less, replaces their looks', async () => {
     const it = setup(32);
     die(it, ...Array.from({ length: 10 }, (_, domid) => domid));
     await advance(50);
@@ -200,7 +200,7 @@ describe('a dying domain', () => {
     expect((it.lookedAt.get(1)?.length ?? 0) - before).toBeGreaterThan(5);
   });
 
-  test('is due again where the hypervisor fails', async () => {
+  test('is looked at again after the hypervisor has failed', async () => {
     const it = setup();
     die(it, 1, 2);
     it.error = new Error('no');
@@ -214,7 +214,7 @@ describe('a dying domain', () => {
     ]);
   });
 
-  test('is looked at no more once the inventory is closed', async () => {
+  test('is not looked at after the inventory has been closed', async () => {
     const it = setup();
     die(it, 1);
     it.zombies.close();

@@ -53,7 +53,7 @@ const allowing = (answer: Answer): string[] =>
   answer.headers.filter((name) => name.startsWith('access-control-'));
 
 describe('a web page', () => {
-  it('is allowed to read no answer by any header, nor to ask beforehand', async () => {
+  it('is not allowed to read answers by any header, and its preflight requests are refused', async () => {
     for (const path of ['/metrics', '/healthz', '/', '/x']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const got = await browse('GET', path);
@@ -69,7 +69,7 @@ describe('a web page', () => {
     }
   });
 
-  it('that had its own name point here is told that this is not the host it asked for', async () => {
+  it('whose own name resolves to this address gets status 421 (DNS rebinding)', async () => {
     for (const host of [
       'evil.example',
       `evil.example:${port}`,
@@ -90,7 +90,7 @@ describe('a web page', () => {
     'multipart/form-data; boundary=x',
     'text/plain',
     'application/json',
-  ])('that posts a form as %s asks nothing by it', async (type) => {
+  ])('that posts a form as %s causes no look-up', async (type) => {
     const { found } = room.inventory.counters.lookups;
     for (const path of ['/', '/metrics', '/healthz', '/rpc']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
@@ -105,7 +105,7 @@ describe('a web page', () => {
     `${CALL}\n`,
     `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n${CALL}\n`,
     'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
-  ])('that smuggles lines, or wants another protocol, is answered by none: %j', async (bytes) => {
+  ])('that sends JSON lines or an upgrade gets an HTTP error only: %j', async (bytes) => {
     const { found } = room.inventory.counters.lookups;
     const socket = createConnection({ port, host: '127.0.0.1' });
     let text = '';

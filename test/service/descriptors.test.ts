@@ -52,7 +52,7 @@ function scrape(connection: Socket): Promise<number | string> {
 }
 
 test(
-  'as many are let in as there are descriptors for; the next hear why not, and what the daemon opens for itself it can',
+  'the daemon accepts as many clients as it has descriptors for, tells further ones the reason, and can still open its own files',
   async () => {
     await begin(MOST_FILES);
     const crowd: Client[] = [];
@@ -80,7 +80,7 @@ test(
 );
 
 test(
-  'who is connected is answered, others are hung up on, and all is well once there are descriptors again',
+  'without descriptors, connected clients are answered and others disconnected; with descriptors, all are answered again',
   async () => {
     await begin(1024);
     // Lower the bound that it read at its start.

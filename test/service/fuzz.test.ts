@@ -134,7 +134,7 @@ const message = fc.oneof(
   { weight: 1, arbitrary: fc.array(one, { maxLength: 4 }) },
 );
 
-it('answers any JSON as JSON-RPC says', async () => {
+it('answers any JSON as JSON-RPC specifies', async () => {
   await fc.assert(
     fc.asyncProperty(message, async (asked) => {
       const text = JSON.stringify(asked);
@@ -147,7 +147,7 @@ it('answers any JSON as JSON-RPC says', async () => {
   expect(mistakes).toEqual([]);
 }, 60_000);
 
-it('answers what it reads fast as what it reads slowly', () => {
+it('gives the same answer on the fast path as on the slow one', () => {
   const spelt = fc.tuple(
     fc.oneof(
       fc.integer({ min: 0 }).map(String),
@@ -178,7 +178,7 @@ it('answers what it reads fast as what it reads slowly', () => {
   expect(fast).toBeGreaterThan(200);
 });
 
-it('finds the same lines however the bytes are cut', () => {
+it('finds the same lines for any division into chunks', () => {
   const bytes = fc.array(
     fc.oneof(fc.constantFrom(0x0a, 0x0d, 0x7b, 0x22, 0xff, 0xe2), fc.integer({ min: 0, max: 255 })),
     { maxLength: 60 },
@@ -205,7 +205,7 @@ it('finds the same lines however the bytes are cut', () => {
   );
 });
 
-it('survives any bytes on a socket, and still answers the next who asks', async () => {
+it('survives any bytes on a socket, and answers the next client', async () => {
   const bytes = fc.uint8Array({ maxLength: 200 });
   const text = fc.oneof(
     message.map((asked) => JSON.stringify(asked)),

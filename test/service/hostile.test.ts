@@ -113,7 +113,7 @@ async function endOf(socket: Socket): Promise<void> {
 const VALID = request(1, 'domid', { uuid: uuidOf(1) });
 
 describe('a hostile client', () => {
-  it('sends a line that is too long: it hears so, and is out', async () => {
+  it('sends a line that is too long: it receives the reason, and is disconnected', async () => {
     await begin();
     const client = await Client.connect(room.path);
     client.send(VALID + 'x'.repeat(LINE_BYTES_MAX + 1));
@@ -134,7 +134,7 @@ describe('a hostile client', () => {
   });
 
   it.each(['\n', '\r\n'])(
-    'sends a line that is just not too long, with the end %j',
+    'sends a line of exactly the maximum length, with the end %j',
     async (end) => {
       await begin();
       const client = await Client.connect(room.path);
@@ -169,7 +169,7 @@ describe('a hostile client', () => {
     client.close();
   });
 
-  it('sends what is not UTF-8', async () => {
+  it('sends bytes that are not UTF-8', async () => {
     await begin();
     const client = await Client.connect(room.path);
     client.send(
@@ -198,7 +198,7 @@ describe('a hostile client', () => {
     client.close();
   });
 
-  it('asks a million times and reads no answer: no more is read than can be kept', async () => {
+  it('sends a million requests and reads no answer: the service reads only as many as it may buffer', async () => {
     await begin();
     const before = await usedBytes();
     const socket = await rawConnection();
@@ -221,7 +221,7 @@ describe('a hostile client', () => {
     await untilReturned(before);
   });
 
-  it('stops reading for good: it is out after a while, with a reason in the log', async () => {
+  it('stops reading: it is disconnected after a while, with a reason in the log', async () => {
     await begin({ bounds: { unreadMs: 600 } });
     const socket = await rawConnection();
     socket.write(request(1, 'lookup', { uuid: uuidOf(1) }).repeat(5000));
@@ -240,7 +240,7 @@ describe('a hostile client', () => {
     expect(await client.untilEnd()).toMatchObject([{ error: { code: RpcCode.refused } }]);
   });
 
-  it('sends lines without end, of which none is held against it', async () => {
+  it('sends an endless sequence of lines: none counts as unfinished', async () => {
     await begin({ bounds: { lineMs: 300 } });
     const client = await Client.connect(room.path);
     const began = performance.now();
@@ -257,7 +257,7 @@ describe('a hostile client', () => {
     client.close();
   });
 
-  it('asks for much and reads it slowly: a line that is left unread is not held against it', async () => {
+  it('sends many requests and reads slowly: a line that the service has not read yet does not count as unfinished', async () => {
     await begin({ bounds: { lineMs: 300 } });
     const client = await Client.connect(room.path);
     client.socket.on('data', () => {
@@ -274,7 +274,7 @@ describe('a hostile client', () => {
     client.close();
   });
 
-  it('is a thousand that say nothing', async () => {
+  it('is one of a thousand that send nothing', async () => {
     await begin();
     await Promise.all(Array.from({ length: 1000 }, rawConnection));
     await sleep(200);
@@ -283,7 +283,7 @@ describe('a hostile client', () => {
     client.close();
   });
 
-  it('is more than there is room for: the idle make room, and else the last hears why it cannot come in', async () => {
+  it('connects when all connections are in use: an idle one makes room, or the new one receives the reason', async () => {
     await begin({ bounds: { connections: 20, idleMs: 700 } });
     await Promise.all(Array.from({ length: 19 }, rawConnection));
     const late = await Client.connect(room.path);
@@ -294,7 +294,7 @@ describe('a hostile client', () => {
     later.close();
   });
 
-  it('is more than there is room for: who waits for an answer is not one of the idle', async () => {
+  it('connects when all connections are in use: one with a pending request does not count as idle', async () => {
     await begin({ bounds: { connections: 4, idleMs: 300 } });
     room.hypervisor.stallLists();
     const waiting = await Client.connect(room.path);
@@ -311,7 +311,7 @@ describe('a hostile client', () => {
     waiting.close();
   });
 
-  it('closes half, or resets, with answers on their way', async () => {
+  it('half-closes or resets with pending answers', async () => {
     await begin();
     for (let n = 0; n < 50; n++) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
@@ -328,7 +328,7 @@ describe('a hostile client', () => {
     client.close();
   });
 
-  it('asks for names a thousand times over: xenstored is asked as by two', async () => {
+  it('asks for names a thousand times: the requests share few reads of xenstore', async () => {
     await begin({ vms: 200, xenstore: true });
     await until(() => room.inventory.counters.xenstoreConnected);
     room.xenstored?.write('/local/domain/7/name', 'seven');
@@ -350,7 +350,7 @@ describe('a hostile client', () => {
   const POST = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
   const list = `${POST}Content-Length: ${request(1, 'list').length}\r\n\r\n${request(1, 'list')}`;
 
-  it('asks over HTTP without waiting for answers: all come, and few are read ahead', async () => {
+  it('pipelines 10,000 HTTP requests: all are answered, and few are read ahead', async () => {
     await begin();
     const version = post(request(1, 'version'));
     const socket = await rawConnection();
@@ -369,7 +369,7 @@ describe('a hostile client', () => {
     expect(room.log.filter((line) => line.startsWith('warning'))).toEqual([]);
   }, 60_000);
 
-  it('asks 17 times over HTTP without waiting: it has 17 answers', async () => {
+  it('pipelines 17 HTTP requests: all are answered', async () => {
     await begin();
     const socket = await rawConnection();
     let answers = '';
@@ -402,7 +402,7 @@ describe('a hostile client', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
   });
 
-  it('sends HTTP slowly: it has so long and no longer', async () => {
+  it('sends HTTP slowly: it is disconnected after 10 s', async () => {
     await begin();
     const socket = await rawConnection();
     let answer = '';
@@ -426,7 +426,7 @@ describe('a hostile client', () => {
     ['begins long lines', (socket) => socket.write(`{"a":"${'x'.repeat(60_000)}`)],
     ['asks over HTTP', (socket) => socket.write(list.repeat(16))],
   ])(
-    'is a hundred, %s, and reads nothing: when it is gone, so is what was held for it',
+    'is one of a hundred, %s, and reads nothing: its memory is freed after it has disconnected',
     async (_, ask) => {
       await begin({ vms: 500 });
       const client = await Client.connect(room.path);
@@ -491,7 +491,7 @@ async function askForLists(onData: (socket: Socket) => void): Promise<Promise<vo
   });
 }
 
-describe('a crowd for which more is kept than may be', () => {
+describe('a crowd of clients that together exceed the memory bound', () => {
   const uuids = Array.from({ length: 1000 }, (_, n) => uuidOf(n + 1));
   const many = request(1, 'lookupMany', { uuids });
 
@@ -509,7 +509,7 @@ describe('a crowd for which more is kept than may be', () => {
     ['asks for much over HTTP', post(many).repeat(8)],
     ['begins long requests over HTTP', post(many).slice(0, -1)],
   ])(
-    '%s and reads nothing: of it some are out, and who reads is not',
+    '%s and reads nothing: some are disconnected, but not a client that reads',
     async (_, asked) => {
       await begin({ vms: 1000, bounds: { memoryBytes: MEMORY_BYTES } });
       const reader = await Client.connect(room.path);
@@ -540,7 +540,7 @@ describe('a crowd for which more is kept than may be', () => {
     60_000,
   );
 
-  it('asks for far too much in one moment: some are out before the moment is over', async () => {
+  it('asks for far too much at once: some are disconnected before any counts as a slow reader', async () => {
     await begin({ vms: 1000, bounds: { memoryBytes: MEMORY_BYTES } });
     const crowd = await Promise.all(Array.from({ length: 40 }, rawConnection));
     const began = performance.now();
@@ -550,7 +550,7 @@ describe('a crowd for which more is kept than may be', () => {
     expect(performance.now() - began).toBeLessThan(1000);
   });
 
-  it('asks for the same as one that was there before, which is not the one that is out', async () => {
+  it('asks for the same as an earlier client that reads, which is not disconnected', async () => {
     await begin({ vms: 1000, bounds: { memoryBytes: MEMORY_BYTES } });
     const reader = await Client.connect(room.path);
     await reader.call('version');
@@ -562,7 +562,7 @@ describe('a crowd for which more is kept than may be', () => {
     reader.close();
   });
 
-  it('waits for what the hypervisor does not tell: the largest are out', async () => {
+  it('waits for a stalled hypervisor: the clients that use most memory are disconnected', async () => {
     await begin({ vms: 100, bounds: { memoryBytes: MEMORY_BYTES } });
     const reader = await Client.connect(room.path);
     const crowd = await Promise.all(Array.from({ length: 20 }, rawConnection));
@@ -579,7 +579,7 @@ describe('a crowd for which more is kept than may be', () => {
     reader.close();
   });
 
-  it('asks far more than can wait for a hypervisor that stalls: some is read later, and all answered', async () => {
+  it('sends more requests than may wait for a stalled hypervisor: the rest is read later, and all are answered', async () => {
     // Above the bound of pending requests, below the memory of all these requests.
     await begin({ vms: 100, bounds: { memoryBytes: 6 * MEMORY_BYTES } });
     room.hypervisor.stallLists();
@@ -598,7 +598,7 @@ describe('a crowd for which more is kept than may be', () => {
     expect(lines).toBe(25 * 1000);
   }, 60_000);
 
-  it('reads slowly, for longer than it may do without: it gets all', async () => {
+  it('reads slowly, for longer than the bound for reading nothing: it gets all answers', async () => {
     const began = performance.now();
     await Promise.all(
       await askForLists((socket) => {
@@ -612,7 +612,7 @@ describe('a crowd for which more is kept than may be', () => {
 });
 
 describe('a slow reader of a long list', () => {
-  it('gets all of it, in slices, and is not held to misbehave', async () => {
+  it('gets all of it, in slices, and does not count as misbehaving', async () => {
     await begin({ vms: 0, bounds: { unreadMs: 1000 } });
     for (let vm = 1; vm < 32_752; vm++) room.host.createDomain({ uuid: uuidOf(vm) });
     const socket = await rawConnection();

@@ -98,7 +98,7 @@ describe('HTTP on the socket', () => {
     ['GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n', '200 OK'],
     [NAMES, '200 OK'],
     ['GET /metrics HTTP/1.1\r\nHo', '400 Bad Request'],
-  ])('answers who closes its half behind %j', async (sent, answer) => {
+  ])('answers a client that half-closes after %j', async (sent, answer) => {
     const client = createConnection({ path: room.path, allowHalfOpen: true });
     let text = '';
     client.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
@@ -108,7 +108,7 @@ describe('HTTP on the socket', () => {
     expect(text.length).toBeGreaterThan(answer === '200 OK' ? 100 : 0);
   });
 
-  it('is answered to the end when the service is told to go, and kept alive no longer', async () => {
+  it('is answered completely when the service is closed, and its connection is not kept alive', async () => {
     const going = await openRoom({ vms: 1, xenstore: true });
     const body = JSON.stringify({
       jsonrpc: '2.0',
@@ -151,7 +151,7 @@ describe('HTTP on the socket', () => {
     'application/json-rpc',
     'application/jsonrequest',
     'Application/JSON-RPC;charset=utf-8',
-  ])('takes %s for JSON', async (type) => {
+  ])('accepts %s as a JSON type', async (type) => {
     const { status, text } = await post({ jsonrpc: '2.0', id: 1, method: 'version' }, type);
     expect(status).toBe(200);
     expect(JSON.parse(text)).toMatchObject({ id: 1, result: { protocol: 1 } });
@@ -185,7 +185,7 @@ describe('HTTP on the socket', () => {
     },
   );
 
-  it('refuses what it does not serve', async () => {
+  it('refuses methods, paths, types and bodies that it does not serve', async () => {
     expect((await post({}, 'text/plain')).status).toBe(415);
     expect(
       (await ask('/', { method: 'POST', body: 'x'.repeat(70_000), type: 'application/json' }))
@@ -201,7 +201,7 @@ describe.each([
   ['the socket', {}],
   ['TCP', { tcp: true }],
 ] as const)('over %s', (_, how) => {
-  it('tells whether the hypervisor answers', async () => {
+  it('reports whether the hypervisor answers', async () => {
     const well = await ask('/healthz', how);
     expect(well.status).toBe(200);
     expect(JSON.parse(well.text)).toEqual({ status: 'ok', hypervisor: true, xenstore: true });
@@ -233,7 +233,7 @@ describe.each([
 });
 
 describe('metrics over TCP', () => {
-  it('are all that there is, and on the loopback', async () => {
+  it('are the only pages, and on the loopback', async () => {
     expect(room.daemon.metricsAddress).toMatch(/^127\.0\.0\.1:\d+$/);
     for (const [path, method] of [
       ['/', 'POST'],
@@ -314,7 +314,7 @@ describe('metrics over TCP', () => {
     }
   });
 
-  it('are for those who ask by an address of ours', async () => {
+  it('are only for requests that name the loopback in Host', async () => {
     for (const host of ['evil.example', 'evil.example:80', '127.0.0.1.evil.example', '10.0.0.1']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       expect([400, 421]).toContain((await ask('/healthz', { tcp: true, host })).status);
@@ -334,7 +334,7 @@ describe('metrics over TCP', () => {
     },
   );
 
-  it('cannot be where another process is, which is said in words', async () => {
+  it('cannot listen where another process listens, and the error says so', async () => {
     const taken = room.daemon.metricsAddress;
     await expect(openRoom({ metrics: taken })).rejects.toMatchObject({
       code: ErrorCode.METRICS_ADDRESS,

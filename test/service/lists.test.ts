@@ -80,7 +80,7 @@ describe('the text of a list', () => {
   };
   let domains: Awaited<ReturnType<Room['inventory']['list']>>['domains'];
 
-  it('is made once for all that are sent the same list', async () => {
+  it('is made once for all clients of the same list', async () => {
     ({ domains } = await room.inventory.list());
     const [one, other] = [await slicesOf('{"a":'), await slicesOf('{"b":')];
     expect(one[0]).toBe('{"a":');

@@ -12,14 +12,14 @@ const US = `the client with pid ${process.pid}, uid ${process.getuid?.()}`;
 const logged = (): Promise<string> =>
   until(() => room.log.find((line) => line.startsWith('warning')), { what: 'a line in the log' });
 
-it('a client that sends a line without end is hung up on, and named by pid and uid', async () => {
+it('a client that sends an endless line is disconnected, and logged with pid and uid', async () => {
   const client = await Client.connect(room.path);
   client.send('{'.repeat(70_000));
   await client.untilEnd();
   expect(await logged()).toContain(US);
 });
 
-it('a client that makes room for others is named by pid and uid', async () => {
+it('a client that makes room for others is logged with pid and uid', async () => {
   const clients: Client[] = [];
   for (let count = 0; count < 3; count++) {
     // oxlint-disable-next-line no-await-in-loop -- the first is idle by then
@@ -33,7 +33,7 @@ it('a client that makes room for others is named by pid and uid', async () => {
   for (const client of clients) client.close();
 });
 
-it('of many clients that are hung up on at once ten are named', async () => {
+it('of many clients that are disconnected at once, ten are logged', async () => {
   for (let count = 0; count < 15; count++) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     const client = await Client.connect(room.path);

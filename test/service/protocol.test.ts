@@ -52,7 +52,7 @@ describe('the methods', () => {
     });
   });
 
-  it('tell domains apart that are alike but for a domid far away', async () => {
+  it('distinguish domains that differ only by multiples of 4096 in their domid', async () => {
     const uuid = uuidOf(60);
     const domids = [700, 700 + 4096, 700 + 2 * 4096];
     for (const domid of domids) room.host.createDomain({ uuid, domid });
@@ -92,7 +92,7 @@ describe('the methods', () => {
     );
   });
 
-  it('tell names that a guest has chosen, whatever they are', async () => {
+  it('return names that a guest has chosen, with any bytes', async () => {
     const domid = bootVm(room.host, room.xenstored, { uuid: uuidOf(50), name: 'plain' });
     const hostile = Buffer.from([0x22, 0x5c, 0x0a, 0x1b, 0xff, 0xe2, 0x82, 0xac, 0x7d]);
     const { result: before } = await client.call('list', { names: true });
@@ -116,7 +116,7 @@ describe('the methods', () => {
     destroyVm(room.host, room.xenstored, domid);
   });
 
-  it('tell of themselves', async () => {
+  it('return the versions and the counters of the service', async () => {
     expect((await client.call('version')).result).toMatchObject({ protocol: 1, xen: '4.17' });
     expect((await client.call('version')).result.simulated).toBeUndefined();
     expect((await client.call('stats')).result).toMatchObject({
@@ -224,7 +224,7 @@ describe('mistakes of the caller', () => {
     ['\u2028"\\'],
     ['ü€😀'],
     [Number.MAX_SAFE_INTEGER],
-  ])('an id %j comes back as it was', async (id) => {
+  ])('an id %j is returned unchanged', async (id) => {
     client.send(request(id, 'domid', { uuid: uuidOf(1) }));
     expect(await client.next()).toEqual({
       jsonrpc: '2.0',
@@ -322,7 +322,7 @@ describe('framing', () => {
     expect((await client.next()).id).toBe('after');
   });
 
-  it('answers as it can, not as it was asked', async () => {
+  it('answers requests in the order in which they are ready', async () => {
     client.send(
       request('slow', 'domid', { uuid: uuidOf(96) }) +
         request('fast', 'domid', { uuid: uuidOf(1) }),
@@ -349,7 +349,7 @@ describe('framing', () => {
     expect(performance.now() - began).toBeGreaterThan(90);
   });
 
-  it('does not take for silence that the daemon was busy', async () => {
+  it('does not count the time that the daemon was busy as silence', async () => {
     const other = await Client.connect(room.path);
     other.send(request(7, 'domid', { uuid: uuidOf(1) }).trimEnd());
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -364,7 +364,7 @@ describe('framing', () => {
     other.close();
   });
 
-  it('does not take for silence that it has not read on because answers were unread', async () => {
+  it('does not count a pause in its own reading as silence', async () => {
     const other = await Client.connect(room.path);
     other.socket.pause();
     for (let vm = 100; vm < 130; vm++) room.host.createDomain({ uuid: uuidOf(vm) });
@@ -381,7 +381,7 @@ describe('framing', () => {
     other.close();
   });
 
-  it('waits for the rest of what is not complete', async () => {
+  it('waits for the rest of an incomplete line', async () => {
     const other = await Client.connect(room.path);
     const line = request(7, 'domid', { uuid: uuidOf(1) });
     other.send(line.slice(0, 30));

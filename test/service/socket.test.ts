@@ -72,7 +72,7 @@ async function ask(path: string): Promise<unknown> {
 }
 
 describe('the socket', () => {
-  it('is for its owner and its group, in a directory that others can look into', async () => {
+  it('is for its owner and its group, in a directory that others can search', async () => {
     const path = place();
     const server = createServer();
     const claim = await listenAt(server, path, `${process.getgid?.()}`);
@@ -118,7 +118,7 @@ describe('the socket', () => {
     expect(lstatSync(path).isSocket()).toBe(false);
   });
 
-  it('replaces none where others can write', async () => {
+  it('is not replaced in a directory that others can write to', async () => {
     const path = place();
     const { child } = await startProcess(path);
     chmodSync(join(directory, 'run'), 0o1777);
@@ -155,7 +155,7 @@ describe('the socket', () => {
     });
   });
 
-  it('that may not be made is named with its directory, and with what to do', async () => {
+  it('that cannot be created is an error that names its directory and the remedy', async () => {
     const path = place();
     chmodSync(directory, 0o500);
     const isRoot = process.geteuid?.() === 0;
@@ -192,7 +192,7 @@ describe('the socket', () => {
     }
   });
 
-  it('is left alone at the end where another has taken its place', async () => {
+  it('is not removed at the end if another file has taken its place', async () => {
     const path = place();
     const server = createServer();
     const claim = await listenAt(server, path, undefined);
@@ -305,7 +305,7 @@ describe('the file of the socket', () => {
     for (const server of servers) server.close();
   });
 
-  it('that is out of reach, because a directory of its path was replaced, is logged', async () => {
+  it('that cannot be reached, because a directory of its path was replaced, is logged', async () => {
     const path = join(directory, 'run', 'socket');
     const log: string[] = [];
     const server = createServer();
@@ -327,7 +327,7 @@ describe('the file of the socket', () => {
     server.close();
   });
 
-  it('that another put there is left alone, and logged once', async () => {
+  it('that another process put there is not removed, and logged once', async () => {
     const path = place();
     const log: string[] = [];
     const server = createServer();
@@ -370,14 +370,14 @@ describe('a simulated host', () => {
     });
   });
 
-  it('does not answer on a socket that it is handed where there is a Xen', async () => {
+  it('does not answer on a socket that is handed over, on a machine with Xen', async () => {
     const env = { LISTEN_PID: `${process.pid}`, LISTEN_FDS: '1' };
     await expect(simulate(place(), '/dev/null', env)).rejects.toMatchObject({
       code: ErrorCode.SOCKET_REFUSED,
     });
   });
 
-  it('answers anywhere else, and anywhere where there is none', async () => {
+  it('answers on any other socket, and on any socket on a machine without Xen', async () => {
     const path = place();
     for (const privcmd of ['/dev/null', '/nonexistent/privcmd']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
@@ -391,7 +391,7 @@ describe('a simulated host', () => {
 });
 
 describe('a daemon', () => {
-  it('refuses to be handed anything but a Unix stream socket', async () => {
+  it('refuses a socket that is handed over and is not a Unix stream socket', async () => {
     const tcp = createServer().listen(0, '127.0.0.1');
     const udp = createSocket('udp4').bind(0, '127.0.0.1');
     const unix = createServer().listen(join(temporaryFolder(), 'unix'));
@@ -410,7 +410,7 @@ describe('a daemon', () => {
     unix.close();
   });
 
-  it('listens on all sockets that it is handed', async () => {
+  it('listens on all sockets that are handed over', async () => {
     const folder = temporaryFolder();
     const paths = ['a', 'b', 'c'].map((name) => join(folder, name));
     const servers = paths.map((path) => createServer().listen(path));
@@ -441,7 +441,7 @@ describe('a daemon', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
-  it('that hangs in a call of another thread is gone 0.9 s after SIGTERM', async () => {
+  it('that hangs in a call on another thread ends 0.9 s after SIGTERM', async () => {
     const path = place();
     const script = fileURLToPath(new URL('../support/hanging-process.js', import.meta.url));
     const child = spawn(process.execPath, [script, path], {
@@ -456,7 +456,7 @@ describe('a daemon', () => {
     expect(performance.now() - began).toBeLessThan(1000);
   });
 
-  it('answers what was asked when told to go, and is gone within a second', async () => {
+  it('answers pending requests after SIGTERM, and ends within a second', async () => {
     const path = place();
     const { child } = await startProcess(path);
     const client = await Client.connect(path);
@@ -475,7 +475,7 @@ describe('a daemon', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('serves a socket that it is handed, and leaves it where it is', async () => {
+  it('serves a socket that is handed over, and does not remove it', async () => {
     const path = place();
     mkdirSync(join(directory, 'run'));
     const server = createServer().listen(path);
@@ -495,7 +495,7 @@ describe('a daemon', () => {
   it.each([
     ['a path', ''],
     ['an abstract name', '@'],
-  ])('tells the service manager at %s', async (_, prefix) => {
+  ])('notifies the service manager at %s', async (_, prefix) => {
     place();
     const address = prefix === '' ? join(directory, 'notify') : `@xen-domid-test-${process.pid}`;
     const receive = datagrams(address);
@@ -510,7 +510,7 @@ describe('a daemon', () => {
     expect(said.at(-1)).toBe('STOPPING=1');
   });
 
-  it('waits for no service manager that reads nothing, and tells it later that it is ready', async () => {
+  it('does not wait for a service manager that does not read, and notifies it later', async () => {
     const path = place();
     const address = join(directory, 'notify');
     const receive = datagrams(address);

@@ -54,7 +54,7 @@ const ends = (client: Client): number =>
     .filter(({ kind }) => kind === 'destroyed').length;
 
 describe('a subscription', () => {
-  it('begins with a snapshot, tells each change, and the first at once', async () => {
+  it('begins with a snapshot, and sends each change, the first at once', async () => {
     room = await openRoom({ xenstore: true });
     const client = await connect();
     const { result } = await client.call('subscribe');
@@ -80,7 +80,7 @@ describe('a subscription', () => {
     });
   });
 
-  it('leads on from a token, and begins anew from one that it does not know', async () => {
+  it('continues after a known token, and begins with a snapshot after an unknown one', async () => {
     room = await openRoom({ xenstore: true });
     const client = await connect();
     const { token } = (await client.call('list')).result;
@@ -94,7 +94,7 @@ describe('a subscription', () => {
     expect(strange.domains).toHaveLength(4);
   });
 
-  it('ends when told to, as a notification too', async () => {
+  it('ends after `unsubscribe`, also if that is a notification', async () => {
     room = await openRoom({ xenstore: true });
     const client = await connect();
     const one = (await client.call('subscribe')).result.subscription;
@@ -112,7 +112,7 @@ describe('a subscription', () => {
     ['one by one', (line: string) => line],
     ['asked for in one write', (line: string) => line.repeat(20)],
     ['asked for in one batch', (line: string) => `[${Array(20).fill(line.trim()).join()}]\n`],
-  ])('is one of so many a connection, %s', async (_, asked) => {
+  ])('is one of at most 8 a connection, %s', async (_, asked) => {
     room = await openRoom();
     const client = await connect();
     const replies: Message[] = [];
@@ -133,7 +133,7 @@ describe('a subscription', () => {
     expect((await client.call('subscribe')).error).toBeUndefined();
   });
 
-  it('is told of nothing before its id, in a batch whose answer takes long either', async () => {
+  it('sends no change before its id, also in a batch whose answer takes long', async () => {
     // Reading so many names takes longer than a few changes.
     room = await openRoom({ vms: 1500, xenstore: true });
     const client = await connect();
@@ -151,7 +151,7 @@ describe('a subscription', () => {
     await client.next(({ params }) => params.token === token);
   });
 
-  it('goes to a crowd in batches with time between, each whole and in order', async () => {
+  it('reaches 40 clients in spaced batches, complete and in order', async () => {
     room = await openRoom({ xenstore: true });
     const crowd = await Promise.all(Array.from({ length: 40 }, connect));
     const known: Map<number, string>[] = [];
@@ -183,7 +183,7 @@ describe('a subscription', () => {
     });
   });
 
-  it('tells a crowd the end of each of many that die at once, and leaves none to the timer', async () => {
+  it('reports to 40 clients the end of 200 domains that die at once, without the slow timer', async () => {
     room = await openRoom({ xenstore: true, vms: 0 });
     const crowd = await Promise.all(Array.from({ length: 40 }, connect));
     for (const client of crowd) {
@@ -205,7 +205,7 @@ describe('a subscription', () => {
     expect(room.inventory.counters.changesFoundByTimer).toBe(0);
   });
 
-  it('of one that does not read is conflated or begun anew, and then right', async () => {
+  it('of a client that does not read is conflated or resynchronised, and ends in the right state', async () => {
     room = await openRoom({ xenstore: true });
     const slow = await connect();
     const { result } = await slow.call('subscribe');
@@ -282,7 +282,7 @@ describe('a subscriber that does not read', () => {
     return told;
   }
 
-  it('gets changes one and all as long as there are few', async () => {
+  it('gets every change if there are few', async () => {
     await begin();
     await comeAndGo(10);
     const told = await readOn();
@@ -290,7 +290,7 @@ describe('a subscriber that does not read', () => {
     expect(told[0].params.changes).toHaveLength(20);
   });
 
-  it('gets what many changes come to in all', async () => {
+  it('gets the net changes if there are many', async () => {
     await begin();
     await comeAndGo(1000);
     room.host.destroy(1);
@@ -303,7 +303,7 @@ describe('a subscriber that does not read', () => {
     ]);
   });
 
-  it('begins anew where there were more than are kept, though the hypervisor fails at first', async () => {
+  it('gets a resync after more changes than are kept, also if the first snapshot fails', async () => {
     await begin();
     for (let n = 0; n < 5; n++) {
       // oxlint-disable-next-line no-await-in-loop -- 10,000 changes
@@ -321,7 +321,7 @@ describe('a subscriber that does not read', () => {
     expect(room.inventory.counters.listsFailed).toBe(1);
   });
 
-  it('is out in the end, is told why, and can go on from its token', async () => {
+  it('is disconnected in the end, receives the reason, and can continue from its token', async () => {
     await begin({ bounds: { behindMs: 300 } });
     const reader = await connect();
     await reader.call('subscribe');
@@ -348,7 +348,7 @@ describe('a subscriber that does not read', () => {
     expect((await reader.call('stats')).result.subscribers).toBe(2);
   });
 
-  it('stays as long as there is nothing to tell', async () => {
+  it('stays connected while there are no changes', async () => {
     await begin({ bounds: { behindMs: 1 } });
     const client = await connect();
     const before = performance.now();

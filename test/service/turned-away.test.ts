@@ -38,7 +38,7 @@ async function run(command: string, args: readonly string[], input = ''): Promis
 const isThere = (program: string): string | false =>
   spawnSync(program, ['-V']).error !== undefined && `there is no ${program}`;
 
-describe('a client for which there is no room reads why', () => {
+describe('a client that is turned away reads the reason', () => {
   it('before it has sent anything', async () => {
     await fill();
     const client = await Client.connect(room.path);
@@ -62,7 +62,7 @@ describe('a client for which there is no room reads why', () => {
     }
   });
 
-  it('and the connection is closed, although it does not close its own', async () => {
+  it('and the service closes the connection, although the client does not', async () => {
     await fill();
     const socket = createConnection({ path: room.path, allowHalfOpen: true });
     let error: NodeJS.ErrnoException | undefined;
@@ -92,7 +92,7 @@ describe('a client for which there is no room reads why', () => {
     }
   });
 
-  it('when it is refused later, in the midst of a line that is too long', async () => {
+  it('also if it is refused later, during a line that is too long', async () => {
     room = await openRoom();
     for (let n = 0; n < TRIES; n++) {
       const socket = createConnection({ path: room.path });

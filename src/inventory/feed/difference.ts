@@ -32,7 +32,7 @@ export function changesBetween(known: Domain | undefined, sight: Sight | undefin
   return stepsBetween(known, domain);
 }
 
-/** Whether the difference would be a rename or a resume. If the two cannot be the same domain, the new one is another domain instead. */
+/** Whether two looks differ by their UUID or by a resume. If the two cannot show the same domain, this is not a rename or a resume: the domid has another domain. */
 function isOther(known: Domain, domain: Domain): boolean {
   return known.uuid !== domain.uuid || (known.shutdown && !domain.shutdown);
 }

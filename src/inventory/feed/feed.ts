@@ -73,8 +73,8 @@ export class Feed {
   }
 
   /**
-   * Publishes the changes of one look. A subscriber of `changes$` may make a look itself: the changes that this look shows
-   * are emitted after these.
+   * Publishes the changes of one look. A subscriber of `changes$` may make a further look while it is notified: the changes
+   * of that look are emitted after all changes of the first one.
    */
   publish(changes: readonly Change[]): void {
     if (changes.length === 0) return;

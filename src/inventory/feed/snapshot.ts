@@ -7,7 +7,7 @@ import { namesNoVm } from '../../vm-uuid.ts';
 /** The domains of a list, decoded only as far as they are needed. */
 export interface ListSource {
   readonly list: DominfoList;
-  /** Domains that differed from the mirror, in the state that the last look showed; undefined if there was none. */
+  /** Domains that differed from the mirror, in the state that the last look showed; undefined if it showed no domain. */
   readonly looked: ReadonlyMap<Domid, Domain | undefined>;
   /** Exclusive upper bound of the domids. */
   readonly end: number;
@@ -17,11 +17,11 @@ export interface ListSource {
 export interface SnapshotDomains {
   /** In ascending domid. */
   readonly domains: readonly Domain[];
-  /** The part of `domains` that the feed has created and not destroyed. */
+  /** The part of `domains` that the feed has published as created and not as destroyed. */
   readonly told: readonly Domain[];
 }
 
-/** How long decoding may hold the event loop, ms, and after how many domains the clock is read. */
+/** How long decoding may block the event loop, ms, and after how many domains the clock is read. */
 const SLICE_MS = 4;
 const CLOCK_EVERY = 256;
 
@@ -74,7 +74,7 @@ export class Snapshot {
 
 const NOWHERE = -1;
 
-/** Returns the index of each domid in the list: Xen does not promise an order. */
+/** Returns the index of each domid in the list, which may be in any order. */
 function placesByDomid(list: DominfoList, end: number): Int32Array {
   const places = new Int32Array(end).fill(NOWHERE);
   for (let place = 0; place < list.length; place++) places[list.at(place).domid] = place;

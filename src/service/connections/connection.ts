@@ -61,7 +61,7 @@ export class Connection implements Session, MemoryUser {
   #text = '';
   #at = 0;
   #isAnswering = false;
-  /** Whether it waits for its turn to continue with the text. */
+  /** Whether this connection waits for its turn to continue with the text. */
   #hasTurn = false;
   /** When the client last sent data, by the clock of the options. */
   heard = 0;
@@ -97,7 +97,7 @@ export class Connection implements Session, MemoryUser {
 
   countMemory(tally: MemoryTally): void {
     this.#output.countMemory(tally);
-    // The buffer of an unfinished line is twice as large as the line.
+    // The buffer of an unfinished line may be twice as large as the line.
     tally.add(this.#text.length + 2 * this.#lines.begunBytes + this.#pending.bytes);
   }
 

@@ -1,7 +1,7 @@
 /**
  * Ends connections in a way that lets the client read the reason. A close with unread requests would be a reset, and a
  * client that is still writing would see a broken pipe before it reads. So this side only half-closes, discards the
- * requests that still come, and closes when the client has, or when its time is up.
+ * requests that still arrive, and closes when the client has closed, or after {@link LINGER_MS}.
  */
 import type { Socket } from 'node:net';
 import { Failure, failureReply } from '../../protocol/encode.ts';
@@ -18,7 +18,7 @@ export function isHttp(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x41 && byte <= 0x5a;
 }
 
-/** Half-closes after the buffered data, and closes once the client has closed or its time is up. */
+/** Half-closes after the buffered data, and closes once the client has closed, or after {@link LINGER_MS}. */
 export function halfClose(socket: Socket): void {
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   timer.unref();

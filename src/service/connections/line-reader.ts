@@ -64,7 +64,7 @@ export class LineReader {
     return begun;
   }
 
-  /** Returns the byte at an offset of the unfinished line with `bytes` behind it. */
+  /** Returns the byte at an offset of the unfinished line followed by `bytes`. */
   #byteAt(offset: number, bytes: Buffer): number | undefined {
     return offset < this.#length ? this.#begun[offset] : bytes[offset - this.#length];
   }

@@ -31,7 +31,7 @@ export interface Bounds {
 /** Descriptors reserved for devices, xenstore, scrapers and files. */
 const OTHER_DESCRIPTORS = 48;
 const LEAST_CONNECTIONS = 16;
-/** Maximum connections that are being turned away, if there are spare descriptors. Without any, a few of the reserved ones are used. */
+/** Maximum connections that are being turned away at a time. Without spare descriptors, at most `TURNED_AWAY_LEAST`, which use reserved ones. */
 const TURNED_AWAY_MAX = 64;
 const TURNED_AWAY_LEAST = 4;
 
@@ -76,7 +76,7 @@ export interface LineServerOptions {
   readonly bounds: Partial<Bounds> | undefined;
   /** Used to log the pid and uid of clients; without it the log has neither. */
   readonly libc: Libc | undefined;
-  /** Takes over a connection that speaks HTTP. Its first bytes have been put back. */
+  /** Takes over a connection that speaks HTTP. Its first bytes have been unread (`unshift`), so that the HTTP server reads them again. */
   readonly onHttp?: (socket: Socket, options: HttpOptions) => MemoryUser;
 }
 
@@ -253,14 +253,14 @@ export class LineServer {
     });
   };
 
-  /** Ends clients until memory is within its bound, starting with those that use most and have waited longest. */
+  /** Ends clients until memory is within its bound, starting with the largest product of memory and {@link MemoryUser.waitedMs}. */
   #evict(): void {
     const { memoryBytes } = this.#bounds;
     const candidates = this.#candidates();
     const bytesOf = bytesPerClient(candidates.map(({ tally }) => tally));
     let bytes = bytesOf.reduce((sum, ofOne) => sum + ofOne, 0);
     if (bytes <= memoryBytes) return;
-    const why = `all clients together use too much memory (${Math.round(bytes)} bytes), and this one uses most of it or has waited longest`;
+    const why = `all clients together use too much memory (${Math.round(bytes)} bytes): those that use most of it, or have been slowest to read or to complete a request, are disconnected`;
     const byBurden = candidates
       .map((candidate, index) => ({ ...candidate, bytes: bytesOf[index] ?? 0 }))
       .filter((candidate) => candidate.bytes > 0)
@@ -297,7 +297,7 @@ export class LineServer {
     this.#clock.now = now;
     for (const { connection } of this.#sockets.values()) connection?.check(now, this.#bounds);
     this.#options.subscribers.check(now, this.#bounds.behindMs);
-    // Wait for one poll phase: our own delay must not count as a slow reader.
+    // Wait for one poll phase: data that clients have read while this process was busy must not count as unread.
     setImmediate(() => this.#evict());
   }
 
@@ -320,7 +320,7 @@ export class LineServer {
   }
 }
 
-/** +1, so that clients that have not waited yet are ranked by size. */
+/** Ranks a client for eviction. +1, so that clients with a `waitedMs` of 0 are ranked by size. */
 function burdenOf({ bytes, waitedMs }: { bytes: number; waitedMs: number }): number {
   return bytes * (1 + waitedMs);
 }

@@ -1,4 +1,4 @@
-/** Properties of a socket for which Node has no public name. The handle has been the same since Node 0.x, and every function here works without it. */
+/** Properties of a socket for which Node has no public name. Node's handle has had these fields since 0.x, and every function here works without them. */
 import type { Socket } from 'node:net';
 
 interface WithHandle {

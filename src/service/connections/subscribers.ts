@@ -1,6 +1,6 @@
 /**
  * Sends the change feed to all subscribers. A batch is read and serialised once for all subscribers with the same token.
- * Few subscribers are served in one turn of the event loop, so that look-ups are answered in between. A subscriber that
+ * At most 8 subscribers are served in one turn of the event loop, so that look-ups are answered in between. A subscriber that
  * does not read is skipped; when it has read, the feed gives it conflated changes or a new snapshot.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -37,9 +37,9 @@ export interface Subscription {
 interface Subscriber {
   readonly id: number;
   readonly recipient: Recipient;
-  /** The state that it knows: everything up to this token has been sent. */
+  /** Everything up to this token has been sent to the subscriber. */
   token: Token;
-  /** When it was first found not reading while changes were waiting, `performance.now()`; undefined if it reads. */
+  /** When the service first noticed that it left changes unread, `performance.now()`; undefined if it reads. */
   behindSince: number | undefined;
 }
 

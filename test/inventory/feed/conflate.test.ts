@@ -28,8 +28,8 @@ function change(kind: Change['kind'], previous?: Domain, after?: Domain): Change
 const told = (changes: readonly Change[]): unknown[] =>
   conflate(changes).map(({ kind, domid, uuid }) => [kind, domid, uuid]);
 
-describe('many changes in few', () => {
-  test('of a domain that came and went nothing is left', () => {
+describe('net changes', () => {
+  test('leave out a domain that was created and destroyed', () => {
     expect(told([created(domain(1)), destroyed(domain(1))])).toEqual([]);
     const dead = domain(1, { dying: true });
     expect(told([created(domain(1)), change('dying', domain(1), dead), destroyed(dead)])).toEqual(
@@ -37,21 +37,21 @@ describe('many changes in few', () => {
     );
   });
 
-  test('one that came and was renamed is created as what it is', () => {
+  test('have one creation, with the new UUID, for a domain that was created and renamed', () => {
     const renamed = domain(1, { uuid: B });
     expect(told([created(domain(1)), change('renamed', domain(1), renamed)])).toEqual([
       ['created', 1, B],
     ]);
   });
 
-  test('one that was renamed there and back is not told of', () => {
+  test('leave out a domain that was renamed and renamed back', () => {
     const other = domain(1, { uuid: B });
     expect(
       told([change('renamed', domain(1), other), change('renamed', other, domain(1))]),
     ).toEqual([]);
   });
 
-  test('one that was renamed twice is renamed once, from the first to the last', () => {
+  test('have one rename, from the first UUID to the last, for a domain that was renamed twice', () => {
     const [second, third] = [domain(1, { uuid: B }), domain(1, { uuid: C })];
     const changes = conflate([
       change('renamed', domain(1), second),
@@ -60,28 +60,28 @@ describe('many changes in few', () => {
     expect(changes).toMatchObject([{ kind: 'renamed', uuid: C, previous: { uuid: A } }]);
   });
 
-  test('one that shut down and resumed is not told of; one that then shut down is', () => {
+  test('leave out a shutdown that was resumed, and keep a later one', () => {
     const down = domain(1, { shutdown: true, shutdownReason: 'suspend' });
     const there = [change('shutdown', domain(1), down), change('resumed', down, domain(1))];
     expect(told(there)).toEqual([]);
     expect(told([...there, change('shutdown', domain(1), down)])).toEqual([['shutdown', 1, A]]);
   });
 
-  test('one whose domid another has by now has ended, and the other has begun', () => {
+  test('have the end of a domain and the creation of the next one at its domid', () => {
     expect(told([destroyed(domain(1)), created(domain(1, { uuid: B }))])).toEqual([
       ['destroyed', 1, A],
       ['created', 1, B],
     ]);
   });
 
-  test('one with the same UUID at the same domid, but another one, has ended and begun too', () => {
+  test('have both also if the next domain has the same UUID', () => {
     expect(told([destroyed(domain(1)), created(domain(1))])).toEqual([
       ['destroyed', 1, A],
       ['created', 1, A],
     ]);
   });
 
-  test('one that came and is dying by now is created, then dying', () => {
+  test('have the creation and the dying of a domain that was created and is dying', () => {
     const dead = domain(1, { dying: true });
     expect(told([created(domain(1)), change('dying', domain(1), dead)])).toEqual([
       ['created', 1, A],
@@ -89,14 +89,14 @@ describe('many changes in few', () => {
     ]);
   });
 
-  test('ends come first, so that a VM that was rebooted ends before it begins', () => {
+  test('have destroyed domains first, so that the old domain of a rebooted VM ends before the new one is created', () => {
     expect(told([created(domain(2)), destroyed(domain(1))])).toEqual([
       ['destroyed', 1, A],
       ['created', 2, A],
     ]);
   });
 
-  test('of nothing there is nothing', () => {
+  test('of no changes are none', () => {
     expect(conflate([])).toEqual([]);
   });
 });

@@ -18,7 +18,7 @@ function told(known: Domain | undefined, seen: Domain, same: boolean): unknown[]
 }
 
 describe('between two looks at a domid', () => {
-  test('the same domain was renamed, and another one is there in its place', () => {
+  test('a new UUID is a rename of the same domain, or another domain in its place', () => {
     expect(told(domain(), domain({ uuid: B }), true)).toEqual([['renamed', B]]);
     expect(told(domain(), domain({ uuid: B }), false)).toEqual([
       ['destroyed', A],
@@ -37,13 +37,13 @@ describe('between two looks at a domid', () => {
     ['was alive', domain()],
     ['was dying', domain({ dying: true })],
   ])(
-    'of another one no more than its end was seen: the one before, which %s, is gone',
+    'another domain was first seen dying: only the end of the previous one, which %s, is published',
     (_, known) => {
       expect(told(known, domain({ uuid: B, dying: true }), false)).toEqual([['destroyed', A]]);
     },
   );
 
-  test('what is dying stays so', () => {
+  test('a domain that stays dying has no change', () => {
     expect(told(domain({ dying: true }), domain({ dying: true }), true)).toEqual([]);
   });
 });
@@ -52,7 +52,7 @@ test.each([
   ['4.20', 'renamed', ['renamed']],
   ['4.22', 'renamed', ['renamed']],
   ['4.22', 'replaced', ['destroyed', 'created']],
-] as const)('on Xen %s a domain that was %s unseen is told as %j', async (release, what, kinds) => {
+] as const)('on Xen %s a domain %s unseen is published as %j', async (release, what, kinds) => {
   const host = new SimulatedHost({ release });
   const domid = host.createDomain({ uuid: A });
   const inventory = await Inventory.open({

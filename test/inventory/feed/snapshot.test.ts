@@ -36,7 +36,7 @@ const rows = (domains: readonly Domain[]): unknown[] =>
   domains.map(({ domid, uuid, dying }) => [domid, uuid, dying]);
 
 describe('a snapshot', () => {
-  test('is in ascending domid, whatever the order of the list, and is made once', async () => {
+  test('is in ascending domid for a list in any order, and is made once', async () => {
     const listed = [5, 1, 99, 0].map((domid) => ({ domid, uuid: uuidOf(domid + 1) }));
     const snapshot = await snapshotOf(listed);
     const { domains, told } = await snapshot.domains();
@@ -45,7 +45,7 @@ describe('a snapshot', () => {
     expect(await snapshot.domains()).toBe(await snapshot.domains());
   });
 
-  test('has the domains that the feed has told of in the state that it has told', async () => {
+  test('has the published domains in the state that the feed has published', async () => {
     const { domains, told } = await (
       await snapshotOf(
         [1, 2, 4].map((domid) => ({ domid, uuid: A })),
@@ -74,7 +74,7 @@ describe('a snapshot', () => {
     expect(domains.map(({ vcpus }) => vcpus)).toEqual([7, 1, 7, 1]);
   });
 
-  test('has the figures of the list where list and feed agree, and of a later look where there was one', async () => {
+  test('has the unpublished fields of the list if list and feed agree, and of a later look if there was one', async () => {
     const looked = new Map([
       [2 as Domid, madeUpDomain(2, { uuid: A, memoryBytes: 42 })],
       [3 as Domid, undefined],

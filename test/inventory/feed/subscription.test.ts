@@ -80,7 +80,7 @@ describe('a subscription', () => {
     expect(await waiting).toMatchObject({ changes: [came(3)] });
   });
 
-  test('from a token has exactly what followed it, and no snapshot', async () => {
+  test('from a token has exactly the changes after it, and no snapshot', async () => {
     const it = setup();
     it.feed.publish([came(1)]);
     const { token } = it.feed;
@@ -114,7 +114,7 @@ describe('a subscription', () => {
     expect(await next(read({ token }))).toMatchObject({ kind: 'resync' });
   });
 
-  test('that is read slowly has what the changes come to, and is told so', async () => {
+  test('that is read slowly has the net changes, marked as conflated', async () => {
     const { feed, read } = setup();
     const reader = read();
     await next(reader);
@@ -129,7 +129,7 @@ describe('a subscription', () => {
     expect(kinds.at(-1)).toBe('created');
   });
 
-  test('that is read far too slowly is resynchronised, and goes on from there', async () => {
+  test('that is read far too slowly is resynchronised, and continues from there', async () => {
     const it = setup();
     const reader = it.read();
     await next(reader);
@@ -140,7 +140,7 @@ describe('a subscription', () => {
     expect(it.snapshots).toBe(2);
   });
 
-  test('ends when its signal says so, while it waits too', async () => {
+  test('ends when its signal is aborted, also while it waits', async () => {
     const { read } = setup();
     const controller = new AbortController();
     const reader = read({ signal: controller.signal });
@@ -152,7 +152,7 @@ describe('a subscription', () => {
     expect(await aborted.next()).toEqual({ done: true, value: undefined });
   });
 
-  test('ends with the feed, after what was told last', async () => {
+  test('ends with the feed, after the last changes', async () => {
     const { feed, read } = setup();
     const reader = read();
     await next(reader);
@@ -184,7 +184,7 @@ describe('a subscription', () => {
   );
 
   test.each(['abort', 'return'] as const)(
-    'ends by %s while its snapshot is made, whose work is called off (d4)',
+    'ends by %s while its snapshot is made, and the snapshot is aborted (d4)',
     async (how) => {
       const it = setup();
       const made: AbortSignal[] = [];
@@ -234,12 +234,12 @@ describe('a subscription', () => {
     feed.publish([came(1)]);
   });
 
-  test('fails where no snapshot can be had', async () => {
+  test('fails if no snapshot can be made', async () => {
     const failing = follow(new Feed(4), () => Promise.reject(new Error('no hypervisor')), {});
     await expect(failing.next()).rejects.toThrow('no hypervisor');
   });
 
-  test('does not keep another one from what it reads', async () => {
+  test('does not delay another subscription', async () => {
     const { feed, read } = setup();
     const [idle, other] = [read(), read()];
     await next(idle);
