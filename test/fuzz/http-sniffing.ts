@@ -133,7 +133,14 @@ export async function httpSniffing(): Promise<Target> {
   const counts = new RequestCounts();
   const pace = new Pace();
   const mistakes: unknown[] = [];
-  const methods = methodsOf({ inventory, pace, counts, stats: () => ({}), version: () => ({}) });
+  const methods = methodsOf({
+    inventory,
+    pace,
+    counts,
+    packageVersion: '0.0.0',
+    stats: () => ({}),
+    version: () => ({}),
+  });
   const onMistake = (error: unknown): void => void mistakes.push(error);
   const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
   const subscribers = new Subscribers(inventory, pace);
@@ -141,7 +148,7 @@ export async function httpSniffing(): Promise<Target> {
     metrics: () => ({ contentType: 'text/plain', text: 'metrics\n' }),
     health: () => Promise.resolve({ healthy: true, body: {} }),
   };
-  const socketHttp = new SocketHttp(dispatcher, pages, onMistake);
+  const socketHttp = new SocketHttp({ dispatcher, subscribers, pages, onMistake });
   const server = new LineServer({
     dispatcher,
     subscribers,
