@@ -168,6 +168,7 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
     inventory,
     pace,
     counts,
+    packageVersion: version,
     stats: () => ({
       ...inventory.counters,
       connections,
@@ -182,7 +183,7 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
     }),
   });
   const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
-  const http = new SocketHttp(dispatcher, pages, onMistake);
+  const http = new SocketHttp({ dispatcher, subscribers, pages, onMistake });
   const server = new LineServer({
     dispatcher,
     subscribers,

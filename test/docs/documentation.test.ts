@@ -63,7 +63,8 @@ function comparable(text: string): string {
     .replaceAll(/(?<= )[r-][b-]----(?= )/g, 'STATE')
     .replaceAll(/"(running|blocked)":(true|false)/g, '"$1":BOOLEAN')
     .replaceAll(/"cpuTimeSeconds":[\d.e-]+/g, '"cpuTimeSeconds":SECONDS')
-    .replaceAll(/"token":"[\da-f]+:\d+"/g, '"token":"TOKEN"');
+    .replaceAll(/"token":"[\da-f]+:\d+"/g, '"token":"TOKEN"')
+    .replaceAll(/^id: [\da-f]+:\d+$/gm, 'id: TOKEN');
 }
 
 /** `...` stands for anything. */
@@ -182,7 +183,7 @@ function liveAndDie(): (output: string) => void {
 async function runCommand({ command, expected }: Run): Promise<string> {
   const here = command.replaceAll(DEFAULT_SOCKET, example.socketPath);
   const watches = command.endsWith(' watch');
-  const follows = watches || command.includes('"subscribe"');
+  const follows = watches || /"subscribe"|\/events/.test(command);
   if (command === 'xen-domid list') return outputAtTerminal(command);
   const heard = follows ? liveAndDie() : undefined;
   if (!watches) return outputOf('bash', ['-c', here], () => false, heard);

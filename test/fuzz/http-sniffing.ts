@@ -21,6 +21,13 @@ import { demand, pieces, type Target } from './target.ts';
 
 const ENDS_WITHIN_MS = 20_000;
 
+/** Lists are made at once. */
+class NoPace extends Pace {
+  override waitMs(): number {
+    return 0;
+  }
+}
+
 /** The service's end of a connection, without a kernel. */
 class FakeSocket extends Duplex {
   output = '';
@@ -79,7 +86,19 @@ const json = fc
 const http = fc
   .tuple(
     fc.constantFrom('GET', 'POST', 'HEAD', 'PUT', 'OPTIONS', 'CONNECT', 'G', 'XYZ', 'GET GET'),
-    fc.constantFrom('/', '/healthz', '/metrics', '/x', '*', '', 'http://x/', '/%', '/?a'),
+    fc.constantFrom(
+      '/',
+      '/healthz',
+      '/metrics',
+      '/events',
+      '/events?',
+      '/x',
+      '*',
+      '',
+      'http://x/',
+      '/%',
+      '/?a',
+    ),
     fc.constantFrom(' HTTP/1.1', ' HTTP/1.0', ' HTTP/2.0', '', ' HTTP/1.1 '),
     fc.array(
       fc.constantFrom(
@@ -106,24 +125,59 @@ const http = fc
     [`${method} ${path}${version}`, ...headers, '', body].join(newline),
   );
 
+/** Requests of an event stream. @param token the current place in the feed. */
+const eventsWith = (token: string): fc.Arbitrary<string> =>
+  fc
+    .tuple(
+      fc.constantFrom('GET', 'GET', 'HEAD', 'POST'),
+      fc.constantFrom('/events', '/events?a', 'http://x/events'),
+      fc.constantFrom('HTTP/1.1', 'HTTP/1.0'),
+      fc.option(fc.oneof(fc.string(), fc.constantFrom(token, `${token}1`, 'x:1', ':', '')), {
+        nil: undefined,
+      }),
+      fc.oneof(json, fc.constantFrom('', 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')),
+    )
+    .map(([method, path, version, id, rest]) => {
+      const last = id === undefined ? '' : `Last-Event-ID: ${id}\r\n`;
+      return `${method} ${path} ${version}\r\nHost: x\r\n${last}\r\n${rest}`;
+    });
+
 /** Most inputs have one random byte replaced. */
-const text = fc
-  .tuple(
-    fc.oneof(
-      http,
-      json,
-      fc.array(json, { maxLength: 3 }).map((lines) => lines.join('\n')),
-    ),
-    fc.option(fc.tuple(fc.nat(300), fc.nat(255)), { freq: 2 }),
-  )
-  .map(([chars, other]) => {
-    const bytes = Buffer.from(chars);
-    if (other !== null && other[0] < bytes.length) [, bytes[other[0]]] = other;
-    return bytes;
-  });
+const textWith = (token: string): fc.Arbitrary<Uint8Array> =>
+  fc
+    .tuple(
+      fc.oneof(
+        http,
+        eventsWith(token),
+        json,
+        fc.array(json, { maxLength: 3 }).map((lines) => lines.join('\n')),
+      ),
+      fc.option(fc.tuple(fc.nat(300), fc.nat(255)), { freq: 2 }),
+    )
+    .map(([chars, other]) => {
+      const bytes = Buffer.from(chars);
+      if (other !== null && other[0] < bytes.length) [, bytes[other[0]]] = other;
+      return bytes;
+    });
 
 const isCapital = (byte: number | undefined): boolean =>
   byte !== undefined && byte >= 0x41 && byte <= 0x5a;
+
+/** An event stream, which ends its connection, consists of whole events with a domain or nothing in them. */
+function demandEvents(output: string): void {
+  const [, head, body] =
+    /^((?:HTTP|[^]*\nHTTP)[^]*?text\/event-stream[^]*?)\r\n\r\n([^]*)$/.exec(output) ?? [];
+  if (head === undefined || body === undefined || body === '') return;
+  const parts = body.split('\n\n');
+  demand(parts[0] === 'retry: 1000' && parts.at(-1) === '', `a stream began or ended: ${output}`);
+  for (const event of parts.slice(1, -1)) {
+    demand(EVENT.test(event), `an event: ${event}`);
+    const { domains } = JSON.parse(event.slice(event.indexOf('{'))) as { domains: unknown[] };
+    demand(domains.length === 1, `a snapshot: ${event}`);
+  }
+}
+
+const EVENT = /^event: (snapshot|resync)\nid: [\da-f]{16}:0\ndata: \{.*\}$/;
 
 export async function httpSniffing(): Promise<Target> {
   const host = new SimulatedHost({ history: false });
@@ -131,9 +185,16 @@ export async function httpSniffing(): Promise<Target> {
   const hypervisor = new SimulatedHypervisor(host);
   const inventory = await Inventory.open({ hypervisor, xenstore: false });
   const counts = new RequestCounts();
-  const pace = new Pace();
+  const pace = new NoPace();
   const mistakes: unknown[] = [];
-  const methods = methodsOf({ inventory, pace, counts, stats: () => ({}), version: () => ({}) });
+  const methods = methodsOf({
+    inventory,
+    pace,
+    counts,
+    packageVersion: '0.0.0',
+    stats: () => ({}),
+    version: () => ({}),
+  });
   const onMistake = (error: unknown): void => void mistakes.push(error);
   const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
   const subscribers = new Subscribers(inventory, pace);
@@ -141,7 +202,7 @@ export async function httpSniffing(): Promise<Target> {
     metrics: () => ({ contentType: 'text/plain', text: 'metrics\n' }),
     health: () => Promise.resolve({ healthy: true, body: {} }),
   };
-  const socketHttp = new SocketHttp(dispatcher, pages, onMistake);
+  const socketHttp = new SocketHttp({ dispatcher, subscribers, pages, onMistake });
   const server = new LineServer({
     dispatcher,
     subscribers,
@@ -173,15 +234,17 @@ export async function httpSniffing(): Promise<Target> {
   return {
     name: 'http-sniffing',
     inputs: fc.oneof(
-      { weight: 4, arbitrary: text },
+      { weight: 4, arbitrary: textWith(inventory.token) },
       { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60 }) },
     ),
     async check(input) {
       const cuts = [...pieces(input)];
       const output = await say(cuts[input.length % cuts.length] ?? []);
       demand(mistakes.length === 0, `a mistake: ${String(mistakes[0])}`);
+      demand(subscribers.count === 0, 'a subscription is left');
       if (isCapital(input[0])) {
         demand(output === '' || output.startsWith('HTTP/1.1 '), `HTTP was answered: ${output}`);
+        demandEvents(output);
         return;
       }
       for (const line of output.split('\n')) {

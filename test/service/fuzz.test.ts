@@ -25,6 +25,7 @@ beforeAll(async () => {
     inventory,
     pace: new Pace(),
     counts,
+    packageVersion: '0.0.0',
     stats: () => ({}),
     version: () => ({}),
   });

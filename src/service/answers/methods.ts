@@ -3,6 +3,8 @@ import type { Inventory } from '../../inventory/inventory.ts';
 import { parseUuid, type Uuid } from '../../uuid.ts';
 import { ErrorCode, XenError } from '../../xen-error.ts';
 import { Names } from './names.ts';
+import { openRpcJson } from './open-rpc.ts';
+import type { MethodName } from '../../protocol/reference.ts';
 import { RpcCode } from '../../protocol/rpc.ts';
 import { domidJson, elementJson, Failure, getJson, lookupJson } from '../../protocol/encode.ts';
 import { domainsText, type Text } from './text.ts';
@@ -38,15 +40,18 @@ export interface MethodsOptions {
   /** The pace of lists for clients. */
   readonly pace: Pace;
   readonly counts: RequestCounts;
+  readonly packageVersion: string;
   /** Return the results of `stats` and `version`. */
   readonly stats: () => object;
   readonly version: () => object;
 }
 
-export function methodsOf({ inventory, pace, counts, stats, version }: MethodsOptions): Methods {
+export function methodsOf(options: MethodsOptions): Methods {
+  const { inventory, pace, counts, stats, version } = options;
   const lists = new SharedCalls(pace, () => inventory.list());
   const names = new Names({ xenstore: () => inventory.xenstore });
-  const calls: Readonly<Record<string, Call>> = {
+  const document = openRpcJson(options.packageVersion);
+  const calls: Readonly<Record<MethodName, Call>> = {
     lookup: ({ uuid }) =>
       withUuid(uuid, (checked) => {
         const result = inventory.resolve(checked);
@@ -64,6 +69,8 @@ export function methodsOf({ inventory, pace, counts, stats, version }: MethodsOp
     unsubscribe: ({ subscription }, session) => unsubscribe(session, subscription),
     stats: () => JSON.stringify(stats()),
     version: () => JSON.stringify(version()),
+    ping: () => '{}',
+    'rpc.discover': () => document,
   };
   return new Map(
     Object.entries(calls).map(([name, call]) => [
@@ -144,7 +151,7 @@ function subscribe(session: Session | undefined, token: unknown): Outcome | Prom
   if (session === undefined) {
     return new Failure(
       RpcCode.invalidRequest,
-      'subscribe needs a lasting connection: send it as a line to the socket itself, not over HTTP',
+      'subscribe needs a lasting connection: send it as a line to the socket itself; over HTTP, GET /events',
     );
   }
   return session.subscribe(token);

@@ -2,7 +2,14 @@
 import { Failure } from '../../protocol/encode.ts';
 import { RpcCode, SUBSCRIPTIONS_MAX } from '../../protocol/rpc.ts';
 import type { Outcome } from '../answers/methods.ts';
-import type { Recipient, Subscribers, Subscription } from './subscribers.ts';
+import { domainsText } from '../answers/text.ts';
+import type { Frame, Recipient, Subscribers, Subscription } from './subscribers.ts';
+
+/** A notification of JSON-RPC. */
+export const lineFrame: Frame = (method, subscription) => [
+  `{"jsonrpc":"2.0","method":"${method}","params":{"subscription":${subscription},`,
+  '}}',
+];
 
 export class ConnectionSubscriptions {
   readonly #subscribers: Subscribers;
@@ -43,12 +50,16 @@ export class ConnectionSubscriptions {
     const ofMessage = (this.#ofMessage ??= []);
     this.#requested++;
     try {
-      const { subscription, result } = await this.#subscribers.subscribe(token, this.#recipient);
+      const { subscription, start } = await this.#subscribers.subscribe(token, this.#recipient);
       if (!this.#ended) {
         this.#granted.set(subscription.id, subscription);
         ofMessage.push(subscription);
       }
-      return result;
+      const before = `{"subscription":${subscription.id},`;
+      const after = `"token":${JSON.stringify(start.token)}}`;
+      return start.domains === undefined
+        ? before + after
+        : domainsText(`${before}"domains":`, start.domains, `,${after}`);
     } finally {
       this.#requested--;
     }

@@ -6,7 +6,7 @@ import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
 import type { Outcome, Session } from '../answers/methods.ts';
 import type { MemoryTally, MemoryUser } from '../memory.ts';
 import type { EndReason } from './connection-counts.ts';
-import { ConnectionSubscriptions } from './connection-subscriptions.ts';
+import { ConnectionSubscriptions, lineFrame } from './connection-subscriptions.ts';
 import { halfClose } from './last-words.ts';
 import { decodeLine, LineReader } from './line-reader.ts';
 import { Output } from './output.ts';
@@ -78,6 +78,7 @@ export class Connection implements Session, MemoryUser {
     });
     this.#subscriptions = new ConnectionSubscriptions(options.subscribers, {
       output: this.#output,
+      frame: lineFrame,
       disconnect: (why) => this.refuse('behind', why),
       isGone: () => this.isGone,
     });

@@ -9,7 +9,7 @@ import type { Inventory } from '../../inventory/inventory.ts';
 import type { Output } from './output.ts';
 import { changeJson } from '../../protocol/encode.ts';
 import { type Pace, SharedCalls } from '../answers/shared-calls.ts';
-import { domainsText, type Text } from '../answers/text.ts';
+import { domainsText } from '../answers/text.ts';
 
 /** Time between two batches. The first change after a quiet time is sent at once. */
 const SPACING_MS = 40;
@@ -18,13 +18,32 @@ const PER_TURN = 8;
 /** Time before a failed snapshot is tried again. */
 const RETRY_MS = 1000;
 
+/**
+ * Returns the text before and after the fields of a notification, which are `"changes"` or `"domains"`, and `"token"`.
+ * A newline follows.
+ */
+export type Frame = (
+  kind: FeedBatch['kind'],
+  subscription: number,
+  token: Token,
+) => readonly [before: string, after: string];
+
 /** The connection of a subscriber. */
 export interface Recipient {
   readonly output: Output;
+  /** The form of its notifications. */
+  readonly frame: Frame;
   /** Ends the connection, with a reason for the log and for the client. */
   readonly disconnect: (why: string) => void;
   /** Tells whether the client has gone. */
   readonly isGone: () => boolean;
+}
+
+/** Where a subscription begins. */
+interface Start {
+  readonly token: Token;
+  /** The domains at the token; absent if the changes since the subscriber's own token follow. */
+  readonly domains?: SnapshotBatch['domains'];
 }
 
 export interface Subscription {
@@ -72,19 +91,14 @@ export class Subscribers {
     return this.#subscribers.size;
   }
 
-  /** @returns the subscription, and the JSON result of `subscribe`. */
+  /** @throws XenError if the hypervisor does not answer. */
   async subscribe(
     token: Token | undefined,
     recipient: Recipient,
-  ): Promise<{ subscription: Subscription; result: Text }> {
-    const begin = await this.#begin(token, recipient);
+  ): Promise<{ subscription: Subscription; start: Start }> {
+    const start = await this.#begin(token, recipient);
     const id = ++this.#lastId;
-    const subscriber: Subscriber = { id, recipient, token: begin.token, behindSince: undefined };
-    const end = JSON.stringify(begin.token);
-    const result =
-      begin.domains === undefined
-        ? `{"subscription":${id},"token":${end}}`
-        : domainsText(`{"subscription":${id},"domains":`, begin.domains, `,"token":${end}}`);
+    const subscriber: Subscriber = { id, recipient, token: start.token, behindSince: undefined };
     let ended = false;
     const subscription = {
       id,
@@ -96,7 +110,7 @@ export class Subscribers {
         this.#remove(subscriber);
       },
     };
-    return { subscription, result };
+    return { subscription, start };
   }
 
   /** A subscriber has read, and may be sent more. */
@@ -137,10 +151,7 @@ export class Subscribers {
   }
 
   /** Returns where a new subscription begins: at `token` if the feed still has all changes since, else with a snapshot. */
-  async #begin(
-    token: Token | undefined,
-    { isGone }: Recipient,
-  ): Promise<{ token: Token; domains?: SnapshotBatch['domains'] }> {
+  async #begin(token: Token | undefined, { isGone }: Recipient): Promise<Start> {
     if (token !== undefined && this.#inventory.canFollow(token)) return { token };
     const snapshot = await this.#snapshots.next(isGone);
     // Without a snapshot the client has gone: the token is not used, because the subscription never begins.
@@ -207,7 +218,8 @@ export class Subscribers {
   async #tell(token: Token, subscribers: readonly Subscriber[], served: number): Promise<number> {
     const batch = await firstOf(this.#inventory.subscribe({ token }));
     this.batches++;
-    const shared = batch.kind === 'changes' ? changesTail(batch.changes, batch.token) : undefined;
+    const tokenField = `,"token":${JSON.stringify(batch.token)}`;
+    const shared = batch.kind === 'changes' ? changesField(batch.changes) + tokenField : undefined;
     let inTurn = served;
     for (const subscriber of subscribers) {
       if (inTurn === PER_TURN) {
@@ -220,14 +232,16 @@ export class Subscribers {
       this.sent++;
       subscriber.token = batch.token;
       const { id, recipient } = subscriber;
+      const { output } = recipient;
       if (shared !== undefined) {
-        recipient.output.sendAscii(head('changes', id) + shared);
-        recipient.output.flush();
+        const [before, after] = recipient.frame('changes', id, batch.token);
+        output.sendAscii(`${before}${shared}${after}\n`);
+        output.flush();
       } else if (batch.kind !== 'changes') {
         this.resyncs++;
-        const tail = `,"token":${JSON.stringify(batch.token)}}}`;
-        recipient.output.send(domainsText(`${head('resync', id)}"domains":`, batch.domains, tail));
-        recipient.output.flush();
+        const [before, after] = recipient.frame('resync', id, batch.token);
+        output.send(domainsText(`${before}"domains":`, batch.domains, tokenField + after));
+        output.flush();
       }
     }
     return inTurn;
@@ -241,12 +255,7 @@ async function firstOf(batches: AsyncGenerator<FeedBatch, void>): Promise<FeedBa
   return value;
 }
 
-function head(method: 'changes' | 'resync', id: number): string {
-  return `{"jsonrpc":"2.0","method":"${method}","params":{"subscription":${id},`;
-}
-
 /** The part of a notification that is the same for all subscribers: ASCII. */
-function changesTail(changes: readonly Change[], token: Token): string {
-  const json = changes.map(changeJson).join();
-  return `"changes":[${json}],"token":${JSON.stringify(token)}}}\n`;
+function changesField(changes: readonly Change[]): string {
+  return `"changes":[${changes.map(changeJson).join()}]`;
 }

@@ -5,7 +5,9 @@ import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 import type { Reply } from '../answers/dispatcher.ts';
 import { LongText } from '../answers/text.ts';
 import type { EndReason } from '../connections/connection-counts.ts';
+import { Output } from '../connections/output.ts';
 import { pauseHttp, resumeHttp, SlowPeer } from '../connections/socket-handle.ts';
+import type { Turns } from '../connections/turns.ts';
 import { type MemoryTally, type MemoryUser, requestsTake } from '../memory.ts';
 
 export const HEADER_BYTES_MAX = 16_384;
@@ -33,6 +35,17 @@ interface Waiting {
   readonly start: () => void;
 }
 
+const NO_OPTIONS: ExchangeOptions = { onGrowth: () => undefined, onEnd: () => undefined };
+
+const exchanges = new WeakMap<Socket, Exchange>();
+
+/** Returns the exchange of a connection. */
+export function exchangeOn(socket: Socket, options: ExchangeOptions = NO_OPTIONS): Exchange {
+  let exchange = exchanges.get(socket);
+  if (exchange === undefined) exchanges.set(socket, (exchange = new Exchange(socket, options)));
+  return exchange;
+}
+
 export class Exchange implements MemoryUser {
   readonly #socket: Socket;
   readonly #slowPeer: SlowPeer;
@@ -45,6 +58,8 @@ export class Exchange implements MemoryUser {
   #timedOutInPause = false;
   /** The long answer that is being sent. */
   #answer: LongText | undefined;
+  /** The output of an answer without an end. */
+  #stream: Output | undefined;
   /** Bytes read when all requests were last answered. */
   #answeredBytes = 0;
   /** Since when the body of the first request is being read. */
@@ -145,6 +160,12 @@ export class Exchange implements MemoryUser {
     }
   }
 
+  /** Returns the output for an answer without an end, which is written to the socket after the headers. */
+  stream(turns: Turns, onDrained: () => void): Output {
+    const { onGrowth } = this.#options;
+    return (this.#stream = new Output(this.#socket, { onDrained, onGrowth, turns }));
+  }
+
   /** The daemon is about to end the connection. */
   ends(reason: EndReason, why: string): void {
     this.#options.onEnd(reason, why);
@@ -155,6 +176,7 @@ export class Exchange implements MemoryUser {
     const requests = requestsTake(this.#waiting.length, 0) + BYTES_A_BYTE * bytes;
     tally.add(requests + (this.#answer?.ownBytes ?? 0));
     for (const kept of this.#answer?.keeps ?? []) tally.share(kept);
+    this.#stream?.countMemory(tally);
   }
 
   waitedMs(now: number): number {

@@ -6,9 +6,12 @@ import type { Socket } from 'node:net';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
 import { LongText } from '../answers/text.ts';
+import type { Subscribers } from '../connections/subscribers.ts';
 import type { MemoryUser } from '../memory.ts';
-import { Exchange, type ExchangeOptions, HEADER_BYTES_MAX } from './exchange.ts';
-import { expectsContinue, hasTwoHosts, pathOf } from './request-head.ts';
+import { EventStreams } from './events.ts';
+import { exchangeOn, type ExchangeOptions, HEADER_BYTES_MAX } from './exchange.ts';
+import { expectsContinue, hasTwoHosts, isRead, pathOf } from './request-head.ts';
+import { refuse, refuseMethod, respondJson } from './responses.ts';
 
 const HEADERS_MAX = 100;
 const HEADERS_MS = 5000;
@@ -37,17 +40,6 @@ export interface Pages {
 }
 
 type Handle = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
-
-const exchanges = new WeakMap<Socket, Exchange>();
-
-const NO_OPTIONS: ExchangeOptions = { onGrowth: () => undefined, onEnd: () => undefined };
-
-/** Returns the exchange of a connection. */
-export function exchangeOn(socket: Socket, options: ExchangeOptions = NO_OPTIONS): Exchange {
-  let exchange = exchanges.get(socket);
-  if (exchange === undefined) exchanges.set(socket, (exchange = new Exchange(socket, options)));
-  return exchange;
-}
 
 /** @param handle answers a request; its errors end the connection and go to `onMistake`. */
 function serverFor(handle: Handle, onMistake: (error: unknown) => void): Server {
@@ -119,12 +111,25 @@ function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
 }
 
 /** HTTP on connections that the daemon's socket has accepted. */
+export interface SocketHttpOptions {
+  readonly dispatcher: Dispatcher;
+  readonly subscribers: Subscribers;
+  readonly pages: Pages;
+  /** Called with internal errors. */
+  readonly onMistake: (error: unknown) => void;
+}
+
 export class SocketHttp {
   readonly #server: Server;
+  readonly #events: EventStreams;
 
-  constructor(dispatcher: Dispatcher, pages: Pages, onMistake: (error: unknown) => void) {
+  constructor({ dispatcher, subscribers, pages, onMistake }: SocketHttpOptions) {
+    const events = new EventStreams(subscribers);
+    this.#events = events;
     this.#server = serverFor(async (request, response) => {
-      if (pathOf(request) !== '/') await servePage(pages, request, response);
+      const path = pathOf(request);
+      if (path === '/events') await events.answer(request, response);
+      else if (path !== '/') await servePage(pages, request, response);
       else if (request.method === 'POST') await answerPost(dispatcher, request, response);
       else refuse(response, 405, 'POST a JSON-RPC request to /', { Allow: 'POST' });
     }, onMistake);
@@ -139,6 +144,7 @@ export class SocketHttp {
   }
 
   close(): void {
+    this.#events.close();
     this.#server.close();
     this.#server.closeIdleConnections();
   }
@@ -165,8 +171,8 @@ async function servePage(
   const path = pathOf(request);
   if (path !== '/metrics' && path !== '/healthz') {
     refuse(response, 404, 'not found: the pages are /metrics and /healthz');
-  } else if (request.method !== 'GET' && request.method !== 'HEAD') {
-    refuse(response, 405, 'only GET and HEAD are allowed', { Allow: 'GET, HEAD' });
+  } else if (!isRead(request)) {
+    refuseMethod(response);
   } else if (path === '/metrics') {
     const { contentType, text } = pages.metrics();
     response.writeHead(200, { 'Content-Type': contentType }).end(text);
@@ -231,25 +237,4 @@ async function roomOrEnd(response: ServerResponse): Promise<void> {
     once(response, 'close', { signal: over.signal }),
   ]);
   over.abort();
-}
-
-function respondJson(response: ServerResponse, status: number, json: string): void {
-  response
-    .writeHead(status, {
-      'Content-Type': 'application/json',
-      'Content-Length': Buffer.byteLength(json),
-    })
-    .end(json);
-}
-
-function refuse(
-  response: ServerResponse,
-  status: number,
-  why: string,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  // The rest of the request is not read.
-  response
-    .writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers })
-    .end(`${why}\n`);
 }

@@ -27,3 +27,8 @@ export function hasTwoHosts({ rawHeaders }: IncomingMessage): boolean {
 export function expectsContinue({ httpVersionMinor, headers }: IncomingMessage): boolean {
   return httpVersionMinor >= 1 && headers.expect?.toLowerCase() === '100-continue';
 }
+
+/** Tells whether the method is one of the two that pages allow. */
+export function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
+}

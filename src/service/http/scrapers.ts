@@ -1,7 +1,7 @@
 /** The connections of the metrics listener: few, and one without a complete request makes room for another. */
 import type { Socket } from 'node:net';
 import type { ClientLog } from '../client-log.ts';
-import { exchangeOn } from './http.ts';
+import { exchangeOn } from './exchange.ts';
 
 /** Scrapers are few, and descriptors are for clients. */
 const SCRAPERS_MAX = 16;
