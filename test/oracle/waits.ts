@@ -1,0 +1,108 @@
+/** Checks how waits end, by the rules of look-ups and by the states of the host. */
+import { shutdownReason as reasonOf } from '../../src/domain.ts';
+import type { DomainState, SimulatedHost } from '../../src/simulator/index.ts';
+import type { Uuid } from '../../src/uuid.ts';
+import type { WaitResult, WaitState } from '../../src/waiting.ts';
+import type { Asked, Judge } from './judge.ts';
+import { demand } from './violation.ts';
+
+export interface WaitJudgeOptions {
+  readonly host: SimulatedHost;
+  readonly judge: Judge;
+  readonly nowMs: () => number;
+}
+
+/** Slack of the clock, ms. */
+const SLACK_MS = 0.01;
+
+export class WaitJudge {
+  readonly #options: WaitJudgeOptions;
+
+  constructor(options: WaitJudgeOptions) {
+    this.#options = options;
+  }
+
+  /** The answer is one that a look-up may give; it shows the state exactly if that was reached; else the time is up. */
+  answer(uuid: Uuid, state: WaitState, asked: Asked, result: WaitResult): void {
+    const { host, judge, nowMs } = this.#options;
+    const { status, reached } = result;
+    const what = `wait for ${uuid} to be ${state}: ${status}, reached ${reached}`;
+    judge.lookup(uuid, asked, result);
+    demand(
+      reached === this.#shows(uuid, state, result),
+      () => `${what}: ${JSON.stringify(result)}`,
+    );
+    demand(
+      reached || status === 'unavailable' || nowMs() - asked.at > asked.timeoutMs - SLACK_MS,
+      () => `${what}, before the time was up`,
+    );
+    if (status !== 'notFound' || result.shutdownReason === undefined) return;
+    const { shutdownReason } = result;
+    demand(
+      statesOfHolders(host, uuid).some(
+        ({ shutdownCode }) =>
+          shutdownCode !== undefined && reasonOf(shutdownCode) === shutdownReason,
+      ),
+      () => `${what}, after ${shutdownReason}, with which no domain of the UUID shut down`,
+    );
+  }
+
+  #shows(uuid: Uuid, state: WaitState, result: WaitResult): boolean {
+    if (result.status === 'unavailable') return false;
+    const domains =
+      result.status === 'notFound'
+        ? []
+        : result.status === 'found'
+          ? [result.domain]
+          : result.domains;
+    const ran = statesOfHolders(this.#options.host, uuid).filter(hasRun);
+    return RULES[state](
+      domains.map(({ domid, shutdown }) => ({
+        shutdown,
+        hasRun: ran.some((one) => one.domid === domid),
+      })),
+    );
+  }
+}
+
+interface Holder {
+  readonly shutdown: boolean;
+  /** It has been unpaused at least once. */
+  readonly hasRun: boolean;
+}
+
+/** Whether holders, all that there are, put their VM into the state. */
+const RULES: Readonly<Record<WaitState, (holders: readonly Holder[]) => boolean>> = {
+  present: (holders) => holders.length > 0,
+  running: (holders) => holders.some((holder) => holder.hasRun),
+  shutdown: (holders) => holders.every(({ shutdown }) => shutdown),
+  gone: (holders) => holders.length === 0,
+};
+
+/** Whether a VM is in the state now. */
+export function isInStateNow(host: SimulatedHost, uuid: Uuid, state: WaitState): boolean {
+  const ran = statesOfHolders(host, uuid).filter(hasRun);
+  const holders = [...host.domains()].filter((one) => one.uuid === uuid && one.stage !== 'dead');
+  return RULES[state](
+    holders.map(({ incarnation, shutdownCode }) => ({
+      shutdown: shutdownCode !== undefined,
+      hasRun: ran.some((one) => one.incarnation === incarnation),
+    })),
+  );
+}
+
+/** A domain cannot shut down before it is unpaused, unless the toolstack shuts it down. */
+function hasRun({ paused, shutdownCode }: DomainState): boolean {
+  return !paused || shutdownCode !== undefined;
+}
+
+/** All states, until now, of all domains that ever held the UUID. */
+function statesOfHolders(host: SimulatedHost, uuid: Uuid): DomainState[] {
+  const { history, now } = host;
+  const holdings = history?.holdings(uuid, 0, now) ?? [];
+  const incarnations = new Set(holdings.map(({ incarnation }) => incarnation));
+  const domids = new Set(holdings.map(({ domid }) => domid));
+  return [...domids]
+    .flatMap((domid) => history?.statesOf(domid, 0, now) ?? [])
+    .filter(({ incarnation }) => incarnations.has(incarnation));
+}
