@@ -246,7 +246,7 @@ class Scenario {
         else this.report.waits[result.status === 'unavailable' ? 'unavailable' : 'late']++;
         if (!rests || result.reached === isInStateNow(host, uuid, state)) return;
         throw new Violation(
-          `wait for ${uuid} to be ${state}: ${result.status}, reached ${result.reached}, on a host at rest`,
+          `wait for ${uuid} to be ${state}: ${JSON.stringify(result)}, on a host at rest`,
         );
       }),
       () => controller?.signal.aborted === true,

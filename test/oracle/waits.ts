@@ -1,5 +1,5 @@
 /** Checks how waits end, by the rules of look-ups and by the states of the host. */
-import { shutdownReason as reasonOf } from '../../src/domain.ts';
+import { type Domain, shutdownReason as reasonOf } from '../../src/domain.ts';
 import type { DomainState, SimulatedHost } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import type { WaitResult, WaitState } from '../../src/waiting.ts';
@@ -28,10 +28,7 @@ export class WaitJudge {
     const { status, reached } = result;
     const what = `wait for ${uuid} to be ${state}: ${status}, reached ${reached}`;
     judge.lookup(uuid, asked, result);
-    demand(
-      reached === this.#shows(uuid, state, result),
-      () => `${what}: ${JSON.stringify(result)}`,
-    );
+    demand(reached === this.#shows(state, result), () => `${what}: ${JSON.stringify(result)}`);
     demand(
       reached || status === 'unavailable' || nowMs() - asked.at > asked.timeoutMs - SLACK_MS,
       () => `${what}, before the time was up`,
@@ -47,20 +44,27 @@ export class WaitJudge {
     );
   }
 
-  #shows(uuid: Uuid, state: WaitState, result: WaitResult): boolean {
+  /** A domain that has used CPU time has run; and one that has run does so in the history of the host. */
+  #shows(state: WaitState, result: WaitResult): boolean {
     if (result.status === 'unavailable') return false;
     const domains =
-      result.status === 'notFound'
-        ? []
-        : result.status === 'found'
-          ? [result.domain]
-          : result.domains;
-    const ran = statesOfHolders(this.#options.host, uuid).filter(hasRun);
-    return RULES[state](
-      domains.map(({ domid, shutdown }) => ({
-        shutdown,
-        hasRun: ran.some((one) => one.domid === domid),
-      })),
+      result.status === 'found'
+        ? [result.domain]
+        : result.status === 'ambiguous'
+          ? result.domains
+          : [];
+    const holders = domains.map((domain) => {
+      const { paused, shutdown, cpuTimeSeconds } = domain;
+      const ran = !paused || shutdown || cpuTimeSeconds > 0;
+      demand(!ran || this.#ran(domain), () => `${domain.domid} ran, and was never unpaused`);
+      return { shutdown, ran };
+    });
+    return RULES[state](holders);
+  }
+
+  #ran({ domid, uuid }: Domain): boolean {
+    return statesOfHolders(this.#options.host, uuid).some(
+      (one) => one.domid === domid && hasRun(one),
     );
   }
 }
@@ -68,30 +72,30 @@ export class WaitJudge {
 interface Holder {
   readonly shutdown: boolean;
   /** It has been unpaused at least once. */
-  readonly hasRun: boolean;
+  readonly ran: boolean;
 }
 
 /** Whether holders, all that there are, put their VM into the state. */
 const RULES: Readonly<Record<WaitState, (holders: readonly Holder[]) => boolean>> = {
   present: (holders) => holders.length > 0,
-  running: (holders) => holders.some((holder) => holder.hasRun),
+  running: (holders) => holders.some(({ ran }) => ran),
   shutdown: (holders) => holders.every(({ shutdown }) => shutdown),
   gone: (holders) => holders.length === 0,
 };
 
 /** Whether a VM is in the state now. */
 export function isInStateNow(host: SimulatedHost, uuid: Uuid, state: WaitState): boolean {
-  const ran = statesOfHolders(host, uuid).filter(hasRun);
+  const states = statesOfHolders(host, uuid).filter(hasRun);
   const holders = [...host.domains()].filter((one) => one.uuid === uuid && one.stage !== 'dead');
   return RULES[state](
     holders.map(({ incarnation, shutdownCode }) => ({
       shutdown: shutdownCode !== undefined,
-      hasRun: ran.some((one) => one.incarnation === incarnation),
+      ran: states.some((one) => one.incarnation === incarnation),
     })),
   );
 }
 
-/** A domain cannot shut down before it is unpaused, unless the toolstack shuts it down. */
+/** A toolstack may shut down a domain that was never unpaused. */
 function hasRun({ paused, shutdownCode }: DomainState): boolean {
   return !paused || shutdownCode !== undefined;
 }
