@@ -92,13 +92,14 @@ describe('a wait of a client', () => {
   it('is refused for nonsense, before the service is asked', async () => {
     const { client, peer } = await setUp(() => undefined);
     const refused = expect.stringMatching(/^ERR_INVALID_/) as unknown;
-    for (const [uuid, options] of [
+    const calls: readonly (readonly [string, object])[] = [
       ['web-1', {}],
       [A, { state: 'stopped' }],
       [A, { timeoutMs: -1 }],
-    ] as const) {
+    ];
+    for (const [uuid, options] of calls) {
       // oxlint-disable-next-line no-await-in-loop
-      await expect(client.waitFor(uuid, options as object)).rejects.toMatchObject({
+      await expect(client.waitFor(uuid, options)).rejects.toMatchObject({
         code: refused,
       });
     }

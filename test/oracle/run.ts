@@ -70,9 +70,11 @@ export async function traceOf(seed: number): Promise<string[]> {
 
 export function describeReport(report: RunReport): string {
   const { scenarios, seconds, lookups, lists, singles, changes, answers, waits } = report;
-  const told = (counts: Record<string, number>): string =>
-    Object.entries(counts)
-      .map(([what, count]) => `${count} ${what}`)
-      .join(', ');
-  return `${lookups} look-ups (${told(answers)}), waits (${told(waits)}), ${singles} single looks, ${lists} lists and ${changes} changes in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
+  return `${lookups} look-ups (${counted(answers)}), waits (${counted(waits)}), ${singles} single looks, ${lists} lists and ${changes} changes in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
+}
+
+function counted(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([what, count]) => `${count} ${what}`)
+    .join(', ');
 }

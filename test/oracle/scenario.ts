@@ -235,6 +235,7 @@ class Scenario {
     rests = false,
   ): void {
     const { judge, host } = this;
+    const published = this.published.domains;
     const controller = !rests && this.random.chance(0.1) ? new AbortController() : undefined;
     const asked = judge.asks(uuid, timeoutMs);
     const options = { state, timeoutMs, ...(controller && { signal: controller.signal }) };
@@ -244,7 +245,7 @@ class Scenario {
         this.waitJudge.answer(uuid, state, asked, result);
         if (result.reached) this.report.waits.reached++;
         else this.report.waits[result.status === 'unavailable' ? 'unavailable' : 'late']++;
-        if (!rests || result.reached === isInStateNow(host, uuid, state)) return;
+        if (!rests || result.reached === isInStateNow(host, published, uuid, state)) return;
         throw new Violation(
           `wait for ${uuid} to be ${state}: ${JSON.stringify(result)}, on a host at rest`,
         );

@@ -83,12 +83,21 @@ const RULES: Readonly<Record<WaitState, (holders: readonly Holder[]) => boolean>
   gone: (holders) => holders.length === 0,
 };
 
-/** Whether a VM is in the state now. */
-export function isInStateNow(host: SimulatedHost, uuid: Uuid, state: WaitState): boolean {
+/**
+ * Whether a VM is in the state now.
+ * @param published the domains that the feed has published. If a holder is among them, others may be unknown to the inventory.
+ */
+export function isInStateNow(
+  host: SimulatedHost,
+  published: ReadonlyMap<number, Domain>,
+  uuid: Uuid,
+  state: WaitState,
+): boolean {
   const states = statesOfHolders(host, uuid).filter(hasRun);
   const holders = [...host.domains()].filter((one) => one.uuid === uuid && one.stage !== 'dead');
+  const known = holders.filter(({ domid }) => published.get(domid)?.uuid === uuid);
   return RULES[state](
-    holders.map(({ incarnation, shutdownCode }) => ({
+    (known.length > 0 ? known : holders).map(({ incarnation, shutdownCode }) => ({
       shutdown: shutdownCode !== undefined,
       ran: states.some((one) => one.incarnation === incarnation),
     })),

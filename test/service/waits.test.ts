@@ -243,7 +243,7 @@ describe('a client of the service', () => {
     controller.abort(reason);
     await expect(waiting).rejects.toBe(reason);
     await pending(0);
-    expect(await client.waitFor(UUID, { timeoutMs: 20 })).toEqual({
+    expect(await client.waitFor(UUID, { timeoutMs: 1000 })).toEqual({
       status: 'notFound',
       reached: false,
     });
