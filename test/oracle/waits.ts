@@ -93,20 +93,25 @@ export function isInStateNow(
   uuid: Uuid,
   state: WaitState,
 ): boolean {
-  const states = statesOfHolders(host, uuid).filter(hasRun);
+  const states = statesOfHolders(host, uuid).filter(usesCpu);
   const holders = [...host.domains()].filter((one) => one.uuid === uuid && one.stage !== 'dead');
   const known = holders.filter(({ domid }) => published.get(domid)?.uuid === uuid);
   return RULES[state](
-    (known.length > 0 ? known : holders).map(({ incarnation, shutdownCode }) => ({
-      shutdown: shutdownCode !== undefined,
-      ran: states.some((one) => one.incarnation === incarnation),
+    (known.length > 0 ? known : holders).map((holder) => ({
+      shutdown: holder.shutdownCode !== undefined,
+      ran: hasRun(holder) || states.some((one) => one.incarnation === holder.incarnation),
     })),
   );
 }
 
 /** A toolstack may shut down a domain that was never unpaused. */
-function hasRun({ paused, shutdownCode }: DomainState): boolean {
+function hasRun({ paused, shutdownCode }: Pick<DomainState, 'paused' | 'shutdownCode'>): boolean {
   return !paused || shutdownCode !== undefined;
+}
+
+/** A domain that has run and is paused shows it only by its CPU time. */
+function usesCpu({ paused, shutdownCode }: DomainState): boolean {
+  return !paused && shutdownCode === undefined;
 }
 
 /** All states, until now, of all domains that ever held the UUID. */
