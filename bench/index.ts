@@ -20,6 +20,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   storm: { script: 'storm.js' },
   table: { script: 'table-file.js' },
   flame: { script: 'flame.js' },
+  wait: { script: 'wait.js' },
   xen: { script: 'xen/index.js' },
   charts: { script: 'charts/index.js' },
   picture: { script: '../docs/demo-picture.js' },

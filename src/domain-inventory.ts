@@ -9,6 +9,7 @@ import type {
   ListResult,
   LookupResult,
 } from './results.ts';
+import type { WaitOptions, WaitResult } from './waiting.ts';
 
 /**
  * Finds domains by UUID and reports their changes. `Inventory` does it in this process, `InventoryClient` through a
@@ -31,6 +32,14 @@ export interface DomainInventory {
 
   /** Looks up several UUIDs, all within one `timeoutMs`. The results are in the order of the UUIDs. */
   lookupMany(uuids: readonly string[], options?: CallOptions): Promise<LookupResult[]>;
+
+  /**
+   * Waits until the VM is in a state, and returns the result of a look-up then; `reached` is false if the time was up
+   * before. A VM that is in the state already is answered at once.
+   * @param uuid in either letter case.
+   * @throws XenError as {@link lookup} does.
+   */
+  waitFor(uuid: string, options?: WaitOptions): Promise<WaitResult>;
 
   /**
    * Returns the domain with this domid, dying or not, as the hypervisor shows it now.

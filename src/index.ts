@@ -36,5 +36,6 @@ export {
 export { type XenstoreSession } from './inventory/pipeline.ts';
 export { type TableOptions } from './table/table-writer.ts';
 export { parseUuid, type Uuid } from './uuid.ts';
+export { type Gone, type WaitOptions, type WaitResult, type WaitState } from './waiting.ts';
 export { ErrorCode, XenError } from './xen-error.ts';
 export { type WatchEvent, type XenstoreReader } from './xenstore/reader.ts';

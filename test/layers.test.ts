@@ -36,6 +36,7 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'service/http': ['service', 'service/answers', 'service/connections'],
   'service/system': ['service'],
   'inventory/feed': [],
+  'inventory/waiting': ['inventory', 'inventory/feed'],
   'cli/terminal': ['cli'],
   'cli/commands': ['cli', 'cli/terminal'],
 };

@@ -7,6 +7,7 @@ export class UsageError extends Error {}
 
 const OPTIONS = {
   direct: { type: 'boolean', default: false },
+  for: { type: 'string' },
   group: { type: 'string' },
   help: { type: 'boolean', default: false, short: 'h' },
   json: { type: 'boolean', default: false },
@@ -17,11 +18,13 @@ const OPTIONS = {
   socket: { type: 'string' },
   sort: { type: 'string' },
   table: { type: 'string' },
+  timeout: { type: 'string' },
   version: { type: 'boolean', default: false },
   vms: { type: 'string' },
 } as const;
 
-export type CommandName = 'serve' | 'lookup' | 'list' | 'watch' | 'stats' | 'table' | 'storm';
+export type CommandName =
+  'serve' | 'lookup' | 'wait' | 'list' | 'watch' | 'stats' | 'table' | 'storm';
 
 /** Most VMs of a simulated host. The other domids are for VMs that boot before others are gone. */
 export const SIMULATED_VMS_MAX = 30_000;
@@ -34,6 +37,7 @@ type OptionName = keyof typeof OPTIONS;
 const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
   serve: ['socket', 'group', 'simulate', 'metrics', 'table', 'no-table'],
   lookup: ['socket', 'direct', 'simulated'],
+  wait: ['socket', 'simulated', 'for', 'timeout'],
   list: ['socket', 'direct', 'simulated', 'sort'],
   watch: ['socket', 'simulated'],
   stats: ['socket', 'simulated'],
@@ -54,6 +58,7 @@ export interface Arguments {
 
 export interface OptionValues {
   readonly direct: boolean;
+  readonly for?: string;
   readonly group?: string;
   readonly help: boolean;
   readonly json: boolean;
@@ -64,6 +69,7 @@ export interface OptionValues {
   readonly socket?: string;
   readonly sort?: string;
   readonly table?: string;
+  readonly timeout?: string;
   readonly version: boolean;
   readonly vms?: string;
 }

@@ -18,11 +18,15 @@ export interface AskOptions extends ConnectOptions {
 
 const PRIVCMD = '/dev/xen/privcmd';
 
-/** Makes a client that does not retry: a script must learn at once that there is no service. */
-export function connect(io: Io, { socket, simulated }: ConnectOptions): Promise<InventoryClient> {
+/** Makes a client, by default one that does not retry: a script must learn at once that there is no service. */
+export function connect(
+  io: Io,
+  { socket, simulated }: ConnectOptions,
+  retry = false,
+): Promise<InventoryClient> {
   return io.connect({
     ...(socket !== undefined && { socket }),
-    retry: false,
+    retry,
     // On a machine without Xen, a simulated host cannot be mistaken for the real one.
     acceptSimulated: simulated || !existsSync(PRIVCMD),
   });

@@ -5,7 +5,7 @@ import { LOOKUPS_A_BOOT } from '../storm/work.ts';
 import { type CommandName, SIMULATED_VMS_MAX, STORM_VMS } from './arguments.ts';
 
 const EXIT_STATUS = `Exit status: 0 done; 1 not found; 2 usage, malformed UUID; 3 more than one domain has the UUID;
-4 the service or the hypervisor is unavailable. Of several, the highest.
+4 the service or the hypervisor is unavailable, or the time of "wait" is up. Of several, the highest.
 `;
 
 const SOCKET = `  --socket PATH  the service's socket; default: XEN_DOMID_SOCKET, else ${DEFAULT_SOCKET_PATH}`;
@@ -16,6 +16,7 @@ export const HELP: Readonly<Record<'' | CommandName, string>> = {
   '': `Which domid is the VM with this UUID?
 
   xen-domid lookup UUID...   print the domid of each
+  xen-domid wait UUID        wait until a VM is present, running, shut down or gone
   xen-domid list             print all domains, with UUID
   xen-domid watch            print changes of domains, until interrupted
   xen-domid stats            print the service's counters
@@ -66,6 +67,23 @@ If several UUIDs begin with them, they are listed, and the status is 3.
                  "notFound", or "ambiguous" with "domains": [..], or "unavailable" with "cause"
 ${SOCKET}
 ${DIRECT}
+${SIMULATED}
+
+${EXIT_STATUS}`,
+
+  wait: `xen-domid wait UUID [--for STATE] [--timeout TIME] [--json] [--socket PATH] [--simulated]
+
+Waits until the VM is in a state, at once if it is already, and prints the domid. If the service restarts, the wait
+goes on. When the time is up, the state that the VM is in is reported on standard error, with status 4.
+
+  --for STATE    present (default): a domain has the UUID and is not dying
+                 running: it has been unpaused at least once
+                 shutdown: it has shut down; the reason is printed after the domid. If the domain is gone by then,
+                 "gone" is printed, with the reason if it was seen
+                 gone: no domain has the UUID. A VM that boots again before it was seen to be gone is not gone
+  --timeout TIME a number and a unit: ms, s, m, h or d; default 30s
+  --json         print a JSON object: {"uuid", "state", "reached": true, ..} and the fields of "lookup --json"
+${SOCKET}
 ${SIMULATED}
 
 ${EXIT_STATUS}`,

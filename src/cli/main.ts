@@ -37,6 +37,11 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
     if (operands.length > 0) return lookup(io, operands, options);
     throw new UsageError('lookup needs a UUID, or - to read UUIDs from standard input');
   }
+  if (command === 'wait') {
+    const [uuid, ...others] = operands;
+    if (uuid === undefined || others.length > 0) throw new UsageError('wait takes one UUID');
+    return (await import('./commands/wait.ts')).wait(io, uuid, options);
+  }
   if (command === 'table') {
     const [path, ...others] = operands;
     if (others.length > 0) throw new UsageError('table takes one path');

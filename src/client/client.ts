@@ -14,6 +14,7 @@ import {
   readLookup,
   readLookups,
   readVersion,
+  readWait,
 } from '../protocol/decode.ts';
 import type { ServiceVersion } from '../protocol/results.ts';
 import { serviceSocketPath } from '../protocol/socket-path.ts';
@@ -28,6 +29,7 @@ import type {
 } from '../results.ts';
 import { checkMs } from '../timeout.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
+import { checkWaitState, DEFAULT_WAIT_MS, type WaitOptions, type WaitResult } from '../waiting.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { type ConnectionCallbacks, ConnectionNotice } from './connection-notice.ts';
 import { isMistake } from './replies.ts';
@@ -62,6 +64,7 @@ export type {
   SubscribeOptions,
   Token,
 } from '../change.ts';
+export type { Gone, WaitOptions, WaitResult, WaitState } from '../waiting.ts';
 export type { DomainInventory } from '../domain-inventory.ts';
 export type { ServiceVersion } from '../protocol/results.ts';
 export { DEFAULT_SOCKET_PATH, serviceSocketPath } from '../protocol/socket-path.ts';
@@ -93,6 +96,9 @@ export interface ClientOptions extends ConnectionCallbacks {
 const DEFAULT_TIMEOUT_MS = 6000;
 /** A list of 32,752 domains is 12 MB of JSON, and can wait in the service's queue. */
 const LIST_TIMEOUT_MS = 30_000;
+
+/** The shortest wait to ask for, ms: the time may be over when a request is sent again. */
+const LEAST_WAIT_MS = 1;
 
 /** UUIDs in one request, so that its line is shorter than the 64 KiB that the service accepts. */
 const UUIDS_PER_REQUEST = 1000;
@@ -159,6 +165,34 @@ export class InventoryClient implements DomainInventory {
       parts.push(this.#lookupPart(parsed.slice(from, from + UUIDS_PER_REQUEST), options));
     }
     return (await Promise.all(parts)).flat();
+  }
+
+  /**
+   * Waits until the VM is in a state, and returns the result of a look-up then; `reached` is false if the time was up
+   * before. A VM that is in the state already is answered at once. Continues over restarts of the service, unless `retry`
+   * is false. Throws as {@link lookup} does.
+   * @param uuid in either letter case.
+   */
+  async waitFor(uuid: string, options: WaitOptions = {}): Promise<WaitResult> {
+    const parsed = parseUuid(uuid);
+    const state = checkWaitState(options.state ?? 'present');
+    const { timeoutMs = DEFAULT_WAIT_MS, signal } = options;
+    const end = performance.now() + checkMs('timeoutMs', timeoutMs);
+    // After a reconnection the service is asked to wait for the rest of the time.
+    const params = (): string => {
+      const leftMs = Math.min(
+        Math.max(LEAST_WAIT_MS, end - performance.now()),
+        Number.MAX_SAFE_INTEGER,
+      );
+      return `{"uuid":"${parsed}","state":"${state}","timeoutMs":${leftMs}}`;
+    };
+    const answer = this.#requests.ask('waitFor', params, (result) => readWait(result, parsed), {
+      timeoutMs: timeoutMs + this.#timeoutMs,
+      signal,
+      cancel: true,
+    });
+    const result = await this.#orUnavailable(answer);
+    return 'reached' in result ? result : { ...result, reached: false };
   }
 
   /**

@@ -69,6 +69,7 @@ function invalidParamsCode(method: string): ErrorCode {
     case 'lookup':
     case 'domid':
     case 'lookupMany':
+    case 'waitFor':
       return ErrorCode.INVALID_UUID;
     default:
       return ErrorCode.SERVICE_REFUSED;

@@ -6,7 +6,7 @@ import { after } from '../timeout.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { ConnectionNotice } from './connection-notice.ts';
 import { connectionErrorOf, isWorthRetrying, type Reply, replyOf } from './replies.ts';
-import { requestLine, ServiceConnection, VERSION_ID } from './service-connection.ts';
+import { cancelLine, requestLine, ServiceConnection, VERSION_ID } from './service-connection.ts';
 import { reconnectDelayMs } from './socket.ts';
 
 export interface RequestsOptions {
@@ -23,11 +23,14 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Whether the answer may contain all domains. */
   readonly large?: boolean;
+  /** Whether to tell the service when the request is given up. Otherwise the service answers it in vain. */
+  readonly cancel?: boolean;
 }
 
 interface PendingRequest {
   readonly method: string;
-  readonly line: string;
+  /** Returns the line to send. */
+  readonly line: () => string;
   readonly large: boolean;
   readonly read: (result: unknown) => unknown;
   readonly settle: (outcome: Outcome) => void;
@@ -58,18 +61,18 @@ export class Requests {
   }
 
   /**
-   * @param params as JSON.
+   * @param params as JSON, or a function that returns them each time that the request is sent.
    * @param read decodes the result; if it throws, the connection ends.
    * @throws XenError if the service answers with an error, or does not answer; the signal's reason.
    */
   ask<T>(
     method: string,
-    params: string,
+    params: string | (() => string),
     read: (result: unknown) => T,
     options: RequestOptions,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const { timeoutMs, signal, large = false } = options;
+      const { timeoutMs, signal, large = false, cancel = false } = options;
       if (this.#closed) return reject(closedError());
       if (signal?.aborted === true) return reject(signal.reason as Error);
       if ((this.#connection?.socket.unsentBytes ?? 0) > UNSENT_BYTES_MAX) {
@@ -77,10 +80,12 @@ export class Requests {
       }
 
       const id = ++this.#lastId;
-      const stopTimer = after(timeoutMs, () =>
-        settle({ error: this.#timeoutError(method, timeoutMs) }),
-      );
-      const removeAbort = onAbort(signal, () => settle({ error: signal?.reason }));
+      const giveUp = (error: unknown): void => {
+        settle({ error });
+        if (cancel) this.#cancel(id);
+      };
+      const stopTimer = after(timeoutMs, () => giveUp(this.#timeoutError(method, timeoutMs)));
+      const removeAbort = onAbort(signal, () => giveUp(signal?.reason));
       const settle = (outcome: Outcome): void => {
         stopTimer();
         removeAbort();
@@ -88,7 +93,9 @@ export class Requests {
         if ('result' in outcome) resolve(outcome.result as T);
         else reject(outcome.error);
       };
-      this.#add(id, { method, line: requestLine(id, method, params), large, read, settle });
+      const line = (): string =>
+        requestLine(id, method, typeof params === 'string' ? params : params());
+      this.#add(id, { method, line, large, read, settle });
     });
   }
 
@@ -110,7 +117,12 @@ export class Requests {
       return;
     }
     if (this.#pending.size === 1) socket.keepAlive(true);
-    if (socket.connected) socket.send(request.line);
+    if (socket.connected) socket.send(request.line());
+  }
+
+  #cancel(id: number): void {
+    const socket = this.#connection?.socket;
+    if (socket?.connected === true) socket.send(cancelLine(id));
   }
 
   #forget(id: number): void {
@@ -131,7 +143,7 @@ export class Requests {
     this.#connection = new ServiceConnection({
       path,
       checkVersion,
-      firstRequests: () => Array.from(this.#pending.values(), ({ line }) => line).join(''),
+      firstRequests: () => Array.from(this.#pending.values(), ({ line }) => line()).join(''),
       onReady: () => notice.connected(),
       onLine: (line) => this.#read(line),
       onEnd: (reason) => this.#connectionEnded(reason),

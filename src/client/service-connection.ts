@@ -29,6 +29,11 @@ export function requestLine(id: number, method: string, params: string): string 
   return `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${params}}\n`;
 }
 
+/** Returns a notification that cancels the request with this id. */
+export function cancelLine(id: number): string {
+  return `{"jsonrpc":"2.0","method":"cancel","params":{"id":${id}}}\n`;
+}
+
 export class ServiceConnection {
   readonly socket: ServiceSocket;
   readonly #options: ServiceConnectionOptions;

@@ -20,6 +20,7 @@ import { checkMs, every } from '../timeout.ts';
 import { type TableOptions, TableWriter } from '../table/table-writer.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { checkNamesVm } from '../vm-uuid.ts';
+import type { WaitOptions, WaitResult } from '../waiting.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { Census } from './census.ts';
@@ -36,6 +37,7 @@ import type { Snapshot, SnapshotDomains } from './feed/snapshot.ts';
 import { follow } from './feed/subscription.ts';
 import { closedError, unavailable } from './unavailable.ts';
 import { Waiters } from './waiters.ts';
+import { Waits } from './waiting/waits.ts';
 import { Zombies } from './zombies.ts';
 
 /** Where the inventory gets its data, and how much it caches. */
@@ -101,6 +103,10 @@ export interface InventoryStats extends Counters {
   readonly xenstoreConnected: boolean;
   /** Connections to xenstore that ended. */
   readonly xenstoreDisconnects: number;
+  /** Pending calls of `waitFor`. */
+  readonly waits: number;
+  /** Single looks made for them by a timer. */
+  readonly waitLooks: number;
   /** UUIDs in the cache. */
   readonly uuids: number;
   /** Domains that exist, as of the last look at each domid. */
@@ -124,6 +130,7 @@ export class Inventory implements DomainInventory {
   readonly #census: Census;
   readonly #lists: Lists;
   readonly #lookups: Lookups;
+  readonly #waits: Waits;
   readonly #hints: Hints;
   readonly #eventLists: EventLists;
   readonly #zombies: Zombies;
@@ -157,6 +164,7 @@ export class Inventory implements DomainInventory {
     const lists = new Lists({ hypervisor, census, feed });
     const hints = new Hints({ census, lists });
     const lookups = new Lookups({ census, looks, lists, hints, waiters });
+    const waits = new Waits({ census, feed, hints, lists, lookups, waiters });
     const eventLists = new EventLists({ census, lists });
     this.#table = table;
     this.#feed = feed;
@@ -166,6 +174,7 @@ export class Inventory implements DomainInventory {
     this.#lists = lists;
     this.#hints = hints;
     this.#lookups = lookups;
+    this.#waits = waits;
     this.#eventLists = eventLists;
     this.#zombies = new Zombies({ census, feed, eventLists, longestMs: listIntervalMs });
     this.#stopTimer = every(listIntervalMs, () => lists.want('timer', 0));
@@ -273,6 +282,19 @@ export class Inventory implements DomainInventory {
   }
 
   /**
+   * Waits until the VM is in a state, and returns the result of a look-up then. A VM that is in the state already is
+   * answered at once. After `timeoutMs`, `reached` is false, and the result is that of a look-up at that time. A failing
+   * hypervisor does not end the wait.
+   * @param uuid in either letter case.
+   * @throws XenError `ERR_INVALID_UUID` as {@link lookup}; `ERR_INVALID_OPTION`; the signal's reason.
+   */
+  async waitFor(uuid: string, options: WaitOptions = {}): Promise<WaitResult> {
+    const parsed = parseUuid(uuid);
+    checkNamesVm(parsed);
+    return this.#waits.wait(parsed, options);
+  }
+
+  /**
    * Returns the domain with this domid, dying or not, as the hypervisor shows it now.
    * @throws XenError `ERR_INVALID_DOMID`, `ERR_INVALID_OPTION`; the signal's reason.
    */
@@ -373,6 +395,8 @@ export class Inventory implements DomainInventory {
       changesFoundByTimer: lists.changesFoundByTimer,
       xenstoreConnected: this.#xenstoreConnected,
       xenstoreDisconnects: this.#xenstoreDisconnects,
+      waits: this.#waits.count,
+      waitLooks: this.#waits.looks,
       uuids: this.#census.holders.size,
       domains: this.#census.count,
       dying: this.#zombies.count,
@@ -401,6 +425,7 @@ export class Inventory implements DomainInventory {
     this.#stopTimer();
     this.#pipeline?.unsubscribe();
     this.#zombies.close();
+    this.#waits.close();
     this.#lookups.close();
     await this.#lists.close();
     this.#table?.close();

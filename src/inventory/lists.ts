@@ -23,6 +23,8 @@ export interface ListWaiter {
 export interface MadeList {
   /** The reason that was due first. */
   readonly reason: ListReason;
+  /** The list is the one after which {@link Lists.begun} had this value. */
+  readonly number: number;
   /** When the list began, `performance.now()`. */
   readonly began: number;
   /** All reasons to make it. */
@@ -79,6 +81,8 @@ export class Lists {
     zombie: 0,
     list: 0,
   };
+  /** Lists that have begun so far. */
+  begun = 0;
   /** Entries that all lists together have copied. */
   entries = 0;
   failed = 0;
@@ -186,6 +190,7 @@ export class Lists {
   async #make({ due, waiters, snapshots }: Queued): Promise<void> {
     const [reason] = [...due].reduce((one, other) => (other[1] < one[1] ? other : one));
     this.byReason[reason]++;
+    const number = ++this.begun;
     this.shared += Math.max(0, waiters.size + snapshots.size - 1);
     const began = performance.now();
     const made = await this.#ask(snapshots.size > 0);
@@ -195,7 +200,7 @@ export class Lists {
     if (reasons.size === 1 && reason === 'timer') this.changesFoundByTimer += changes;
     const failed = 'error' in made;
     for (const observer of this.#observers)
-      observer({ reason, began, reasons, failed, changes, shown: sight.shown });
+      observer({ reason, number, began, reasons, failed, changes, shown: sight.shown });
     for (const waiter of waiters) {
       if ('error' in made) waiter.failed(made.error);
       else answer(waiter, () => waiter.done(sight.shown));

@@ -93,6 +93,25 @@ export class Lookups {
     }
   }
 
+  /**
+   * Reads the known holders by single looks.
+   * @returns undefined if there is none; says nothing about unknown holders.
+   * @throws XenError if the hypervisor does not answer.
+   */
+  read(uuid: Uuid): Found | Ambiguous | undefined {
+    return this.#confirm(uuid, 'cache');
+  }
+
+  /** Reads the known holders, and gives the result to all that wait for the UUID. */
+  confirmPending(uuid: Uuid, source: Source): void {
+    try {
+      const result = this.#confirm(uuid, source);
+      if (result !== undefined) this.#waiters.answer(uuid, result);
+    } catch (error) {
+      this.#waiters.answer(uuid, unavailable(error));
+    }
+  }
+
   /** A result for each UUID, in order; all within one deadline, without blocking the event loop for long. */
   async lookupMany(uuids: readonly Uuid[], options: CallOptions = {}): Promise<LookupResult[]> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
@@ -221,21 +240,12 @@ export class Lookups {
     this.#confirming.add(uuid);
     queueMicrotask(() => {
       this.#confirming.delete(uuid);
-      this.#confirmPending(uuid, source);
+      this.confirmPending(uuid, source);
     });
   }
 
   #confirmListed(shown: ReadonlySet<Uuid>): void {
     if (this.#waiters.size === 0) return;
-    for (const uuid of shown) if (this.#waiters.has(uuid)) this.#confirmPending(uuid, 'list');
-  }
-
-  #confirmPending(uuid: Uuid, source: Source): void {
-    try {
-      const result = this.#confirm(uuid, source);
-      if (result !== undefined) this.#waiters.answer(uuid, result);
-    } catch (error) {
-      this.#waiters.answer(uuid, unavailable(error));
-    }
+    for (const uuid of shown) if (this.#waiters.has(uuid)) this.confirmPending(uuid, 'list');
   }
 }

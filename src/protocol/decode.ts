@@ -14,6 +14,7 @@ import type {
   LookupResult,
   Source,
 } from '../results.ts';
+import type { WaitResult } from '../waiting.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { ServiceVersion } from './results.ts';
@@ -89,6 +90,14 @@ export function readLookup(value: unknown, uuid: Uuid): LookupResult {
     default:
       throw protocolError('a look-up result of unknown status');
   }
+}
+
+export function readWait(value: unknown, uuid: Uuid): WaitResult {
+  const { reached, shutdownReason } = fieldsOf(value, 'result of a wait');
+  if (typeof reached !== 'boolean') throw protocolError('a result of a wait without "reached"');
+  const result = readLookup(value, uuid);
+  if (result.status !== 'notFound' || shutdownReason === undefined) return { ...result, reached };
+  return { ...result, shutdownReason: readShutdownReason(shutdownReason), reached };
 }
 
 export function readDomidResult(value: unknown): DomidResult {
@@ -238,8 +247,6 @@ function readHolder(value: unknown, uuid: Uuid): Domain {
 function readDomain(value: unknown): Domain {
   const fields = fieldsOf(value, 'domain');
   const { shutdownReason, uniqueId } = fields;
-  if (shutdownReason !== undefined && !matches(shutdownReason, WORD))
-    throw protocolError('a shutdown reason that is not a word');
   if (uniqueId !== undefined && !matches(uniqueId, /^\d{1,20}$/))
     throw protocolError('a unique id that is not a decimal number');
   return {
@@ -247,7 +254,7 @@ function readDomain(value: unknown): Domain {
     uuid: readUuidText(fields['uuid']),
     dying: readFlag(fields, 'dying'),
     shutdown: readFlag(fields, 'shutdown'),
-    ...(shutdownReason !== undefined && { shutdownReason: shutdownReason as ShutdownReason }),
+    ...(shutdownReason !== undefined && { shutdownReason: readShutdownReason(shutdownReason) }),
     paused: readFlag(fields, 'paused'),
     blocked: readFlag(fields, 'blocked'),
     running: readFlag(fields, 'running'),
@@ -260,6 +267,11 @@ function readDomain(value: unknown): Domain {
     cpupool: readNumber(fields, 'cpupool'),
     ...(uniqueId !== undefined && { uniqueId: uniqueId as string }),
   };
+}
+
+function readShutdownReason(value: unknown): ShutdownReason {
+  if (!matches(value, WORD)) throw protocolError('a shutdown reason that is not a word');
+  return value as ShutdownReason;
 }
 
 function readDomid(value: unknown): Domid {

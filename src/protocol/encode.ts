@@ -9,6 +9,7 @@ import {
   type Source,
   type Unavailable,
 } from '../results.ts';
+import type { WaitResult } from '../waiting.ts';
 import { FLAG_FIELDS } from './domain-fields.ts';
 import { RpcCode } from './rpc.ts';
 
@@ -161,6 +162,14 @@ export function domidJson(result: LookupResult): string | Failure {
     default:
       return unavailableFailure(result);
   }
+}
+
+export function waitJson(result: WaitResult): string | Failure {
+  if (result.status === 'unavailable') return unavailableFailure(result);
+  const json = lookupJson(result) as string;
+  const reason = result.status === 'notFound' ? result.shutdownReason : undefined;
+  const gone = reason === undefined ? '' : `,"shutdownReason":"${reason}"`;
+  return `${json.slice(0, -1)}${gone},"reached":${result.reached}}`;
 }
 
 /** Encodes one result of several. `unavailable` is a result here, so that it does not affect the others. */

@@ -3,6 +3,7 @@
  * compares the tables of `docs/protocol.md` with it. Texts are Markdown.
  */
 import { DOMID_FIRST_RESERVED } from '../domain.ts';
+import { WAIT_STATES } from '../waiting.ts';
 import { RpcCode } from './rpc.ts';
 
 /** JSON Schema, draft 7. */
@@ -29,6 +30,8 @@ export type MethodName =
   | 'lookup'
   | 'domid'
   | 'lookupMany'
+  | 'waitFor'
+  | 'cancel'
   | 'get'
   | 'list'
   | 'subscribe'
@@ -163,6 +166,9 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       status('ambiguous', { domains: { ...domains, minItems: 2 } }),
     ],
   },
+  WaitResult: {
+    allOf: [ref('LookupResult'), object({ reached: boolean, 'shutdownReason?': string })],
+  },
 };
 
 const uuid: ParamReference = {
@@ -203,6 +209,39 @@ export const METHODS: Readonly<Record<MethodName, MethodReference>> = {
       oneOf: [ref('LookupResult'), status('unavailable', { cause: string })],
     }),
     asksHypervisor: true,
+  },
+  waitFor: {
+    params: {
+      uuid,
+      state: {
+        shown: '"..."',
+        schema: { enum: WAIT_STATES },
+        optional: true,
+        meaning: 'the state to wait for; default `present`',
+      },
+      timeoutMs: {
+        shown: 'n',
+        schema: { type: 'number', exclusiveMinimum: 0 },
+        optional: true,
+        meaning: 'how long to wait, ms; default 30,000',
+      },
+    },
+    result:
+      'a `lookup` result with `"reached": true` once the VM is in the [state](contract.md#waitforuuid), or with `"reached": false` when the time is up',
+    schema: ref('WaitResult'),
+    asksHypervisor: true,
+  },
+  cancel: {
+    params: {
+      id: {
+        shown: '..',
+        schema: { type: ['string', 'number', 'null'] },
+        meaning: 'the id of a pending `waitFor` of this connection',
+      },
+    },
+    result: '`{}`; the `waitFor` is answered by an error',
+    schema: empty,
+    asksHypervisor: false,
   },
   get: {
     params: { domid: { shown: 'n', schema: ref('Domid'), meaning: 'a domid' } },
@@ -290,7 +329,7 @@ export const ERRORS: Readonly<Record<string, ErrorReference>> = {
   ParseError: { code: RpcCode.parseError, meaning: 'not JSON, or not UTF-8' },
   InvalidRequest: {
     code: RpcCode.invalidRequest,
-    meaning: 'JSON, but not a request; `subscribe` over HTTP',
+    meaning: 'JSON, but not a request; `subscribe` or `waitFor` over HTTP',
   },
   MethodNotFound: { code: RpcCode.methodNotFound, meaning: 'no such method' },
   InvalidParams: {

@@ -30,6 +30,9 @@ export const PENDING_MAX = 1024;
 /** Subscriptions of one connection. */
 export const SUBSCRIPTIONS_MAX = 8;
 
+/** Pending `waitFor` of one connection. */
+export const WAITS_MAX = 1024;
+
 /** Longest answer that does not hold all domains, bytes: one domain, a thousand look-ups, or an error. */
 export const REPLY_BYTES_MAX = 1_048_576;
 

@@ -148,6 +148,13 @@ function rowsOf(options: MetricsOptions): readonly Row[] {
       'Domains in the last list.',
       one(() => stats().lastListLength),
     ],
+    ['gauge', 'xen_domid_waits', 'Pending calls of waitFor.', one(() => stats().waits)],
+    [
+      'counter',
+      'xen_domid_wait_looks_total',
+      'Single looks that a timer made for pending calls of waitFor.',
+      one(() => stats().waitLooks),
+    ],
     ['gauge', 'xen_domid_uuids', 'UUIDs in the cache.', one(() => stats().uuids)],
     [
       'gauge',

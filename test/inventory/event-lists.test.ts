@@ -58,6 +58,7 @@ function setup(): Setup {
     for (const observer of observers) {
       observer({
         reason: reasons[0] as ListReason,
+        number: 0,
         began,
         reasons: new Set(reasons),
         failed,

@@ -16,6 +16,7 @@ const newUuid = (): Uuid => parseUuid(randomUUID());
 
 const SHUTDOWN_CODES = [0, 1, 2, 3, 4, 5];
 const SUSPEND = 2;
+const CRASH = 3;
 
 /** Domains that come and go at once. */
 const CROWD = 300;
@@ -344,6 +345,69 @@ export function describeScenarios(
         const subscription = inventory.subscribe({ token });
         expect((await subscription.next()).value).toMatchObject({ kind: 'resync' });
         await subscription.return();
+      });
+    });
+
+    describe('somebody waits for a VM', () => {
+      cannot(inabilities.sequentialDomids)(
+        'it is noticed before it is introduced, and without a list',
+        async () => {
+          const { lists } = inventory.counters;
+          const uuid = newUuid();
+          const waiting = inventory.waitFor(uuid, { timeoutMs: SLOW_MS });
+          const domid = await host.create({ uuid });
+          expect(await waiting).toMatchObject({
+            status: 'found',
+            reached: true,
+            domain: { domid, paused: true },
+          });
+          expect(inventory.counters.lists).toEqual(lists);
+        },
+      );
+
+      test('each state is told when it comes to it: running, shut down, gone', async () => {
+        const uuid = newUuid();
+        const timeoutMs = SLOW_MS;
+        const present = inventory.waitFor(uuid, { timeoutMs });
+        const running = inventory.waitFor(uuid, { state: 'running', timeoutMs });
+        const { domid } = await bootOne(uuid);
+        expect(await present).toMatchObject({ status: 'found', reached: true, domain: { domid } });
+        await host.unpause(domid);
+        expect(await running).toMatchObject({ reached: true, domain: { domid, paused: false } });
+
+        const shutdown = inventory.waitFor(uuid, { state: 'shutdown', timeoutMs });
+        const gone = inventory.waitFor(uuid, { state: 'gone', timeoutMs });
+        await host.shutdown(domid, CRASH);
+        expect(await shutdown).toMatchObject({
+          status: 'found',
+          reached: true,
+          domain: { domid, shutdownReason: 'crash' },
+        });
+        await host.destroy(domid);
+        expect(await gone).toEqual({ status: 'notFound', reached: true, shutdownReason: 'crash' });
+        expect(inventory.counters).toMatchObject({ waits: 0, lists: { miss: 0 } });
+      });
+
+      test('it is gone once a list shows it nowhere, also if it boots again meanwhile', async () => {
+        const { domid, uuid } = await bootOne();
+        await told(domid, 'created');
+        const gone = inventory.waitFor(uuid, { state: 'gone', timeoutMs: SLOW_MS });
+        await host.destroy(domid);
+        const again = await bootOne(uuid);
+        await until(() => feed.of(domid).at(-1) === 'destroyed');
+        expect(await inventory.waitFor(uuid)).toMatchObject({ domain: { domid: again.domid } });
+        await host.destroy(again.domid);
+        expect(await gone).toEqual({ status: 'notFound', reached: true });
+      });
+
+      test('the time is up, and the state is told', async () => {
+        expect(
+          await inventory.waitFor(resident.uuid, { state: 'gone', timeoutMs: 100 }),
+        ).toMatchObject({ status: 'found', reached: false, domain: resident });
+        expect(await inventory.waitFor(newUuid(), { timeoutMs: 1000 })).toEqual({
+          status: 'notFound',
+          reached: false,
+        });
       });
     });
 

@@ -26,6 +26,7 @@ export async function runOracle(options: RunOptions): Promise<RunReport> {
     singles: 0,
     changes: 0,
     answers: { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 },
+    waits: { reached: 0, late: 0, unavailable: 0 },
   };
   for (let scenario = seed; ; scenario++) {
     try {
@@ -37,6 +38,9 @@ export async function runOracle(options: RunOptions): Promise<RunReport> {
       total.changes += report.changes;
       for (const [status, count] of Object.entries(report.answers)) {
         total.answers[status as keyof RunReport['answers']] += count;
+      }
+      for (const [end, count] of Object.entries(report.waits)) {
+        total.waits[end as keyof RunReport['waits']] += count;
       }
     } catch (error) {
       throw new Error(
@@ -65,7 +69,12 @@ export async function traceOf(seed: number): Promise<string[]> {
 }
 
 export function describeReport(report: RunReport): string {
-  const { scenarios, seconds, lookups, lists, singles, changes, answers } = report;
-  const told = Object.entries(answers).map(([status, count]) => `${count} ${status}`);
-  return `${lookups} look-ups (${told.join(', ')}), ${singles} single looks, ${lists} lists and ${changes} changes in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
+  const { scenarios, seconds, lookups, lists, singles, changes, answers, waits } = report;
+  return `${lookups} look-ups (${counted(answers)}), waits (${counted(waits)}), ${singles} single looks, ${lists} lists and ${changes} changes in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
+}
+
+function counted(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([what, count]) => `${count} ${what}`)
+    .join(', ');
 }

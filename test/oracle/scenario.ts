@@ -12,6 +12,7 @@ import {
 } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { parseUuid } from '../../src/uuid.ts';
+import { WAIT_STATES, type WaitState } from '../../src/waiting.ts';
 import { XenError } from '../../src/xen-error.ts';
 import { Acts, UUIDS } from './acts.ts';
 import { FeedRecord, revisionOf } from './feed-record.ts';
@@ -24,6 +25,7 @@ import { Lottery, Random } from '../support/random.ts';
 import { Reader } from './reader.ts';
 import { Violation } from './violation.ts';
 import { settle, VirtualTime } from './virtual-time.ts';
+import { isInStateNow, WaitJudge } from './waits.ts';
 
 const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
 const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 'EPERM'];
@@ -34,6 +36,9 @@ const UNASKED_STEPS = 40;
 const SLOW_MS = 24 * 3_600_000;
 /** Long enough for all lists that an event requires, also after failed ones. */
 const EVENTS_SETTLE_MS = 2_000_000;
+/** Long enough for the list of a wait that ends without a holder. */
+const REST_WAIT_MS = 3000;
+const WAIT_MS = [0.5, 20, 600, 5000];
 const UNKNOWN = parseUuid('99999999-9999-4999-8999-999999999999');
 
 export interface ScenarioReport {
@@ -42,6 +47,7 @@ export interface ScenarioReport {
   singles: number;
   changes: number;
   answers: Record<LookupResult['status'], number>;
+  waits: Record<'reached' | 'late' | 'unavailable', number>;
 }
 
 /** @throws Violation */
@@ -71,6 +77,7 @@ class Scenario {
   readonly xenstore: MemoryXenstore;
   readonly record = new FeedRecord();
   readonly judge: Judge;
+  readonly waitJudge: WaitJudge;
   readonly readers: Reader[] = [];
   readonly report: ScenarioReport = {
     lookups: 0,
@@ -78,6 +85,7 @@ class Scenario {
     singles: 0,
     changes: 0,
     answers: { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 },
+    waits: { reached: 0, late: 0, unavailable: 0 },
   };
   readonly #trace: (text: string) => void;
   readonly #follows: boolean;
@@ -110,6 +118,7 @@ class Scenario {
     this.#mostActs = random.pick([0, 0.02, 0.1, 0.3]);
     const { log, record } = this;
     this.judge = new Judge({ host, log, record, nowMs: () => time.now });
+    this.waitJudge = new WaitJudge({ host, judge: this.judge, nowMs: () => time.now });
     this.#trace(`${release}, domids ${domids} after ${rover}, maxUuids ${this.#maxUuids}`);
   }
 
@@ -160,6 +169,7 @@ class Scenario {
       await this.#steps(inventory, BUSY, BUSY_STEPS);
       await this.#steps(inventory, UNASKED, UNASKED_STEPS);
       await this.#rest();
+      await this.#waitAtRest(inventory);
       // oxlint-enable no-await-in-loop
     }
     await this.#quiesce(inventory);
@@ -214,6 +224,35 @@ class Scenario {
         }),
       ),
     );
+  }
+
+  /** @param rests the host does nothing until the answer, which is then known beforehand. */
+  waitFor(
+    inventory: Inventory,
+    uuid: Uuid,
+    state: WaitState,
+    timeoutMs: number,
+    rests = false,
+  ): void {
+    const { judge, host } = this;
+    const published = this.published.domains;
+    const controller = !rests && this.random.chance(0.1) ? new AbortController() : undefined;
+    const asked = judge.asks(uuid, timeoutMs);
+    const options = { state, timeoutMs, ...(controller && { signal: controller.signal }) };
+    this.#answered(
+      inventory.waitFor(uuid, options).then((result) => {
+        this.#trace(`wait for ${uuid} to be ${state}: ${result.status} ${result.reached}`);
+        this.waitJudge.answer(uuid, state, asked, result);
+        if (result.reached) this.report.waits.reached++;
+        else this.report.waits[result.status === 'unavailable' ? 'unavailable' : 'late']++;
+        if (!rests || result.reached === isInStateNow(host, published, uuid, state)) return;
+        throw new Violation(
+          `wait for ${uuid} to be ${state}: ${JSON.stringify(result)}, on a host at rest`,
+        );
+      }),
+      () => controller?.signal.aborted === true,
+    );
+    if (controller !== undefined) this.#aborts.push(controller);
   }
 
   get(inventory: Inventory, domid: number): void {
@@ -443,6 +482,14 @@ class Scenario {
     }
   }
 
+  /** Nothing changes any more: each wait ends as the host is. */
+  async #waitAtRest(inventory: Inventory): Promise<void> {
+    for (const uuid of UUIDS)
+      this.waitFor(inventory, uuid, this.random.pick(WAIT_STATES), REST_WAIT_MS, true);
+    await this.#idle(2 * REST_WAIT_MS);
+    if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} waits have no end`);
+  }
+
   /** The slow timer finds all other changes. */
   async #quiesce(inventory: Inventory): Promise<void> {
     const { time } = this;
@@ -521,6 +568,16 @@ const BUSY = new Lottery<Step>([
     (scenario, inventory) => {
       const uuids = Array.from({ length: 1 + scenario.random.below(14) }, () => scenario.anyUuid());
       scenario.lookupMany(inventory, uuids);
+    },
+  ],
+  [
+    4,
+    (scenario, inventory) => {
+      const { random } = scenario;
+      for (let count = 1 + random.below(4); count > 0; count--) {
+        const [state, timeoutMs] = [random.pick(WAIT_STATES), random.pick(WAIT_MS)];
+        scenario.waitFor(inventory, scenario.anyUuid(), state, timeoutMs);
+      }
     },
   ],
   [4, (scenario, inventory) => scenario.get(inventory, scenario.random.below(11))],

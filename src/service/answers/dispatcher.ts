@@ -3,7 +3,7 @@ import { DOMID_FIRST_RESERVED } from '../../domain.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import { XenError } from '../../xen-error.ts';
 import { KnownRequest } from './known-request.ts';
-import type { Method, Methods, Outcome, Session } from './methods.ts';
+import type { Method, Methods, Outcome, Pending, Session } from './methods.ts';
 import { BATCH_MAX, RpcCode } from '../../protocol/rpc.ts';
 import { Failure, failureReply, foundDomidJson, foundJson } from '../../protocol/encode.ts';
 import { joined, resultReply, type Text } from './text.ts';
@@ -79,7 +79,8 @@ export class Dispatcher {
     } catch {
       return this.#refuse('null', NOT_JSON);
     }
-    if (!Array.isArray(message)) return this.#answerOne(message, () => writtenId(text), session);
+    if (!Array.isArray(message))
+      return this.#answerOne(message, () => writtenId(text), session, false);
     return this.#answerBatch(message, text, session);
   }
 
@@ -97,7 +98,7 @@ export class Dispatcher {
     }
     let ids: (string | undefined)[] | undefined;
     const replies = messages.map((message, index) =>
-      this.#answerOne(message, () => (ids ??= writtenIds(text))[index], session),
+      this.#answerOne(message, () => (ids ??= writtenIds(text))[index], session, true),
     );
     return replies.some((reply) => reply instanceof Promise)
       ? Promise.all(replies.map(async (reply) => reply)).then(batchOf)
@@ -109,6 +110,7 @@ export class Dispatcher {
     message: unknown,
     written: () => string | undefined,
     session: Session | undefined,
+    inBatch: boolean,
   ): Reply | Promise<Reply> {
     if (typeof message !== 'object' || message === null || Array.isArray(message)) {
       return this.#refuse(
@@ -130,20 +132,29 @@ export class Dispatcher {
     const name = request.method as string;
     const method = this.#methods.get(name);
     if (isNotification) {
-      if (method?.hasEffect === true) void this.#call(method, request.params, session);
+      if (method?.hasEffect === true) void this.#call(method, request.params, session, id);
       return undefined;
     }
     if (method === undefined) {
       const why = `there is no method ${JSON.stringify(name.slice(0, 80))}`;
       return this.#refuse(id, new Failure(RpcCode.methodNotFound, why));
     }
-    const outcome = this.#call(method, request.params, session);
+    if (inBatch && method.isAlone) {
+      const why = `${name} must not be in a batch: its answer would delay the others`;
+      return this.#reply(id, new Failure(RpcCode.invalidRequest, why), method.counts);
+    }
+    const outcome = this.#call(method, request.params, session, id);
     return outcome instanceof Promise
       ? this.#replyLater(id, outcome, method.counts)
       : this.#reply(id, outcome, method.counts);
   }
 
-  #call(method: Method, params: unknown, session: Session | undefined): Outcome | Promise<Outcome> {
+  #call(
+    method: Method,
+    params: unknown,
+    session: Session | undefined,
+    id: string,
+  ): Outcome | Pending {
     // Some clients send null or [] for a method without params.
     const isEmpty = params === undefined || params === null || isEmptyArray(params);
     const named = isEmpty ? {} : params;
@@ -151,15 +162,15 @@ export class Dispatcher {
       return new Failure(RpcCode.invalidParams, 'params must be given by name, in an object');
     }
     try {
-      return method.call(named as Record<string, unknown>, session);
+      return method.call(named as Record<string, unknown>, session, id);
     } catch (error) {
       return this.#failureOf(error);
     }
   }
 
-  #replyLater(id: string, outcome: Promise<Outcome>, counts: MethodCounts): Promise<Reply> {
+  #replyLater(id: string, outcome: Pending, counts: MethodCounts): Promise<Reply> {
     return outcome.then(
-      (settled) => this.#reply(id, settled, counts),
+      (settled) => (settled === undefined ? undefined : this.#reply(id, settled, counts)),
       (error: unknown) => this.#reply(id, this.#failureOf(error), counts),
     );
   }

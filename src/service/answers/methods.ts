@@ -1,18 +1,31 @@
 /** The methods. None changes anything on the host. */
 import type { Inventory } from '../../inventory/inventory.ts';
+import { checkMs } from '../../timeout.ts';
 import { parseUuid, type Uuid } from '../../uuid.ts';
+import { checkNamesVm } from '../../vm-uuid.ts';
+import { checkWaitState, type WaitOptions } from '../../waiting.ts';
 import { ErrorCode, XenError } from '../../xen-error.ts';
 import { Names } from './names.ts';
 import { openRpcJson } from './open-rpc.ts';
 import type { MethodName } from '../../protocol/reference.ts';
 import { RpcCode } from '../../protocol/rpc.ts';
-import { domidJson, elementJson, Failure, getJson, lookupJson } from '../../protocol/encode.ts';
+import {
+  domidJson,
+  elementJson,
+  Failure,
+  getJson,
+  lookupJson,
+  waitJson,
+} from '../../protocol/encode.ts';
 import { domainsText, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
 import { type Pace, SharedCalls } from './shared-calls.ts';
 
 /** JSON of a result, or an error. */
 export type Outcome = Text | Failure;
+
+/** A promise of an outcome; of undefined if the request is not answered, because its connection ends. */
+export type Pending = Promise<Outcome | undefined>;
 
 /** The part of a connection that methods use. */
 export interface Session {
@@ -21,16 +34,23 @@ export interface Session {
   subscribe(token: string | undefined): Promise<Outcome>;
   /** @returns whether there was such a subscription. */
   unsubscribe(subscription: number): boolean;
+  /** @param id of the request, as JSON. @param begin begins the wait; the signal ends it. */
+  wait(id: string, begin: (signal: AbortSignal) => Promise<Outcome>): Pending;
+  /** Ends the wait of the request with this id. @returns whether there was one. */
+  cancel(id: string): boolean;
 }
 
 type Params = Readonly<Record<string, unknown>>;
-type Call = (params: Params, session: Session | undefined) => Outcome | Promise<Outcome>;
+/** @param id of the request, as JSON. */
+type Call = (params: Params, session: Session | undefined, id: string) => Outcome | Pending;
 
 export interface Method {
   readonly call: Call;
   readonly counts: MethodCounts;
   /** Whether to call it for a notification, which gets no answer. */
   readonly hasEffect: boolean;
+  /** Whether a batch must not have it, because it would delay the answer of the batch. */
+  readonly isAlone: boolean;
 }
 
 export type Methods = ReadonlyMap<string, Method>;
@@ -63,6 +83,8 @@ export function methodsOf(options: MethodsOptions): Methods {
         return result instanceof Promise ? result.then(domidJson) : domidJson(result);
       }),
     lookupMany: ({ uuids }) => lookupMany(inventory, uuids),
+    waitFor: (params, session, id) => waitFor(inventory, params, session, id),
+    cancel: ({ id }, session) => cancel(session, id),
     get: ({ domid }) => get(inventory, domid),
     list: ({ names: wanted }, session) => list(lists, names, wanted ?? undefined, session),
     subscribe: ({ token }, session) => subscribe(session, token ?? undefined),
@@ -75,7 +97,12 @@ export function methodsOf(options: MethodsOptions): Methods {
   return new Map(
     Object.entries(calls).map(([name, call]) => [
       name,
-      { call, counts: counts.of(name), hasEffect: name === 'unsubscribe' },
+      {
+        call,
+        counts: counts.of(name),
+        hasEffect: name === 'unsubscribe' || name === 'cancel',
+        isAlone: name === 'waitFor',
+      },
     ]),
   );
 }
@@ -89,10 +116,7 @@ function invalidParams(why: string): Failure {
 }
 
 /** Validates `uuid`, and answers invalid params for one that is malformed or names no VM. */
-function withUuid(
-  uuid: unknown,
-  call: (checked: Uuid) => Outcome | Promise<Outcome>,
-): Outcome | Promise<Outcome> {
+function withUuid(uuid: unknown, call: (checked: Uuid) => Outcome | Pending): Outcome | Pending {
   if (uuid === undefined) return missing('uuid');
   try {
     return call(parseUuid(uuid));
@@ -116,6 +140,41 @@ async function lookupMany(inventory: Inventory, uuids: unknown): Promise<Outcome
   } catch (error) {
     return invalidUuid(error);
   }
+}
+
+function waitFor(
+  inventory: Inventory,
+  { uuid, state, timeoutMs }: Params,
+  session: Session | undefined,
+  id: string,
+): Outcome | Pending {
+  if (session === undefined) return needsConnection('waitFor');
+  return withUuid(uuid, (checked) => {
+    checkNamesVm(checked);
+    const options = optionsOf(state ?? undefined, timeoutMs ?? undefined);
+    if (options instanceof Failure) return options;
+    return session.wait(id, async (signal) =>
+      waitJson(await inventory.waitFor(checked, { ...options, signal })),
+    );
+  });
+}
+
+function optionsOf(state: unknown, timeoutMs: unknown): WaitOptions | Failure {
+  try {
+    return {
+      ...(state !== undefined && { state: checkWaitState(state) }),
+      ...(timeoutMs !== undefined && { timeoutMs: checkMs('timeoutMs', timeoutMs as number) }),
+    };
+  } catch (error) {
+    return invalidParams((error as Error).message);
+  }
+}
+
+function cancel(session: Session | undefined, id: unknown): Outcome {
+  if (id === undefined) return missing('id');
+  return session?.cancel(JSON.stringify(id)) === true
+    ? '{}'
+    : invalidParams('this connection has no pending waitFor with this id');
 }
 
 async function get(inventory: Inventory, domid: unknown): Promise<Outcome> {
@@ -148,13 +207,16 @@ async function list(
 function subscribe(session: Session | undefined, token: unknown): Outcome | Promise<Outcome> {
   if (token !== undefined && typeof token !== 'string')
     return invalidParams('"token" must be a string from an earlier answer or notification');
-  if (session === undefined) {
-    return new Failure(
-      RpcCode.invalidRequest,
-      'subscribe needs a lasting connection: send it as a line to the socket itself; over HTTP, GET /events',
-    );
-  }
-  return session.subscribe(token);
+  return session === undefined
+    ? needsConnection('subscribe', '; over HTTP, GET /events')
+    : session.subscribe(token);
+}
+
+function needsConnection(method: string, instead = ', not over HTTP'): Failure {
+  return new Failure(
+    RpcCode.invalidRequest,
+    `${method} needs a lasting connection: send it as a line to the socket itself${instead}`,
+  );
 }
 
 function unsubscribe(session: Session | undefined, subscription: unknown): Outcome {

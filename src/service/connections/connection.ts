@@ -3,14 +3,16 @@ import type { Socket } from 'node:net';
 import { Failure, failureReply } from '../../protocol/encode.ts';
 import { LINE_BYTES_MAX, RpcCode } from '../../protocol/rpc.ts';
 import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
-import type { Outcome, Session } from '../answers/methods.ts';
+import type { Outcome, Pending, Session } from '../answers/methods.ts';
 import type { MemoryTally, MemoryUser } from '../memory.ts';
 import type { EndReason } from './connection-counts.ts';
 import { ConnectionSubscriptions, lineFrame } from './connection-subscriptions.ts';
+import { ConnectionWaits } from './connection-waits.ts';
 import { halfClose } from './last-words.ts';
 import { decodeLine, LineReader } from './line-reader.ts';
 import { Output } from './output.ts';
 import { PendingRequests } from './pending-requests.ts';
+import type { Shares } from './shares.ts';
 import { SlowPeer } from './socket-handle.ts';
 import type { Subscribers, Subscription } from './subscribers.ts';
 import type { Turns } from './turns.ts';
@@ -30,6 +32,10 @@ export interface ConnectionOptions {
   readonly onMisbehaviour: (reason: EndReason, why: string) => void;
   /** Memory of the pending requests of all connections. */
   readonly pending: { bytes: number };
+  /** The waits of all connections, divided among users. */
+  readonly waits: Shares;
+  /** The user of the client; undefined if it is not known. */
+  readonly uid: number | undefined;
   /** Called when the memory used for the client may have grown. */
   readonly onGrowth: (bytes: number) => void;
   /** Tells whether the client has closed the connection. Node cannot distinguish this from a half-close until a write fails. */
@@ -55,7 +61,10 @@ export class Connection implements Session, MemoryUser {
   readonly #lines = new LineReader();
   readonly #unfinished = new UnfinishedLine(() => this.#silent());
   readonly #pending: PendingRequests;
+  /** Requests that wait for a VM: they do not keep the connection from reading further requests. */
+  readonly #waiting = new PendingRequests({ bytes: 0 });
   readonly #subscriptions: ConnectionSubscriptions;
+  readonly #waits: ConnectionWaits;
   #phase: Phase = 'open';
   /** Complete lines, and the offset of the first one that has not been processed. */
   #text = '';
@@ -71,6 +80,7 @@ export class Connection implements Session, MemoryUser {
     this.#options = options;
     this.#slowPeer = new SlowPeer(socket);
     this.#pending = new PendingRequests(options.pending);
+    this.#waits = new ConnectionWaits(options.waits, options.uid);
     this.#output = new Output(socket, {
       onDrained: () => this.#drained(),
       onGrowth: options.onGrowth,
@@ -89,7 +99,12 @@ export class Connection implements Session, MemoryUser {
 
   /** No request is pending, no answer unread, and there is no subscription. */
   get idle(): boolean {
-    return this.#pending.count === 0 && this.#subscriptions.count === 0 && this.#output.empty;
+    return (
+      this.#pending.count === 0 &&
+      this.#waiting.count === 0 &&
+      this.#subscriptions.count === 0 &&
+      this.#output.empty
+    );
   }
 
   get isGone(): boolean {
@@ -99,15 +114,22 @@ export class Connection implements Session, MemoryUser {
   countMemory(tally: MemoryTally): void {
     this.#output.countMemory(tally);
     // The buffer of an unfinished line may be twice as large as the line.
-    tally.add(this.#text.length + 2 * this.#lines.begunBytes + this.#pending.bytes);
+    tally.add(
+      this.#text.length + 2 * this.#lines.begunBytes + this.#pending.bytes + this.#waiting.bytes,
+    );
   }
 
   waitedMs(now: number): number {
     return Math.max(this.#unfinishedMs(now), this.#slowPeer.unreadMs(now));
   }
 
-  /** Stops reading, answers the requests that were read, then ends the connection. */
+  /** Stops reading, answers the requests that were read, except waits, then ends the connection. */
   drain(): void {
+    this.#waits.end();
+    this.#drain();
+  }
+
+  #drain(): void {
     if (this.#phase === 'open') this.#phase = 'draining';
     this.#subscriptions.end();
     this.#answerText();
@@ -121,6 +143,7 @@ export class Connection implements Session, MemoryUser {
     this.#phase = 'refused';
     this.#text = '';
     this.#subscriptions.end();
+    this.#waits.end();
     this.#socket.pause();
     this.#output.send(failureReply('null', new Failure(RpcCode.refused, why)));
     this.#endIfDone();
@@ -137,6 +160,9 @@ export class Connection implements Session, MemoryUser {
       this.#socket.destroy();
     } else if (this.#phase === 'open' && this.#unfinishedMs(now) > lineMs) {
       this.refuse('unfinished', `a line was not finished within ${lineMs / 1000} s`);
+    } else if (this.#phase === 'draining' && this.#waiting.count > 0 && this.isGone) {
+      // Not a half-close: nobody waits any more.
+      this.#socket.destroy();
     }
   }
 
@@ -146,6 +172,14 @@ export class Connection implements Session, MemoryUser {
 
   unsubscribe(id: number): boolean {
     return this.#subscriptions.unsubscribe(id);
+  }
+
+  wait(id: string, begin: (signal: AbortSignal) => Promise<Outcome>): Pending {
+    return this.#waits.wait(id, begin);
+  }
+
+  cancel(id: string): boolean {
+    return this.#waits.cancel(id);
   }
 
   /** Reads bytes that the peer has sent. */
@@ -247,20 +281,24 @@ export class Connection implements Session, MemoryUser {
     // A line that is not UTF-8 is replaced by text that does not parse as JSON, so that the client gets a parse error.
     const line = decodeLine(bytes) ?? '\0';
     this.#subscriptions.startMessage();
+    const waits = this.#waits.count;
     const reply = this.#options.dispatcher.answer(line, this);
-    if (reply instanceof Promise) this.#pend(reply, bytes.length, this.#subscriptions.ofMessage);
+    const pending = this.#waits.count > waits ? this.#waiting : this.#pending;
+    if (reply instanceof Promise)
+      this.#pend(pending, reply, bytes.length, this.#subscriptions.ofMessage);
     else if (reply !== undefined) this.#output.send(reply);
   }
 
   #pend(
+    pending: PendingRequests,
     reply: Promise<Reply>,
     length: number,
     subscriptions: readonly Subscription[] | undefined,
   ): void {
-    const bytes = this.#pending.add(length);
+    const bytes = pending.add(length);
     this.#options.onGrowth(bytes);
     void reply.then((settled) => {
-      this.#pending.remove(bytes);
+      pending.remove(bytes);
       this.#settle(settled, subscriptions);
     });
   }
@@ -300,13 +338,13 @@ export class Connection implements Session, MemoryUser {
   #answerLast(line: string): void {
     this.#lines.drop();
     if (line !== '') this.#text += `${line}\n`;
-    this.drain();
+    this.#drain();
   }
 
   /** Ends the connection if nothing is left to answer or to write in this phase. */
   #endIfDone(): void {
     if (this.#socket.destroyed || this.#phase === 'ended' || this.#text !== '') return;
-    if (this.#phase === 'draining' && this.#pending.count > 0) return;
+    if (this.#phase === 'draining' && this.#pending.count + this.#waiting.count > 0) return;
     this.#output.flush();
     if (this.#output.handedOver) this.#end();
   }
@@ -328,6 +366,7 @@ export class Connection implements Session, MemoryUser {
     this.#text = '';
     this.#unfinished.stop();
     this.#subscriptions.end();
+    this.#waits.end();
   }
 }
 

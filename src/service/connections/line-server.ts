@@ -18,6 +18,8 @@ export interface Bounds {
   readonly connections: number;
   /** With all connections in use, one that has been idle for this long makes room for another, ms. */
   readonly idleMs: number;
+  /** Pending `waitFor` of all connections. */
+  readonly waits: number;
   /** Memory used for all clients together. */
   readonly memoryBytes: number;
   /** How long a peer may read nothing although there is data for it, ms. */
@@ -38,6 +40,7 @@ const TURNED_AWAY_LEAST = 4;
 const DEFAULTS: Bounds = {
   connections: 4096,
   idleMs: 10_000,
+  waits: 8192,
   // A dom0 can spare this much for a short time.
   memoryBytes: 134_217_728,
   unreadMs: 30_000,
@@ -96,6 +99,7 @@ export class LineServer {
   readonly #counts: ConnectionCounts;
   readonly #sockets = new Map<Socket, Entry>();
   readonly #shares: Shares;
+  readonly #waits: Shares;
   readonly #turnedAway: TurnedAway;
   readonly #timer: NodeJS.Timeout;
   readonly #turns = new Turns();
@@ -111,6 +115,7 @@ export class LineServer {
     const connections = Math.min(DEFAULTS.connections, spare);
     this.#bounds = { ...DEFAULTS, connections, ...options.bounds };
     this.#shares = new Shares(this.#bounds.connections);
+    this.#waits = new Shares(this.#bounds.waits);
     const left = spare - this.#bounds.connections;
     this.#turnedAway = new TurnedAway(Math.max(TURNED_AWAY_LEAST, Math.min(TURNED_AWAY_MAX, left)));
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
@@ -209,6 +214,8 @@ export class LineServer {
       subscribers,
       onMisbehaviour: (reason, why) => this.#noteEnd(socket, reason, why),
       pending: this.#pending,
+      waits: this.#waits,
+      uid: entry.uid,
       onGrowth: this.#onGrowth,
       isPeerClosed: (peer) => this.#isPeerClosed(peer),
       clock: this.#clock,

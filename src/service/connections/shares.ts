@@ -1,9 +1,9 @@
 /**
- * Divides the connections among users: no user may have more than half of them, and some are reserved for root. Neither
- * bound applies to root or to the user that the daemon runs as.
+ * Divides the connections, or the pending `waitFor`, among users: no user may have more than half of them, and some are
+ * reserved for root. Neither bound applies to root or to the user that the daemon runs as.
  */
 
-/** Connections reserved for root: this many, or an eighth of all if that is less. */
+/** Shares reserved for root: this many, or an eighth of all if that is less. */
 const FOR_ROOT = 64;
 const PRIVILEGED: ReadonlySet<number | undefined> = new Set([0, process.geteuid?.()]);
 
@@ -12,18 +12,18 @@ export function isPrivileged(uid: number): boolean {
 }
 
 export class Shares {
-  readonly #connections: number;
+  readonly #most: number;
   readonly #byUid = new Map<number, number>();
   #count = 0;
-  /** Connections of all users that the bounds apply to. */
+  /** Shares of all users that the bounds apply to. */
   #ofOthers = 0;
 
-  /** @param connections maximum of all users together. */
-  constructor(connections: number) {
-    this.#connections = connections;
+  /** @param most maximum of all users together. */
+  constructor(most: number) {
+    this.#most = most;
   }
 
-  /** @param uid undefined if it is not known: then only the maximum of all connections applies. */
+  /** @param uid undefined if it is not known: then only the maximum of all users applies. */
   add(uid: number | undefined): void {
     this.#count++;
     if (uid === undefined || isPrivileged(uid)) return;
@@ -40,18 +40,18 @@ export class Shares {
     else this.#byUid.delete(uid);
   }
 
-  /** Whether a user has half of the connections, its maximum. */
+  /** Whether a user has half of all, its maximum. */
   hasHalf(uid: number | undefined): boolean {
     if (uid === undefined || isPrivileged(uid)) return false;
-    return this.#of(uid) >= Math.floor(this.#connections / 2);
+    return this.#of(uid) >= Math.floor(this.#most / 2);
   }
 
-  /** Whether no connection is left for this user: all are in use, or only those reserved for root are free. */
+  /** Whether none is left for this user: all are in use, or only those reserved for root are free. */
   isFull(uid: number | undefined): boolean {
-    if (this.#count >= this.#connections) return true;
+    if (this.#count >= this.#most) return true;
     if (uid === undefined || isPrivileged(uid)) return false;
-    const forRoot = Math.min(FOR_ROOT, Math.floor(this.#connections / 8));
-    return this.#ofOthers >= this.#connections - forRoot;
+    const forRoot = Math.min(FOR_ROOT, Math.floor(this.#most / 8));
+    return this.#ofOthers >= this.#most - forRoot;
   }
 
   #of(uid: number): number {
