@@ -5,7 +5,7 @@ import { Client, openRoom, request, type Room } from '../support/daemon-room.ts'
 import { until } from '../support/until.ts';
 import { uuidOf } from '../support/vms.ts';
 
-/** What the daemon reads of a connection at once. */
+/** The daemon reads at most this much of a connection at once. */
 const CHUNK_BYTES = 65_536;
 const CROWD = 64;
 
