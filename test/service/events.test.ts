@@ -107,12 +107,12 @@ describe('the stream', () => {
     const example = await ExampleService.start();
     let dispatcher = new Agent({ connect: { socketPath: example.socketPath } });
     const source = new EventSource('http://localhost/events', {
-      fetch: (url, init) => fetch(url.toString(), { ...init, dispatcher }) as never,
+      fetch: (url, init) => fetch(url.toString(), { ...init, dispatcher }),
     });
     try {
       const told: string[] = [];
       const tell = ({ type, lastEventId, data }: MessageEvent): void => {
-        const { changes, domains, token } = JSON.parse(data as string) as Message;
+        const { changes, domains, token } = JSON.parse(data as string);
         expect(lastEventId).toBe(token);
         const kinds = changes?.map(({ kind, domid }: Message) => `${kind} ${domid}`);
         told.push(`${type}: ${kinds?.join() ?? domains.length}`);
@@ -250,6 +250,8 @@ describe('a client of the stream', () => {
   });
 });
 
+const kinds = (client: EventClient): unknown[] => client.events.map(({ event }) => event);
+
 describe('a slow reader of the stream', () => {
   /** Domains enough for a snapshot that exceeds the buffers of a socket. */
   const MANY = 4000;
@@ -261,8 +263,6 @@ describe('a slow reader of the stream', () => {
     await until(async () => (await subscribers()) === 1);
     return client;
   }
-
-  const kinds = (client: EventClient): unknown[] => client.events.map(({ event }) => event);
 
   it('gets changes one and all as long as there are few', async () => {
     const client = await slow();

@@ -23,14 +23,16 @@ interface Question {
 /** A result, or the code of an error. */
 type Answer = { readonly result: unknown } | { readonly code: number };
 
+type Ask = (path: string, questions: readonly Question[]) => Promise<Answer[]>;
+
 interface Foreign {
   readonly name: string;
   /** A command that succeeds where the client is installed. */
   readonly probe?: readonly string[];
   /** Asks one after the other. */
-  ask(path: string, questions: readonly Question[]): Promise<Answer[]>;
+  readonly ask: Ask;
   /** Asks all in one batch. */
-  askBatch?(path: string, questions: readonly Question[]): Promise<Answer[]>;
+  readonly askBatch?: Ask;
 }
 
 const QUESTIONS: readonly Question[] = [
@@ -195,7 +197,7 @@ const FOREIGN: readonly Foreign[] = [
           ],
           JSON.stringify(message),
         ),
-      ) as Message,
+      ),
     ['curl', '--version'],
   ),
   {
@@ -213,7 +215,7 @@ const FOREIGN: readonly Foreign[] = [
         out
           .trimEnd()
           .split('\n')
-          .map((line) => JSON.parse(line) as Message),
+          .map((line) => JSON.parse(line)),
       );
     },
   },
@@ -262,7 +264,7 @@ def ask_batch():
   ),
   poster("npm's axios", async (path, message) => {
     const options = { socketPath: path, headers: JSON_TYPE };
-    return (await axios.post<Message>('http://localhost/', message, options)).data;
+    return (await axios.post('http://localhost/', message, options)).data;
   }),
   poster("npm's undici", async (path, message) => {
     const dispatcher = new Agent({ connect: { socketPath: path } });

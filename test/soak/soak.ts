@@ -21,7 +21,7 @@ import { ReplyJudge } from './reply-judge.ts';
 import { LineClient } from './line-client.ts';
 import { type Client, Gate, type Scene } from './scene.ts';
 import { Service } from './service.ts';
-import { Subscriber } from './subscriber.ts';
+import { Follower } from './follower.ts';
 import { TEMPERS } from './tempers.ts';
 import {
   type Growth,
@@ -222,8 +222,8 @@ class Soak {
     }
     const growth = growthOf(this.#samples);
     const [first = 0] = this.#listeners;
-    const subscribers = this.#clients.filter((client) => client instanceof Subscriber);
-    const sum = (of: (subscriber: Subscriber) => number): number =>
+    const subscribers = this.#clients.filter((client) => client instanceof Follower);
+    const sum = (of: (subscriber: Follower) => number): number =>
       subscribers.reduce((total, subscriber) => total + of(subscriber), 0);
     const { answers, gets, lists } = this.#judge as ReplyJudge;
     return {
@@ -360,7 +360,7 @@ class Soak {
       // oxlint-disable-next-line no-await-in-loop -- each is found by its own event
       for (const _ of world.announcements()) await this.#untilPublished(record, 'one event');
     }
-    const subscribers = this.#clients.filter((client) => client instanceof Subscriber);
+    const subscribers = this.#clients.filter((client) => client instanceof Follower);
     // oxlint-disable-next-line no-await-in-loop -- a restart may have ended it
     for (const subscriber of subscribers) if (!subscriber.subscribed) await subscriber.connect();
     await this.#untilOr('subscribers have not received all changes', () =>

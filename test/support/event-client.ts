@@ -11,6 +11,15 @@ export interface Event {
   readonly data: Message;
 }
 
+export class HttpError extends Error {
+  readonly status: number;
+
+  constructor(status: number, text: string) {
+    super(text);
+    this.status = status;
+  }
+}
+
 export class EventClient {
   /** Events that were received and not taken by {@link next} yet. */
   readonly events: Event[] = [];
@@ -42,11 +51,13 @@ export class EventClient {
     });
   }
 
-  /** @param token is sent as `Last-Event-ID`. */
+  /** @param token is sent as `Last-Event-ID`. @throws HttpError if the answer is no stream. */
   static async connect(path: string, token?: string): Promise<EventClient> {
     const response = await EventClient.ask(path, token);
-    if (response.statusCode !== 200) throw new Error(`HTTP ${response.statusCode}`);
-    return new EventClient(response);
+    if (response.statusCode === 200) return new EventClient(response);
+    let text = '';
+    for await (const chunk of response.setEncoding('utf8')) text += String(chunk);
+    throw new HttpError(response.statusCode ?? 0, text);
   }
 
   static async ask(path: string, token?: string, method = 'GET'): Promise<IncomingMessage> {
@@ -93,6 +104,6 @@ export class EventClient {
   }
 
   #take({ event, id, data }: EventSourceMessage): void {
-    this.events.push({ event, id, data: JSON.parse(data) as Message });
+    this.events.push({ event, id, data: JSON.parse(data) });
   }
 }
