@@ -1,10 +1,11 @@
 /** An agent like those of a toolstack: it keeps a table of its VMs, and acts when one of them shuts down. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Domain, LookupResult, ShutdownReason } from 'xen-domid';
+import type { Domain, LookupResult, ShutdownReason, WaitOptions, WaitResult } from 'xen-domid';
 
 /** The part of an inventory that the agent needs. `Inventory` and `InventoryClient` both have it. */
 export interface Feed {
   lookup(uuid: string): Promise<LookupResult>;
+  waitFor(uuid: string, options: WaitOptions): Promise<WaitResult>;
   subscribe(options: { readonly signal?: AbortSignal }): AsyncIterable<Batch>;
 }
 
@@ -14,6 +15,9 @@ type Batch =
       readonly kind: 'changes';
       readonly changes: readonly { readonly domid: number; readonly domain?: Domain }[];
     };
+
+/** Time for a VM to be gone, or to run, after the action. */
+const REACH_MS = 30_000;
 
 /** Pause between two actions on one VM. */
 const PAUSE_MS = 500;
@@ -57,6 +61,8 @@ export class Agent {
   /** Pending actions by UUID: at most one for each VM. */
   readonly #acting = new Map<string, Promise<void>>();
   readonly #log: (line: string) => void;
+  /** Ends the waits with the agent. */
+  #signal: AbortSignal | undefined;
   #ended = false;
 
   constructor(options: AgentOptions) {
@@ -69,6 +75,7 @@ export class Agent {
 
   /** Follows the feed until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
     for await (const batch of this.#feed.subscribe({ signal })) {
       if (batch.kind === 'changes') {
         for (const { domid, domain } of batch.changes) this.#note(domid, domain);
@@ -142,6 +149,21 @@ export class Agent {
     if (wanted === undefined) return;
     this.#log(`${uuid}: domain ${domain.domid} ${domain.shutdownReason}, ${wanted}`);
     await this.#actions.destroy(uuid, domain.domid);
-    if (wanted === 'restart') await this.#actions.start(uuid);
+    if (wanted !== 'restart') return;
+    // Started too early, the VM would have two domains.
+    await this.#reach(uuid, 'gone');
+    await this.#actions.start(uuid);
+    await this.#reach(uuid, 'running');
+  }
+
+  /** @throws Error if the VM does not come into the state. */
+  async #reach(uuid: string, state: 'gone' | 'running'): Promise<void> {
+    const signal = this.#signal;
+    const result = await this.#feed.waitFor(uuid, {
+      state,
+      timeoutMs: REACH_MS,
+      ...(signal && { signal }),
+    });
+    if (!result.reached) throw new Error(`not ${state} after ${REACH_MS} ms: ${result.status}`);
   }
 }

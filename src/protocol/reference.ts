@@ -227,19 +227,19 @@ export const METHODS: Readonly<Record<MethodName, MethodReference>> = {
       },
     },
     result:
-      'a `lookup` result with `"reached": true` once the VM is in the [state](contract.md#waitforuuid), or with `"reached": false` when the time is up',
+      'a `lookup` result with `"reached": true`, once the VM is in the [state](#waits); `"reached": false` when the time is up. `notFound` may have a `shutdownReason`',
     schema: ref('WaitResult'),
     asksHypervisor: true,
   },
   cancel: {
     params: {
       id: {
-        shown: '..',
+        shown: '...',
         schema: { type: ['string', 'number', 'null'] },
         meaning: 'the id of a pending `waitFor` of this connection',
       },
     },
-    result: '`{}`; the `waitFor` is answered by an error',
+    result: '`{}`. Ends the pending `waitFor` of this connection that has this id',
     schema: empty,
     asksHypervisor: false,
   },
@@ -329,7 +329,7 @@ export const ERRORS: Readonly<Record<string, ErrorReference>> = {
   ParseError: { code: RpcCode.parseError, meaning: 'not JSON, or not UTF-8' },
   InvalidRequest: {
     code: RpcCode.invalidRequest,
-    meaning: 'JSON, but not a request; `subscribe` or `waitFor` over HTTP',
+    meaning: 'JSON, but not a request; `subscribe` and `waitFor` over HTTP, `waitFor` in a batch',
   },
   MethodNotFound: { code: RpcCode.methodNotFound, meaning: 'no such method' },
   InvalidParams: {
@@ -349,6 +349,6 @@ export const ERRORS: Readonly<Record<string, ErrorReference>> = {
   Refused: {
     code: RpcCode.refused,
     meaning:
-      'a [bound](#bounds) of the service is exceeded. If `id` is null, the service ends the connection, except after a batch that is too long',
+      'a [bound](#bounds) of the service is exceeded, or a wait is cancelled. If `id` is null, the service ends the connection, except after a batch that is too long',
   },
 };

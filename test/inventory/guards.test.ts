@@ -112,6 +112,18 @@ const GUARDS: readonly Patch[] = [
             return;`,
   },
   {
+    name: 'a list that began before a wait does not prove that its VM is gone',
+    file: 'inventory/waiting/waits.js',
+    text: 'number <= wait.listsBefore || ',
+    without: '',
+  },
+  {
+    name: 'a VM with a known holder is not gone',
+    file: 'inventory/waiting/waits.js',
+    text: ' || this.#hasHolder(wait))',
+    without: ')',
+  },
+  {
     name: "the list's memory is kept from the next list",
     file: 'hypervisor/xen-hypervisor.js',
     text: 'this.#lists = list.catch(() => undefined);',

@@ -17,6 +17,8 @@ const WARM_UP = 10_000;
 const BATCH = 2000;
 /** An inventory is some 3 MB of memory. */
 const OPENINGS = 400;
+/** A wait takes several times as much memory and time as a look-up. */
+const A_WAIT = 4;
 /** 30 bytes an operation: less than the smallest entry of a set. */
 const GROWTH_BYTES = 30 * OPERATIONS;
 
@@ -217,6 +219,40 @@ const OF_AN_INVENTORY: readonly (readonly [string, Batch])[] = [
         await turn();
         abort();
         await expectAborted(asked);
+      }),
+  ],
+  [
+    'waits that end at once, at a list, and after their time',
+    async (it, count) => {
+      const { signal } = newSignal(it);
+      const third = count / A_WAIT / 3;
+      const there = times(third, (n) => it.inventory.waitFor(uuidOf(1 + (n % 50)), { signal }));
+      const gone = times(third, () => it.inventory.waitFor(unknown(), { state: 'gone', signal }));
+      const late = times(third, (n) =>
+        it.inventory.waitFor(uuidOf(1 + (n % 50)), { state: 'gone', timeoutMs: 1, signal }),
+      );
+      deepStrictEqual(await statuses(there), new Set(['found']));
+      deepStrictEqual(await statuses(gone), new Set(['notFound']));
+      deepStrictEqual(await statuses(late), new Set(['found']));
+      ok(it.inventory.counters.waits === 0);
+    },
+  ],
+  [
+    'waits that are aborted',
+    (it, count) =>
+      stalled(it, async () => {
+        let waits = 0;
+        const { asked, abort } = abortable(it, count / A_WAIT, (signal) =>
+          it.inventory.waitFor(unknown(), {
+            state: waits++ % 2 === 0 ? 'gone' : 'running',
+            timeoutMs: Infinity,
+            signal,
+          }),
+        );
+        await turn();
+        abort();
+        await expectAborted(asked);
+        ok(it.inventory.counters.waits === 0);
       }),
   ],
   [

@@ -100,7 +100,8 @@ export class PendingWait implements Waiter {
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
-    this.#ending?.abort();
+    // With a reason, because Node would make an error with a stack.
+    this.#ending?.abort(true);
     this.#onEnd?.();
     return true;
   }
