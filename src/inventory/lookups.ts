@@ -103,7 +103,6 @@ export class Lookups {
       if (results.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds) {
         // oxlint-disable-next-line no-await-in-loop -- other work takes its turn between two slices
         await new Promise((resolve) => setImmediate(resolve));
-        signal?.throwIfAborted();
         sliceEnds = performance.now() + SLICE_MS;
       }
       const leftMs = Math.max(LEAST_MS, deadline - performance.now());

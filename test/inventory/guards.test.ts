@@ -56,7 +56,7 @@ const GUARDS: readonly Patch[] = [
   {
     name: 'where a list and a look beside it disagree there is another look',
     file: 'inventory/census.js',
-    text: 'return this.#lookedAtDuring[domid] === this.#lists;',
+    text: 'return this.#listsAtLook[domid] === this.#lists;',
     without: 'return false;',
   },
   {
