@@ -25,6 +25,8 @@ export async function runOracle(options: RunOptions): Promise<RunReport> {
     lists: 0,
     singles: 0,
     changes: 0,
+    conflated: 0,
+    resyncs: 0,
     answers: { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 },
   };
   for (let scenario = seed; ; scenario++) {
@@ -35,6 +37,8 @@ export async function runOracle(options: RunOptions): Promise<RunReport> {
       total.lists += report.lists;
       total.singles += report.singles;
       total.changes += report.changes;
+      total.conflated += report.conflated;
+      total.resyncs += report.resyncs;
       for (const [status, count] of Object.entries(report.answers)) {
         total.answers[status as keyof RunReport['answers']] += count;
       }
@@ -66,6 +70,7 @@ export async function traceOf(seed: number): Promise<string[]> {
 
 export function describeReport(report: RunReport): string {
   const { scenarios, seconds, lookups, lists, singles, changes, answers } = report;
+  const { conflated, resyncs } = report;
   const told = Object.entries(answers).map(([status, count]) => `${count} ${status}`);
-  return `${lookups} look-ups (${told.join(', ')}), ${singles} single looks, ${lists} lists and ${changes} changes in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
+  return `${lookups} look-ups (${told.join(', ')}), ${singles} single looks, ${lists} lists, ${changes} changes, ${conflated} conflated batches and ${resyncs} resyncs in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
 }
