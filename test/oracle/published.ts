@@ -67,6 +67,11 @@ function wrongAbout(change: Change, known: Domain | undefined): string | undefin
     [kind !== 'created' || domain?.dying === false, 'a dying domain is not created'],
     [kind === 'destroyed' || known?.dying !== true, 'it was dying already'],
     [kind !== 'dying' || domain?.dying === true, 'it is not dying'],
+    [
+      (kind !== 'renamed' && kind !== 'resumed') ||
+        (domain?.cpuTimeSeconds ?? 0) >= (previous?.cpuTimeSeconds ?? 0),
+      'its CPU time is less, so it is another domain',
+    ],
     [!hasOtherId(previous, domain), 'its unique id is that of another domain'],
     [
       kind !== 'shutdown' ||
