@@ -323,9 +323,7 @@ export class Census {
   /** Without unique ids (before Xen 4.21), domid order and CPU time are the only evidence that a domid has a new domain. */
   #canBeSame(told: Domain | undefined, domain: Domain): boolean {
     if (told === undefined) return false;
-    if (told.uniqueId !== undefined && domain.uniqueId !== undefined) {
-      return told.uniqueId === domain.uniqueId;
-    }
+    if (told.uniqueId !== undefined && told.uniqueId === domain.uniqueId) return true;
     return this.next.inSequence && domain.cpuTimeSeconds >= told.cpuTimeSeconds;
   }
 }

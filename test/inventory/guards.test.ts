@@ -131,15 +131,9 @@ const GUARDS: readonly Patch[] = [
   },
   {
     name: 'a domain with another unique id is another one',
-    file: 'inventory/census.js',
-    text: 'return told.uniqueId === domain.uniqueId;',
-    without: 'return true;',
-  },
-  {
-    name: 'a domain with another unique id does not die in place of the first',
     file: 'inventory/feed/difference.js',
-    text: 'const isOther = hasOtherId(known, domain) || ',
-    without: 'const isOther = ',
+    text: 'known.uniqueId !== domain.uniqueId',
+    without: 'known === domain',
   },
   {
     name: 'a domain with less CPU time is another one',

@@ -572,11 +572,6 @@ const ROOMS: readonly Room[] = [
         'void 0;',
       ],
       [
-        'a unique id that differs is the same domain',
-        'return told.uniqueId === domain.uniqueId;',
-        'return true;',
-      ],
-      [
         'a unique id counts whatever handle is there after it',
         'if (domain.uuid === uuid && uniqueId !== undefined)',
         'if (uniqueId !== undefined)',
@@ -686,17 +681,31 @@ const ROOMS: readonly Room[] = [
       ['a second shutdown reason is no news', ' || known.shutdownReason !== shutdownReason)', ')'],
       [
         'a dying domain that is another dies',
-        'if (known.uuid !== uuid && (known.dying || !same))',
-        'if (false)',
+        ' || (known.uuid !== uuid && (known.dying || !same))',
+        '',
+      ],
+      [
+        'a unique id that differs is the same domain',
+        'known.uniqueId !== domain.uniqueId',
+        'known === domain',
       ],
       ['a dying domain dies again', 'if (known.dying)\n        return [];', ''],
-      ['a dying domain comes to life again', 'if (known.dying || (!sight.same', 'if ((!sight.same'],
+      [
+        'a dying domain comes to life again',
+        'if (known.dying || hasOtherId(known, domain) ||',
+        'if (hasOtherId(known, domain) ||',
+      ],
       ['another domain that runs is a resume', ' || (known.shutdown && !domain.shutdown);', ';'],
     ],
   },
   {
     file: 'inventory/feed/feed.js',
-    tests: ['inventory/feed/subscription', 'oracle/oracle.test'],
+    tests: [
+      'inventory/feed/feed',
+      'inventory/feed/subscription',
+      'oracle/oracle.test',
+      'inventory/leaves-nothing',
+    ],
     mutants: [
       ['a token of another life is believed', 'epoch === this.#epoch && ', ''],
       ['a token of the future is believed', ' && revision <= this.#revision', ''],

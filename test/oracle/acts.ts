@@ -132,6 +132,17 @@ export class Acts {
     return domid;
   }
 
+  /** Makes the holders of a UUID die or change. */
+  changeHolders(uuid: Uuid): void {
+    for (const { domid, uuid: held, stage } of [...this.#host.domains()]) {
+      if (held !== uuid || stage !== 'live' || domid === 0) continue;
+      this.finishWrite(domid);
+      this.#trace(`the holder ${domid} of ${uuid} changes`);
+      if (this.#random.chance(0.5)) this.#host.die(domid);
+      else this.#host.setHandle(domid, this.#uuid());
+    }
+  }
+
   /** The number of the domain that has a unique id; undefined if none ever had it. */
   incarnationOf(uniqueId: string): number | undefined {
     return this.#incarnations.get(uniqueId);

@@ -113,6 +113,7 @@ class Scenario {
   #inventory: Inventory | undefined;
   #violation: unknown;
   readonly #pending = new Set<Pending>();
+  #isComplete = false;
   #faultsSeen = 0;
   #listsSeen = 0;
   /** The step of the last single look at each domid. */
@@ -173,8 +174,11 @@ class Scenario {
     const inventory = await opening;
     this.#inventory = inventory;
     let begun = false;
-    inventory.changes$.subscribe((change) => {
-      if (begun) this.#take(change);
+    inventory.changes$.subscribe({
+      next: (change) => {
+        if (begun) this.#take(change);
+      },
+      complete: () => (this.#isComplete = true),
     });
     const batches = inventory.subscribe();
     const snapshot = batches.next();
@@ -242,6 +246,10 @@ class Scenario {
 
   /** One look at the known holder, with or without a copy of the domain; if that is no answer, a look-up, as the service does. */
   lookupKnown(inventory: Inventory, uuid: Uuid): void {
+    if (this.random.chance(0.3)) {
+      this.lookup(inventory, uuid);
+      this.acts.changeHolders(uuid);
+    }
     const asked = this.judge.asks(uuid);
     this.report.lookups++;
     if (this.random.chance(0.5)) {
@@ -647,24 +655,31 @@ class Scenario {
 
   /** Subscribers do not read while there are more changes than they can get one by one, or than the feed keeps. */
   async #fallBehind(inventory: Inventory): Promise<void> {
-    const { random, acts, record, xenstore } = this;
-    if (this.readers.length === 0) this.subscribe(inventory);
+    while (this.readers.length < 2) this.subscribe(inventory);
     await this.#catchUp();
+    if (this.random.chance(0.5)) this.read();
+    await this.#churn(inventory, this.random.pick([1000, 1025, 1200, 1200, 8100, 8500, 8500]));
     this.read();
-    const changes = random.pick([1000, 1025, 1200, 1200, 8100, 8500, 8500]);
-    this.#trace(`${changes} changes and nobody reads`);
+    await settle();
+    await this.#churn(inventory, 1 + this.random.below(20));
+    await this.#catchUp();
+  }
+
+  /** Makes a number of changes within one turn of the event loop. */
+  async #churn(inventory: Inventory, changes: number): Promise<void> {
+    const { acts, record, xenstore } = this;
+    this.#trace(`${changes} changes in one turn`);
     const until = record.revision + changes;
     this.#nested++;
     while (record.revision < until) {
       const domid = acts.churn();
-      // oxlint-disable-next-line no-await-in-loop -- the look is made at once
+      // The look is made at once.
       if (domid !== undefined) void inventory.get(domid);
     }
     this.#nested--;
     xenstore.deliver(xenstore.undelivered);
     await settle();
     this.#check();
-    await this.#catchUp();
   }
 
   /** Every subscriber reads all that there is. */
@@ -713,6 +728,7 @@ class Scenario {
     const { time, xenstore } = this;
     if (time.timers > 0) throw new Violation(`${time.timers} timers outlive the inventory`);
     if (time.hasTurn) throw new Violation('a callback outlives the inventory');
+    if (!this.#isComplete) throw new Violation('the observable of changes does not complete');
     if (xenstore.isOpen) throw new Violation('a connection to xenstore outlives the inventory');
     const listeners = this.#signals.flatMap((signal) => getEventListeners(signal, 'abort'));
     if (listeners.length > 0) throw new Violation(`${listeners.length} listeners stay on signals`);

@@ -26,7 +26,7 @@ export function changesBetween(known: Domain | undefined, sight: Sight | undefin
   if (known === undefined) return leaving || sight.nil ? [] : [created(domain)];
   if (leaving) return changesOfLeaving(known, sight);
   if (sight.nil) return [destroyed(known)];
-  if (known.dying || (!sight.same && isOther(known, domain))) {
+  if (known.dying || hasOtherId(known, domain) || (!sight.same && isOther(known, domain))) {
     return [destroyed(known), created(domain)];
   }
   return stepsBetween(known, domain);

@@ -44,6 +44,15 @@ describe('many changes in few', () => {
     ]);
   });
 
+  test('the order is that of the last change of each', () => {
+    const renamed = domain(1, { uuid: B });
+    const changes = [created(domain(1)), created(domain(2)), change('renamed', domain(1), renamed)];
+    expect(told(changes)).toEqual([
+      ['created', 2, A],
+      ['created', 1, B],
+    ]);
+  });
+
   test('one that was renamed there and back is not told of', () => {
     const other = domain(1, { uuid: B });
     expect(

@@ -57,6 +57,15 @@ describe('between two looks at a domid', () => {
   });
 });
 
+test('a domain with another unique id is another one, also where both have shut down', () => {
+  const known = domain({ uniqueId: '1', shutdown: true, shutdownReason: 'poweroff' });
+  const seen = domain({ uniqueId: '2', shutdown: true, shutdownReason: 'reboot' });
+  expect(told(known, seen, true)).toEqual([
+    ['destroyed', A],
+    ['created', A],
+  ]);
+});
+
 test('a domain whose domid has another domain with a tombstone is destroyed, not dying', async () => {
   const host = new SimulatedHost({ release: '4.22' });
   const domid = host.createDomain({ uuid: A });
