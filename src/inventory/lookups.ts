@@ -39,9 +39,6 @@ export class Lookups {
   readonly #lists: Lists;
   readonly #hints: Hints;
   readonly #waiters: Waiters;
-  readonly #pending = new Set<PendingLookup>();
-  /** UUIDs for which a microtask is queued that reads the holders. */
-  readonly #confirming = new Set<Uuid>();
   #isClosed = false;
 
   constructor({ census, looks, lists, hints, waiters }: LookupsOptions) {
@@ -118,7 +115,7 @@ export class Lookups {
   /** Answers all pending look-ups and every later one with `unavailable`, `ERR_CLOSED`. */
   close(): void {
     this.#isClosed = true;
-    for (const pending of this.#pending) pending.failed(closedError());
+    this.#waiters.answerAll(unavailable(closedError()));
   }
 
   #known(uuid: Uuid): Found | undefined {
@@ -196,14 +193,12 @@ export class Lookups {
       onTimeout: () => pending.answer(TIMEOUT),
       onAborted: (reason) => pending.abort(reason),
     });
-    this.#pending.add(pending);
     // A subscriber may have looked during this look-up, and found a holder before the look-up was pending.
     if (this.#census.holders.of(uuid).length > 0) this.#confirmSoon(uuid, 'cache');
     else this.#hints.ask(uuid);
     return pending.result.finally(() => {
       stopLimits();
       leave();
-      this.#pending.delete(pending);
     });
   }
 
@@ -216,20 +211,16 @@ export class Lookups {
 
   /** Reads the holders in a microtask, because the look that showed one of them is still being taken in. */
   #confirmSoon(uuid: Uuid, source: Source): void {
-    if (this.#confirming.has(uuid)) return;
-    this.#confirming.add(uuid);
-    queueMicrotask(() => {
-      this.#confirming.delete(uuid);
-      this.#confirmPending(uuid, source);
-    });
+    queueMicrotask(() => this.#confirmPending(uuid, source));
   }
 
   #confirmListed(shown: ReadonlySet<Uuid>): void {
     if (this.#waiters.size === 0) return;
-    for (const uuid of shown) if (this.#waiters.has(uuid)) this.#confirmPending(uuid, 'list');
+    for (const uuid of shown) this.#confirmPending(uuid, 'list');
   }
 
   #confirmPending(uuid: Uuid, source: Source): void {
+    if (!this.#waiters.has(uuid)) return;
     try {
       const result = this.#confirm(uuid, source);
       if (result !== undefined) this.#waiters.answer(uuid, result);

@@ -213,8 +213,8 @@ const GUARDS: readonly Patch[] = [
   {
     name: 'close ends pending look-ups',
     file: 'inventory/lookups.js',
-    text: 'pending.failed(closedError());',
-    without: 'void pending;',
+    text: 'this.#waiters.answerAll(unavailable(closedError()));',
+    without: '',
   },
   {
     name: 'close ends pending lists',

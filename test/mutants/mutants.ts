@@ -356,7 +356,7 @@ const ROOMS: readonly Room[] = [
         'if (results.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds)',
         'if (results.length < 0)',
       ],
-      ['close leaves look-ups pending', 'pending.failed(closedError());', 'void pending;'],
+      ['close leaves look-ups pending', 'this.#waiters.answerAll(unavailable(closedError()));', ''],
       [
         'a guess takes a dying domain',
         'if (domain.uuid !== uuid || domain.dying)',
@@ -367,8 +367,6 @@ const ROOMS: readonly Room[] = [
         'if (second === undefined)',
         'if (first !== undefined)',
       ],
-      ['look-ups that have ended stay pending', 'this.#pending.delete(pending);', ''],
-      ['a UUID is confirmed once and never again', 'this.#confirming.delete(uuid);', ''],
       [
         'a hit counts though its domain has died meanwhile',
         'return domain?.uuid === holder.uuid && !domain.dying',
