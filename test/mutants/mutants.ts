@@ -1244,6 +1244,7 @@ const ROOMS: readonly Room[] = [
   {
     file: 'inventory/inventory.js',
     tests: [
+      'inventory/open-close',
       'inventory/lookup-options',
       'inventory/lists',
       'inventory/feed/subscription',
@@ -1280,11 +1281,6 @@ const ROOMS: readonly Room[] = [
         'a failed open leaves the timer running',
         'await inventory.close();\n            throw error;',
         'throw error;',
-      ],
-      [
-        'a failed open leaves the table mapped',
-        'table?.close();\n            if (owns)',
-        'if (owns)',
       ],
       ['subscriptions outlive the inventory', 'this.#feed.end();', ''],
       [

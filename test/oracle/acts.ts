@@ -132,6 +132,21 @@ export class Acts {
     return domid;
   }
 
+  /** Introduces every domain, so that its end is announced. */
+  introduceAll(): void {
+    for (const { domid, stage } of [...this.#host.domains()])
+      if (stage === 'live' && domid !== 0) this.#host.introduce(domid);
+  }
+
+  /** Ends a domain or its guest, which is announced. */
+  end(): void {
+    const domain = this.#domain();
+    if (domain?.stage !== 'live') return;
+    this.#trace(`end ${domain.domid}`);
+    if (this.#random.chance(0.5)) this.#host.destroy(domain.domid);
+    else this.#host.shutdown(domain.domid, 0);
+  }
+
   /** Makes the holders of a UUID die or change. */
   changeHolders(uuid: Uuid): void {
     for (const { domid, uuid: held, stage } of [...this.#host.domains()]) {

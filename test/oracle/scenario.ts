@@ -658,14 +658,16 @@ class Scenario {
   /** Events arrive while a list runs that has copied a part of the domains, and no event follows. */
   async #eventsBeside(inventory: Inventory): Promise<void> {
     const { random, acts, xenstore, hypervisor } = this;
+    acts.introduceAll();
+    xenstore.deliver(xenstore.undelivered);
+    await this.#idle(EVENTS_SETTLE_MS);
     this.lookup(inventory, UNKNOWN);
     await this.time.advance(1000, () => hypervisor.runningList !== undefined);
-    for (let count = 1 + random.below(4); count > 0; count--) {
-      hypervisor.stepList(random.below(6));
-      acts.perform();
+    for (let count = 1 + random.below(3); count > 0; count--) {
+      hypervisor.stepList(1 + random.below(6));
+      acts.end();
       xenstore.deliver(xenstore.undelivered);
     }
-    acts.finishAll();
   }
 
   /** Lets a list that is due begin, and one that runs end. */
