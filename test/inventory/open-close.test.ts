@@ -4,6 +4,7 @@ import { expect, test } from '@jest/globals';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
 import { until } from '../support/until.ts';
+import { uuidOf } from '../support/vms.ts';
 
 /** Timers that keep this process alive. */
 function timers(): number {
@@ -66,4 +67,18 @@ test('a list that is aborted before it begins is not made', async () => {
   await pause(50);
   expect(hypervisor.runningList).toBeUndefined();
   expect((await inventory.stats()).lists.list).toBe(2);
+});
+
+test('unique ids are read no more after close', async () => {
+  const host = new SimulatedHost({ release: '4.22' });
+  for (let count = 0; count < 300; count++) host.createDomain({ uuid: uuidOf(count + 1) });
+  const inventory = await Inventory.open({
+    hypervisor: new SimulatedHypervisor(host),
+    xenstore: false,
+  });
+  await inventory.close();
+  const { uniqueId } = inventory.counters.hypercalls;
+  expect(uniqueId).toBeLessThan(300);
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(inventory.counters.hypercalls.uniqueId).toBe(uniqueId);
 });

@@ -203,7 +203,7 @@ class Scenario {
       await this.#steps(inventory, BUSY, BUSY_STEPS);
       await this.#steps(inventory, UNASKED, UNASKED_STEPS);
       await this.#rest();
-      if (this.random.chance(0.07)) await this.#fallBehind(inventory);
+      if (this.random.chance(0.05)) await this.#fallBehind(inventory);
       // oxlint-enable no-await-in-loop
     }
     await this.#quiesce(inventory);
@@ -683,7 +683,7 @@ class Scenario {
     while (this.readers.length < 2) this.subscribe(inventory);
     await this.#catchUp();
     if (this.random.chance(0.5)) this.read();
-    await this.#churn(inventory, this.random.pick([1000, 1025, 1200, 1200, 8100, 8500, 8500]));
+    await this.#churn(inventory, this.random.pick([1000, 1025, 1200, 1200, 8100, 8500]));
     this.read();
     await settle();
     await this.#churn(inventory, 1 + this.random.below(20));
