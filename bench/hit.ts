@@ -110,7 +110,6 @@ async function measureCompare(hypervisor: SimulatedHypervisor): Promise<number[]
         timeNs(lists, () => {
           census.beginList();
           census.takeList(list);
-          census.endList();
         }) / list.length
       );
     });

@@ -1,5 +1,5 @@
 /**
- * Measures look-ups beside GET of redis-server, a server of the same kind in C: one thread, a Unix socket, an answer by key.
+ * Measures look-ups, compared with GET of redis-server, a server of the same kind in C: one thread, a Unix socket, an answer by key.
  * Both are asked by the same clients for the same UUIDs, in turns within one run.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ const MEASURE_MS = 300;
 const START_TRIES = 100;
 const START_WAIT_MS = 50;
 
-/** Clients, requests that each has pipelined, and the ratio that is wanted at least. */
+/** Clients, requests that each has pipelined, and the expected ratio at least. */
 const LOADS = [
   { clients: 1, depth: 1, atLeast: 1.1 },
   { clients: 1, depth: 16, atLeast: 1.2 },

@@ -48,10 +48,9 @@ export class Census {
   readonly #mirror = new Mirror();
   /** The domains that the feed has published as created and not as destroyed, each in the state of its last change, by domid. */
   readonly #told: (Domain | undefined)[] = [];
-  /** The number of the list that ran when each domid was last looked at singly. */
-  readonly #lookedAtDuring = new Uint32Array(DOMID_FIRST_RESERVED);
+  /** The number of lists that had begun when each domid was last looked at singly. */
+  readonly #listsAtLook = new Uint32Array(DOMID_FIRST_RESERVED);
   #lists = 0;
-  #listRuns = false;
   /** {@link ListSight.shown} of the next list. Includes the UUIDs of a list that failed after a part of it was taken in. */
   #shown = new Set<Uuid>();
 
@@ -112,15 +111,9 @@ export class Census {
       : undefined;
   }
 
-  /** Call before a list: notes that later single looks are made while it runs. */
+  /** Call before a list: later single looks may disagree with it. */
   beginList(): void {
     this.#lists++;
-    this.#listRuns = true;
-  }
-
-  /** Call when the list has ended, with or without a result. */
-  endList(): void {
-    this.#listRuns = false;
   }
 
   /**
@@ -209,7 +202,7 @@ export class Census {
   }
 
   #noteLook(domid: Domid): void {
-    if (this.#listRuns) this.#lookedAtDuring[domid] = this.#lists;
+    this.#listsAtLook[domid] = this.#lists;
   }
 
   #takeSingle(
@@ -237,9 +230,9 @@ export class Census {
     return !this.#mirror.hasSameHandle(info);
   }
 
-  /** Whether a single look was made while the list ran. If that look and the list disagree, either may be the newer one. */
+  /** Whether a single look was made after the list began. If that look and the list disagree, either may be the newer one. */
   #isBeside(domid: Domid): boolean {
-    return this.#lookedAtDuring[domid] === this.#lists;
+    return this.#listsAtLook[domid] === this.#lists;
   }
 
   /** Looks singly at domids for which the list may be wrong: it may show a half written or an older handle. */
@@ -335,9 +328,7 @@ export class Census {
    */
   #canBeSame(told: Domain | undefined, domain: Domain): boolean {
     if (told === undefined) return false;
-    if (told.uniqueId !== undefined && domain.uniqueId !== undefined) {
-      return told.uniqueId === domain.uniqueId;
-    }
+    if (told.uniqueId !== undefined && told.uniqueId === domain.uniqueId) return true;
     return this.next.inSequence && domain.cpuTimeSeconds >= told.cpuTimeSeconds;
   }
 }

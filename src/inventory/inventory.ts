@@ -207,12 +207,10 @@ export class Inventory implements DomainInventory {
     owns: boolean,
     options: InventoryOptions,
   ): Promise<Inventory> {
-    let table: TableWriter | undefined;
     try {
-      table = options.table && openTable(options.table);
+      const table = options.table && openTable(options.table);
       return new Inventory(hypervisor, owns, options, table);
     } catch (error) {
-      table?.close();
       if (owns) await hypervisor.close();
       throw error;
     }

@@ -224,8 +224,6 @@ export class Lists {
     } catch (error) {
       this.failed++;
       return { error: asXenError(error) };
-    } finally {
-      census.endList();
     }
   }
 

@@ -39,9 +39,6 @@ export class Lookups {
   readonly #lists: Lists;
   readonly #hints: Hints;
   readonly #waiters: Waiters;
-  readonly #pending = new Set<PendingLookup>();
-  /** UUIDs for which a microtask is queued that reads the holders. */
-  readonly #confirming = new Set<Uuid>();
   #isClosed = false;
 
   constructor({ census, looks, lists, hints, waiters }: LookupsOptions) {
@@ -104,6 +101,7 @@ export class Lookups {
 
   /** Reads the known holders, and gives the result to all that wait for the UUID. */
   confirmPending(uuid: Uuid, source: Source): void {
+    if (!this.#waiters.has(uuid)) return;
     try {
       const result = this.#confirm(uuid, source);
       if (result !== undefined) this.#waiters.answer(uuid, result);
@@ -122,7 +120,6 @@ export class Lookups {
       if (results.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds) {
         // oxlint-disable-next-line no-await-in-loop -- other work takes its turn between two slices
         await new Promise((resolve) => setImmediate(resolve));
-        signal?.throwIfAborted();
         sliceEnds = performance.now() + SLICE_MS;
       }
       const leftMs = Math.max(LEAST_MS, deadline - performance.now());
@@ -138,7 +135,7 @@ export class Lookups {
   /** Answers all pending look-ups and every later one with `unavailable`, `ERR_CLOSED`. */
   close(): void {
     this.#isClosed = true;
-    for (const pending of this.#pending) pending.failed(closedError());
+    this.#waiters.answerAll(unavailable(closedError()));
   }
 
   #known(uuid: Uuid): Found | undefined {
@@ -216,14 +213,12 @@ export class Lookups {
       onTimeout: () => pending.answer(TIMEOUT),
       onAborted: (reason) => pending.abort(reason),
     });
-    this.#pending.add(pending);
     // A subscriber may have looked during this look-up, and found a holder before the look-up was pending.
     if (this.#census.holders.of(uuid).length > 0) this.#confirmSoon(uuid, 'cache');
     else this.#hints.ask(uuid);
     return pending.result.finally(() => {
       stopLimits();
       leave();
-      this.#pending.delete(pending);
     });
   }
 
@@ -236,16 +231,11 @@ export class Lookups {
 
   /** Reads the holders in a microtask, because the look that showed one of them is still being taken in. */
   #confirmSoon(uuid: Uuid, source: Source): void {
-    if (this.#confirming.has(uuid)) return;
-    this.#confirming.add(uuid);
-    queueMicrotask(() => {
-      this.#confirming.delete(uuid);
-      this.confirmPending(uuid, source);
-    });
+    queueMicrotask(() => this.confirmPending(uuid, source));
   }
 
   #confirmListed(shown: ReadonlySet<Uuid>): void {
     if (this.#waiters.size === 0) return;
-    for (const uuid of shown) if (this.#waiters.has(uuid)) this.confirmPending(uuid, 'list');
+    for (const uuid of shown) this.confirmPending(uuid, 'list');
   }
 }

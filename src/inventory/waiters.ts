@@ -39,6 +39,11 @@ export class Waiters {
     for (const waiter of this.#waiters.get(uuid) ?? []) waiter.answer(result);
   }
 
+  /** Answers all pending look-ups. */
+  answerAll(result: LookupResult): void {
+    for (const uuid of this.#waiters.keys()) this.answer(uuid, result);
+  }
+
   /** Calls `observer` when a single look shows a holder of a UUID with pending look-ups. */
   observe(observer: OnShown): void {
     this.#observers.push(observer);

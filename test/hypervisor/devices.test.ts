@@ -45,3 +45,37 @@ test('without a free descriptor, the error names the limit, and does not say tha
 test('a check of the devices leaves no descriptor', async () => {
   expect(await openIn({ exhausted: false })).toMatchObject({ leaked: 0 });
 });
+
+/** Opens no device: each path ends with an error number, or without one. */
+async function checkedWith(outcomes: Record<string, string>): Promise<unknown> {
+  const script = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    const outcomes = ${JSON.stringify(outcomes)};
+    fs.openSync = (path) => {
+      if (outcomes[path] === undefined) return 99;
+      throw Object.assign(new Error(path), { code: outcomes[path] });
+    };
+    fs.closeSync = () => undefined;
+    syncBuiltinESMExports();
+    const { checkDevices } = await import(${JSON.stringify(join(DIST, 'src/hypervisor/devices.js'))});
+    let told = 'usable';
+    try { checkDevices(); } catch ({ code, message }) { told = code + ' ' + message; }
+    process.stdout.write(told);
+  `;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script]);
+  return stdout;
+}
+
+const [DEV, PROC, HYPERCALL] = ['/dev/xen/privcmd', '/proc/xen/privcmd', '/dev/xen/hypercall'];
+
+test.each([
+  ['usable', { [HYPERCALL]: 'ENOENT' }],
+  ['usable', { [PROC]: 'EACCES' }],
+  ['usable', { [DEV]: 'ENOENT' }],
+  ['ERR_NOT_PERMITTED not permitted to open /dev/xen/privcmd', { [DEV]: 'EACCES' }],
+  ['ERR_NOT_PERMITTED /dev/xen/hypercall exists', { [HYPERCALL]: 'EACCES' }],
+  ['ERR_NO_XEN', { [DEV]: 'ENOENT', [PROC]: 'ENOENT' }],
+])('is %s where opening the devices ends with %j', async (told, outcomes) => {
+  expect(await checkedWith(outcomes)).toMatch(new RegExp(`^${told}`));
+});

@@ -58,6 +58,16 @@ describe('probing', () => {
     );
   });
 
+  it.each([
+    [12, ErrorCode.UNKNOWN_INTERFACE],
+    [13, ErrorCode.XSM_DENIED],
+    [22, ErrorCode.XSM_DENIED],
+    [23, ErrorCode.UNKNOWN_INTERFACE],
+  ])('takes EACCES to everything from Xen 4.%i for %s', (minor, code) => {
+    const thrown = expect.objectContaining({ code });
+    expect(() => probed(xenWith(0, 0, minor))).toThrow(thrown as unknown as Error);
+  });
+
   it('takes EACCES to everything from a known release for a denial by XSM', () => {
     const denial = expect.objectContaining({ code: ErrorCode.XSM_DENIED });
     expect(() => probed(xenWith(0, 0, 17))).toThrow(denial);

@@ -56,7 +56,7 @@ const GUARDS: readonly Patch[] = [
   {
     name: 'if a list and a look during it disagree, another look is made',
     file: 'inventory/census.js',
-    text: 'return this.#lookedAtDuring[domid] === this.#lists;',
+    text: 'return this.#listsAtLook[domid] === this.#lists;',
     without: 'return false;',
   },
   {
@@ -127,6 +127,130 @@ const GUARDS: readonly Patch[] = [
     name: "the list's memory is kept from the next list",
     file: 'hypervisor/xen-hypervisor.js',
     text: 'this.#lists = list.catch(() => undefined);',
+    without: '',
+  },
+  {
+    name: 'a unique id counts with the handle that it was read with',
+    file: 'inventory/census.js',
+    text: 'if (domain.uuid === uuid && uniqueId !== undefined)',
+    without: 'if (uniqueId !== undefined)',
+  },
+  {
+    name: 'a unique id that is read later counts with the same handle',
+    file: 'inventory/census.js',
+    text: "this.look(domid, 'cache')?.uuid === uuid",
+    without: "this.look(domid, 'cache') !== null",
+  },
+  {
+    name: 'a domain with another unique id is another one',
+    file: 'inventory/feed/difference.js',
+    text: 'known.uniqueId !== domain.uniqueId',
+    without: 'known === domain',
+  },
+  {
+    name: 'a domain with less CPU time is another one',
+    file: 'inventory/census.js',
+    text: 'return this.next.inSequence && domain.cpuTimeSeconds >= told.cpuTimeSeconds;',
+    without: 'return true;',
+  },
+  {
+    name: 'a holder that was listed and is gone does not prove that there is none',
+    file: 'inventory/pending-lookup.js',
+    text: 'if (shown.has(this.#uuid))',
+    without: 'if (shown === undefined)',
+  },
+  {
+    name: 'net changes tell a new domain from the one before it',
+    file: 'inventory/feed/conflate.js',
+    text: "if (kind === 'destroyed')\n            span.isOther = true;",
+    without: '',
+  },
+  {
+    name: 'net changes begin with destroyed domains',
+    file: 'inventory/feed/conflate.js',
+    text: `...net.filter(({ kind }) => kind === 'destroyed'),
+        ...net.filter(({ kind }) => kind !== 'destroyed'),`,
+    without: '...net,',
+  },
+  {
+    name: 'changes that are not kept any more make a new snapshot',
+    file: 'inventory/feed/feed.js',
+    text: `if (revision < this.#revision - this.#kept.length)
+            return undefined;`,
+    without: '',
+  },
+  {
+    name: 'a later snapshot is a resync',
+    file: 'inventory/feed/subscription.js',
+    text: "kind = 'resync';",
+    without: '',
+  },
+  {
+    name: 'a token of another feed makes a resync',
+    file: 'inventory/feed/feed.js',
+    text: 'epoch === this.#epoch && ',
+    without: '',
+  },
+  {
+    name: 'a look-up ends at its deadline',
+    file: 'inventory/lookups.js',
+    text: 'onTimeout: () => pending.answer(TIMEOUT),',
+    without: 'onTimeout: () => undefined,',
+  },
+  {
+    name: 'look-ups of many have one deadline',
+    file: 'inventory/lookups.js',
+    text: 'const leftMs = Math.max(LEAST_MS, deadline - performance.now());',
+    without: 'const leftMs = 2 * timeoutMs;',
+  },
+  {
+    name: 'a look-up ends when its signal is aborted',
+    file: 'inventory/lookups.js',
+    text: 'onAborted: (reason) => pending.abort(reason),',
+    without: 'onAborted: () => undefined,',
+  },
+  {
+    name: 'a list ends when its signal is aborted',
+    file: 'inventory/inventory.js',
+    text: 'onAborted: reject,',
+    without: 'onAborted: () => undefined,',
+  },
+  {
+    name: 'a call that has ended leaves its signal',
+    file: 'inventory/limits.js',
+    text: `stopTimer();
+        stopListening();`,
+    without: 'stopTimer();',
+  },
+  {
+    name: 'close ends pending look-ups',
+    file: 'inventory/lookups.js',
+    text: 'this.#waiters.answerAll(unavailable(closedError()));',
+    without: '',
+  },
+  {
+    name: 'close ends pending lists',
+    file: 'inventory/lists.js',
+    text: `for (const waiter of snapshots)
+            waiter.failed(closedError());`,
+    without: '',
+  },
+  {
+    name: 'close ends subscriptions',
+    file: 'inventory/inventory.js',
+    text: 'this.#feed.end();',
+    without: '',
+  },
+  {
+    name: 'close stops the looks at dying domains',
+    file: 'inventory/inventory.js',
+    text: 'this.#zombies.close();',
+    without: '',
+  },
+  {
+    name: 'close ends the connection to xenstore',
+    file: 'inventory/inventory.js',
+    text: 'this.#pipeline?.unsubscribe();',
     without: '',
   },
 ];

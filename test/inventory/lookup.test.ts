@@ -35,6 +35,19 @@ describe('a look-up', () => {
     expect(hypervisor.counters.sysctl).toBe(before.sysctl);
   });
 
+  it('is counted once, by its result and its source, whatever call made it', async () => {
+    const host = new SimulatedHost();
+    host.createDomain({ uuid: A });
+    const { inventory: asked } = await open(host);
+    await asked.lookup(A);
+    await asked.lookupMany([A, B]);
+    await asked.domid(A);
+    asked.resolveKnown(A);
+    asked.resolveKnownDomid(A);
+    const { lookups, sources } = await asked.stats();
+    expect([lookups, sources]).toMatchObject([{ found: 5, notFound: 1 }, { cache: 5 }]);
+  });
+
   it('of a domain that was just created costs two hypercalls and no list', async () => {
     const host = new SimulatedHost();
     host.createDomain({ uuid: A });

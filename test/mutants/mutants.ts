@@ -80,6 +80,51 @@ const ROOMS: readonly Room[] = [
         "if (this.version.uniqueIds !== 'yes')",
         "if (this.version.uniqueIds === 'no')",
       ],
+      [
+        'a look is given up at the first EFAULT',
+        'tries < EFAULT_TRIES; tries++) {\n            view.setUint16(Slot.domctl',
+        'tries < 1; tries++) {\n            view.setUint16(Slot.domctl',
+      ],
+      [
+        'a list is given up at the first EFAULT',
+        'tries < EFAULT_TRIES; tries++) {\n                //',
+        'tries < 1; tries++) {\n                //',
+      ],
+      [
+        'a unique id is given up at the first EFAULT',
+        'tries < EFAULT_TRIES; tries++) {\n            result = this.#xencall.call(Hypercall.domctl, this.#writeDomainState',
+        'tries < 1; tries++) {\n            result = this.#xencall.call(Hypercall.domctl, this.#writeDomainState',
+      ],
+      [
+        'the operation for a unique id keeps the last answer',
+        'view.setUint32(Slot.state + offset, 0);',
+        'void offset;',
+      ],
+      [
+        'the library is closed twice',
+        'this.#closed ??= this.#lists.then(() => {',
+        'this.#closed = this.#lists.then(() => {',
+      ],
+      [
+        'a list that was asked for before close is made after it',
+        'this.#checkOpen();\n            const { address } = this.#listOperation;',
+        'const { address } = this.#listOperation;',
+      ],
+      [
+        'a visitor that throws stops the next list',
+        'this.#lists = list.catch(() => undefined);',
+        'this.#lists = list;',
+      ],
+      [
+        'a look after close reads freed memory',
+        'getDomainInfo(domid) {\n        this.#checkOpen();',
+        'getDomainInfo(domid) {',
+      ],
+      [
+        'a unique id has 32 bits',
+        'view.getBigUint64(Slot.state + DomainStateOffset.uniqueId, true)',
+        'view.getUint32(Slot.state + DomainStateOffset.uniqueId, true)',
+      ],
     ],
   },
   {
@@ -113,6 +158,11 @@ const ROOMS: readonly Room[] = [
         'this.#retryMs = RETRY_FIRST_MS;\n            this.#untimed',
         'this.#untimed',
       ],
+      [
+        'the wait for the next domctl has no upper bound',
+        'Math.min(2 * this.#retryMs, RETRY_MAX_MS)',
+        '2 * this.#retryMs',
+      ],
     ],
   },
   {
@@ -123,6 +173,16 @@ const ROOMS: readonly Room[] = [
         'a full table of descriptors is a missing device',
         'if (usable === -1 && limited !== undefined)',
         'if (limited === null)',
+      ],
+      [
+        'a hypercall device that cannot be opened is passed over',
+        "errno !== undefined && errno !== 'ENOENT'",
+        "errno === ''",
+      ],
+      [
+        'a denied device after a usable one is an error',
+        '(usable === -1 || denied < usable)',
+        '(usable !== -2)',
       ],
     ],
   },
@@ -145,6 +205,32 @@ const ROOMS: readonly Room[] = [
         'blocked: (flags & DominfFlag.BLOCKED) !== 0',
         'blocked: (flags & DominfFlag.PAUSED) !== 0',
       ],
+      [
+        'the last word of a handle is not compared',
+        ' &&\n            view.getInt32(handle + 12, true) === words.w3',
+        '',
+      ],
+      [
+        'a list can be read one record beyond its end',
+        'index >= 0 && index < this.#length',
+        'index >= 0 && index <= this.#length',
+      ],
+      [
+        'the copy of a list lacks its last domain',
+        'byteOffset + this.#length * this.recordBytes',
+        'byteOffset + (this.#length - 1) * this.recordBytes',
+      ],
+      [
+        'a list is copied after its visitor has returned',
+        'const { buffer, byteOffset } = this.#view;\n        if (this.#length < 0)\n            throw staleView();',
+        'const { buffer, byteOffset } = this.#view;',
+      ],
+      [
+        'the maximum memory is the present memory',
+        'readUint64(view, this.#at(Offset.maxPages))',
+        'readUint64(view, this.#at(Offset.totPages))',
+      ],
+      ['a domain that runs has a shutdown reason', '...(shutdown && {', '...(flags !== -1 && {'],
     ],
   },
   {
@@ -166,6 +252,26 @@ const ROOMS: readonly Room[] = [
         'an operation that is denied is taken for one that works',
         "'denied' : 'yes'",
         "'yes' : 'yes'",
+      ],
+      [
+        'the oldest version is tried first',
+        'toSorted((a, b) => b - a)',
+        'toSorted((a, b) => a - b)',
+      ],
+      [
+        'the newest release is unknown',
+        'minorOf(release) <= minorOf(NEWEST_RELEASE)',
+        'minorOf(release) < minorOf(NEWEST_RELEASE)',
+      ],
+      [
+        'the oldest release is unknown',
+        'minorOf(release) >= minorOf(OLDEST_RELEASE)',
+        'minorOf(release) > minorOf(OLDEST_RELEASE)',
+      ],
+      [
+        'two versions of different releases are accepted',
+        'known.sysctl === sysctl && known.domctl === domctl',
+        'known.domctl === domctl',
       ],
     ],
   },
@@ -204,6 +310,12 @@ const ROOMS: readonly Room[] = [
         'if (this.#carry.length > CARRY_KEPT_BYTES)',
         'if (this.#carry.length < 0)',
       ],
+      [
+        'the longest event is refused',
+        'length > XENSTORE_PAYLOAD_MAX && view',
+        'length >= XENSTORE_PAYLOAD_MAX && view',
+      ],
+      ['the last NUL belongs to the rest', 'rest: end + 1', 'rest: end'],
     ],
   },
   {
@@ -244,7 +356,7 @@ const ROOMS: readonly Room[] = [
         'if (results.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds)',
         'if (results.length < 0)',
       ],
-      ['close leaves look-ups pending', 'pending.failed(closedError());', 'void pending;'],
+      ['close leaves look-ups pending', 'this.#waiters.answerAll(unavailable(closedError()));', ''],
       [
         'a guess takes a dying domain',
         'if (domain.uuid !== uuid || domain.dying)',
@@ -254,6 +366,26 @@ const ROOMS: readonly Room[] = [
         'of several holders the first is picked',
         'if (second === undefined)',
         'if (first !== undefined)',
+      ],
+      [
+        'a hit counts though its domain has died meanwhile',
+        'return domain?.uuid === holder.uuid && !domain.dying',
+        'return domain?.uuid === holder.uuid',
+      ],
+      [
+        'a hit counts though another domain is there by then',
+        'return domain?.uuid === holder.uuid && !domain.dying',
+        'return domain !== undefined && !domain.dying',
+      ],
+      [
+        'a look-up of many that is aborted leaves a rejection',
+        'result.catch(() => undefined);',
+        'void result;',
+      ],
+      [
+        'a holder that came during the look-up waits for the list',
+        'if (this.#census.holders.of(uuid).length > 0)\n            this',
+        "if (uuid === '')\n            this",
       ],
     ],
   },
@@ -270,6 +402,11 @@ const ROOMS: readonly Room[] = [
         'a look-up that was answered keeps its list',
         'this.#over = true;\n        this.#leaveList();',
         'this.#over = true;',
+      ],
+      [
+        'a look-up that has ended waits for another list',
+        'if (this.#over)\n            return;\n        // A holder',
+        '// A holder',
       ],
     ],
   },
@@ -290,6 +427,11 @@ const ROOMS: readonly Room[] = [
     tests: ['inventory/lookup-options'],
     mutants: [
       ['a listener stays on the signal', 'stopTimer();\n        stopListening();', 'stopTimer();'],
+      [
+        'the deadline of a call outlives it',
+        'stopTimer();\n        stopListening();',
+        'stopListening();',
+      ],
     ],
   },
   {
@@ -306,6 +448,12 @@ const ROOMS: readonly Room[] = [
         'a list for ever is one on end',
         'if (ms > TIMER_MAX_MS)\n        return () => undefined;\n    const timer = setInterval',
         'const timer = setInterval',
+      ],
+      ['a timer is not stopped', 'return () => clearTimeout(timer);', 'return () => undefined;'],
+      [
+        'an interval is not stopped',
+        'return () => clearInterval(timer);',
+        'return () => undefined;',
       ],
     ],
   },
@@ -373,6 +521,36 @@ const ROOMS: readonly Room[] = [
         'Math.min(...this.#durationsMs)',
         'Math.max(...this.#durationsMs)',
       ],
+      [
+        'one caller that leaves takes the list from the others',
+        'waiters.size > 0 || due !== this',
+        'due !== this',
+      ],
+      [
+        'a caller that leaves takes the reason from the list that runs',
+        ' || due !== this.#queued.due)',
+        ')',
+      ],
+      [
+        'the timer of a list outlives close',
+        'this.#closed = true;\n        clearTimeout(this.#timer);',
+        'this.#closed = true;',
+      ],
+      [
+        'changes of any list that the timer takes part in are its own',
+        "reasons.size === 1 && reason === 'timer'",
+        "reasons.has('timer')",
+      ],
+      [
+        'lists for events space lists for misses',
+        'if (waiters.size > 0 || snapshots.size > 0)\n            this',
+        'this',
+      ],
+      [
+        'the cost is taken from two lists',
+        'this.#durationsMs.length > COST_OF_LISTS',
+        'this.#durationsMs.length >= COST_OF_LISTS',
+      ],
     ],
   },
   {
@@ -390,11 +568,6 @@ const ROOMS: readonly Room[] = [
         'domains that a list leaves out live on',
         'this.#apply(domid, undefined, undefined);',
         'void 0;',
-      ],
-      [
-        'a unique id that differs is the same domain',
-        'return told.uniqueId === domain.uniqueId;',
-        'return true;',
       ],
       [
         'a unique id counts whatever handle is there after it',
@@ -430,8 +603,41 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a list that a look ran beside is believed',
-        'return this.#lookedAtDuring[domid] === this.#lists;',
+        'return this.#listsAtLook[domid] === this.#lists;',
         'return false;',
+      ],
+      [
+        'a half written handle of a new domain is told',
+        'return hasZeroHalf(info);',
+        'return false;',
+      ],
+      [
+        'a UUID that was shown once is shown by every list',
+        'this.#shown = new Set();\n        return',
+        'return',
+      ],
+      [
+        'a new domain in place of a dying one is not identified',
+        'told.dying ||\n        told.uuid !== domain.uuid',
+        'told.uuid !== domain.uuid',
+      ],
+      [
+        'a domain that runs in place of one that shut down is not identified',
+        ' ||\n        (told.shutdown && !domain.shutdown)',
+        '',
+      ],
+      [
+        'a dying domain answers look-ups',
+        'if (told?.dying === false && told.uuid',
+        'if (told?.uuid',
+      ],
+      ['a dying domain is shown', 'if (!info.dying)\n                shown', 'shown'],
+      ['lists do not correct the guess', 'this.next.sawListed(newcomers);', ''],
+      ['a unique id is tried once', 'tries < ID_TRIES', 'tries < 1'],
+      [
+        'a unique id is given to the domain that came after',
+        'if (uniqueId !== undefined && now?.uuid === told.uuid)',
+        'if (uniqueId !== undefined)',
       ],
     ],
   },
@@ -446,8 +652,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a later look does not count',
-        'const isLooked = looked.has(domid);',
-        'const isLooked = false;',
+        'const seen = isLooked ? looked.get(domid) : listed;',
+        'const seen = listed;',
       ],
       [
         'a domain of the feed that the list leaves out is not there',
@@ -473,14 +679,31 @@ const ROOMS: readonly Room[] = [
       ['a second shutdown reason is no news', ' || known.shutdownReason !== shutdownReason)', ')'],
       [
         'a dying domain that is another dies',
-        'if (known.uuid !== uuid && (known.dying || !same))',
-        'if (false)',
+        ' || (known.uuid !== uuid && (known.dying || !same))',
+        '',
       ],
+      [
+        'a unique id that differs is the same domain',
+        'known.uniqueId !== domain.uniqueId',
+        'known === domain',
+      ],
+      ['a dying domain dies again', 'if (known.dying)\n        return [];', ''],
+      [
+        'a dying domain comes to life again',
+        'if (known.dying || hasOtherId(known, domain) ||',
+        'if (hasOtherId(known, domain) ||',
+      ],
+      ['another domain that runs is a resume', ' || (known.shutdown && !domain.shutdown);', ';'],
     ],
   },
   {
     file: 'inventory/feed/feed.js',
-    tests: ['inventory/feed/subscription', 'oracle/oracle.test'],
+    tests: [
+      'inventory/feed/feed',
+      'inventory/feed/subscription',
+      'oracle/oracle.test',
+      'inventory/leaves-nothing',
+    ],
     mutants: [
       ['a token of another life is believed', 'epoch === this.#epoch && ', ''],
       ['a token of the future is believed', ' && revision <= this.#revision', ''],
@@ -490,6 +713,14 @@ const ROOMS: readonly Room[] = [
         'if (revision < this.#revision - this.#kept.length - 1)',
       ],
       ['who waits is not woken', 'this.#tell();\n        this.#wake();', 'this.#tell();'],
+      ['a subscriber that was woken is woken for ever', 'this.#waiting.delete(wake);', ''],
+      [
+        'a subscriber that was woken keeps its listener',
+        "signal?.removeEventListener('abort', wake);",
+        '',
+      ],
+      ['the observable of changes never completes', 'this.#changes.complete();', ''],
+      ['net changes are those of an earlier revision', ' || this.#net.to !== this.#revision', ''],
     ],
   },
   {
@@ -516,6 +747,17 @@ const ROOMS: readonly Room[] = [
         'a signal that was aborted before is overlooked',
         'if (signal?.aborted === true)\n        ending.abort();',
         '',
+      ],
+      [
+        'one change too few is conflated',
+        'changes.length > CONFLATE_OVER',
+        'changes.length >= CONFLATE_OVER',
+      ],
+      ['a second snapshot is not marked', "kind = 'resync';", ''],
+      [
+        'a token that is not known begins with a plain snapshot',
+        "token === undefined ? 'snapshot' : 'resync'",
+        "'snapshot'",
       ],
     ],
   },
@@ -559,6 +801,18 @@ const ROOMS: readonly Room[] = [
         'mirror.firstAbsent(from, GUEST_DOMIDS) ?? mirror.firstAbsent(FIRST_GUEST, from - 1)',
         'mirror.firstAbsent(from, GUEST_DOMIDS)',
       ],
+      [
+        'the last domid is followed by a reserved one',
+        'domid >= GUEST_DOMIDS ?',
+        'domid > GUEST_DOMIDS ?',
+      ],
+      [
+        'a domain 16 domids on is unexpected',
+        'distance(newest, nearest) <= GUESS_LOOKS',
+        'distance(newest, nearest) < GUESS_LOOKS',
+      ],
+      ['many new domains are unexpected', ' + 2 * domids.length', ''],
+      ['a guess makes one look more', 'looks < GUESS_LOOKS', 'looks <= GUESS_LOOKS'],
     ],
   },
   {
@@ -608,6 +862,13 @@ const ROOMS: readonly Room[] = [
         'catch {\n            // The hypervisor failed: the list is retried until it succeeds.\n        }',
         'catch (error) { throw error; }',
       ],
+      ['zombies while a list ran do not wait', "this.#lists.delay('zombie', this.#spacedDue);", ''],
+      [
+        'an event after a success waits for the retry',
+        'this.#retryDue = 0;\n            this',
+        'this',
+      ],
+      ['a list for zombies does not space the next one', " || reasons.has('zombie')", ''],
     ],
   },
   {
@@ -646,6 +907,12 @@ const ROOMS: readonly Room[] = [
         'return domid < 0 || domid >= to ?',
       ],
       ['a shutdown code is no news', 'DYING | SHUTDOWN | SHUTDOWN_CODE', 'DYING | SHUTDOWN'],
+      [
+        'a domain that dies stays a holder',
+        'if (sameHandle && (held === undefined) === (holds === undefined))',
+        'if (sameHandle)',
+      ],
+      ['domains that are gone are counted', 'this.#count--;', ''],
     ],
   },
   {
@@ -688,6 +955,22 @@ const ROOMS: readonly Room[] = [
         'for (const level of this.#levels)\n            level.delete(domid);\n        youngest.set(domid, performance.now());',
         'if (!this.#levels.some((level) => level.has(domid)))\n            youngest.set(domid, performance.now());',
       ],
+      [
+        'the timer outlives close',
+        'this.#closed = true;\n        clearTimeout(this.#timer);',
+        'this.#closed = true;',
+      ],
+      [
+        'an earlier timer fires too',
+        'clearTimeout(this.#timer);\n        const lowest',
+        'const lowest',
+      ],
+      ['a zombie moves up too early', 'TICK_MS * 2 ** (index + 1)', 'TICK_MS * 2 ** index'],
+      [
+        'domains that are gone count as dying',
+        'if (this.#isDying(domid))\n                    count++;',
+        'count++;',
+      ],
     ],
   },
   {
@@ -728,6 +1011,385 @@ const ROOMS: readonly Room[] = [
         'this.#xenstore = xenstore;\n        this.#useless = 0;',
         'this.#xenstore = xenstore;',
       ],
+      [
+        'a useless xenstore is asked once more',
+        'this.#useless >= USELESS',
+        'this.#useless > USELESS',
+      ],
+      [
+        'a reserved domid is looked at',
+        'domid >= DOMID_FIRST_RESERVED',
+        'domid > DOMID_FIRST_RESERVED',
+      ],
+      ['a request that fails is an unhandled rejection', '.catch(() => undefined);', ';'],
+      [
+        'an answer that comes late counts for the next list',
+        'else if (this.#answers.has(uuid))\n',
+        'else\n',
+      ],
+    ],
+  },
+  {
+    file: 'hypervisor/hypercall-error.js',
+    tests: ['hypervisor'],
+    mutants: [['an operation that Xen lacks is an error', ' || result === -ENOSYS', '']],
+  },
+  {
+    file: 'xenstore/connection.js',
+    tests: ['xenstore/connection', 'xenstore/xenstore', 'xenstore/watches'],
+    mutants: [
+      [
+        'the id of a pending request is used again',
+        'while (this.#pending.has(this.#reqId));',
+        'while (this.#reqId < 0);',
+      ],
+      [
+        'a request has the id of events',
+        'this.#reqId === this.#reqIdMax ? 1 :',
+        'this.#reqId === this.#reqIdMax ? 0 :',
+      ],
+      [
+        'a request that was answered stays pending',
+        'const value = pending.decode(payload);\n        this.#pending.delete(reqId);',
+        'const value = pending.decode(payload);',
+      ],
+      [
+        'a request that was refused stays pending',
+        'this.#pending.delete(reqId);\n        if (pending.absentIsUndefined',
+        'if (pending.absentIsUndefined',
+      ],
+      [
+        'a listener that throws ends the connection',
+        'queueMicrotask(() => {\n                throw error;\n            });',
+        'throw error;',
+      ],
+      ['the socket stays open after the end', 'this.#socket.destroy();', ''],
+      [
+        'pending requests outlive the connection',
+        'for (const { reject } of pending)\n            reject(reason);',
+        '',
+      ],
+      [
+        'watches outlive the connection',
+        'for (const { end } of listeners)\n            end(reason);',
+        '',
+      ],
+      [
+        'close does not wait for the socket',
+        'if (!this.#socket.closed)\n            await',
+        'if (!this.#socket.closed)\n            void',
+      ],
+      [
+        'a request after the end is sent',
+        'if (this.#ended)\n                throw this.#ended;',
+        '',
+      ],
+      [
+        'the age is that of the newest request',
+        'of this.#pending.values())\n            return',
+        'of [...this.#pending.values()].toReversed())\n            return',
+      ],
+      [
+        'messages after the end are handled',
+        'if (this.#ended)\n            return;\n        if (type === XsdType.WATCH_EVENT)',
+        'if (type === XsdType.WATCH_EVENT)',
+      ],
+      ['a reply of another type is accepted', 'if (type !== pending.type)', 'if (type < 0)'],
+      ['each request is written by itself', 'if (this.#flushDue)\n                return;', ''],
+      [
+        'a watch on a connection that has ended waits for ever',
+        'if (this.#ended)\n            listener.end(this.#ended);\n        else\n            this',
+        'this',
+      ],
+      [
+        'requests are written after the end',
+        'if (!this.#ended)\n                    this.#writer.flush();',
+        'this.#writer.flush();',
+      ],
+    ],
+  },
+  {
+    file: 'xenstore/watches.js',
+    tests: ['xenstore/watches', 'inventory/pipeline'],
+    mutants: [
+      ['events reach a subscriber that has left', 'connection.unlisten(token);', ''],
+      [
+        'the watch stays set',
+        'connection.request(XsdType.UNWATCH, NO_TRANSACTION, payload, done).catch(() => undefined);',
+        'void payload;',
+      ],
+      ['a watch that was refused is removed', 'if (!refused)', "if (token !== '')"],
+      [
+        'a watch is set on a connection that has ended',
+        'if (subscriber.closed)\n            return undefined;',
+        '',
+      ],
+    ],
+  },
+  {
+    file: 'xenstore/xenstore.js',
+    tests: ['xenstore/xenstore'],
+    mutants: [
+      ['a transaction is tried once more', 'if (!(attempt < tries))', 'if (!(attempt <= tries))'],
+      [
+        'any refused commit is a conflict',
+        "if (!isReply(error, 'EAGAIN'))\n                throw error;",
+        '',
+      ],
+      [
+        'a transaction is dropped after its error is thrown',
+        'await transaction.end(false)',
+        'void transaction.end(false)',
+      ],
+      [
+        'a transaction whose body throws is committed',
+        'transaction.end(false)',
+        'transaction.end(true)',
+      ],
+      [
+        'a transaction can be used after its end',
+        'this.#ended = true;\n        await ended;',
+        'await ended;',
+      ],
+      [
+        'a transaction without an id is used',
+        'if (txId === 0 || txId > 0xffff_ffff)',
+        'if (txId > 0xffff_ffff)',
+      ],
+    ],
+  },
+  {
+    file: 'xenstore/verbs.js',
+    tests: ['xenstore/xenstore', 'xenstore/wire'],
+    mutants: [
+      [
+        'parts of a changed directory are put together',
+        "if (part.generation !== generation)\n                return 'changed';",
+        '',
+      ],
+      [
+        'a part of a directory begins one byte late',
+        'offset += part.byteLength;',
+        'offset += part.byteLength + 1;',
+      ],
+      [
+        'a directory as long as allowed is refused',
+        'if (strings.length > CHILDREN_MAX)',
+        'if (strings.length >= CHILDREN_MAX)',
+      ],
+      [
+        'a daemon without parts is reported, not a long directory',
+        "throw isReply(error, 'ENOSYS') ? tooBig : error;",
+        'throw error;',
+      ],
+    ],
+  },
+  {
+    file: 'xenstore/connect.js',
+    tests: ['xenstore/connection', 'xenstore/xenstore'],
+    mutants: [
+      [
+        'a missing socket is tried until the deadline',
+        'if (!full || performance.now() + delayMs > deadline)',
+        'if (performance.now() + delayMs > deadline)',
+      ],
+      [
+        'a full socket is tried once',
+        'if (!full || performance.now() + delayMs > deadline)',
+        'if (deadline > 0)',
+      ],
+      ['connecting cannot be aborted', 'signal?.throwIfAborted();', ''],
+    ],
+  },
+  {
+    file: 'xenstore/paths.js',
+    tests: ['xenstore/paths', 'xenstore/xenstore', 'xenstore/connection'],
+    mutants: [
+      [
+        'the longest path is refused',
+        'path.length <= XENSTORE_ABS_PATH_MAX',
+        'path.length < XENSTORE_ABS_PATH_MAX',
+      ],
+      [
+        'the longest message is refused',
+        'if (byteLength <= XENSTORE_PAYLOAD_MAX)',
+        'if (byteLength < XENSTORE_PAYLOAD_MAX)',
+      ],
+    ],
+  },
+  {
+    file: 'inventory/pipeline.js',
+    tests: ['inventory/pipeline', 'inventory/event-lists', 'oracle/oracle.test'],
+    mutants: [
+      ['the first event of a watch counts', 'introduced$.pipe(skip(1), ', 'introduced$.pipe('],
+      ['reconnecting stays slow after a success', 'resetOnSuccess: true', 'resetOnSuccess: false'],
+      [
+        'a connection outlives its subscriber',
+        'opened.then((xenstore) => xenstore.close()).catch(() => undefined);',
+        'void opened;',
+      ],
+      [
+        'events are counted again in each turn',
+        'const events = count;\n            count = 0;',
+        'const events = count;',
+      ],
+      ['the end of a connection is not reported', 'tap({ error: options.onDisconnected }), ', ''],
+      [
+        'the list of a connection does not wait for the second watch',
+        'combineLatest([introduced$.pipe(take(1)), released$.pipe(take(1))])',
+        'introduced$.pipe(take(1))',
+      ],
+    ],
+  },
+  {
+    file: 'inventory/inventory.js',
+    tests: [
+      'inventory/open-close',
+      'inventory/lookup-options',
+      'inventory/lists',
+      'inventory/feed/subscription',
+      'inventory/lookup',
+      'inventory/witnesses',
+      'inventory/event-lists',
+      'inventory/zombies',
+      'inventory/hints',
+      'inventory/results',
+      'inventory/leaves-nothing',
+      'table/table-writer',
+      'oracle/oracle.test',
+    ],
+    mutants: [
+      ['the slow timer outlives the inventory', 'this.#stopTimer();', ''],
+      ['the connection to xenstore outlives the inventory', 'this.#pipeline?.unsubscribe();', ''],
+      ['zombies are looked at after close', 'this.#zombies.close();', ''],
+      [
+        'close does not wait for the list',
+        'await this.#lists.close();',
+        'void this.#lists.close();',
+      ],
+      [
+        'close does not wait for lists that are decoded',
+        'await Promise.allSettled(this.#decoding);',
+        '',
+      ],
+      [
+        'a hypervisor that was passed in is closed',
+        'if (this.#ownsHypervisor)\n            await',
+        'await',
+      ],
+      [
+        'a failed open leaves the timer running',
+        'await inventory.close();\n            throw error;',
+        'throw error;',
+      ],
+      ['subscriptions outlive the inventory', 'this.#feed.end();', ''],
+      [
+        'a second close closes again',
+        'this.#closed ??= this.#close();',
+        'this.#closed = this.#close();',
+      ],
+      ['a list that was made keeps its timer', 'stopLimits();\n            leave();', 'leave();'],
+      [
+        'a list that was aborted keeps its place',
+        'stopLimits();\n            leave();',
+        'stopLimits();',
+      ],
+      [
+        'an attempt to connect is a disconnect',
+        'if (this.#xenstoreConnected)\n                    this.#xenstoreDisconnects++;',
+        'this.#xenstoreDisconnects++;',
+      ],
+      ['a connection that has ended is asked for hints', 'this.#hints.xenstore = undefined;', ''],
+      [
+        'an aborted get answers',
+        'signal?.throwIfAborted();\n        if (this.#closed !== undefined)\n            return',
+        'if (this.#closed !== undefined)\n            return',
+      ],
+      ['decoded lists are kept', 'this.#decoding.delete(domains);', ''],
+      [
+        'unique ids are read after close',
+        'from !== undefined && this.#closed === undefined',
+        'from !== undefined',
+      ],
+      ['a new connection makes no list', "this.#lists.want('connect', 0);", ''],
+      ['a hit by domid is not counted by its source', 'this.#sources.cache++;', ''],
+      [
+        'look-ups of many are not counted',
+        'for (const result of results)\n            this.#count(result);',
+        '',
+      ],
+    ],
+  },
+  {
+    file: 'inventory/feed/conflate.js',
+    tests: ['inventory/feed/conflate', 'inventory/feed/subscription', 'oracle/oracle.test'],
+    mutants: [
+      ['net changes keep the order of the first changes', 'spans.delete(domid);', ''],
+      [
+        'a domain in place of another is the same',
+        "if (kind === 'destroyed')\n            span.isOther = true;",
+        '',
+      ],
+      [
+        'destroyed domains are not first',
+        "...net.filter(({ kind }) => kind === 'destroyed'),\n        ...net.filter(({ kind }) => kind !== 'destroyed'),",
+        '...net,',
+      ],
+      [
+        'a domain that is dying by then is created only',
+        'return domain.dying ? [',
+        'return domain === undefined ? [',
+      ],
+    ],
+  },
+  {
+    file: 'abort.js',
+    tests: ['abort', 'inventory/lookup-options'],
+    mutants: [
+      ['the listener outlives its last call', "signal.removeEventListener('abort', listener);", ''],
+      ['one call that ends leaves the others without a signal', ' || registrations.size > 0)', ')'],
+      [
+        'a callback that throws keeps the others from running',
+        'process.nextTick(() => {\n            throw error;\n        });',
+        'throw error;',
+      ],
+    ],
+  },
+  {
+    file: 'backoff.js',
+    tests: ['backoff', 'inventory/pipeline'],
+    mutants: [
+      ['the first delay is doubled', '2 ** (attempts - 1)', '2 ** attempts'],
+      [
+        'delays have no upper bound',
+        'Math.min(firstMs * 2 ** (attempts - 1), maxMs)',
+        'firstMs * 2 ** (attempts - 1)',
+      ],
+    ],
+  },
+  {
+    file: 'inventory/direct-lookup.js',
+    tests: ['inventory/direct-lookup'],
+    mutants: [
+      [
+        'holders that change for ever are listed once more',
+        'lists === LISTS_MAX',
+        'lists > LISTS_MAX',
+      ],
+      [
+        'one of several holders that is gone is an answer',
+        'domains.length === holders.length + 1',
+        'domains.length >= holders.length',
+      ],
+      ['a half written handle is believed', 'if (hasZeroHalf(info))', 'if (info === null)'],
+    ],
+  },
+  {
+    file: 'inventory/durations.js',
+    tests: ['inventory/looks', 'service/metrics'],
+    mutants: [
+      ['a look that stands for eight counts once', '?? 0) + times;', '?? 0) + 1;'],
+      ['a duration is counted one bucket too high', '32 - Math.clz32', '33 - Math.clz32'],
     ],
   },
   {

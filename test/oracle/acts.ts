@@ -35,11 +35,14 @@ export class Acts {
   readonly #random: Random;
   readonly #trace: (text: string) => void;
   readonly #writes: HandleWrite[] = [];
+  /** The number of the domain that has each unique id. */
+  readonly #incarnations = new Map<string, number>();
 
   constructor(host: SimulatedHost, random: Random, trace: (text: string) => void) {
     this.#host = host;
     this.#random = random;
     this.#trace = trace;
+    this.#note(0);
   }
 
   perform(): void {
@@ -70,7 +73,7 @@ export class Acts {
     if (this.#host.size > 12 || (domid !== undefined && this.#host.get(domid) !== undefined))
       return;
     const uuid = this.#random.chance(0.08) ? NIL_UUID : this.#uuid();
-    const write = this.#host.beginCreate({ uuid, ...(domid !== undefined && { domid }) });
+    const write = this.#create(uuid, domid);
     this.#trace(`create ${write.domid} ${uuid}${write.done ? '' : ', handle late'}`);
     this.#later(write);
   }
@@ -90,9 +93,74 @@ export class Acts {
     this.#trace(`destroy ${domid}, to boot again`);
     this.#host.destroy(domid);
     if (this.#random.chance(0.2)) return;
-    const write = this.#host.beginCreate({ uuid });
+    const write = this.#create(uuid);
     this.#trace(`create ${write.domid} ${uuid} again`);
     this.#later(write);
+  }
+
+  /** Replaces a domain by another one at the same domid: only their unique ids and CPU times tell them apart. */
+  replace(): void {
+    const domain = this.#domain();
+    if (domain === undefined || domain.stage !== 'live' || domain.holds > 0) return;
+    const { domid } = domain;
+    this.finishWrite(domid);
+    const before = domain.uuid;
+    this.#host.destroy(domid);
+    const uuid = this.#random.chance(0.3) ? before : this.#uuid();
+    if (namesNoVm(uuid)) return;
+    this.#trace(`replace ${domid} ${before} by ${uuid}`);
+    const write = this.#create(uuid, domid);
+    if (this.#random.chance(0.3)) this.#host.shutdown(domid, 1);
+    this.#later(write);
+  }
+
+  /** Changes a domain, or the number of domains, so that a look at the returned domid shows a change. */
+  churn(): number | undefined {
+    const random = this.#random;
+    const domain = this.#domain();
+    if (domain === undefined || random.chance(0.1)) {
+      if (this.#host.size > 9) return undefined;
+      const write = this.#create(this.#uuid());
+      write.finish();
+      return write.domid;
+    }
+    const { domid, stage } = domain;
+    if (stage !== 'live' || random.chance(0.1)) this.#host.destroy(domid);
+    else if (random.chance(0.4)) this.#host.setHandle(domid, this.#uuid());
+    else if (domain.shutdownCode === undefined) this.#host.shutdown(domid, random.below(6));
+    else this.#host.resume(domid);
+    return domid;
+  }
+
+  /** Introduces every domain, so that its end is announced. */
+  introduceAll(): void {
+    for (const { domid, stage } of [...this.#host.domains()])
+      if (stage === 'live' && domid !== 0) this.#host.introduce(domid);
+  }
+
+  /** Ends a domain or its guest, which is announced. */
+  end(): void {
+    const domain = this.#domain();
+    if (domain?.stage !== 'live') return;
+    this.#trace(`end ${domain.domid}`);
+    if (this.#random.chance(0.5)) this.#host.destroy(domain.domid);
+    else this.#host.shutdown(domain.domid, 0);
+  }
+
+  /** Makes the holders of a UUID die or change. */
+  changeHolders(uuid: Uuid): void {
+    for (const { domid, uuid: held, stage } of [...this.#host.domains()]) {
+      if (held !== uuid || stage !== 'live' || domid === 0) continue;
+      this.finishWrite(domid);
+      this.#trace(`the holder ${domid} of ${uuid} changes`);
+      if (this.#random.chance(0.5)) this.#host.die(domid);
+      else this.#host.setHandle(domid, this.#uuid());
+    }
+  }
+
+  /** The number of the domain that has a unique id; undefined if none ever had it. */
+  incarnationOf(uniqueId: string): number | undefined {
+    return this.#incarnations.get(uniqueId);
   }
 
   setHandle(uuid: Uuid = this.#uuid()): void {
@@ -148,6 +216,17 @@ export class Acts {
     ] as Uuid;
   }
 
+  #create(uuid: Uuid, domid?: number): HandleWrite {
+    const write = this.#host.beginCreate({ uuid, ...(domid !== undefined && { domid }) });
+    this.#note(write.domid);
+    return write;
+  }
+
+  #note(domid: number): void {
+    const domain = this.#host.get(domid);
+    if (domain !== undefined) this.#incarnations.set(`${domain.uniqueId}`, domain.incarnation);
+  }
+
   #later(write: HandleWrite): void {
     if (this.#random.chance(0.5)) write.finish();
     if (!write.done) this.#writes.push(write);
@@ -174,6 +253,7 @@ const LOTTERY = new Lottery<Act>([
   [8, (acts) => acts.create()],
   [6, (acts) => acts.createNamed()],
   [5, (acts) => acts.reboot()],
+  [5, (acts) => acts.replace()],
   [8, (acts) => acts.setHandle()],
   [2, (acts) => acts.setHandle(NIL_UUID)],
   [3, (acts) => acts.setTombstone()],

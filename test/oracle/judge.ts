@@ -6,6 +6,7 @@ import type { SimulatedHost } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import type { FeedRecord } from './feed-record.ts';
 import { contradiction, demandCause, HistoryJudge } from './history-judge.ts';
+import type { IdentityJudge } from './identity-judge.ts';
 import type { Look, LookLog } from './looks.ts';
 import { say } from './published.ts';
 import { demand } from './violation.ts';
@@ -26,6 +27,7 @@ export interface JudgeOptions {
   readonly host: SimulatedHost;
   readonly log: LookLog;
   readonly record: FeedRecord;
+  readonly identity: IdentityJudge;
   readonly nowMs: () => number;
 }
 
@@ -64,6 +66,22 @@ export class Judge {
     else if (result.status === 'ambiguous') this.#ambiguous(uuid, asked, result);
     else this.#notFound(uuid, asked);
     this.#knownHolders(uuid, asked, result);
+    if (result.status === 'found') this.#options.identity.domain(result.domain);
+    if (result.status === 'ambiguous')
+      for (const domain of result.domains) this.#options.identity.domain(domain);
+  }
+
+  /** An answer to a look at the known holder, with the domid only. */
+  domid(uuid: Uuid, asked: Asked, domid: number): void {
+    const { host } = this.#options;
+    const period = { from: asked.step, to: host.now };
+    const answer = { status: 'found', domid };
+    const wrong = contradiction(this.#history.history, uuid, answer, period);
+    demand(wrong === undefined, () => wrong ?? '');
+    demand(
+      asked.holders.length < 2,
+      () => `look-up of ${uuid}: known at ${domid}, while several domains are known to hold it`,
+    );
   }
 
   get(domid: number, asked: Asked, result: GetResult): void {
@@ -71,12 +89,14 @@ export class Judge {
     else {
       const domain = result.status === 'found' ? result.domain : undefined;
       this.#history.get(domid, asked.step, domain);
+      this.#options.identity.domain(domain);
     }
   }
 
   /** A list must have every domain that was there since the beginning of one list that began after the question. */
   list(asked: Asked, domains: readonly Domain[]): void {
     this.#history.entries(asked.step, domains);
+    for (const domain of domains) this.#options.identity.domain(domain);
     const { lists } = this.#options.log;
     demand(
       lists.some(

@@ -128,6 +128,11 @@ export class MemoryXenstore {
     this.#refusals = times;
   }
 
+  /** Whether a client has a connection. */
+  get isOpen(): boolean {
+    return this.#session?.ended === false;
+  }
+
   get waitsForAccept(): boolean {
     return this.#dialling.length > 0;
   }

@@ -45,7 +45,7 @@ export class Published {
   demandSameAs(other: Published, where: string): void {
     for (const domid of new Set([...this.domains.keys(), ...other.domains.keys()])) {
       const [mine, theirs] = [this.domains.get(domid), other.domains.get(domid)];
-      if (isSame(mine, theirs)) continue;
+      if (isSame(mine, theirs) && !hasOtherId(mine, theirs)) continue;
       throw new Violation(
         `${where} a subscriber has ${say(mine)}, and the feed published ${say(theirs)}`,
       );
@@ -68,6 +68,12 @@ function wrongAbout(change: Change, known: Domain | undefined): string | undefin
     [kind === 'destroyed' || known?.dying !== true, 'it was dying already'],
     [kind !== 'dying' || domain?.dying === true, 'it is not dying'],
     [
+      (kind !== 'renamed' && kind !== 'resumed') ||
+        (domain?.cpuTimeSeconds ?? 0) >= (previous?.cpuTimeSeconds ?? 0),
+      'its CPU time is less, so it is another domain',
+    ],
+    [!hasOtherId(previous, domain), 'its unique id is that of another domain'],
+    [
       kind !== 'shutdown' ||
         (domain?.shutdown === true &&
           (known?.shutdown !== true || known.shutdownReason !== domain.shutdownReason)),
@@ -79,6 +85,13 @@ function wrongAbout(change: Change, known: Domain | undefined): string | undefin
     ],
   ];
   return rules.find(([holds]) => !holds)?.[1];
+}
+
+/** Whether two states are of different domains by their unique ids. An id may be read later than the state. */
+export function hasOtherId(one: Domain | undefined, other: Domain | undefined): boolean {
+  return (
+    one?.uniqueId !== undefined && other?.uniqueId !== undefined && one.uniqueId !== other.uniqueId
+  );
 }
 
 /** Whether two states of a domain are the same to the feed. */

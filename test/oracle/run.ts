@@ -25,6 +25,8 @@ export async function runOracle(options: RunOptions): Promise<RunReport> {
     lists: 0,
     singles: 0,
     changes: 0,
+    conflated: 0,
+    resyncs: 0,
     answers: { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 },
     waits: { reached: 0, late: 0, unavailable: 0 },
   };
@@ -36,6 +38,8 @@ export async function runOracle(options: RunOptions): Promise<RunReport> {
       total.lists += report.lists;
       total.singles += report.singles;
       total.changes += report.changes;
+      total.conflated += report.conflated;
+      total.resyncs += report.resyncs;
       for (const [status, count] of Object.entries(report.answers)) {
         total.answers[status as keyof RunReport['answers']] += count;
       }
@@ -70,7 +74,8 @@ export async function traceOf(seed: number): Promise<string[]> {
 
 export function describeReport(report: RunReport): string {
   const { scenarios, seconds, lookups, lists, singles, changes, answers, waits } = report;
-  return `${lookups} look-ups (${counted(answers)}), waits (${counted(waits)}), ${singles} single looks, ${lists} lists and ${changes} changes in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
+  const { conflated, resyncs } = report;
+  return `${lookups} look-ups (${counted(answers)}), waits (${counted(waits)}), ${singles} single looks, ${lists} lists, ${changes} changes, ${conflated} conflated batches and ${resyncs} resyncs in ${scenarios} scenarios, ${seconds.toFixed(1)} s`;
 }
 
 function counted(counts: Readonly<Record<string, number>>): string {

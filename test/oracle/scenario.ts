@@ -1,4 +1,5 @@
 /** One host, one inventory, and random interleavings of everything that can happen to either. */
+import { getEventListeners } from 'node:events';
 import type { Change, Token } from '../../src/change.ts';
 import type { Domain } from '../../src/domain.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
@@ -17,15 +18,16 @@ import { XenError } from '../../src/xen-error.ts';
 import { Acts, UUIDS } from './acts.ts';
 import { FeedRecord, revisionOf } from './feed-record.ts';
 import { isGapless } from './history-judge.ts';
+import { IdentityJudge } from './identity-judge.ts';
 import { type Asked, Judge } from './judge.ts';
 import { LookLog } from './looks.ts';
 import { MemoryXenstore } from './memory-xenstore.ts';
-import { follows, isSame, Published, say } from './published.ts';
+import { follows, hasOtherId, isSame, Published, say } from './published.ts';
 import { Lottery, Random } from '../support/random.ts';
-import { Reader } from './reader.ts';
+import { Reader, type Start } from './reader.ts';
 import { Violation } from './violation.ts';
 import { settle, VirtualTime } from './virtual-time.ts';
-import { isInStateNow, WaitJudge } from './waits.ts';
+import { holdersOf, isInStateNow, WaitJudge } from './waits.ts';
 
 const RELEASES: readonly Release[] = ['4.14', '4.17', '4.20', '4.22'];
 const ERRNOS: readonly HypercallErrno[] = ['EIO', 'EFAULT', 'ENOMEM', 'EINVAL', 'EPERM'];
@@ -41,11 +43,34 @@ const REST_WAIT_MS = 3000;
 const WAIT_MS = [0.5, 20, 600, 5000];
 const UNKNOWN = parseUuid('99999999-9999-4999-8999-999999999999');
 
+/** Steps between the first event of one watch and the registration of the other. */
+const RECONNECT_STEPS = 12;
+/** Timers fire this much after their time at most, ms: reading the clock takes time. */
+const SLACK_MS = 0.1;
+/** A token that no feed of a scenario has. */
+const FOREIGN = `${'0'.repeat(16)}:1`;
+
+interface Question {
+  readonly what: string;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A question that has no answer yet. */
+interface Pending {
+  /** Virtual time, ms. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+  readonly what: string;
+}
+
 export interface ScenarioReport {
   lookups: number;
   lists: number;
   singles: number;
   changes: number;
+  conflated: number;
+  resyncs: number;
   answers: Record<LookupResult['status'], number>;
   waits: Record<'reached' | 'late' | 'unavailable', number>;
 }
@@ -78,12 +103,15 @@ class Scenario {
   readonly record = new FeedRecord();
   readonly judge: Judge;
   readonly waitJudge: WaitJudge;
+  readonly identity: IdentityJudge;
   readonly readers: Reader[] = [];
   readonly report: ScenarioReport = {
     lookups: 0,
     lists: 0,
     singles: 0,
     changes: 0,
+    conflated: 0,
+    resyncs: 0,
     answers: { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 },
     waits: { reached: 0, late: 0, unavailable: 0 },
   };
@@ -92,11 +120,21 @@ class Scenario {
   readonly #maxUuids: number;
   #inventory: Inventory | undefined;
   #violation: unknown;
-  #unanswered = 0;
+  readonly #pending = new Set<Pending>();
+  #isComplete = false;
   #faultsSeen = 0;
+  #listsSeen = 0;
+  /** The step of the last single look at each domid. */
+  #lookedAt = new Map<number, number>();
+  /** When the last callback of the event loop's next turn ran, ms. */
+  #lastTurn = 0;
   #nested = 0;
   readonly #mostActs: number;
   readonly #aborts: AbortController[] = [];
+  /** Every signal that was used. */
+  readonly #signals: AbortSignal[] = [];
+  /** Tokens of lists. */
+  readonly #tokens: Token[] = [];
   /** Half-written handles that the feed may publish. */
   readonly #torn = new Set<Uuid>();
 
@@ -114,10 +152,12 @@ class Scenario {
     this.log = new LookLog({ host, hypervisor, acts: this.acts, random });
     this.xenstore = new MemoryXenstore(host);
     this.#follows = random.chance(0.85);
-    this.#maxUuids = random.chance(0.15) ? 1 + random.below(3) : 1000;
+    this.#maxUuids = random.chance(0.3) ? 1 + random.below(3) : 1000;
     this.#mostActs = random.pick([0, 0.02, 0.1, 0.3]);
     const { log, record } = this;
-    this.judge = new Judge({ host, log, record, nowMs: () => time.now });
+    this.identity = new IdentityJudge(host, this.acts);
+    const { identity } = this;
+    this.judge = new Judge({ host, log, record, identity, nowMs: () => time.now });
     this.waitJudge = new WaitJudge({ host, judge: this.judge, nowMs: () => time.now });
     this.#trace(`${release}, domids ${domids} after ${rover}, maxUuids ${this.#maxUuids}`);
   }
@@ -143,8 +183,11 @@ class Scenario {
     const inventory = await opening;
     this.#inventory = inventory;
     let begun = false;
-    inventory.changes$.subscribe((change) => {
-      if (begun) this.#take(change);
+    inventory.changes$.subscribe({
+      next: (change) => {
+        if (begun) this.#take(change);
+      },
+      complete: () => (this.#isComplete = true),
     });
     const batches = inventory.subscribe();
     const snapshot = batches.next();
@@ -170,6 +213,7 @@ class Scenario {
       await this.#steps(inventory, UNASKED, UNASKED_STEPS);
       await this.#rest();
       await this.#waitAtRest(inventory);
+      if (this.random.chance(0.05)) await this.#fallBehind(inventory);
       // oxlint-enable no-await-in-loop
     }
     await this.#quiesce(inventory);
@@ -196,12 +240,9 @@ class Scenario {
   lookup(inventory: Inventory, uuid: Uuid, nested = false): void {
     const { random, judge } = this;
     const timeoutMs = random.chance(0.1) ? random.pick([0.5, 5, 50]) : 5000;
-    const controller = random.chance(0.05) ? new AbortController() : undefined;
+    const signal = this.#anySignal(0.05);
     const asked = judge.asks(uuid, timeoutMs);
-    const result = inventory.resolve(uuid, {
-      timeoutMs,
-      ...(controller !== undefined && { signal: controller.signal }),
-    });
+    const result = inventory.resolve(uuid, { timeoutMs, ...(signal && { signal }) });
     this.report.lookups++;
     if (!(result instanceof Promise) && !nested) {
       this.#judgeLookup(uuid, asked, result);
@@ -209,20 +250,48 @@ class Scenario {
     }
     this.#answered(
       Promise.resolve(result).then((settled) => this.#judgeLookup(uuid, asked, settled)),
-      () => controller?.signal.aborted === true,
+      { what: `look-up of ${uuid}`, timeoutMs, signal },
     );
-    if (controller !== undefined) this.#aborts.push(controller);
+  }
+
+  /** One look at the known holder, with or without a copy of the domain; if that is no answer, a look-up, as the service does. */
+  lookupKnown(inventory: Inventory, uuid: Uuid): void {
+    if (this.random.chance(0.3)) {
+      this.lookup(inventory, uuid);
+      this.acts.changeHolders(uuid);
+    }
+    const asked = this.judge.asks(uuid);
+    this.report.lookups++;
+    if (this.random.chance(0.5)) {
+      const found = inventory.resolveKnown(uuid);
+      if (found === undefined) this.lookup(inventory, uuid);
+      else this.#judgeLookup(uuid, asked, found);
+      return;
+    }
+    const domid = inventory.resolveKnownDomid(uuid);
+    if (domid === undefined) {
+      this.lookup(inventory, uuid);
+      return;
+    }
+    this.report.answers.found++;
+    this.#trace(`${uuid} asked at ${asked.step}: known ${domid}`);
+    this.judge.domid(uuid, asked, domid);
   }
 
   lookupMany(inventory: Inventory, uuids: readonly Uuid[]): void {
-    const asked = uuids.map((uuid) => this.judge.asks(uuid, 5000));
+    const { random } = this;
+    const timeoutMs = random.chance(0.3) ? random.pick([0.5, 5, 50]) : 5000;
+    const signal = this.#anySignal(0.3);
+    if (signal && random.chance(0.1)) this.#aborts.pop()?.abort(new Error('aborted before'));
+    const asked = uuids.map((uuid) => this.judge.asks(uuid, timeoutMs));
     this.report.lookups += uuids.length;
     this.#answered(
-      inventory.lookupMany(uuids).then((results) =>
+      inventory.lookupMany(uuids, { timeoutMs, ...(signal && { signal }) }).then((results) =>
         results.forEach((result, index) => {
           this.#judgeLookup(uuids[index] as Uuid, asked[index] as Asked, result);
         }),
       ),
+      { what: `look-up of ${uuids.length}`, timeoutMs, signal },
     );
   }
 
@@ -236,40 +305,64 @@ class Scenario {
   ): void {
     const { judge, host } = this;
     const published = this.published.domains;
-    const controller = !rests && this.random.chance(0.1) ? new AbortController() : undefined;
+    const signal = this.#anySignal(rests ? 0 : 0.1);
+    // The answer may be older than a holder that is published meanwhile.
+    const isKnown =
+      rests && holdersOf(host, uuid).every(({ domid }) => published.get(domid)?.uuid === uuid);
     const asked = judge.asks(uuid, timeoutMs);
-    const options = { state, timeoutMs, ...(controller && { signal: controller.signal }) };
+    const options = { state, timeoutMs, ...(signal && { signal }) };
     this.#answered(
       inventory.waitFor(uuid, options).then((result) => {
         this.#trace(`wait for ${uuid} to be ${state}: ${result.status} ${result.reached}`);
         this.waitJudge.answer(uuid, state, asked, result);
         if (result.reached) this.report.waits.reached++;
         else this.report.waits[result.status === 'unavailable' ? 'unavailable' : 'late']++;
-        if (!rests || result.reached === isInStateNow(host, published, uuid, state)) return;
+        if (!isKnown || result.reached === isInStateNow(host, published, uuid, state)) return;
         throw new Violation(
           `wait for ${uuid} to be ${state}: ${JSON.stringify(result)}, on a host at rest`,
         );
       }),
-      () => controller?.signal.aborted === true,
+      { what: `wait for ${uuid} to be ${state}`, signal },
     );
-    if (controller !== undefined) this.#aborts.push(controller);
+  }
+
+  /** A signal for a call; see {@link abort}. */
+  #anySignal(chance: number): AbortSignal | undefined {
+    if (!this.random.chance(chance)) return undefined;
+    const controller = new AbortController();
+    this.#aborts.push(controller);
+    this.#signals.push(controller.signal);
+    return controller.signal;
   }
 
   get(inventory: Inventory, domid: number): void {
     const asked = this.judge.asks();
-    this.#answered(inventory.get(domid).then((result) => this.judge.get(domid, asked, result)));
+    this.#answered(
+      inventory.get(domid).then((result) => this.judge.get(domid, asked, result)),
+      { what: `get ${domid}` },
+    );
   }
 
   list(inventory: Inventory): void {
+    const { random } = this;
     const asked = this.judge.asks();
+    const timeoutMs = random.chance(0.1) ? random.pick([5, 50]) : 30_000;
+    const signal = this.#anySignal(0.1);
+    const listing = inventory.list({ timeoutMs, ...(signal && { signal }) });
     this.#answered(
-      inventory.list().then(
+      listing.then(
         ({ domains, token }) => {
           this.judge.list(asked, domains);
           this.#checkToken(domains, token);
+          this.#tokens.push(token);
         },
-        (error: unknown) => this.#mayFail(asked, error),
+        (error: unknown) => {
+          if (signal?.aborted === true) throw error;
+          this.#mayFail(asked, error, timeoutMs);
+        },
       ),
+      // Copying the domains takes turns of the event loop, for which no deadline holds.
+      { what: 'list', signal },
     );
   }
 
@@ -282,7 +375,7 @@ class Scenario {
     for (const change of changes) published.apply(change);
     const listed = new Map(domains.map((domain) => [domain.domid as number, domain]));
     for (const [domid, domain] of published.domains) {
-      if (isSame(listed.get(domid), domain)) continue;
+      if (isSame(listed.get(domid), domain) && !hasOtherId(listed.get(domid), domain)) continue;
       const has = say(listed.get(domid));
       throw new Violation(`list at ${token}: ${has}, the feed has ${say(domain)}`);
     }
@@ -307,6 +400,7 @@ class Scenario {
       listing.catch((error: unknown) => {
         if (error instanceof Violation || log.faults === 0) throw error;
       }),
+      { what: 'list of other code' },
     );
   }
 
@@ -326,11 +420,15 @@ class Scenario {
 
   subscribe(inventory: Inventory): void {
     if (this.readers.length > 3) return;
-    const other = this.random.chance(0.5) ? this.random.pick(this.readers) : undefined;
-    const { token, revision } = other ?? {};
-    const isKnown = token !== undefined && revision !== undefined;
-    const batches = inventory.subscribe(isKnown ? { token } : {});
-    this.readers.push(new Reader(batches, this.record, isKnown ? { revision } : undefined));
+    const { random } = this;
+    const tokens = [...this.readers.map(({ token }) => token), ...this.#tokens.slice(-2)];
+    const known = random.chance(0.5) ? tokens.filter((token) => token !== undefined) : [];
+    const token = random.chance(0.1) ? FOREIGN : random.pick(known);
+    let start: Start;
+    if (token === FOREIGN) start = 'foreign';
+    else if (token !== undefined) start = { revision: revisionOf(token) };
+    const batches = inventory.subscribe(token === undefined ? {} : { token });
+    this.readers.push(new Reader(batches, this.record, start));
   }
 
   hangUp(): void {
@@ -341,6 +439,30 @@ class Scenario {
 
   abort(): void {
     this.#aborts.shift()?.abort(new Error('aborted'));
+  }
+
+  /** A list is made while the host acts on domains that it has copied and on domains that it has not, and looks see that. */
+  async lookBeside(inventory: Inventory): Promise<void> {
+    const { random, hypervisor, acts } = this;
+    if (hypervisor.runningList === undefined) {
+      if (random.chance(0.5)) this.lookup(inventory, UNKNOWN);
+      else this.list(inventory);
+      await this.time.advance(1, () => hypervisor.runningList !== undefined);
+      await settle();
+    }
+    // Callers that share a list look at its domains before others decode it.
+    if (random.chance(0.5)) {
+      for (const uuid of UUIDS) this.lookup(inventory, uuid);
+      this.list(inventory);
+    }
+    for (let count = 1 + random.below(4); count > 0; count--) {
+      hypervisor.stepList(random.below(4));
+      acts.perform();
+      for (const { domid } of [...this.host.domains()]) {
+        if (random.chance(0.4)) this.get(inventory, domid);
+      }
+    }
+    if (random.chance(0.7)) this.deliverList();
   }
 
   // --- the machine ---
@@ -376,6 +498,7 @@ class Scenario {
     this.#trace(`${change.kind} ${change.domid} ${change.uuid}`);
     try {
       this.record.add(change);
+      this.identity.domain(change.domain);
       this.#checkWhole(change);
       // A change handler may ask a question, in the middle of the look that led to the change.
       if (this.#nested === 0 && this.random.chance(0.1) && this.#inventory !== undefined) {
@@ -405,13 +528,19 @@ class Scenario {
 
   /** The published state of a domid is that of the last look at it, or a later one. */
   #checkFresh(): void {
-    if (this.log.pending > 0) return;
-    const lookedAt = this.log.takeLookedAt();
-    const failed = this.log.faults !== this.#faultsSeen;
-    this.#faultsSeen = this.log.faults;
+    const { log } = this;
+    if (log.pending > 0) return;
+    const lookedAt = log.takeLookedAt();
+    for (const [domid, step] of lookedAt) this.#lookedAt.set(domid, step);
+    const failed = log.faults !== this.#faultsSeen;
+    const listed = log.lists.length !== this.#listsSeen;
+    this.#faultsSeen = log.faults;
+    this.#listsSeen = log.lists.length;
     // The failed look may have been the second one, at a handle that is new on its domid.
-    if (failed) return;
-    for (const [domid, step] of lookedAt) this.#checkPublished(domid, step);
+    if (failed) this.#lookedAt.clear();
+    // A list must not take back what a look has shown, however long ago.
+    for (const [domid, step] of listed ? this.#lookedAt : lookedAt)
+      if (!failed) this.#checkPublished(domid, step);
   }
 
   #checkPublished(domid: number, since: number): void {
@@ -429,24 +558,42 @@ class Scenario {
 
   #check(): void {
     if (this.#violation === undefined) this.#checkFresh();
+    if (this.#violation === undefined) this.#checkPending();
     if (this.#violation !== undefined) throw this.#violation;
+  }
+
+  /** A call ends at its deadline, and at once when its signal is aborted. */
+  #checkPending(): void {
+    const { time } = this;
+    if (time.hasTurn) this.#lastTurn = time.now;
+    for (const { deadline, signal, what } of this.#pending) {
+      // Look-ups of many are begun in slices, a turn of the event loop each.
+      if (time.hasTurn) return;
+      if (signal?.aborted === true) throw new Violation(`${what}: pending, with an aborted signal`);
+      if (Math.max(deadline, this.#lastTurn + 1) + SLACK_MS >= time.allRanUntil) continue;
+      throw new Violation(`${what}: pending at ${time.allRanUntil}, its deadline was ${deadline}`);
+    }
   }
 
   #fail(error: unknown): void {
     this.#violation ??= error;
   }
 
-  #answered(answer: Promise<void>, isExpected: () => boolean = () => false): void {
-    this.#unanswered++;
+  #answered(answer: Promise<void>, { what, timeoutMs = Infinity, signal }: Question): void {
+    // A timer runs after 1 ms at the earliest.
+    const deadline = this.time.now + Math.max(1, timeoutMs);
+    const pending = { deadline, signal, what };
+    this.#pending.add(pending);
     answer
       .catch((error: unknown) => {
-        if (!isExpected()) this.#fail(error);
+        if (signal?.aborted !== true || error !== signal.reason) this.#fail(error);
       })
-      .finally(() => this.#unanswered--);
+      .finally(() => this.#pending.delete(pending));
   }
 
-  #mayFail(asked: Asked, error: unknown): void {
-    if (this.log.faults === asked.faults) throw error;
+  #mayFail(asked: Asked, error: unknown, timeoutMs: number): void {
+    const isLate = this.time.now - asked.at >= timeoutMs - SLACK_MS;
+    if (this.log.faults === asked.faults && !isLate) throw error;
   }
 
   // --- the end ---
@@ -468,8 +615,14 @@ class Scenario {
       acts.finishAll();
       xenstore.deliver(xenstore.undelivered);
     }
+    const inventory = this.#inventory;
+    if (inventory !== undefined && this.#follows) {
+      const chance = this.random.next();
+      if (chance < 0.4) await this.#reconnect();
+      else if (chance < 0.8) await this.#eventsBeside(inventory);
+    }
     await this.#idle(EVENTS_SETTLE_MS);
-    if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
+    this.#demandAnswers();
     if (this.#follows) {
       const since = xenstore.lastEventAt;
       if (since === undefined) throw new Violation('no new connection to xenstore');
@@ -487,26 +640,19 @@ class Scenario {
     for (const uuid of UUIDS)
       this.waitFor(inventory, uuid, this.random.pick(WAIT_STATES), REST_WAIT_MS, true);
     await this.#idle(2 * REST_WAIT_MS);
-    if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} waits have no end`);
+    if (this.#pending.size > 0) throw new Violation(`${this.#pending.size} waits have no end`);
   }
 
   /** The slow timer finds all other changes. */
   async #quiesce(inventory: Inventory): Promise<void> {
-    const { time } = this;
     this.#trace('the slow timer');
     await this.#idle(2 * SLOW_MS);
     for (const domid of this.published.domains.keys()) this.#checkPublished(domid, this.host.now);
     for (const { domid } of this.host.domains()) this.#checkPublished(domid, this.host.now);
-    for (const reader of this.readers) {
-      while (!reader.isUpToDate && !reader.ended && this.#violation === undefined) {
-        this.#read(reader);
-        // oxlint-disable-next-line no-await-in-loop
-        await this.#idle(time.hasTurn ? 1 : 10);
-      }
-    }
+    await this.#catchUp();
     for (const uuid of UUIDS) this.lookup(inventory, uuid);
     await this.#idle(6000);
-    if (this.#unanswered > 0) throw new Violation(`${this.#unanswered} questions have no answer`);
+    this.#demandAnswers();
   }
 
   /** Advances the time until nothing is pending. */
@@ -536,19 +682,130 @@ class Scenario {
     }
   }
 
+  #demandAnswers(): void {
+    for (const { what } of this.#pending) throw new Violation(`${what}: it has no answer`);
+  }
+
+  /** The connection ends, and the host acts while the next one sets its watches. */
+  async #reconnect(): Promise<void> {
+    const { random, time, xenstore, acts } = this;
+    this.hangUp();
+    xenstore.refuse(0);
+    await time.advance(100, () => xenstore.waitsForAccept);
+    xenstore.accept();
+    await settle();
+    for (let step = 0; step < RECONNECT_STEPS && xenstore.unsetWatches > 0; step++) {
+      if (random.chance(0.4)) xenstore.takeWatch();
+      xenstore.deliver(random.below(2));
+      // oxlint-disable-next-line no-await-in-loop -- one thing after the other
+      await this.#advanceList();
+      acts.perform();
+    }
+    acts.finishAll();
+  }
+
+  /** Events arrive while a list runs that has copied a part of the domains, and no event follows. */
+  async #eventsBeside(inventory: Inventory): Promise<void> {
+    const { random, acts, xenstore, hypervisor } = this;
+    acts.introduceAll();
+    xenstore.deliver(xenstore.undelivered);
+    await this.#idle(EVENTS_SETTLE_MS);
+    this.lookup(inventory, UNKNOWN);
+    await this.time.advance(1000, () => hypervisor.runningList !== undefined);
+    for (let count = 1 + random.below(3); count > 0; count--) {
+      hypervisor.stepList(1 + random.below(6));
+      acts.end();
+      xenstore.deliver(xenstore.undelivered);
+    }
+  }
+
+  /** Lets a list that is due begin, and one that runs end. */
+  async #advanceList(): Promise<void> {
+    await settle();
+    await this.time.advance(1, () => this.hypervisor.runningList !== undefined);
+    this.deliverList();
+    await settle();
+  }
+
+  /** Subscribers do not read while there are more changes than they can get one by one, or than the feed keeps. */
+  async #fallBehind(inventory: Inventory): Promise<void> {
+    while (this.readers.length < 2) this.subscribe(inventory);
+    await this.#catchUp();
+    if (this.random.chance(0.5)) this.read();
+    await this.#churn(inventory, this.random.pick([1000, 1025, 1200, 1200, 8100, 8500]));
+    this.read();
+    await settle();
+    await this.#churn(inventory, 1 + this.random.below(20));
+    await this.#catchUp();
+  }
+
+  /** Makes a number of changes within one turn of the event loop. */
+  async #churn(inventory: Inventory, changes: number): Promise<void> {
+    const { acts, record, xenstore } = this;
+    this.#trace(`${changes} changes in one turn`);
+    const until = record.revision + changes;
+    this.#nested++;
+    while (record.revision < until) {
+      const domid = acts.churn();
+      // The look is made at once.
+      if (domid !== undefined) void inventory.get(domid);
+    }
+    this.#nested--;
+    xenstore.deliver(xenstore.undelivered);
+    await settle();
+    this.#check();
+  }
+
+  /** Every subscriber reads all that there is. */
+  async #catchUp(): Promise<void> {
+    for (const reader of this.readers) {
+      while (!reader.isUpToDate && !reader.ended && this.#violation === undefined) {
+        this.#read(reader);
+        // oxlint-disable-next-line no-await-in-loop
+        await this.#idle(this.time.hasTurn ? 1 : 10);
+      }
+    }
+  }
+
   async #close(inventory: Inventory): Promise<void> {
-    const { hypervisor } = this;
-    if (this.random.chance(0.5)) this.lookup(inventory, UNKNOWN);
+    const { hypervisor, random } = this;
+    const uuids = [UNKNOWN, ...UUIDS];
+    if (random.chance(0.5)) this.lookup(inventory, UNKNOWN);
+    if (random.chance(0.3)) this.lookupMany(inventory, uuids);
+    if (random.chance(0.3)) this.list(inventory);
+    for (const reader of this.readers) this.#read(reader);
     this.log.faults++;
     let closed = false;
-    const closing = inventory.close().then(() => (closed = true));
+    let pending: readonly Pending[] = [];
+    const closing = inventory.close().then(async () => {
+      await settle();
+      pending = [...this.#pending];
+      closed = true;
+    });
     await this.#idle(10);
     await hypervisor.close();
     if (!closed) throw new Violation('the inventory does not close');
     await closing;
-    await settle();
-    if (this.#unanswered > 0) throw new Violation('a question outlives the inventory');
+    for (const { what } of pending) throw new Violation(`${what}: it outlives the inventory`);
+    if (this.readers.some(({ waits, ended }) => waits || !ended))
+      throw new Violation('a subscription outlives the inventory');
     this.#check();
+    this.#demandNothingLeft();
+    for (const { conflated, resyncs } of this.readers) {
+      this.report.conflated += conflated;
+      this.report.resyncs += resyncs;
+    }
+  }
+
+  /** A closed inventory has no timer, no listener and no connection. */
+  #demandNothingLeft(): void {
+    const { time, xenstore } = this;
+    if (time.timers > 0) throw new Violation(`${time.timers} timers outlive the inventory`);
+    if (time.hasTurn) throw new Violation('a callback outlives the inventory');
+    if (!this.#isComplete) throw new Violation('the observable of changes does not complete');
+    if (xenstore.isOpen) throw new Violation('a connection to xenstore outlives the inventory');
+    const listeners = this.#signals.flatMap((signal) => getEventListeners(signal, 'abort'));
+    if (listeners.length > 0) throw new Violation(`${listeners.length} listeners stay on signals`);
   }
 }
 
@@ -566,7 +823,8 @@ const BUSY = new Lottery<Step>([
   [
     4,
     (scenario, inventory) => {
-      const uuids = Array.from({ length: 1 + scenario.random.below(14) }, () => scenario.anyUuid());
+      const length = 1 + scenario.random.below(scenario.random.chance(0.3) ? 60 : 14);
+      const uuids = Array.from({ length }, () => scenario.anyUuid());
       scenario.lookupMany(inventory, uuids);
     },
   ],
@@ -580,6 +838,8 @@ const BUSY = new Lottery<Step>([
       }
     },
   ],
+  [6, (scenario, inventory) => scenario.lookupKnown(inventory, scenario.anyUuid())],
+  [4, (scenario, inventory) => scenario.lookBeside(inventory)],
   [4, (scenario, inventory) => scenario.get(inventory, scenario.random.below(11))],
   [2, (scenario, inventory) => scenario.list(inventory)],
   [1, (scenario) => scenario.listConcurrently()],

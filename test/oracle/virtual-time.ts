@@ -32,6 +32,7 @@ export class VirtualTime {
   readonly #timers = new Set<Timer>();
   #immediates: (() => void)[] = [];
   #now = 1;
+  #allRanUntil = 0;
 
   /**
    * Replaces the global timers, the clock and `Math.random`.
@@ -80,6 +81,16 @@ export class VirtualTime {
     return this.#now;
   }
 
+  /** Every timer that was due by this time has run. */
+  get allRanUntil(): number {
+    return this.#allRanUntil;
+  }
+
+  /** Timers that are set. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   /** Whether any callback waits for the next turn of the event loop. */
   get hasTurn(): boolean {
     return this.#immediates.length > 0;
@@ -105,6 +116,7 @@ export class VirtualTime {
       const next = this.#next();
       if (next === undefined || next.due > until) break;
       this.#now = Math.max(this.#now, next.due);
+      this.#allRanUntil = next.due;
       if (next.everyMs === undefined) this.#timers.delete(next);
       else next.due += next.everyMs;
       next.run();
@@ -113,6 +125,7 @@ export class VirtualTime {
       if (ends()) return this.#now - began;
     }
     this.#now = Math.max(this.#now, until);
+    this.#allRanUntil = until;
     return this.#now - began;
   }
 

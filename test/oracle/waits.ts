@@ -1,6 +1,6 @@
 /** Checks how waits end, by the rules of look-ups and by the states of the host. */
 import { type Domain, shutdownReason as reasonOf } from '../../src/domain.ts';
-import type { DomainState, SimulatedHost } from '../../src/simulator/index.ts';
+import type { DomainState, SimulatedDomain, SimulatedHost } from '../../src/simulator/index.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import type { WaitResult, WaitState } from '../../src/waiting.ts';
 import type { Asked, Judge } from './judge.ts';
@@ -94,7 +94,7 @@ export function isInStateNow(
   state: WaitState,
 ): boolean {
   const states = statesOfHolders(host, uuid).filter(usesCpu);
-  const holders = [...host.domains()].filter((one) => one.uuid === uuid && one.stage !== 'dead');
+  const holders = holdersOf(host, uuid);
   const known = holders.filter(({ domid }) => published.get(domid)?.uuid === uuid);
   return RULES[state](
     (known.length > 0 ? known : holders).map((holder) => ({
@@ -102,6 +102,11 @@ export function isInStateNow(
       ran: hasRun(holder) || states.some((one) => one.incarnation === holder.incarnation),
     })),
   );
+}
+
+/** The domains that hold the UUID and exist, whether published or not. */
+export function holdersOf(host: SimulatedHost, uuid: Uuid): SimulatedDomain[] {
+  return [...host.domains()].filter((one) => one.uuid === uuid && one.stage !== 'dead');
 }
 
 /** A toolstack may shut down a domain that was never unpaused. */

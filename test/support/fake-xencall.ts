@@ -74,6 +74,7 @@ export class FakeXencall implements Xencall {
   }
 
   close(): void {
+    if (this.closed) throw new Error('closed twice');
     this.closed = true;
   }
 

@@ -26,7 +26,7 @@ export function changesBetween(known: Domain | undefined, sight: Sight | undefin
   if (known === undefined) return leaving || sight.nil ? [] : [created(domain)];
   if (leaving) return changesOfLeaving(known, sight);
   if (sight.nil) return [destroyed(known)];
-  if (known.dying || (!sight.same && isOther(known, domain))) {
+  if (known.dying || hasOtherId(known, domain) || (!sight.same && isOther(known, domain))) {
     return [destroyed(known), created(domain)];
   }
   return stepsBetween(known, domain);
@@ -41,9 +41,19 @@ function changesOfLeaving(known: Domain, { domain, tombstone, nil, same }: Sight
   // A nil handle or a tombstone names no VM: the domain is reported dying with its last published UUID.
   const uuid = tombstone || nil ? known.uuid : domain.uuid;
   // The domid has another domain, first seen when it was already ending: publish only that the known domain is destroyed.
-  if (known.uuid !== uuid && (known.dying || !same)) return [destroyed(known)];
+  const isOther = hasOtherId(known, domain) || (known.uuid !== uuid && (known.dying || !same));
+  if (isOther) return [destroyed(known)];
   if (known.dying) return [];
   return stepsBetween(known, { ...domain, uuid, dying: true });
+}
+
+/** Whether the unique ids prove that these are two domains: handle and domid can be the same, and a tombstone is the domid's. */
+function hasOtherId(known: Domain, domain: Domain): boolean {
+  return (
+    known.uniqueId !== undefined &&
+    domain.uniqueId !== undefined &&
+    known.uniqueId !== domain.uniqueId
+  );
 }
 
 /** Returns the changes in sequence: `previous` of each change is `domain` of the preceding one. */

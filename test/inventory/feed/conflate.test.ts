@@ -44,6 +44,15 @@ describe('net changes', () => {
     ]);
   });
 
+  test('are in the order of the last change of each domain', () => {
+    const renamed = domain(1, { uuid: B });
+    const changes = [created(domain(1)), created(domain(2)), change('renamed', domain(1), renamed)];
+    expect(told(changes)).toEqual([
+      ['created', 2, A],
+      ['created', 1, B],
+    ]);
+  });
+
   test('leave out a domain that was renamed and renamed back', () => {
     const other = domain(1, { uuid: B });
     expect(

@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import type { Domain } from '../../../src/domain.ts';
 import { changesBetween, type Sight } from '../../../src/inventory/feed/difference.ts';
 import { Inventory } from '../../../src/inventory/inventory.ts';
-import { SimulatedHost, SimulatedHypervisor } from '../../../src/simulator/index.ts';
+import { SimulatedHost, SimulatedHypervisor, tombstoneOf } from '../../../src/simulator/index.ts';
+import { until } from '../../support/until.ts';
 import { uuidOf } from '../../support/vms.ts';
 import { madeUpDomain } from '../../support/made-up-domain.ts';
 
@@ -46,6 +47,38 @@ describe('between two looks at a domid', () => {
   test('a domain that stays dying has no change', () => {
     expect(told(domain({ dying: true }), domain({ dying: true }), true)).toEqual([]);
   });
+
+  test.each([
+    ['was alive', domain({ uniqueId: '1' })],
+    ['was dying', domain({ uniqueId: '1', dying: true })],
+  ])('by its unique id a dying one is another: the one before, which %s, is gone', (_, known) => {
+    const dying = domain({ dying: true, uniqueId: '2' });
+    expect(told(known, dying, false)).toEqual([['destroyed', A]]);
+  });
+});
+
+test('a domain with another unique id is another one, also where both have shut down', () => {
+  const known = domain({ uniqueId: '1', shutdown: true, shutdownReason: 'poweroff' });
+  const seen = domain({ uniqueId: '2', shutdown: true, shutdownReason: 'reboot' });
+  expect(told(known, seen, true)).toEqual([
+    ['destroyed', A],
+    ['created', A],
+  ]);
+});
+
+test('a domain whose domid has another domain with a tombstone is destroyed, not dying', async () => {
+  const host = new SimulatedHost({ release: '4.22' });
+  const domid = host.createDomain({ uuid: A });
+  const hypervisor = new SimulatedHypervisor(host);
+  await using inventory = await Inventory.open({ hypervisor, xenstore: false });
+  await until(async () => (await inventory.list()).domains[1]?.uniqueId !== undefined);
+  const kinds: string[] = [];
+  inventory.changes$.subscribe(({ kind }) => kinds.push(kind));
+  host.destroy(domid);
+  host.createDomain({ uuid: A, domid });
+  host.setHandle(domid, tombstoneOf(domid));
+  await inventory.get(domid);
+  expect(kinds).toEqual(['destroyed']);
 });
 
 test.each([
