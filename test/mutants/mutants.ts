@@ -446,12 +446,12 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a later look does not count',
-        'const seen = looked.has(domid) ? looked.get(domid) : listed;',
+        'const seen = isLooked ? looked.get(domid) : listed;',
         'const seen = listed;',
       ],
       [
         'a domain of the feed that the list leaves out is not there',
-        'if (place === NOWHERE && known === undefined && !looked.has(domid))',
+        'if (place === NOWHERE && known === undefined && !isLooked)',
         'if (place === NOWHERE)',
       ],
       [
