@@ -322,7 +322,7 @@ describe('after the time', () => {
   beforeEach(() => open());
 
   test('the result is that of a look-up: no domain has it, which a list proves', async () => {
-    expect(await inventory.waitFor(UUID, { timeoutMs: 50 })).toEqual({
+    expect(await inventory.waitFor(UUID, { timeoutMs: 1000 })).toEqual({
       status: 'notFound',
       reached: false,
     });
