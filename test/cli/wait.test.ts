@@ -59,10 +59,10 @@ describe('wait', () => {
     [[A, '--for', 'gone'], `${A} is not gone: domain 1 has it, running`],
     [[TWICE, '--for', 'gone'], 'more than one domain has the UUID .*: domids 5, 9'],
   ])('exits 4 when the time is up, and tells the state: %j', async (argv, what) => {
-    expect(await world.run('wait', ...argv, '--timeout', '50ms')).toBe(4);
+    expect(await world.run('wait', ...argv, '--timeout', '1s')).toBe(4);
     expect(world.output.out).toBe('');
     expect(world.output.err).toMatch(new RegExp(`^xen-domid: the time is up, and .*${what}\n$`));
-    expect(await world.run('wait', ...argv, '--timeout', '50ms', '--json')).toBe(4);
+    expect(await world.run('wait', ...argv, '--timeout', '1s', '--json')).toBe(4);
     expect(JSON.parse(world.output.out)).toMatchObject({ reached: false });
     expect(world.output.err).toBe('');
   });

@@ -1447,8 +1447,8 @@ const ROOMS: readonly Room[] = [
     file: 'service/connections/shares.js',
     tests: ['service/turned-away'],
     mutants: [
-      ['a user may have all connections', 'this.#connections / 2', 'this.#connections'],
-      ['none is kept for root', 'Math.min(FOR_ROOT, Math.floor(this.#connections / 8))', '0'],
+      ['a user may have all connections', 'this.#most / 2', 'this.#connections'],
+      ['none is kept for root', 'Math.min(FOR_ROOT, Math.floor(this.#most / 8))', '0'],
     ],
   },
   {
@@ -1486,10 +1486,14 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'a subscription that is not there is ended',
-        '=== true\n        ? ',
-        '!== undefined\n        ? ',
+        'session?.unsubscribe(subscription) === true\n        ? ',
+        'session?.unsubscribe(subscription) !== undefined\n        ? ',
       ],
-      ['HTTP may subscribe', 'if (session === undefined) {', 'if (session === null) {'],
+      [
+        'HTTP may subscribe',
+        "session === undefined ? needsConnection('subscribe')",
+        "session === null ? needsConnection('subscribe')",
+      ],
     ],
   },
   {
@@ -1526,6 +1530,50 @@ const ROOMS: readonly Room[] = [
         'return undefined;\n        }\n        if (method === undefined)',
         '}\n        if (method === undefined)',
       ],
+    ],
+  },
+  {
+    file: 'inventory/waiting/waits.js',
+    tests: ['inventory/waiting/ticks', 'inventory/waiting/waits'],
+    mutants: [
+      ['waits do not look less often', 'quietMs * QUIET_PART', '0'],
+      ['a new domain is no reason to look more often', "if (kind === 'created')", 'if (false)'],
+      ['waits look at what xenstore announces', '!hearsEvents && ', ''],
+      [
+        'a wait that is polled is not put behind the others',
+        "'cache');\n        this.#place(wait);",
+        "'cache');",
+      ],
+      [
+        'the time of a wait does not read the holders again',
+        'wait.timeIsUp(this.#read(wait))',
+        'wait.timeIsUp(undefined)',
+      ],
+      [
+        'a wait for a VM that is gone already makes no list',
+        'this.#prove(wait);\n        this.#news();',
+        'this.#news();',
+      ],
+      [
+        'a wait that ends stays in its sets',
+        'set.delete(wait);\n        if (--this.#count',
+        'set.has(wait);\n        if (--this.#count',
+      ],
+    ],
+  },
+  {
+    file: 'service/connections/connection-waits.js',
+    tests: ['service/waits'],
+    mutants: [
+      ['a connection has any number of waits', 'this.#waits.size >= WAITS_MAX', 'false'],
+      ['all connections have any number of waits', 'this.#shares.add(this.#uid);', ''],
+      ['a wait that ends keeps its place', 'this.#shares.remove(this.#uid);', ''],
+      [
+        'a wait of a connection that ends is answered',
+        'return wait.outcome;',
+        'return wait.outcome ?? CANCELLED;',
+      ],
+      ['two waits have one id', 'if (this.#waits.has(id))', 'if (false)'],
     ],
   },
   {
