@@ -18,12 +18,12 @@ static double now_ns(void)
 
 int main(int argc, char **argv)
 {
-    struct xen_domid_table table;
+    struct xen_domid table;
     uint32_t count = 0, domid, found = 0, random = 1, search;
     char line[64];
     double began;
 
-    if (argc < 2 || xen_domid_open(&table, argv[1]) != 0)
+    if (argc < 2 || xen_domid_open(&table, argv[1], NULL, NULL, NULL, NULL) != 0)
         return 1;
     while (count < 32752 && fgets(line, sizeof(line), stdin) != NULL) {
         line[strcspn(line, "\n")] = '\0';

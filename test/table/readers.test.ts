@@ -1,7 +1,9 @@
 /** The readers in C, C++, Python and OCaml: the same answers as the service, and nothing that a file can do to them. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Domid } from '../../src/domain.ts';
@@ -158,6 +160,186 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
       expect(await ask('open /nowhere')).toEqual(['refused']);
       truncateSync(path, bytes.length - 1);
       expect(await ask(`open ${path}`)).toEqual(['refused']);
+    },
+  );
+});
+
+const IN_C = READERS.filter(({ language }) => language.startsWith('C'));
+
+describe.each(IN_C)('without an answer of the table, the reader in $language', (reader: Reader) => {
+  const tool = missingTool(reader);
+  const mayMiss = process.env['CI'] === undefined;
+  const scenario = cannot(mayMiss && tool !== undefined && `${tool} is not installed`);
+  let example: ExampleService;
+  let running: ReaderProcess;
+  const ask = (...commands: string[]): Promise<string[]> => running.ask(...commands);
+
+  beforeEach(async () => {
+    example = await ExampleService.start({ table });
+    running = new ReaderProcess(reader, scratch, `socket:${example.socketPath}`);
+    expect(await ask(`service 0 ${example.socketPath}`)).toEqual(['service']);
+  });
+  afterEach(async () => {
+    expect(await running.end()).toEqual({ status: 0, err: '' });
+    await example.close();
+    rmSync(table, { force: true });
+  });
+
+  scenario('asks the service', async () => {
+    // Without a table too.
+    expect(await ask(`lookup ${WEB}`, `open ${table}`, `lookup ${NEW}`)).toEqual([
+      'found 7',
+      'open',
+      'notFound',
+    ]);
+    example.boot(8, NEW, 'web-2');
+    expect(await ask(`lookup ${NEW}`, `lookup ${NIL}`)).toEqual(['found 8', 'invalid']);
+  });
+
+  scenario('learns from the service that several domains have the UUID', async () => {
+    // So many that the answer is longer than the buffer of the reader.
+    for (let domid = 100; domid < 300; domid++) example.boot(domid, WEB, `twin-${domid}`);
+    await example.list();
+    expect(await ask(`open ${table}`, `lookup ${WEB}`)).toEqual(['open', 'several']);
+  });
+
+  scenario('has no answer while the service is away', async () => {
+    await ask(`open ${table}`);
+    await example.stopService();
+    expect(await ask(`lookup ${NEW}`, `service 100 ${'x'.repeat(200)}`, `lookup ${NEW}`)).toEqual([
+      'ask',
+      'service',
+      'ask',
+    ]);
+    await example.startService();
+    expect(await ask(`service 0 ${example.socketPath}`, `hint ${WEB}`, `lookup ${NEW}`)).toEqual([
+      'service',
+      'found 7',
+      'notFound',
+    ]);
+  });
+
+  scenario("goes its caller's own way", async () => {
+    expect(await ask('own 5', `open ${table}`, `lookup ${NEW}`, `lookup ${WEB}`)).toEqual([
+      'own',
+      'open',
+      'found 5',
+      'found 7',
+    ]);
+  });
+
+  const ANSWERS: readonly (readonly [string, string])[] = [
+    ['', 'ask'],
+    ['\n', 'ask'],
+    ['{"jsonrpc":"2.0","id":1,"result":{"status":"found","domid":7', 'ask'],
+    ['{"jsonrpc":"2.0","id":1,"result":{"status":"found","domid":7}}\n', 'found 7'],
+    ['{ "id": 1, "result": { "status": "found", "domid": 32751 } }\n', 'found 32751'],
+    ['{"id":1,"result":{"status":"found","domid":32752}}\n', 'ask'],
+    ['{"id":1,"result":{"status":"found","domid":-1}}\n', 'ask'],
+    ['{"id":1,"result":{"status":"found","domid":"7"}}\n', 'ask'],
+    ['{"id":1,"result":{"status":"found"}}\n', 'ask'],
+    ['{"id":1,"result":{"status":"found","domid":99999999999999999999999}}\n', 'ask'],
+    [
+      '{"id":1,"error":{"code":-32001,"message":"\\"status\\":\\"found\\",\\"domid\\":3"}}\n',
+      'ask',
+    ],
+    ['{"status":"found","domid":7}\n', 'ask'],
+    ['{"id":1,"result":{"status":"notFound"}}\n', 'notFound'],
+    [`{"id":1,"result":{"status":"found","domid":7,"x":"${'x'.repeat(2000)}"}}\n`, 'ask'],
+    [`\0{"id":1,"result":{"status":"found","domid":7}}\n`, 'ask'],
+  ];
+
+  scenario('takes nothing but a whole answer of the service for one', async () => {
+    const path = join(scratch, 'pretender');
+    let answer = '';
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => {
+        const half = answer.length >> 1;
+        socket.write(answer.slice(0, half));
+        // The second part in a packet of its own.
+        setImmediate(() => socket.end(answer.slice(half)));
+      });
+    });
+    server.listen(path);
+    await once(server, 'listening');
+    await ask(`service 0 ${path}`);
+    const answers: string[] = [];
+    for (const [text] of ANSWERS) {
+      answer = text;
+      // oxlint-disable-next-line no-await-in-loop -- one answer after the other
+      answers.push(...(await ask(`lookup ${WEB}`)));
+    }
+    server.close();
+    expect(answers).toEqual(ANSWERS.map(([, said]) => said));
+  });
+
+  scenario('has no answer when the time for the service is up', async () => {
+    const path = join(scratch, 'silent');
+    const server = createServer();
+    server.listen(path);
+    await once(server, 'listening');
+    expect(await ask(`service 50 ${path}`, `lookup ${WEB}`)).toEqual(['service', 'ask']);
+    server.close();
+  });
+});
+
+describe('the reader in C', () => {
+  const source = join(import.meta.dirname, '../../../test/table/readers/threads.c');
+  const clients = join(import.meta.dirname, '../../../docs/clients');
+  const scenario = cannot(
+    process.env['CI'] === undefined &&
+      spawnSync('gcc', ['--version']).error !== undefined &&
+      'gcc is not installed',
+  );
+
+  /** Runs look-ups in several threads: of one UUID in the table, and one that only the service knows not to exist. */
+  async function inThreads(...options: string[]): Promise<string> {
+    const program = join(scratch, 'threads');
+    const strict = ['-Wall', '-Wextra', '-Werror', '-g', '-O2', '-pthread', '-I', clients];
+    const built = spawnSync('gcc', [...strict, ...options, '-o', program, source]);
+    expect(built.stderr.toString()).toBe('');
+    const example = await ExampleService.start({ table });
+    example.boot(0x6d, NEW, 'web-2');
+    example.destroy(7);
+    await example.list();
+    // The service is in this process: it must go on.
+    const child = spawn(program, [table, example.socketPath, NEW, WEB]);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+    }
+    await once(child, 'close');
+    await example.close();
+    rmSync(table, { force: true });
+    return output;
+  }
+
+  scenario('looks up in several threads at once without a race', async () => {
+    expect(await inThreads('-fsanitize=thread')).toBe(
+      '1000 found, 1000 not found, 0 allocations\n',
+    );
+  });
+
+  scenario('allocates nothing', async () => {
+    // A compiler removes a malloc that it knows to be without use.
+    expect(await inThreads('-fno-builtin')).toBe('1000 found, 1000 not found, 0 allocations\n');
+  });
+
+  test.each([
+    ['gcc', '-std=c99', '-D_POSIX_C_SOURCE=200809L'],
+    ['gcc', '-std=gnu17'],
+    ['g++', '-x', 'c++', '-std=c++11'],
+  ])(
+    '%s %s %s: the header compiles without a warning, in two files of a program',
+    (compiler, ...standard) => {
+      const warnings = ['-Wall', '-Wextra', '-Werror', '-pedantic', '-Wshadow', '-Wconversion'];
+      const args = [...standard, ...warnings, '-O2', '-c', '-I', clients, '-o', '/dev/null', '-'];
+      const input = '#include "xen_domid.h"\n#include "xen_domid.h"\nint use(void) { return 0; }\n';
+      if (!args.includes('c++')) args.unshift('-x', 'c');
+      const { stderr, error } = spawnSync(compiler, args, { input, encoding: 'utf8' });
+      if (error !== undefined && process.env['CI'] === undefined) return;
+      expect(stderr).toBe('');
     },
   );
 });

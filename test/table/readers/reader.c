@@ -1,8 +1,10 @@
 /*
  * Reads tables for the tests. A command a line, answered with a line:
  *   open PATH          "open", or "refused"; the table before it is closed
- *   lookup UUID        "found DOMID", "ask" or "invalid", confirmed
- *   hint UUID          the same without a confirmation
+ *   lookup UUID        "found DOMID", "ask" or "invalid", confirmed; by another way also "notFound" and "several"
+ *   hint UUID          the same without a confirmation, and without another way
+ *   service MS PATH    from now on, the service on this socket is the other way; "service"
+ *   own DOMID          from now on, the other way always finds this domid; "own"
  *   retired            "yes" or "no"
  *   storm MS SEED FILE looks up the UUIDs of FILE at random for MS milliseconds; writes 16 bytes for each that was found:
  *                      index in FILE, domid, first and last step of the host; then one with index -1: look-ups made
@@ -67,7 +69,7 @@ static uint64_t now_ms(void)
     return (uint64_t)time.tv_sec * 1000u + (uint64_t)time.tv_nsec / 1000000u;
 }
 
-static void storm(const struct xen_domid_table *table, struct truth *truth, unsigned ms, uint32_t random,
+static void storm(const struct xen_domid *table, struct truth *truth, unsigned ms, uint32_t random,
                   const char *path)
 {
     static uint8_t uuids[32768][16];
@@ -88,7 +90,7 @@ static void storm(const struct xen_domid_table *table, struct truth *truth, unsi
         record[2] = truth->words[1];
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         lookups++;
-        if (xen_domid_lookup(table, uuids[record[0]], by_truth, truth, &domid) != XEN_DOMID_FOUND)
+        if (xen_domid_lookup(table, uuids[record[0]], &domid) != XEN_DOMID_FOUND)
             continue;
         record[1] = domid;
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -115,22 +117,42 @@ static int connect_to(struct truth *truth, const char *path)
     return truth->in != NULL && truth->out != NULL;
 }
 
+static int own_way(void *context, const uint8_t uuid[16], uint32_t *domid)
+{
+    (void)uuid;
+    *domid = *(const uint32_t *)context;
+    return XEN_DOMID_FOUND;
+}
+
 static const char *said(int result, uint32_t domid)
 {
     static char text[32];
 
-    if (result != XEN_DOMID_FOUND)
-        return result == XEN_DOMID_ASK ? "ask" : "invalid";
-    snprintf(text, sizeof(text), "found %u", domid);
-    return text;
+    switch (result) {
+    case XEN_DOMID_FOUND:
+        snprintf(text, sizeof(text), "found %u", domid);
+        return text;
+    case XEN_DOMID_NOT_FOUND:
+        return "notFound";
+    case XEN_DOMID_SEVERAL:
+        return "several";
+    case XEN_DOMID_NO_ANSWER:
+        return "ask";
+    default:
+        return "invalid";
+    }
 }
 
 int main(int argc, char **argv)
 {
-    struct xen_domid_table table = { 0, 0, 0, 0, 0, 0 };
+    static char socket_path[4096];
+    struct xen_domid table;
     struct truth truth = { NULL, NULL, NULL };
+    struct xen_domid_service service = { socket_path, 0 };
+    uint32_t own = 0;
     xen_domid_confirm confirm = by_socket;
-    void *context = &truth;
+    xen_domid_otherwise otherwise = NULL;
+    void *context = &truth, *other = NULL;
     char line[4352], word[16], rest[4096], file[4096];
     unsigned ms, seed;
     int result;
@@ -154,16 +176,26 @@ int main(int argc, char **argv)
     } else if (argc > 1 && strncmp(argv[1], "socket:", 7) == 0 && !connect_to(&truth, argv[1] + 7)) {
         return 1;
     }
+    xen_domid_open(&table, "", confirm, context, NULL, NULL);
     while (fgets(line, sizeof(line), stdin) != NULL) {
         word[0] = rest[0] = '\0';
         sscanf(line, "%15s %4095[^\n]", word, rest);
         if (strcmp(word, "open") == 0) {
             xen_domid_close(&table);
-            puts(xen_domid_open(&table, rest) == 0 ? "open" : "refused");
+            result = xen_domid_open(&table, rest, confirm, context, otherwise, other);
+            puts(result == 0 ? "open" : "refused");
+        } else if (strcmp(word, "service") == 0 && sscanf(rest, "%d %4095[^\n]", &service.timeout_ms, socket_path) == 2) {
+            table.otherwise = otherwise = xen_domid_by_socket;
+            table.otherwise_context = other = &service;
+            puts("service");
+        } else if (strcmp(word, "own") == 0 && sscanf(rest, "%u", &own) == 1) {
+            table.otherwise = otherwise = own_way;
+            table.otherwise_context = other = &own;
+            puts("own");
         } else if (strcmp(word, "lookup") == 0) {
             result = XEN_DOMID_INVALID;
             if (xen_domid_parse(rest, uuid))
-                result = xen_domid_lookup(&table, uuid, confirm, context, &domid);
+                result = xen_domid_lookup(&table, uuid, &domid);
             puts(said(result, domid));
         } else if (strcmp(word, "hint") == 0) {
             result = XEN_DOMID_INVALID;
