@@ -2,8 +2,14 @@
 import type { Release } from '../../test/lab/release.ts';
 import { percent } from '../statistics.ts';
 import { printTable } from '../table.ts';
-import { barsOf, each } from './bars.ts';
-import type { StallsResult, StormResult, ToolstackResult } from './results.ts';
+import { type Bar, barsOf, each, tableBarsOf } from './bars.ts';
+import type {
+  StallsResult,
+  StorePoint,
+  StormResult,
+  TableResult,
+  ToolstackResult,
+} from './results.ts';
 import { waysOf } from './ways.ts';
 
 const US = 1e3;
@@ -14,13 +20,14 @@ function inMs(...times: readonly number[]): string {
   return times.map((ns) => (ns / MS).toFixed(1)).join(', ');
 }
 
-export function printStorm(release: Release, result: StormResult): void {
-  for (const storm of result.boots) {
-    const rows = waysOf(storm, result.byXenstore);
+/** @param points look-ups by xenstore, where these were measured. */
+function printBoots({ xen, boots }: TableResult, points: readonly StorePoint[]): void {
+  for (const storm of boots) {
+    const rows = waysOf(storm, points);
     const ours = rows.find(({ name }) => name.startsWith('6:'))?.bootNs ?? Number.NaN;
     const bootNs = storm.bootsNs / storm.vms;
     printTable(
-      `Xen ${result.xen}: boot storm of ${storm.vms} VMs, ${storm.lookupsAVm} look-ups each; making a VM takes ${(bootNs / MS).toFixed(0)} ms`,
+      `Xen ${xen}: boot storm of ${storm.vms} VMs, ${storm.lookupsAVm} look-ups each; making a VM takes ${(bootNs / MS).toFixed(0)} ms`,
       rows,
       {
         way: ({ name }) => name,
@@ -46,6 +53,24 @@ export function printStorm(release: Release, result: StormResult): void {
       );
     }
   }
+}
+
+function printBars(xen: string, bars: readonly Bar[]): void {
+  printTable(`Xen ${xen}: bars`, bars, {
+    what: ({ what }) => what,
+    bar: ({ bar }) => bar,
+    measured: ({ measured }) => measured,
+    '': ({ met }) => (met ? 'met' : 'missed'),
+  });
+}
+
+export function printTableStorm(result: TableResult): void {
+  printBoots(result, []);
+  printBars(result.xen, result.boots.flatMap(tableBarsOf));
+}
+
+export function printStorm(release: Release, result: StormResult): void {
+  printBoots(result, result.byXenstore);
   printTable(`Xen ${result.xen}: shutdown storms`, result.shutdowns, {
     VMs: ({ vms }) => String(vms),
     'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(2),
@@ -79,13 +104,7 @@ export function printStorm(release: Release, result: StormResult): void {
     },
   );
   const bars = barsOf(release, result);
-  if (bars === undefined) return;
-  printTable(`Xen ${result.xen}: bars`, bars, {
-    what: ({ what }) => what,
-    bar: ({ bar }) => bar,
-    measured: ({ measured }) => measured,
-    '': ({ met }) => (met ? 'met' : 'missed'),
-  });
+  if (bars !== undefined) printBars(result.xen, bars);
 }
 
 export function printStalls(results: readonly StallsResult[]): void {

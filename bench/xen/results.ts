@@ -42,11 +42,14 @@ export interface Counts {
 export interface OurWay {
   readonly name: string;
   readonly lookups: Work;
-  /** Time of the first look-up of each VM, which finds its domid. Measured in process only. */
+  /** Time of the first look-up of each VM, which finds its domid. Not measured for a client of the service in Node. */
   readonly firstNs?: number;
   /** CPU of the daemon during look-ups, if a client made them. */
   readonly lookupsDaemonCpuNs?: number;
-  /** CPU of the process for its events: answering them, and the lists that follow. For the service, everything but its look-ups. */
+  /**
+   * CPU of the process for its events: answering them, and the lists that follow. For the service, everything but its
+   * look-ups; if a reader of its table made these, all of it.
+   */
   readonly eventsCpuNs: number;
   /** All CPU, including that of a client. */
   readonly cpuNs: number;
@@ -123,6 +126,11 @@ export interface StormResult {
     readonly ways: readonly { readonly name: string; readonly work: Work }[];
   };
 }
+
+export const TABLE_FILE = 'table.json';
+
+/** The part of a storm's result that look-ups by the table are compared in. */
+export type TableResult = Pick<StormResult, 'xen' | 'node' | 'boots'>;
 
 export const STALLS_FILE = 'stalls.json';
 

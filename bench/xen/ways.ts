@@ -17,7 +17,7 @@ export interface WayCost {
   readonly entriesALookup: number;
 }
 
-/** Returns all ways in the order of their numbers. */
+/** Returns all measured ways in the order of their numbers. */
 export function waysOf(storm: BootStorm, points: readonly StorePoint[]): WayCost[] {
   const others = storm.others.map((way): WayCost => {
     const { name, lookups, events, readEventCpuNs = 0 } = way;
@@ -61,11 +61,10 @@ export function waysOf(storm: BootStorm, points: readonly StorePoint[]): WayCost
       bootCpuNs:
         ((way.lookups.cpuNs + (way.lookupsDaemonCpuNs ?? 0)) / made) * storm.lookupsAVm +
         way.eventsCpuNs / storm.vms,
-      callsALookup: (single + list) / made,
-      entriesALookup: (single + entries) / made,
+      callsALookup: (single + list + way.lookups.calls) / made,
+      entriesALookup: (single + entries + way.lookups.entries) / made,
     };
   });
-  return [...others, ...byStore, ...ours].toSorted((one, other) =>
-    one.name.localeCompare(other.name),
-  );
+  const measured = [...others, ...byStore, ...ours].filter(({ lookups }) => lookups.count > 0);
+  return measured.toSorted((one, other) => one.name.localeCompare(other.name));
 }

@@ -68,6 +68,9 @@ function isOpenAt(fd: string, file: string): boolean {
   }
 }
 
+const timers = (): string[] =>
+  process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout');
+
 const entries = (): Record<string, number | string> =>
   Object.fromEntries(readTable(path).entries.map(({ uuid, domid }) => [uuid, domid ?? 'several']));
 
@@ -165,8 +168,6 @@ test('a writer without a group takes the file back from the group of the one bef
 });
 
 test('a writer that loses the table while it begins leaves no timer', () => {
-  const timers = (): string[] =>
-    process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout');
   const before = timers();
   // The descriptor of an existing file is found by its name.
   TableWriter.open({ path }).close();
