@@ -236,6 +236,33 @@ static inline int xen_domid_lookup(const struct xen_domid *handle, const uint8_t
                                      : handle->otherwise(handle->otherwise_context, uuid, domid);
 }
 
+/* Reads a UUID, "6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01" in either case. Returns 1, or 0 for any other text. */
+static inline int xen_domid_parse(const char *text, uint8_t uuid[16])
+{
+    int at = 0, byte, digit, value;
+
+    for (byte = 0; byte < 16; byte++) {
+        if (byte == 4 || byte == 6 || byte == 8 || byte == 10)
+            if (text[at++] != '-')
+                return 0;
+        uuid[byte] = 0;
+        for (digit = 0; digit < 2; digit++) {
+            char c = text[at++];
+
+            if (c >= '0' && c <= '9')
+                value = c - '0';
+            else if (c >= 'a' && c <= 'f')
+                value = c - 'a' + 10;
+            else if (c >= 'A' && c <= 'F')
+                value = c - 'A' + 10;
+            else
+                return 0;
+            uuid[byte] = (uint8_t)(uuid[byte] << 4 | value);
+        }
+    }
+    return text[at] == '\0';
+}
+
 /* The context of xen_domid_by_socket; NULL stands for both defaults. */
 struct xen_domid_service {
     /* NULL: XEN_DOMID_SOCKET. */
@@ -345,59 +372,63 @@ static inline int xen_domid_answer_(const char *line, int is_whole, uint32_t *do
     return XEN_DOMID_FOUND;
 }
 
-/*
- * Asks the service, on a connection of its own: an `otherwise` for xen_domid_open. The context is a
- * const struct xen_domid_service *, or NULL. XEN_DOMID_NO_ANSWER: it is away, or could not answer in time.
- */
-static inline int xen_domid_by_socket(void *context, const uint8_t uuid[16], uint32_t *domid)
+/* Sends a request on a connection of its own, and reads `size` - 1 bytes of the answer at most. Returns their number. */
+static inline size_t xen_domid_ask_(void *context, const char *request, char *line, size_t size)
 {
     const struct xen_domid_service *service = (const struct xen_domid_service *)context;
     const char *path = service == NULL || service->path == NULL ? XEN_DOMID_SOCKET : service->path;
     int timeout_ms = service == NULL || service->timeout_ms <= 0 ? 6000 : service->timeout_ms;
     int64_t deadline_ms = xen_domid_now_ms_() + timeout_ms;
-    char line[512];
     size_t length = 0;
     int fd = xen_domid_connect_(path, timeout_ms);
 
-    if (fd < 0)
-        return XEN_DOMID_NO_ANSWER;
-    snprintf(line, sizeof(line),
+    if (fd >= 0) {
+        if (send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request))
+            length = xen_domid_line_(fd, line, size - 1, deadline_ms);
+        close(fd);
+    }
+    line[length] = '\0';
+    return length;
+}
+
+/*
+ * Asks the service: an `otherwise` for xen_domid_open. The context is a const struct xen_domid_service *, or NULL.
+ * XEN_DOMID_NO_ANSWER: it is away, or could not answer in time.
+ */
+static inline int xen_domid_by_socket(void *context, const uint8_t uuid[16], uint32_t *domid)
+{
+    char request[160], line[1024];
+    size_t length;
+
+    snprintf(request, sizeof(request),
              "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"domid\",\"params\":{\"uuid\":\""
              "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\"}}\n",
              uuid[0], uuid[1], uuid[2], uuid[3], uuid[4], uuid[5], uuid[6], uuid[7], uuid[8], uuid[9], uuid[10],
              uuid[11], uuid[12], uuid[13], uuid[14], uuid[15]);
-    if (send(fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line))
-        length = xen_domid_line_(fd, line, sizeof(line) - 1, deadline_ms);
-    close(fd);
-    line[length] = '\0';
+    length = xen_domid_ask_(context, request, line, sizeof(line));
     return xen_domid_answer_(line, length > 0 && line[length - 1] == '\n', domid);
 }
 
-/* Reads a UUID, "6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01" in either case. Returns 1, or 0 for any other text. */
-static inline int xen_domid_parse(const char *text, uint8_t uuid[16])
+/*
+ * Confirms by the service, for tests on a machine without Xen: `xen-domid serve --simulate 20 --socket PATH --table PATH`.
+ * The context is the same. Anywhere else the table saves nothing if the service confirms.
+ */
+static inline int xen_domid_confirm_by_socket(void *context, uint32_t domid, uint8_t handle[16])
 {
-    int at = 0, byte, digit, value;
+    char request[96], line[1024], uuid[37];
+    const char *domain, *text;
 
-    for (byte = 0; byte < 16; byte++) {
-        if (byte == 4 || byte == 6 || byte == 8 || byte == 10)
-            if (text[at++] != '-')
-                return 0;
-        uuid[byte] = 0;
-        for (digit = 0; digit < 2; digit++) {
-            char c = text[at++];
-
-            if (c >= '0' && c <= '9')
-                value = c - '0';
-            else if (c >= 'a' && c <= 'f')
-                value = c - 'a' + 10;
-            else if (c >= 'A' && c <= 'F')
-                value = c - 'A' + 10;
-            else
-                return 0;
-            uuid[byte] = (uint8_t)(uuid[byte] << 4 | value);
-        }
-    }
-    return text[at] == '\0';
+    snprintf(request, sizeof(request), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"get\",\"params\":{\"domid\":%u}}\n",
+             (unsigned)domid);
+    xen_domid_ask_(context, request, line, sizeof(line));
+    domain = xen_domid_value_(xen_domid_value_(line, "\"result\""), "\"domain\"");
+    text = xen_domid_value_(domain, "\"uuid\"");
+    if (strtoul(xen_domid_value_(domain, "\"domid\""), NULL, 10) != domid || strlen(text) < 38 ||
+        !xen_domid_begins_(xen_domid_value_(domain, "\"dying\""), "false"))
+        return 0;
+    memcpy(uuid, text + 1, 36);
+    uuid[36] = '\0';
+    return xen_domid_parse(uuid, handle);
 }
 
 #ifdef XENCTRL_H

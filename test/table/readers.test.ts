@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Domid } from '../../src/domain.ts';
 import { CHANGING_FROM, HeaderOffset, TableImage, TableState } from '../../src/table/layout.ts';
 import { readTable } from '../../src/table/table-reader.ts';
-import { uuidWords } from '../../src/uuid.ts';
+import { parseUuid, type UuidWords, uuidWords } from '../../src/uuid.ts';
 import { cannot } from '../lab/cannot.ts';
 import { DB, ExampleService, NEW, WEB } from '../support/example-service.ts';
 import { Random } from '../support/random.ts';
@@ -74,6 +74,41 @@ describe.each(READERS)('the reader in $language', (reader: Reader) => {
     ).toEqual(['open', 'found 7', 'ask', 'found 3', 'ask']);
     example.boot(7, NEW, 'web-2');
     expect(await ask(`lookup ${WEB}`)).toEqual(['ask']);
+    example.host.setHandle(3, parseUuid(DB));
+    expect(await ask(`lookup ${DB}`)).toEqual(['found 3']);
+    example.host.hold(3);
+    example.destroy(3);
+    expect(await ask(`lookup ${DB}`)).toEqual(['ask']);
+  });
+
+  scenario('finds nothing wrong where the writer stopped between any two bytes', async () => {
+    // One bucket, in which UUIDs leave their slots to others.
+    const image = new TableImage({ headerBytes: 4096, buckets: 1, bucketBytes: 128, slots: 7 });
+    const [web, db, other] = [WEB, DB, NEW].map((uuid) => uuidWords(parseUuid(uuid))) as [
+      UuidWords,
+      UuidWords,
+      UuidWords,
+    ];
+    image.add(other, 7 as Domid);
+    image.add(db, 3 as Domid);
+    image.add(web, 8 as Domid);
+    const before = Buffer.from(image.bytes);
+    image.remove(other, 7 as Domid, () => []);
+    image.remove(web, 8 as Domid, () => []);
+    image.add(web, 7 as Domid);
+    const torn = join(scratch, 'torn');
+    const answers = new Set<string>();
+    for (let cut = 4096; cut <= before.length; cut++) {
+      if (cut > 4096 && before[cut - 1] === image.bytes[cut - 1]) continue;
+      writeFileSync(torn, Buffer.concat([image.bytes.subarray(0, cut), before.subarray(cut)]));
+      // oxlint-disable-next-line no-await-in-loop -- one file after the other
+      const [, ...said] = await ask(
+        `open ${torn}`,
+        ...[WEB, DB, NEW].map((uuid) => `lookup ${uuid}`),
+      );
+      answers.add(said.join(', '));
+    }
+    expect([...answers].toSorted()).toEqual(['ask, found 3, ask', 'found 7, found 3, ask']);
   });
 
   scenario('has no answer for a UUID that several domains have', async () => {

@@ -1,6 +1,6 @@
 /** The file: its name, mode, size and owner, and a writer that finds a file at its path. */
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -230,6 +230,34 @@ test('a writer that was killed leaves a table to take over', async () => {
   await inventory.close();
 });
 
+test('a writer takes over what another left between any two bytes of its writes', async () => {
+  host.createDomain({ domid: 7, uuid: ONE });
+  await (await open()).close();
+  const stopped = readFileSync(path);
+  const kept = Buffer.from(stopped);
+  kept.writeUInt32LE(TableState.kept, HeaderOffset.state);
+  kept.writeBigUInt64LE(300n, HeaderOffset.revision);
+  kept.writeUInt32LE(spawnSync('true').pid, HeaderOffset.pid);
+  kept.writeBigUInt64LE(0x0102030405060708n, HeaderOffset.start);
+  kept.writeBigUInt64LE(0n, HeaderOffset.since);
+  // The buckets of an earlier time, of which half has been replaced.
+  kept.fill(0x5a, GEOMETRY.headerBytes, GEOMETRY.headerBytes + (kept.length >> 1));
+  for (const [first, second] of [
+    [stopped, kept],
+    [kept, stopped],
+  ] as const) {
+    for (let cut = HeaderOffset.state; cut <= HeaderOffset.since + 8; cut++) {
+      writeFileSync(path, Buffer.concat([first.subarray(0, cut), second.subarray(cut)]));
+      // oxlint-disable-next-line no-await-in-loop -- one writer after the other
+      const inventory = await open();
+      expect(readTable(path)).toMatchObject({ writer: 'kept', header: { pid: process.pid } });
+      expect(entries()).toEqual({ [ONE]: 7 });
+      // oxlint-disable-next-line no-await-in-loop
+      await inventory.close();
+    }
+  }
+});
+
 const NOT_OURS: Readonly<Record<string, () => void>> = {
   'a directory': () => mkdirSync(path),
   'a symbolic link': () => symlinkSync('/etc/passwd', path),
@@ -261,12 +289,13 @@ test('a table of another format is retired, so that its readers learn of the new
   old.writeUInt32LE(2, HeaderOffset.version);
   unlinkSync(path);
   writeFileSync(path, old);
-  linkSync(path, join(directory, 'kept by a reader'));
-  unlinkSync(path);
-  writeFileSync(path, old);
+  const mapped = openSync(path, 'r');
   const inventory = await open();
   expect(readTable(path)).toMatchObject({ writer: 'kept', bytes: SIZE });
   await inventory.close();
+  old.writeUInt32LE(TableState.retired, HeaderOffset.state);
+  expect(readFileSync(mapped).equals(old)).toBe(true);
+  closeSync(mapped);
 });
 
 test('a table whose writer another one displaced is written no more', async () => {

@@ -8,13 +8,11 @@
  *   retired            "yes" or "no"
  *   storm MS SEED FILE looks up the UUIDs of FILE at random for MS milliseconds; writes 16 bytes for each that was found:
  *                      index in FILE, domid, first and last step of the host; then one with index -1: look-ups made
- * Argument: socket:PATH of a daemon that confirms by `get`, or truth:PATH of the file that a test keeps; see truth.ts.
+ * Argument: socket:PATH of a service that confirms, or truth:PATH of the file that a test keeps; see truth.ts.
  * With TABLE_XENCTRL, none: libxenctrl confirms.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 
 #ifndef XEN_DOMID_H
@@ -23,7 +21,6 @@
 
 struct truth {
     const volatile uint32_t *words;
-    FILE *in, *out;
 };
 
 static int by_truth(void *context, uint32_t domid, uint8_t handle[16])
@@ -43,22 +40,6 @@ static int by_truth(void *context, uint32_t domid, uint8_t handle[16])
     } while ((before & 1) != 0 || record[0] != before);
     memcpy(handle, words, 16);
     return alive == 1;
-}
-
-static int by_socket(void *context, uint32_t domid, uint8_t handle[16])
-{
-    const struct truth *truth = (const struct truth *)context;
-    char line[4096], *uuid;
-
-    fprintf(truth->out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"get\",\"params\":{\"domid\":%u}}\n", domid);
-    fflush(truth->out);
-    if (fgets(line, sizeof(line), truth->in) == NULL || strstr(line, "\"dying\":false") == NULL)
-        return 0;
-    uuid = strstr(line, "\"uuid\":\"");
-    if (uuid == NULL || strlen(uuid) < 45)
-        return 0;
-    uuid[44] = '\0';
-    return xen_domid_parse(uuid + 8, handle);
 }
 
 static uint64_t now_ms(void)
@@ -102,21 +83,6 @@ static void storm(const struct xen_domid *table, struct truth *truth, unsigned m
     fwrite(record, sizeof(record), 1, stdout);
 }
 
-static int connect_to(struct truth *truth, const char *path)
-{
-    struct sockaddr_un address;
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-    memset(&address, 0, sizeof(address));
-    address.sun_family = AF_UNIX;
-    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
-        return 0;
-    truth->in = fdopen(fd, "r");
-    truth->out = fdopen(dup(fd), "w");
-    return truth->in != NULL && truth->out != NULL;
-}
-
 static int own_way(void *context, const uint8_t uuid[16], uint32_t *domid)
 {
     (void)uuid;
@@ -147,12 +113,13 @@ int main(int argc, char **argv)
 {
     static char socket_path[4096];
     struct xen_domid table;
-    struct truth truth = { NULL, NULL, NULL };
+    struct truth truth = { NULL };
+    struct xen_domid_service confirming = { NULL, 0 };
     struct xen_domid_service service = { socket_path, 0 };
     uint32_t own = 0;
-    xen_domid_confirm confirm = by_socket;
+    xen_domid_confirm confirm = xen_domid_confirm_by_socket;
     xen_domid_otherwise otherwise = NULL;
-    void *context = &truth, *other = NULL;
+    void *context = &confirming, *other = NULL;
     char line[4352], word[16], rest[4096], file[4096];
     unsigned ms, seed;
     int result;
@@ -173,8 +140,9 @@ int main(int argc, char **argv)
             return 1;
         truth.words = (const volatile uint32_t *)map;
         confirm = by_truth;
-    } else if (argc > 1 && strncmp(argv[1], "socket:", 7) == 0 && !connect_to(&truth, argv[1] + 7)) {
-        return 1;
+        context = &truth;
+    } else if (argc > 1 && strncmp(argv[1], "socket:", 7) == 0) {
+        confirming.path = argv[1] + 7;
     }
     xen_domid_open(&table, "", confirm, context, NULL, NULL);
     while (fgets(line, sizeof(line), stdin) != NULL) {
