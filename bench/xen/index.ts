@@ -11,7 +11,7 @@ import { RELEASES, type Release } from '../../test/lab/release.ts';
 import { machine } from '../machine.ts';
 import { compareCalls } from '../xen.ts';
 import { type InDom0, measureInDom0 } from './in-dom0.ts';
-import { printStalls, printStorm, printTableStorm, printToolstack } from './report.ts';
+import { printStalls, printStorm, printTableLookups, printToolstack } from './report.ts';
 import {
   STALLS_FILE,
   type StallsResult,
@@ -28,7 +28,7 @@ type Part = (typeof PARTS)[number];
 
 const RESULTS = join('bench', 'results');
 const STORM_SIZES = ['100', '300', '1000'];
-const TABLE_STORM_SIZE = '1000';
+const TABLE_DOMAINS = '1000';
 const STORM_RELEASES: readonly Release[] = ['4.17', '4.20'];
 const STALL_GUESTS = 4;
 const STALL_GUEST_MIB = 512;
@@ -78,12 +78,12 @@ async function table(releases: readonly Release[]): Promise<void> {
     'table',
     releases.filter((release) => STORM_RELEASES.includes(release)),
     {
-      script: ['table-in-dom0.js', TABLE_STORM_SIZE],
+      script: ['table-in-dom0.js', TABLE_DOMAINS],
       file: TABLE_FILE,
       timeoutMs: STORM_TIMEOUT_MS,
     },
   );
-  for (const result of results.values()) printTableStorm(result);
+  for (const result of results.values()) printTableLookups(result);
   await keep('table', [...results.values()]);
 }
 

@@ -3,14 +3,10 @@ import type { Release } from '../../test/lab/release.ts';
 import { percent } from '../statistics.ts';
 import { printTable } from '../table.ts';
 import { type Bar, barsOf, each, tableBarsOf } from './bars.ts';
-import type {
-  StallsResult,
-  StorePoint,
-  StormResult,
-  TableResult,
-  ToolstackResult,
-} from './results.ts';
+import type { StallsResult, StormResult, TableResult, ToolstackResult } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 import { waysOf } from './ways.ts';
+import { NO_WORK } from './work.ts';
 
 const US = 1e3;
 const MS = 1e6;
@@ -20,10 +16,9 @@ function inMs(...times: readonly number[]): string {
   return times.map((ns) => (ns / MS).toFixed(1)).join(', ');
 }
 
-/** @param points look-ups by xenstore, where these were measured. */
-function printBoots({ xen, boots }: TableResult, points: readonly StorePoint[]): void {
+function printBoots({ xen, boots, byXenstore }: StormResult): void {
   for (const storm of boots) {
-    const rows = waysOf(storm, points);
+    const rows = waysOf(storm, byXenstore);
     const ours = rows.find(({ name }) => name.startsWith('6:'))?.bootNs ?? Number.NaN;
     const bootNs = storm.bootsNs / storm.vms;
     printTable(
@@ -64,13 +59,24 @@ function printBars(xen: string, bars: readonly Bar[]): void {
   });
 }
 
-export function printTableStorm(result: TableResult): void {
-  printBoots(result, []);
-  printBars(result.xen, result.boots.flatMap(tableBarsOf));
+export function printTableLookups({ xen, domains, ways, firstNs }: TableResult): void {
+  const rows = ways.toSorted((one, other) => one.name.localeCompare(other.name));
+  const ours = rows.find(({ name }) => name === WAY_NAMES.byTable)?.work ?? NO_WORK;
+  printTable(`Xen ${xen}: look-ups among ${domains} domains`, rows, {
+    way: ({ name }) => name,
+    'look-ups': ({ work }) => String(work.count),
+    'a look-up, us': ({ work }) => (each(work, 'wallNs') / US).toFixed(1),
+    '/ by the table': ({ work }) => `${(each(work, 'wallNs') / each(ours, 'wallNs')).toFixed(1)}x`,
+    'calls a look-up': ({ work }) => each(work, 'calls').toFixed(2),
+    'entries a look-up': ({ work }) => each(work, 'entries').toFixed(1),
+    wrong: ({ work }) => String(work.wrong),
+  });
+  console.log(`The first look-up of a new VM, over the socket: ${(firstNs / US).toFixed(0)} us`);
+  printBars(xen, tableBarsOf(ways));
 }
 
 export function printStorm(release: Release, result: StormResult): void {
-  printBoots(result, result.byXenstore);
+  printBoots(result);
   printTable(`Xen ${result.xen}: shutdown storms`, result.shutdowns, {
     VMs: ({ vms }) => String(vms),
     'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(2),

@@ -129,8 +129,15 @@ export interface StormResult {
 
 export const TABLE_FILE = 'table.json';
 
-/** The part of a storm's result that look-ups by the table are compared in. */
-export type TableResult = Pick<StormResult, 'xen' | 'node' | 'boots'>;
+/** Look-ups among domains that stay, by a program that reads the service's table, and by lists. */
+export interface TableResult {
+  readonly xen: string;
+  readonly node: string;
+  readonly domains: number;
+  readonly ways: readonly { readonly name: string; readonly work: Work }[];
+  /** The first look-up of a new VM, which the table does not have. */
+  readonly firstNs: number;
+}
 
 export const STALLS_FILE = 'stalls.json';
 

@@ -412,3 +412,32 @@ test('the reader in Python is written for the Python of an older dom0', () => {
   );
   expect(parsed).toMatchObject({ status: 0, stderr: '' });
 });
+
+const ocaml = READERS.find(({ language }) => language === 'OCaml') as Reader;
+const withoutOcaml = process.env['CI'] === undefined && missingTool(ocaml);
+
+cannot(typeof withoutOcaml === 'string' && `${withoutOcaml} is not installed`)(
+  'the page for xenopsd shows OCaml that compiles against the reader and the names of Xenctrl',
+  () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../docs/xenopsd.md'), 'utf8');
+    const example = /^```ocaml\n(?<code>.*?)^```$/ms.exec(page)?.groups?.['code'] ?? '';
+    expect(example).toContain('Xen_domid_table.lookup');
+    const program = `module Xenctrl = struct
+  type handle
+  type domaininfo = {domid: int; dying: bool; handle: int array; shared_info_frame: nativeint}
+  exception Error of string
+  let domain_getinfo (_ : handle) (_ : int) : domaininfo = raise (Error "")
+end
+module Uuidx = struct let to_string (uuid : string) = uuid end
+let di_of_uuid_by_list ~xc:(_ : Xenctrl.handle) (_ : string) : Xenctrl.domaininfo option = None
+${example}`;
+    writeFileSync(join(scratch, 'xenopsd.ml'), program);
+    const options = ['-w', '+a-4-9-32-40-41-42-44-45-70-69', '-warn-error', '+a', '-I', '+unix'];
+    const { stderr, status } = spawnSync(
+      'ocamlc',
+      [...options, '-I', scratch, '-c', join(scratch, 'xenopsd.ml')],
+      { encoding: 'utf8' },
+    );
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  },
+);
