@@ -61,6 +61,7 @@ async function changeUs(
   handles: readonly ReturnType<typeof uuidWords>[],
 ): Promise<number> {
   const before = writer.writes;
+  const nothing = Promise.resolve();
   const began = process.cpuUsage();
   for (let change = 0; change < CHANGES; change += 2) {
     const domid = (change % handles.length) as Domid;
@@ -68,12 +69,13 @@ async function changeUs(
     if (handle === undefined) throw new RangeError();
     writer.holderRemoved(handle, domid, () => []);
     // oxlint-disable-next-line no-await-in-loop -- the writer writes before this goes on
-    await undefined;
+    await nothing;
     writer.holderAdded(handle, domid);
     // oxlint-disable-next-line no-await-in-loop
-    await undefined;
+    await nothing;
   }
-  if (writer.writes - before !== 2 * CHANGES) throw new Error('changes were written together');
+  // The few UUIDs without a slot write nothing.
+  if (writer.writes - before < 1.98 * CHANGES) throw new Error('changes were written together');
   return cpuUs(began) / CHANGES;
 }
 
