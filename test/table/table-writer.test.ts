@@ -24,7 +24,13 @@ import { join } from 'node:path';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { Mirror } from '../../src/inventory/mirror.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { GEOMETRY, HeaderOffset, tableBytes, TableState } from '../../src/table/layout.ts';
+import {
+  GEOMETRY,
+  HeaderOffset,
+  readHeader,
+  tableBytes,
+  TableState,
+} from '../../src/table/layout.ts';
 import { readTable } from '../../src/table/table-reader.ts';
 import { TableWriter } from '../../src/table/table-writer.ts';
 import { uuidWords } from '../../src/uuid.ts';
@@ -230,9 +236,14 @@ test('a writer that was killed leaves a table to take over', async () => {
   await inventory.close();
 });
 
-test('a writer takes over what another left between any two bytes of its writes', async () => {
-  host.createDomain({ domid: 7, uuid: ONE });
-  await (await open()).close();
+test('a writer takes over what another left between any two bytes of its writes', () => {
+  const keep = (): TableWriter => {
+    const writer = TableWriter.open({ path });
+    writer.holderAdded(uuidWords(ONE), 7 as never);
+    writer.begin(() => 0);
+    return writer;
+  };
+  keep().close();
   const stopped = readFileSync(path);
   const kept = Buffer.from(stopped);
   kept.writeUInt32LE(TableState.kept, HeaderOffset.state);
@@ -247,13 +258,14 @@ test('a writer takes over what another left between any two bytes of its writes'
     [kept, stopped],
   ] as const) {
     for (let cut = HeaderOffset.state; cut <= HeaderOffset.since + 8; cut++) {
+      if (cut > HeaderOffset.state && first[cut - 1] === second[cut - 1]) continue;
       writeFileSync(path, Buffer.concat([first.subarray(0, cut), second.subarray(cut)]));
-      // oxlint-disable-next-line no-await-in-loop -- one writer after the other
-      const inventory = await open();
-      expect(readTable(path)).toMatchObject({ writer: 'kept', header: { pid: process.pid } });
-      expect(entries()).toEqual({ [ONE]: 7 });
-      // oxlint-disable-next-line no-await-in-loop
-      await inventory.close();
+      const writer = keep();
+      const now = readFileSync(path);
+      writer.close();
+      expect(readHeader(now)).toMatchObject({ state: TableState.kept, pid: process.pid });
+      const from = GEOMETRY.headerBytes;
+      expect(now.subarray(from).equals(stopped.subarray(from))).toBe(true);
     }
   }
 });
