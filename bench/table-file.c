@@ -1,4 +1,4 @@
-/* Times the search for entries of a table: FILE, then UUIDs on standard input. Prints nanoseconds a search, and those found. */
+/* Times the search for entries of a table: FILE, then UUIDs on standard input. Prints nanoseconds of the processor a search, and those found. */
 #include <stdio.h>
 #include <time.h>
 
@@ -12,7 +12,7 @@ static double now_ns(void)
 {
     struct timespec time;
 
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
