@@ -1,7 +1,7 @@
 /** Boot storms on a real Xen: the time that each way takes for a boot, and its share of dom0's CPU. */
 import type { BarSeriesOption, EChartsOption } from 'echarts';
 import type { BootStorm, StormResult } from '../xen/results.ts';
-import { IN_NODE } from '../xen/way-names.ts';
+import { IN_NODE, WAY_NAMES } from '../xen/way-names.ts';
 import { waysOf } from '../xen/ways.ts';
 import { type Line, logLogHeight, logLogPanels } from './axes.ts';
 import { FONT_SIZE, panelBox, titlesOf, WIDTH } from './layout.ts';
@@ -27,10 +27,13 @@ interface Cost {
   readonly cpuMs: number;
 }
 
-/** Returns the costs of the ways, without those that repeat another one in Node: these are only in the tables. */
+/** Only in the tables: the look that bounds the ways by the table from below. */
+const NOT_DRAWN: readonly string[] = [WAY_NAMES.bare];
+
+/** Returns the costs of the ways, without those that repeat another one in Node: these are only in the tables too. */
 function costs(storm: BootStorm, { byXenstore }: StormResult): Cost[] {
   return waysOf(storm, byXenstore)
-    .filter(({ name }) => !name.endsWith(IN_NODE))
+    .filter(({ name }) => !name.endsWith(IN_NODE) && !NOT_DRAWN.includes(name))
     .map(({ name, isOurs, bootNs, bootCpuNs }) => ({
       name: name.replace(/^\w+: /, ''),
       isOurs,

@@ -1,5 +1,5 @@
 /**
- * Runs in dom0: a process with an inventory (`inventory`) or a client of the service (`client`). Reads one request a
+ * Runs in dom0: a process with an inventory (`inventory TABLE`) or a client of the service (`client`). Reads one request a
  * line and answers each with a line of JSON. DOMID as in `contestants.c`.
  *   lookup UUID DOMID TIMES               look up one after the other: {@link Timed}
  *   paged ROOM STOP UUID DOMID TIMES      look up by lists in pages: {@link Timed}
@@ -44,8 +44,8 @@ function domidOf(result: Awaited<ReturnType<Inventory['lookup']>>): number {
   throw new Error(`a look-up failed: ${JSON.stringify(result)}`);
 }
 
-async function inProcess(): Promise<Contestant> {
-  const inventory = await Inventory.open({ listIntervalMs: LIST_INTERVAL_MS });
+async function inProcess(path: string): Promise<Contestant> {
+  const inventory = await Inventory.open({ listIntervalMs: LIST_INTERVAL_MS, table: { path } });
   inventory.changes$.subscribe(({ kind, domid }) => saw(kind, domid));
   while (inventory.counters.lists.connect === 0) {
     // oxlint-disable-next-line no-await-in-loop
@@ -77,7 +77,8 @@ async function bySocket(): Promise<Contestant> {
   };
 }
 
-const contestant = process.argv[2] === 'inventory' ? await inProcess() : await bySocket();
+const [, , role, table = ''] = process.argv;
+const contestant = role === 'inventory' ? await inProcess(table) : await bySocket();
 let lists: ReturnType<typeof openPagedLists> | undefined;
 
 async function paged(room: number, stop: Stop, uuid: string): Promise<number> {

@@ -42,9 +42,11 @@ export function otherBootNs(storm: BootStorm, way: OtherWay): number {
   return each(way.lookups, 'wallNs') * storm.lookupsAVm + eventNs + (way.readEventCpuNs ?? 0);
 }
 
+/** Times less than a list by 2, a list by 1024, and a list in one call. */
+type Times = readonly [number, number, number];
+
 interface Limits {
-  /** Times less than a list by 2, a list by 1024, and a list in one call. */
-  readonly times: readonly [number, number, number];
+  readonly times: Times;
   /** Most cost of an event, in lists by 1024. */
   readonly event: number;
   readonly hypercalls: number;
@@ -56,8 +58,61 @@ const LIMITS: Partial<Record<Release, Limits>> = {
   '4.20': { times: [600, 28, 250], event: 0.5, hypercalls: 1.1, growth: 1.1 },
 };
 
+const LIST_NUMBERS = ['1', '2', '3'] as const;
+
+/** For look-ups by the table, on both releases. */
+const TABLE_TIMES: Times = [1000, 60, 300];
+const TABLE_OVER_BARE = 1.1;
+
 const MS = 1e6;
 const SECOND = 1e9;
+
+function timesLess(
+  what: string,
+  other: string,
+  inLookups: number,
+  times: number,
+  withEvents?: number,
+): Bar {
+  const inAll = withEvents === undefined ? '' : ` (${withEvents.toFixed(1)}x)`;
+  return {
+    what: `${what}, compared with ${other}${withEvents === undefined ? '' : ' (with events)'}`,
+    bar: `${times}x less`,
+    measured: `${inLookups.toFixed(1)}x${inAll}`,
+    met: inLookups >= times,
+  };
+}
+
+function atMost(what: string, value: number, limit: number, show: (of: number) => string): Bar {
+  return {
+    what,
+    bar: `<= ${show(limit)}`,
+    measured: show(value),
+    met: Number.isFinite(value) && value <= limit,
+  };
+}
+
+/** The bars of look-ups by the table: in time of look-ups only, because its reader follows no events. */
+export function tableBarsOf(
+  ways: readonly { readonly name: string; readonly work: Work }[],
+): Bar[] {
+  const { name, work } = startsWith(ways, '8');
+  const what = `time in look-ups, ${name}`;
+  const bare = startsWith(ways, '9');
+  return [
+    ...LIST_NUMBERS.map((number, index) => {
+      const other = startsWith(ways, number);
+      const less = each(other.work, 'wallNs') / each(work, 'wallNs');
+      return timesLess(what, other.name, less, TABLE_TIMES[index] ?? Number.NaN);
+    }),
+    atMost(
+      `${what}, over ${bare.name}`,
+      each(work, 'wallNs') / each(bare.work, 'wallNs'),
+      TABLE_OVER_BARE,
+      (value) => value.toFixed(3),
+    ),
+  ];
+}
 
 /** Returns undefined for a release without bars. */
 export function barsOf(release: Release, result: StormResult): Bar[] | undefined {
@@ -66,37 +121,26 @@ export function barsOf(release: Release, result: StormResult): Bar[] | undefined
   if (limits === undefined || first === undefined || last === undefined) return undefined;
   const ours = ourWay(last);
   const shutdown = result.shutdowns.at(-1);
-  const bars: Bar[] = [];
-  const atMost = (
-    what: string,
-    value: number,
-    limit: number,
-    show: (of: number) => string,
-  ): void => {
-    bars.push({
-      what,
-      bar: `<= ${show(limit)}`,
-      measured: show(value),
-      met: Number.isFinite(value) && value <= limit,
-    });
+  const bars: Bar[] = [
+    ...LIST_NUMBERS.map((number, index) => {
+      const other = otherWay(last, number);
+      return timesLess(
+        'time in look-ups',
+        other.name,
+        each(other.lookups, 'wallNs') / each(ours.lookups, 'wallNs'),
+        limits.times[index] ?? Number.NaN,
+        otherBootNs(last, other) / ourBootNs(last, ours),
+      );
+    }),
+    ...tableBarsOf(last.others.map(({ name, lookups }) => ({ name, work: lookups }))),
+  ];
+  const add = (...bar: Parameters<typeof atMost>): void => {
+    bars.push(atMost(...bar));
   };
-
-  for (const [index, number] of ['1', '2', '3'].entries()) {
-    const other = otherWay(last, number);
-    const times = limits.times[index] ?? Number.NaN;
-    const inLookups = each(other.lookups, 'wallNs') / each(ours.lookups, 'wallNs');
-    const inAll = otherBootNs(last, other) / ourBootNs(last, ours);
-    bars.push({
-      what: `time in look-ups, compared with ${other.name} (with events)`,
-      bar: `${times}x less`,
-      measured: `${inLookups.toFixed(1)}x (${inAll.toFixed(1)}x)`,
-      met: inLookups >= times,
-    });
-  }
   const listNs = each(otherWay(last, '2').lookups, 'cpuNs');
   for (const number of [IN_PROCESS, BY_SOCKET] as const) {
     const way = ourWay(last, number);
-    atMost(
+    add(
       `CPU of an event, in lists by 1024 in C, ${way.name}`,
       way.eventsCpuNs / last.vms / listNs,
       limits.event,
@@ -105,30 +149,25 @@ export function barsOf(release: Release, result: StormResult): Bar[] | undefined
   }
   const { single, list, entries } = ours.counts;
   const lookups = ours.lookups.count;
-  atMost('hypercalls a look-up', (single + list) / lookups, limits.hypercalls, (v) => v.toFixed(3));
-  atMost('entries a VM beyond one a look-up', (single + entries - lookups) / last.vms, 3, (v) =>
+  add('hypercalls a look-up', (single + list) / lookups, limits.hypercalls, (v) => v.toFixed(3));
+  add('entries a VM beyond one a look-up', (single + entries - lookups) / last.vms, 3, (v) =>
     v.toFixed(2),
   );
-  atMost(
+  add(
     `a boot among ${last.vms} over one among ${first.vms}`,
     ourBootNs(last, ours) / ourBootNs(first, ourWay(first)),
     limits.growth,
     (v) => v.toFixed(2),
   );
-  atMost('wrong answers', wrongAnswers(result), 0, String);
+  add('wrong answers', wrongAnswers(result), 0, String);
   if (shutdown !== undefined) {
-    atMost(
-      'shutdown storm: share of time in lists',
-      shutdown.listNs / shutdown.tookNs,
-      0.02,
-      percent,
-    );
-    atMost('shutdown storm: `destroyed` after the end', shutdown.destroyedAfter.max, SECOND, inMs);
+    add('shutdown storm: share of time in lists', shutdown.listNs / shutdown.tookNs, 0.02, percent);
+    add('shutdown storm: `destroyed` after the end', shutdown.destroyedAfter.max, SECOND, inMs);
   }
-  atMost('held zombies: `destroyed` after the end', result.zombies.max, SECOND, inMs);
+  add('held zombies: `destroyed` after the end', result.zombies.max, SECOND, inMs);
   const { created, destroyed } = result.quiet;
-  atMost('quiet host: created, after the event', created.max, 50 * MS, inMs);
-  atMost('quiet host: destroyed, after the event', destroyed.max, 50 * MS, inMs);
+  add('quiet host: created, after the event', created.max, 50 * MS, inMs);
+  add('quiet host: destroyed, after the event', destroyed.max, 50 * MS, inMs);
   return bars;
 }
 
@@ -144,6 +183,7 @@ function isOurs({ name }: { readonly name: string }): boolean {
 function wrongAnswers({ boots, moving, steady }: StormResult): number {
   const works = [
     ...boots.flatMap(({ ours }) => ours.map(({ lookups }) => lookups)),
+    ...boots.map((storm) => otherWay(storm, '8').lookups),
     ...[...moving.ways, ...steady.unknown].filter(isOurs).map(({ work }) => work),
   ];
   return works.reduce((sum, { wrong }) => sum + wrong, 0);

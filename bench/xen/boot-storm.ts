@@ -1,5 +1,13 @@
 /** In dom0: a boot storm, in which each way looks up the same VMs, slow ways fewer of them. */
-import { countsBetween, LIST_WAYS, type ListWay, type Measured } from './contestants.ts';
+import { DEFAULT_SOCKET_PATH } from '../../src/client/client.ts';
+import { DEFAULT_TABLE_PATH } from '../../src/table/layout.ts';
+import {
+  countsBetween,
+  INVENTORY_TABLE,
+  LIST_WAYS,
+  type ListWay,
+  type Measured,
+} from './contestants.ts';
 import { type Bench, makeVm, type Service, type Vm } from './host.ts';
 import type { BootStorm, OurWay, Work } from './results.ts';
 import { IN_NODE, WAY_NAMES } from './way-names.ts';
@@ -99,10 +107,15 @@ export async function bootStorm(
     lookups = add(lookups, measured.work);
     return measured.firstNs;
   };
+  const inC = async ({ uuid, domid }: Vm, times: number): Promise<void> => {
+    others.lookup(WAY_NAMES.byTable, await c.byTable(uuid, domid, times));
+    others.lookup(WAY_NAMES.bare, await c.bare(uuid, domid, times));
+  };
   const paged = async ({ name, how }: ListWay, { uuid, domid }: Vm): Promise<void> => {
     others.lookup(`${name}${IN_NODE}`, await inProcess.paged(how, uuid, domid));
   };
 
+  await c.openTable(INVENTORY_TABLE);
   const countsBefore = await inProcess.counts();
   const began = process.hrtime.bigint();
   for (let number = 0; number < count; number++) {
@@ -111,6 +124,7 @@ export async function bootStorm(
     const { uuid, domid } = vm;
     vms.push(vm);
     firstNs += await ours(vm, BEFORE);
+    await inC(vm, BEFORE);
     others.lookup(by1024.name, await c.lookup(by1024.how, uuid, domid));
     const way = SLOW_WAYS.find((one) => isTurn(one, number, count)) ?? by1024;
     // Read from outside: a request to the process costs it more than an event.
@@ -124,6 +138,7 @@ export async function bootStorm(
     eventsCpuNs += cpuAfter - cpuBefore;
     await boots.step(() => maker.ask('unpause', domid));
     await ours(vm, AFTER);
+    await inC(vm, AFTER);
     others.lookup(way.name, await c.lookup(way.how, uuid, domid));
     const byOurBinding = pagedAt(number, count);
     if (byOurBinding !== undefined) await paged(byOurBinding, vm);
@@ -201,6 +216,54 @@ export async function serviceStorm(
       lookups,
       lookupsDaemonCpuNs: lookupsCpuNs,
       eventsCpuNs: daemonNs - lookupsCpuNs,
+      cpuNs: daemonNs + lookups.cpuNs,
+      counts: countsBetween(countsBefore, await client.counts()),
+    },
+  };
+}
+
+/**
+ * Measures a C program that reads the service's table, in a storm without the other ways. It follows no events, so that
+ * the table does not have a new VM, and its first look-up goes over the socket.
+ */
+export async function tableStorm(
+  { maker, c }: Bench,
+  { daemon, client }: Service,
+  count: number,
+  progress: (text: string) => void,
+): Promise<{ way: OurWay; vms: readonly Vm[] }> {
+  const vms: Vm[] = [];
+  let lookups = NO_WORK;
+  let firstNs = 0;
+  const look = async ({ uuid, domid }: Vm, times: number): Promise<number> => {
+    const { work } = await c.byTable(uuid, domid, times);
+    lookups = add(lookups, work);
+    return work.wallNs;
+  };
+  await c.openTable(DEFAULT_TABLE_PATH, DEFAULT_SOCKET_PATH);
+  const countsBefore = await client.counts();
+  const daemonBefore = await c.number('cpu', daemon.pid);
+  for (let number = 0; number < count; number++) {
+    // oxlint-disable no-await-in-loop
+    const vm = await makeVm(maker);
+    vms.push(vm);
+    firstNs += await look(vm, 1);
+    await look(vm, BEFORE - 1);
+    await maker.ask('introduce', vm.domid);
+    await c.tell('drop');
+    await maker.ask('unpause', vm.domid);
+    await look(vm, AFTER);
+    if (vms.length % 50 === 0) progress(`by the table, boot storm of ${count}: ${vms.length}`);
+    // oxlint-enable no-await-in-loop
+  }
+  const daemonNs = (await c.number('cpu', daemon.pid)) - daemonBefore;
+  return {
+    vms,
+    way: {
+      name: WAY_NAMES.tableOrSocket,
+      lookups,
+      firstNs,
+      eventsCpuNs: daemonNs,
       cpuNs: daemonNs + lookups.cpuNs,
       counts: countsBetween(countsBefore, await client.counts()),
     },

@@ -53,6 +53,19 @@ export class OthersInC {
     return this.#timed(times, what, uuid, domid, times);
   }
 
+  /** Opens the table for `byTable`, which asks the service on the socket, if one is given, where the table has no answer. */
+  async openTable(table: string, socket = '-'): Promise<void> {
+    await this.tell('open', table, socket);
+  }
+
+  async byTable(uuid: string, domid: number, times: number): Promise<Measured> {
+    return this.#timed(times, 'table', uuid, domid, times);
+  }
+
+  async bare(uuid: string, domid: number, times: number): Promise<Measured> {
+    return this.#timed(times, 'bare', uuid, domid, times);
+  }
+
   async tell(...words: readonly (string | number)[]): Promise<void> {
     const answer = await this.#process.ask(...words);
     if (answer !== 'done') throw new Error(`contestants: ${words.join(' ')}: ${answer}`);
@@ -121,13 +134,16 @@ interface Stats {
   readonly listMs?: number;
 }
 
+/** The table that the inventory in process keeps. The service has its own. */
+export const INVENTORY_TABLE = '/run/xen-domid-bench/domids';
+
 /** `agent.ts`: xen-domid in process, or a client of the service. */
 export class Agent {
   readonly #process: Companion;
 
   constructor(role: 'inventory' | 'client') {
     const script = new URL('./agent.js', import.meta.url).pathname;
-    this.#process = new Companion(process.execPath, [script, role]);
+    this.#process = new Companion(process.execPath, [script, role, INVENTORY_TABLE]);
   }
 
   get pid(): number {

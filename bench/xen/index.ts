@@ -1,6 +1,6 @@
 /**
  * `npm run bench xen [-- [PART...] [RELEASE...] [--full]]`: measures the cost of each way on a real Xen, in the lab.
- * PART: calls (../xen.ts), storm, stalls, toolstack; all by default.
+ * PART: calls (../xen.ts), storm, table, stalls, toolstack; all by default.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,21 +11,24 @@ import { RELEASES, type Release } from '../../test/lab/release.ts';
 import { machine } from '../machine.ts';
 import { compareCalls } from '../xen.ts';
 import { type InDom0, measureInDom0 } from './in-dom0.ts';
-import { printStalls, printStorm, printToolstack } from './report.ts';
+import { printStalls, printStorm, printTableLookups, printToolstack } from './report.ts';
 import {
   STALLS_FILE,
   type StallsResult,
   STORM_FILE,
   type StormResult,
+  TABLE_FILE,
+  type TableResult,
   TOOLSTACK_FILE,
   type ToolstackResult,
 } from './results.ts';
 
-const PARTS = ['calls', 'storm', 'stalls', 'toolstack'] as const;
+const PARTS = ['calls', 'storm', 'table', 'stalls', 'toolstack'] as const;
 type Part = (typeof PARTS)[number];
 
 const RESULTS = join('bench', 'results');
 const STORM_SIZES = ['100', '300', '1000'];
+const TABLE_DOMAINS = '1000';
 const STORM_RELEASES: readonly Release[] = ['4.17', '4.20'];
 const STALL_GUESTS = 4;
 const STALL_GUEST_MIB = 512;
@@ -68,6 +71,20 @@ async function storm(releases: readonly Release[]): Promise<void> {
   );
   for (const [release, result] of results) printStorm(release, result);
   await keep('storm', [...results.values()]);
+}
+
+async function table(releases: readonly Release[]): Promise<void> {
+  const results = await measureEach<TableResult>(
+    'table',
+    releases.filter((release) => STORM_RELEASES.includes(release)),
+    {
+      script: ['table-in-dom0.js', TABLE_DOMAINS],
+      file: TABLE_FILE,
+      timeoutMs: STORM_TIMEOUT_MS,
+    },
+  );
+  for (const result of results.values()) printTableLookups(result);
+  await keep('table', [...results.values()]);
 }
 
 async function stalls(releases: readonly Release[]): Promise<void> {
@@ -118,6 +135,7 @@ async function main(args: readonly string[]): Promise<void> {
   console.log('Xen in software emulation: only ratios and counts mean anything.');
   if (parts.includes('calls')) await compareCalls(releases);
   if (parts.includes('storm')) await storm(releases);
+  if (parts.includes('table')) await table(releases);
   if (parts.includes('stalls')) await stalls(releases);
   if (parts.includes('toolstack'))
     await toolstack(releases, isFull ? UNIKERNELS.full : UNIKERNELS.some);

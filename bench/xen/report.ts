@@ -2,9 +2,11 @@
 import type { Release } from '../../test/lab/release.ts';
 import { percent } from '../statistics.ts';
 import { printTable } from '../table.ts';
-import { barsOf, each } from './bars.ts';
-import type { StallsResult, StormResult, ToolstackResult } from './results.ts';
+import { type Bar, barsOf, each, tableBarsOf } from './bars.ts';
+import type { StallsResult, StormResult, TableResult, ToolstackResult } from './results.ts';
+import { WAY_NAMES } from './way-names.ts';
 import { waysOf } from './ways.ts';
+import { NO_WORK } from './work.ts';
 
 const US = 1e3;
 const MS = 1e6;
@@ -14,13 +16,13 @@ function inMs(...times: readonly number[]): string {
   return times.map((ns) => (ns / MS).toFixed(1)).join(', ');
 }
 
-export function printStorm(release: Release, result: StormResult): void {
-  for (const storm of result.boots) {
-    const rows = waysOf(storm, result.byXenstore);
+function printBoots({ xen, boots, byXenstore }: StormResult): void {
+  for (const storm of boots) {
+    const rows = waysOf(storm, byXenstore);
     const ours = rows.find(({ name }) => name.startsWith('6:'))?.bootNs ?? Number.NaN;
     const bootNs = storm.bootsNs / storm.vms;
     printTable(
-      `Xen ${result.xen}: boot storm of ${storm.vms} VMs, ${storm.lookupsAVm} look-ups each; making a VM takes ${(bootNs / MS).toFixed(0)} ms`,
+      `Xen ${xen}: boot storm of ${storm.vms} VMs, ${storm.lookupsAVm} look-ups each; making a VM takes ${(bootNs / MS).toFixed(0)} ms`,
       rows,
       {
         way: ({ name }) => name,
@@ -46,6 +48,35 @@ export function printStorm(release: Release, result: StormResult): void {
       );
     }
   }
+}
+
+function printBars(xen: string, bars: readonly Bar[]): void {
+  printTable(`Xen ${xen}: bars`, bars, {
+    what: ({ what }) => what,
+    bar: ({ bar }) => bar,
+    measured: ({ measured }) => measured,
+    '': ({ met }) => (met ? 'met' : 'missed'),
+  });
+}
+
+export function printTableLookups({ xen, domains, ways, firstNs }: TableResult): void {
+  const rows = ways.toSorted((one, other) => one.name.localeCompare(other.name));
+  const ours = rows.find(({ name }) => name === WAY_NAMES.byTable)?.work ?? NO_WORK;
+  printTable(`Xen ${xen}: look-ups among ${domains} domains`, rows, {
+    way: ({ name }) => name,
+    'look-ups': ({ work }) => String(work.count),
+    'a look-up, us': ({ work }) => (each(work, 'wallNs') / US).toFixed(1),
+    '/ by the table': ({ work }) => `${(each(work, 'wallNs') / each(ours, 'wallNs')).toFixed(1)}x`,
+    'calls a look-up': ({ work }) => each(work, 'calls').toFixed(2),
+    'entries a look-up': ({ work }) => each(work, 'entries').toFixed(1),
+    wrong: ({ work }) => String(work.wrong),
+  });
+  console.log(`The first look-up of a new VM, over the socket: ${(firstNs / US).toFixed(0)} us`);
+  printBars(xen, tableBarsOf(ways));
+}
+
+export function printStorm(release: Release, result: StormResult): void {
+  printBoots(result);
   printTable(`Xen ${result.xen}: shutdown storms`, result.shutdowns, {
     VMs: ({ vms }) => String(vms),
     'took, s': ({ tookNs }) => (tookNs / SECOND).toFixed(2),
@@ -79,13 +110,7 @@ export function printStorm(release: Release, result: StormResult): void {
     },
   );
   const bars = barsOf(release, result);
-  if (bars === undefined) return;
-  printTable(`Xen ${result.xen}: bars`, bars, {
-    what: ({ what }) => what,
-    bar: ({ bar }) => bar,
-    measured: ({ measured }) => measured,
-    '': ({ met }) => (met ? 'met' : 'missed'),
-  });
+  if (bars !== undefined) printBars(result.xen, bars);
 }
 
 export function printStalls(results: readonly StallsResult[]): void {

@@ -42,11 +42,14 @@ export interface Counts {
 export interface OurWay {
   readonly name: string;
   readonly lookups: Work;
-  /** Time of the first look-up of each VM, which finds its domid. Measured in process only. */
+  /** Time of the first look-up of each VM, which finds its domid. Not measured for a client of the service in Node. */
   readonly firstNs?: number;
   /** CPU of the daemon during look-ups, if a client made them. */
   readonly lookupsDaemonCpuNs?: number;
-  /** CPU of the process for its events: answering them, and the lists that follow. For the service, everything but its look-ups. */
+  /**
+   * CPU of the process for its events: answering them, and the lists that follow. For the service, everything but its
+   * look-ups; if a reader of its table made these, all of it.
+   */
   readonly eventsCpuNs: number;
   /** All CPU, including that of a client. */
   readonly cpuNs: number;
@@ -122,6 +125,18 @@ export interface StormResult {
     readonly moves: number;
     readonly ways: readonly { readonly name: string; readonly work: Work }[];
   };
+}
+
+export const TABLE_FILE = 'table.json';
+
+/** Look-ups among domains that stay, by a program that reads the service's table, and by lists. */
+export interface TableResult {
+  readonly xen: string;
+  readonly node: string;
+  readonly domains: number;
+  readonly ways: readonly { readonly name: string; readonly work: Work }[];
+  /** The first look-up of a new VM, which the table does not have. */
+  readonly firstNs: number;
 }
 
 export const STALLS_FILE = 'stalls.json';

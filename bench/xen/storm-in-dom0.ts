@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { cell, destroyAll, doing, until, witness, xenVersion } from '../../test/lab/dom0.ts';
-import { bootStorm, serviceStorm } from './boot-storm.ts';
+import { bootStorm, serviceStorm, tableStorm } from './boot-storm.ts';
 import { byXenstore } from './by-xenstore.ts';
 import { makeVm, openBench, openService } from './host.ts';
 import { movingVm } from './moving.ts';
@@ -60,9 +60,11 @@ for (const size of sizes) {
   }
   shutdowns.push(await shutdownStorm(bench, vms, doing));
   const service = await openService(await makeVm(bench.maker));
-  const { way } = await serviceStorm(bench, service, size, doing);
+  const bySocket = await serviceStorm(bench, service, size, doing);
+  await empty();
+  const byTable = await tableStorm(bench, service, size, doing);
   await service.close();
-  boots.push({ ...storm, ours: [...storm.ours, way] });
+  boots.push({ ...storm, ours: [...storm.ours, bySocket.way, byTable.way] });
   await keep({ boots, shutdowns });
   await empty();
   // oxlint-enable no-await-in-loop

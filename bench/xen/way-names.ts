@@ -8,6 +8,9 @@ export const WAY_NAMES = {
   likeXl: '5: like xl list -v',
   inProcess: '6: xen-domid',
   overSocket: '7: xen-domid, socket',
+  byTable: '8: C agent by the table',
+  tableOrSocket: '8b: the same, new VMs by socket',
+  bare: '9: a look at a known domid',
 } as const;
 
 /** Ends the names of the lists of 1 to 3 that are made by this project's binding, in Node instead of C. */

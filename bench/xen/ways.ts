@@ -61,8 +61,8 @@ export function waysOf(storm: BootStorm, points: readonly StorePoint[]): WayCost
       bootCpuNs:
         ((way.lookups.cpuNs + (way.lookupsDaemonCpuNs ?? 0)) / made) * storm.lookupsAVm +
         way.eventsCpuNs / storm.vms,
-      callsALookup: (single + list) / made,
-      entriesALookup: (single + entries) / made,
+      callsALookup: (single + list + way.lookups.calls) / made,
+      entriesALookup: (single + entries + way.lookups.entries) / made,
     };
   });
   return [...others, ...byStore, ...ours].toSorted((one, other) =>

@@ -73,6 +73,7 @@ export class TableWriter {
   #revision: (() => number) | undefined;
   #stopHeartbeat: () => void = () => undefined;
   #flushes = false;
+  readonly #flushLater = (): void => this.flush();
 
   private constructor(path: string, fd: number, onLost: (error: XenError) => void) {
     this.path = path;
@@ -139,26 +140,26 @@ export class TableWriter {
     this.#flushes = false;
     if (this.#revision === undefined || this.#changed.size === 0) return;
     this.#attempt(() => {
-      for (const { from, bytes } of this.#blocks()) this.#write(from, bytes);
+      if (this.#changed.size > SINGLE_WRITES_MAX) this.#writeBuckets(this.#changed);
+      else for (const bucket of this.#changed) this.#writeBucket(bucket);
       this.#writeChanging();
     });
     this.#changed.clear();
   }
 
-  /** The parts of the file that the changed buckets are in. */
-  #blocks(): readonly { readonly from: number; readonly bytes: number }[] {
-    const buckets = [...this.#changed];
-    const bytes = GEOMETRY.bucketBytes;
-    if (buckets.length <= SINGLE_WRITES_MAX) {
-      return buckets.map((bucket) => ({ from: this.#image.offsetOf(bucket), bytes }));
-    }
-    let [first = 0] = buckets;
-    let last = first;
+  #writeBucket(bucket: number, count = 1): void {
+    this.#write(this.#image.offsetOf(bucket), count * GEOMETRY.bucketBytes);
+  }
+
+  /** Writes all from the first of these buckets to the last. */
+  #writeBuckets(buckets: Iterable<number>): void {
+    let first: number = GEOMETRY.buckets;
+    let last = 0;
     for (const bucket of buckets) {
       first = Math.min(first, bucket);
       last = Math.max(last, bucket);
     }
-    return [{ from: this.#image.offsetOf(first), bytes: (last - first + 1) * bytes }];
+    this.#writeBucket(first, last - first + 1);
   }
 
   #note(bucket: number | undefined): void {
@@ -166,7 +167,7 @@ export class TableWriter {
     this.#changed.add(bucket);
     if (this.#flushes || this.#revision === undefined) return;
     this.#flushes = true;
-    queueMicrotask(() => this.flush());
+    queueMicrotask(this.#flushLater);
   }
 
   #claim(): void {

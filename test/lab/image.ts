@@ -50,6 +50,9 @@ const NOT_IN_DOM0 = [
 
 /** Where the C, assembly and shell sources lie: they are read from the repository, not from `dist`. */
 const SOURCES: string = join('test', 'lab');
+/** The readers of tables, and the programs that run them. */
+const CLIENTS: string = join('docs', 'clients');
+const READERS: string = join('test', 'table', 'readers');
 
 export interface Image {
   readonly hypervisor: string;
@@ -157,6 +160,36 @@ async function curlLayer(): Promise<string> {
   });
 }
 
+/** The release's own Python, in which the module of its xen-utils can be loaded. */
+async function pythonLayer(release: Release): Promise<string> {
+  const suite = suiteOf(release);
+  const ingredients = { suite, NOT_IN_DOM0, layout: 1 };
+  return cached(`python-${release}`, ingredients, async (directory) => {
+    const root = join(directory, 'root');
+    const stdlib = await dependencyOf(suite, 'libpython3-stdlib');
+    const python = stdlib.replace(/^lib(.*)-stdlib$/, '$1');
+    const packages = [`${python}-minimal`, `lib${python}-minimal`, stdlib, 'libexpat1'];
+    await unpack(suite, packages, root);
+    await mergeUsr(root);
+    for (const path of NOT_IN_DOM0) await rm(join(root, path), { recursive: true, force: true });
+    const library = join(root, 'usr', 'lib', python);
+    for (const unused of [
+      'asyncio',
+      'ensurepip',
+      'idlelib',
+      'lib2to3',
+      'multiprocessing',
+      'pydoc_data',
+    ]) {
+      await rm(join(library, unused), { recursive: true, force: true });
+    }
+    await rm(join(root, 'etc'), { recursive: true, force: true });
+    await symlink(python, join(root, 'usr', 'bin', 'python3'));
+    await writeCpio(root, join(directory, 'layer.cpio'));
+    await rm(root, { recursive: true });
+  });
+}
+
 interface Source {
   readonly name: string;
   readonly text: string;
@@ -199,17 +232,34 @@ async function compile(release: Release, source: string, into: string, sdk: stri
   }
 }
 
+/** Makes the readers of tables in OCaml and Python. In OCaml, libxenctrl confirms: Debian has no Xenctrl for it. */
+async function makeReaders(into: string, sdk: string): Promise<void> {
+  await copyFile(join(CLIENTS, 'xen_domid_table.py'), join(into, 'xen_domid_table.py'));
+  await copyFile(join(READERS, 'reader.py'), join(into, 'table.py'));
+  // The compiler writes next to its sources.
+  const scratch = `${into}.ocaml`;
+  await mkdir(scratch);
+  const sources = ['xen_domid_table.ml', 'reader.ml', 'by_xen_stub.c', 'by_xen.ml'];
+  for (const name of [...sources, 'xen_domid.h']) {
+    const folder = name.startsWith('xen_domid') ? CLIENTS : READERS;
+    await copyFile(join(folder, name), join(scratch, name));
+  }
+  const options = [
+    ['-I', '+unix', 'unix.cmxa', ...sources, '-o', join(into, 'table-ocaml')],
+    ['-ccopt', `-isystem ${join(sdk, 'include')} -L${join(sdk, 'lib')}`, '-cclib', '-lxenctrl'],
+    ['-ccopt', '-Wl,--unresolved-symbols=ignore-in-shared-libs'],
+  ];
+  await run('ocamlopt', options.flat(), { cwd: scratch });
+  await rm(scratch, { recursive: true });
+}
+
 async function toolsLayer(release: Release, debian: string): Promise<string> {
   const sources = await readSources(join(SOURCES, 'c'));
   const scripts = await Promise.all(
     ['init.sh', 'xenstored.sh'].map((name) => readFile(join(SOURCES, name), 'utf8')),
   );
-  // `c/table.c` is made of these.
-  const included = await Promise.all(
-    [join('docs', 'clients', 'xen_domid.h'), join('test', 'table', 'readers', 'reader.c')].map(
-      (path) => readFile(path, 'utf8'),
-    ),
-  );
+  // The readers of tables are made of these.
+  const included = await Promise.all([CLIENTS, READERS].map((folder) => readSources(folder)));
   const ingredients = {
     release,
     debian: basename(debian),
@@ -225,6 +275,7 @@ async function toolsLayer(release: Release, debian: string): Promise<string> {
     for (const { name } of sources) {
       await compile(release, join(SOURCES, 'c', name), programs, join(debian, 'sdk'));
     }
+    await makeReaders(programs, join(debian, 'sdk'));
     const [init = '', xenstored = ''] = scripts;
     await writeFile(join(layer, 'init'), init);
     await writeFile(join(programs, 'lab-xenstored'), xenstored);
@@ -240,10 +291,11 @@ export async function imageOf(release: Release): Promise<Image> {
   const node = await nodeLayer();
   const curl = await curlLayer();
   const debian = await debianLayer(release);
+  const python = await pythonLayer(release);
   const tools = await toolsLayer(release, debian);
   return {
     hypervisor: join(debian, 'xen'),
     kernel: join(kernel, 'vmlinuz'),
-    layers: [debian, kernel, node, curl, tools].map((layer) => join(layer, 'layer.cpio')),
+    layers: [debian, kernel, node, curl, python, tools].map((layer) => join(layer, 'layer.cpio')),
   };
 }

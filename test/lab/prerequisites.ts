@@ -8,6 +8,7 @@ const PROGRAMS = {
   'qemu-system-x86_64': 'qemu-system-x86',
   cpio: 'cpio',
   gcc: 'gcc',
+  ocamlopt: 'ocaml',
   ld: 'binutils',
   strings: 'binutils',
   xz: 'xz-utils',

@@ -57,10 +57,13 @@ export const READERS: readonly Reader[] = [
       for (const [folder, name] of [
         [clients, 'xen_domid_table.ml'],
         [sources, 'reader.ml'],
+        [sources, 'by_socket.ml'],
       ] as const) {
         copyFileSync(join(folder, name), join(to, name));
       }
-      const files = ['xen_domid_table.ml', 'reader.ml'].map((name) => join(to, name));
+      const files = ['xen_domid_table.ml', 'reader.ml', 'by_socket.ml'].map((name) =>
+        join(to, name),
+      );
       const options = ['-w', '+a-4-9-40-41-42-44-45-70', '-warn-error', '+a'];
       return [
         ['ocamlc', ...options, '-I', '+unix', '-I', to, 'unix.cma', ...files, '-o', join(to, 'ml')],

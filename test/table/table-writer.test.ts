@@ -1,6 +1,6 @@
 /** The file: its name, mode, size and owner, and a writer that finds a file at its path. */
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -24,7 +24,13 @@ import { join } from 'node:path';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { Mirror } from '../../src/inventory/mirror.ts';
 import { SimulatedHost, SimulatedHypervisor } from '../../src/simulator/index.ts';
-import { GEOMETRY, HeaderOffset, tableBytes, TableState } from '../../src/table/layout.ts';
+import {
+  GEOMETRY,
+  HeaderOffset,
+  readHeader,
+  tableBytes,
+  TableState,
+} from '../../src/table/layout.ts';
 import { readTable } from '../../src/table/table-reader.ts';
 import { TableWriter } from '../../src/table/table-writer.ts';
 import { uuidWords } from '../../src/uuid.ts';
@@ -67,6 +73,9 @@ function isOpenAt(fd: string, file: string): boolean {
     return false;
   }
 }
+
+const timers = (): string[] =>
+  process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout');
 
 const entries = (): Record<string, number | string> =>
   Object.fromEntries(readTable(path).entries.map(({ uuid, domid }) => [uuid, domid ?? 'several']));
@@ -230,6 +239,40 @@ test('a writer that was killed leaves a table to take over', async () => {
   await inventory.close();
 });
 
+test('a writer takes over what another left between any two bytes of its writes', () => {
+  const keep = (): TableWriter => {
+    const writer = TableWriter.open({ path });
+    writer.holderAdded(uuidWords(ONE), 7 as never);
+    writer.begin(() => 0);
+    return writer;
+  };
+  keep().close();
+  const stopped = readFileSync(path);
+  const kept = Buffer.from(stopped);
+  kept.writeUInt32LE(TableState.kept, HeaderOffset.state);
+  kept.writeBigUInt64LE(300n, HeaderOffset.revision);
+  kept.writeUInt32LE(spawnSync('true').pid, HeaderOffset.pid);
+  kept.writeBigUInt64LE(0x0102030405060708n, HeaderOffset.start);
+  kept.writeBigUInt64LE(0n, HeaderOffset.since);
+  // The buckets of an earlier time, of which half has been replaced.
+  kept.fill(0x5a, GEOMETRY.headerBytes, GEOMETRY.headerBytes + (kept.length >> 1));
+  for (const [first, second] of [
+    [stopped, kept],
+    [kept, stopped],
+  ] as const) {
+    for (let cut = HeaderOffset.state; cut <= HeaderOffset.since + 8; cut++) {
+      if (cut > HeaderOffset.state && first[cut - 1] === second[cut - 1]) continue;
+      writeFileSync(path, Buffer.concat([first.subarray(0, cut), second.subarray(cut)]));
+      const writer = keep();
+      const now = readFileSync(path);
+      writer.close();
+      expect(readHeader(now)).toMatchObject({ state: TableState.kept, pid: process.pid });
+      const from = GEOMETRY.headerBytes;
+      expect(now.subarray(from).equals(stopped.subarray(from))).toBe(true);
+    }
+  }
+});
+
 const NOT_OURS: Readonly<Record<string, () => void>> = {
   'a directory': () => mkdirSync(path),
   'a symbolic link': () => symlinkSync('/etc/passwd', path),
@@ -261,12 +304,13 @@ test('a table of another format is retired, so that its readers learn of the new
   old.writeUInt32LE(2, HeaderOffset.version);
   unlinkSync(path);
   writeFileSync(path, old);
-  linkSync(path, join(directory, 'kept by a reader'));
-  unlinkSync(path);
-  writeFileSync(path, old);
+  const mapped = openSync(path, 'r');
   const inventory = await open();
   expect(readTable(path)).toMatchObject({ writer: 'kept', bytes: SIZE });
   await inventory.close();
+  old.writeUInt32LE(TableState.retired, HeaderOffset.state);
+  expect(readFileSync(mapped).equals(old)).toBe(true);
+  closeSync(mapped);
 });
 
 test('a table whose writer another one displaced is written no more', async () => {

@@ -6,6 +6,9 @@
  *   event HOW                     waits for an event of a special watch, then lists all domains
  *   store UUID DOMID TIMES        /local/domain of xenstore, and each domain's vm node until one names the UUID
  *   xl UUID DOMID TIMES           lists all domains, then reads each one's name until one is the UUID
+ *   open TABLE SOCKET             the table and the service for `table`; SOCKET "-" for none
+ *   table UUID DOMID TIMES        looks up by the table, or by the service if the table has no answer
+ *   bare UUID DOMID TIMES         looks at DOMID, as a program does that knows where the UUID is
  *   drop                          forgets all events so far
  *   nothing                       measures the cost of the request itself
  *   write DOMID UUID              the nodes that `store` and `xl` read
@@ -38,6 +41,8 @@
 
 #include <xenctrl.h>
 #include <xenstore.h>
+
+#include "../../../docs/clients/xen_domid.h"
 
 #define DOMID_END 32752
 #define NOBODY (-1)
@@ -229,6 +234,56 @@ static int find_as_xl(const char *name)
             return entries[i].domain;
     }
     return NOBODY;
+}
+
+static struct xen_domid table;
+static char socket_path[108];
+static struct xen_domid_service service = { socket_path, 60000 };
+
+static int confirm_counted(void *context, uint32_t domid, uint8_t handle[16])
+{
+    calls++;
+    copied++;
+    return xen_domid_xc(context, domid, handle);
+}
+
+static int ask_counted(void *context, const uint8_t uuid[16], uint32_t *domid)
+{
+    calls++;
+    return xen_domid_by_socket(context, uuid, domid);
+}
+
+static bool open_table(const char *path)
+{
+    bool has_service = strcmp(socket_path, "-") != 0;
+
+    xen_domid_close(&table);
+    return xen_domid_open(&table, path, confirm_counted, xch, has_service ? ask_counted : NULL, &service) == 0;
+}
+
+static int find_in_table(const uint8_t *handle)
+{
+    uint32_t domid;
+
+    return xen_domid_lookup(&table, handle, &domid) == XEN_DOMID_FOUND ? (int)domid : NOBODY;
+}
+
+static int find_at(uint32_t domid, const uint8_t *handle)
+{
+    calls++;
+    copied++;
+#ifdef LAB_HAS_GETINFO_SINGLE
+    xc_domaininfo_t info;
+
+    return xc_domain_getinfo_single(xch, domid, &info) == 0 && is_it(&info, handle) ? (int)info.domain : NOBODY;
+#else
+    xc_dominfo_t info;
+
+    return xc_domain_getinfo(xch, domid, 1, &info) == 1 && info.domid == domid && !info.dying &&
+                   !memcmp(info.handle, handle, 16)
+               ? (int)domid
+               : NOBODY;
+#endif
 }
 
 static void read_event(void)
@@ -487,6 +542,12 @@ static bool timed(const char *line, unsigned long *wrong)
     else if (sscanf(line, "xl %39s %d %lu", uuid, &domid, &times) == 3)
         for (; times; times--)
             *wrong += is_wrong(find_as_xl(uuid), domid);
+    else if (sscanf(line, "table %39s %d %lu", uuid, &domid, &times) == 3 && parse_uuid(uuid, handle))
+        for (; times; times--)
+            *wrong += is_wrong(find_in_table(handle), domid);
+    else if (sscanf(line, "bare %39s %d %lu", uuid, &domid, &times) == 3 && parse_uuid(uuid, handle))
+        for (; times; times--)
+            *wrong += is_wrong(find_at(domid, handle), domid);
     else
         return !strcmp(line, "nothing\n");
     return true;
@@ -512,7 +573,7 @@ int main(void)
         uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), wall = clock_ns(CLOCK_MONOTONIC);
         unsigned long wrong, every_ms;
         unsigned int domid;
-        char uuid[40];
+        char uuid[40], path[108];
 
         calls = copied = 0;
         if (timed(line, &wrong)) {
@@ -524,6 +585,8 @@ int main(void)
         } else if (!strcmp(line, "drop\n")) {
             drop_events();
             puts("done");
+        } else if (sscanf(line, "open %107s %107s", path, socket_path) == 2) {
+            puts(open_table(path) ? "done" : "error open");
         } else if (sscanf(line, "write %u %39s", &domid, uuid) == 2) {
             write_nodes(domid, uuid);
             puts("done");

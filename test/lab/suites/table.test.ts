@@ -1,4 +1,4 @@
-/** The table on a real Xen: the reader in C, which confirms by libxenctrl, while domains come and go and the service is killed. */
+/** The table on a real Xen: the readers in C, Python and OCaml confirm by libxenctrl, while domains come and go and the service is killed. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -30,7 +30,7 @@ let table: string;
 let socketPath: string;
 let service: ChildProcess | undefined;
 let client: InventoryClient | undefined;
-let reader: Companion;
+let readers: Readonly<Record<string, Companion>>;
 
 const until = (condition: () => boolean | Promise<boolean>, what: string): Promise<unknown> =>
   untilSoon(condition, { what, timeoutMs: SLOW_MS });
@@ -56,27 +56,42 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'table-'));
   table = join(directory, 'domids');
   socketPath = join(directory, 'socket');
-  reader = new Companion('table');
+  readers = {
+    C: new Companion('table'),
+    OCaml: new Companion('table-ocaml'),
+    Python: new Companion('/usr/bin/python3', ['/usr/lib/xen-domid-lab/table.py', 'xc']),
+  };
 });
 
 afterEach(async () => {
   await endService('SIGTERM');
-  await reader.close();
+  await Promise.all(Object.values(readers).map((reader) => reader.close()));
   await destroyAll();
   await until(async () => (await witness()).length === 1, 'all domains are gone');
   rmSync(directory, { recursive: true, force: true });
 }, SLOW_MS);
 
-const ask = (...words: string[]): Promise<string> => reader.ask(...words);
+/** Asks all readers. Returns their answer; if they differ, that of each. */
+async function ask(...words: string[]): Promise<string> {
+  const answers = await Promise.all(
+    Object.entries(readers).map(
+      async ([language, reader]) => [language, await reader.ask(...words)] as const,
+    ),
+  );
+  const [first = ''] = new Set(answers.map(([, answer]) => answer));
+  return answers.every(([, answer]) => answer === first)
+    ? first
+    : answers.map(([language, answer]) => `${language}: ${answer}`).join(', ');
+}
 
 test(
-  'the reader in C finds domains by libxenctrl, and none that has gone, is dying, renamed or a twin',
+  'the readers in C, OCaml and Python find domains, and none that has gone, is dying, renamed or a twin',
   async () => {
     const made = await makeBare(DOMAINS);
     const asked = await startService();
     expect(await ask('open', table)).toBe('open');
     for (const { domid, uuid } of made) {
-      // oxlint-disable-next-line no-await-in-loop -- one process answers
+      // oxlint-disable-next-line no-await-in-loop -- one look-up after the other
       expect(await ask('lookup', uuid)).toBe(`found ${domid}`);
     }
     expect(await ask('lookup', randomUUID())).toBe('ask');
@@ -93,7 +108,7 @@ test(
     await setHandle(renamed.domid, name);
     // Whether the service has seen it or not: nothing confirms what the table says.
     for (const { uuid } of [gone, zombie, renamed]) {
-      // oxlint-disable-next-line no-await-in-loop -- one process answers
+      // oxlint-disable-next-line no-await-in-loop -- one look-up after the other
       expect(await ask('lookup', uuid)).toBe('ask');
     }
     await makeBare(1, { uuid: twin.uuid });

@@ -1,18 +1,18 @@
 /*
  * Reads tables for the tests. A command a line, answered with a line:
  *   open PATH          "open", or "refused"; the table before it is closed
- *   lookup UUID        "found DOMID", "ask" or "invalid", confirmed
- *   hint UUID          the same without a confirmation
+ *   lookup UUID        "found DOMID", "ask" or "invalid", confirmed; by another way also "notFound" and "several"
+ *   hint UUID          the same without a confirmation, and without another way
+ *   service MS PATH    from now on, the service on this socket is the other way; "service"
+ *   own DOMID          from now on, the other way always finds this domid; "own"
  *   retired            "yes" or "no"
  *   storm MS SEED FILE looks up the UUIDs of FILE at random for MS milliseconds; writes 16 bytes for each that was found:
  *                      index in FILE, domid, first and last step of the host; then one with index -1: look-ups made
- * Argument: socket:PATH of a daemon that confirms by `get`, or truth:PATH of the file that a test keeps; see truth.ts.
+ * Argument: socket:PATH of a service that confirms, or truth:PATH of the file that a test keeps; see truth.ts.
  * With TABLE_XENCTRL, none: libxenctrl confirms.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 
 #ifndef XEN_DOMID_H
@@ -21,7 +21,6 @@
 
 struct truth {
     const volatile uint32_t *words;
-    FILE *in, *out;
 };
 
 static int by_truth(void *context, uint32_t domid, uint8_t handle[16])
@@ -43,22 +42,6 @@ static int by_truth(void *context, uint32_t domid, uint8_t handle[16])
     return alive == 1;
 }
 
-static int by_socket(void *context, uint32_t domid, uint8_t handle[16])
-{
-    const struct truth *truth = (const struct truth *)context;
-    char line[4096], *uuid;
-
-    fprintf(truth->out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"get\",\"params\":{\"domid\":%u}}\n", domid);
-    fflush(truth->out);
-    if (fgets(line, sizeof(line), truth->in) == NULL || strstr(line, "\"dying\":false") == NULL)
-        return 0;
-    uuid = strstr(line, "\"uuid\":\"");
-    if (uuid == NULL || strlen(uuid) < 45)
-        return 0;
-    uuid[44] = '\0';
-    return xen_domid_parse(uuid + 8, handle);
-}
-
 static uint64_t now_ms(void)
 {
     struct timespec time;
@@ -67,7 +50,7 @@ static uint64_t now_ms(void)
     return (uint64_t)time.tv_sec * 1000u + (uint64_t)time.tv_nsec / 1000000u;
 }
 
-static void storm(const struct xen_domid_table *table, struct truth *truth, unsigned ms, uint32_t random,
+static void storm(const struct xen_domid *table, struct truth *truth, unsigned ms, uint32_t random,
                   const char *path)
 {
     static uint8_t uuids[32768][16];
@@ -88,7 +71,7 @@ static void storm(const struct xen_domid_table *table, struct truth *truth, unsi
         record[2] = truth->words[1];
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         lookups++;
-        if (xen_domid_lookup(table, uuids[record[0]], by_truth, truth, &domid) != XEN_DOMID_FOUND)
+        if (xen_domid_lookup(table, uuids[record[0]], &domid) != XEN_DOMID_FOUND)
             continue;
         record[1] = domid;
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -100,37 +83,43 @@ static void storm(const struct xen_domid_table *table, struct truth *truth, unsi
     fwrite(record, sizeof(record), 1, stdout);
 }
 
-static int connect_to(struct truth *truth, const char *path)
+static int own_way(void *context, const uint8_t uuid[16], uint32_t *domid)
 {
-    struct sockaddr_un address;
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-    memset(&address, 0, sizeof(address));
-    address.sun_family = AF_UNIX;
-    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
-        return 0;
-    truth->in = fdopen(fd, "r");
-    truth->out = fdopen(dup(fd), "w");
-    return truth->in != NULL && truth->out != NULL;
+    (void)uuid;
+    *domid = *(const uint32_t *)context;
+    return XEN_DOMID_FOUND;
 }
 
 static const char *said(int result, uint32_t domid)
 {
     static char text[32];
 
-    if (result != XEN_DOMID_FOUND)
-        return result == XEN_DOMID_ASK ? "ask" : "invalid";
-    snprintf(text, sizeof(text), "found %u", domid);
-    return text;
+    switch (result) {
+    case XEN_DOMID_FOUND:
+        snprintf(text, sizeof(text), "found %u", domid);
+        return text;
+    case XEN_DOMID_NOT_FOUND:
+        return "notFound";
+    case XEN_DOMID_SEVERAL:
+        return "several";
+    case XEN_DOMID_NO_ANSWER:
+        return "ask";
+    default:
+        return "invalid";
+    }
 }
 
 int main(int argc, char **argv)
 {
-    struct xen_domid_table table = { 0, 0, 0, 0, 0, 0 };
-    struct truth truth = { NULL, NULL, NULL };
-    xen_domid_confirm confirm = by_socket;
-    void *context = &truth;
+    static char socket_path[4096];
+    struct xen_domid table;
+    struct truth truth = { NULL };
+    struct xen_domid_service confirming = { NULL, 0 };
+    struct xen_domid_service service = { socket_path, 0 };
+    uint32_t own = 0;
+    xen_domid_confirm confirm = xen_domid_confirm_by_socket;
+    xen_domid_otherwise otherwise = NULL;
+    void *context = &confirming, *other = NULL;
     char line[4352], word[16], rest[4096], file[4096];
     unsigned ms, seed;
     int result;
@@ -151,19 +140,30 @@ int main(int argc, char **argv)
             return 1;
         truth.words = (const volatile uint32_t *)map;
         confirm = by_truth;
-    } else if (argc > 1 && strncmp(argv[1], "socket:", 7) == 0 && !connect_to(&truth, argv[1] + 7)) {
-        return 1;
+        context = &truth;
+    } else if (argc > 1 && strncmp(argv[1], "socket:", 7) == 0) {
+        confirming.path = argv[1] + 7;
     }
+    xen_domid_open(&table, "", confirm, context, NULL, NULL);
     while (fgets(line, sizeof(line), stdin) != NULL) {
         word[0] = rest[0] = '\0';
         sscanf(line, "%15s %4095[^\n]", word, rest);
         if (strcmp(word, "open") == 0) {
             xen_domid_close(&table);
-            puts(xen_domid_open(&table, rest) == 0 ? "open" : "refused");
+            result = xen_domid_open(&table, rest, confirm, context, otherwise, other);
+            puts(result == 0 ? "open" : "refused");
+        } else if (strcmp(word, "service") == 0 && sscanf(rest, "%d %4095[^\n]", &service.timeout_ms, socket_path) == 2) {
+            table.otherwise = otherwise = xen_domid_by_socket;
+            table.otherwise_context = other = &service;
+            puts("service");
+        } else if (strcmp(word, "own") == 0 && sscanf(rest, "%u", &own) == 1) {
+            table.otherwise = otherwise = own_way;
+            table.otherwise_context = other = &own;
+            puts("own");
         } else if (strcmp(word, "lookup") == 0) {
             result = XEN_DOMID_INVALID;
             if (xen_domid_parse(rest, uuid))
-                result = xen_domid_lookup(&table, uuid, confirm, context, &domid);
+                result = xen_domid_lookup(&table, uuid, &domid);
             puts(said(result, domid));
         } else if (strcmp(word, "hint") == 0) {
             result = XEN_DOMID_INVALID;
