@@ -14,7 +14,7 @@ export async function healthOf(inventory: Inventory): Promise<Health> {
   const result = await Promise.race([inventory.get(0), late]);
   clearTimeout(timer);
   const healthy = result !== undefined && result.status !== 'unavailable';
-  const xenstore = inventory.xenstore !== undefined;
+  const xenstore = inventory.counters.xenstoreConnected;
   if (healthy) return { healthy, body: { status: 'ok', hypervisor: true, xenstore } };
   const cause = result === undefined ? 'timeout' : (result as { cause: string }).cause;
   return { healthy, body: { status: 'unavailable', hypervisor: false, cause, xenstore } };

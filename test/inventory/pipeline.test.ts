@@ -62,6 +62,7 @@ function follow({ refuses = false } = {}): Followed & { refuses: boolean } {
     },
     onConnected: () => told.push('connected'),
     onDisconnected: () => told.push('disconnected'),
+    onAnswering: (answering) => told.push(answering ? 'answers' : 'silent'),
     onIntroduced: (events) => told.push(`introduced ${events}`),
     onReleased: (events) => told.push(`released ${events}`),
   }).subscribe();
