@@ -23,6 +23,37 @@ until_ok() {
   done
 }
 
+# health FIELD VALUE: whether the page of health says so.
+health() { page /healthz | grep -q "\"$1\":$2"; }
+
+# until_health SECONDS FIELD VALUE
+until_health() { until_ok "$1" health "$2" "$3"; }
+
+# as_nobody GROUP: whether a user whose only group this is (or - for none) is answered.
+as_nobody() {
+  local groups=--clear-groups
+  [ "$1" = - ] || groups="--groups=$(getent group "$1" | cut -d: -f3)"
+  if printf '{"jsonrpc":"2.0","id":1,"method":"version"}\n' |
+    setpriv --reuid 65534 --regid 65534 "$groups" socat -t 60 - "UNIX-CONNECT:$SOCKET" 2>/dev/null | grep -q '"protocol"'; then
+    echo answered
+  else
+    echo refused
+  fi
+}
+
+# drop_in [LINE...]: a drop-in of the service for this boot, or none.
+drop_in() {
+  rm -rf /run/systemd/system/xen-domid.service.d
+  if [ "$#" -gt 0 ]; then
+    mkdir -p /run/systemd/system/xen-domid.service.d
+    printf '%s\n' '[Service]' "$@" >/run/systemd/system/xen-domid.service.d/lab.conf
+  fi
+  systemctl daemon-reload
+}
+
+# journal: the service's lines of this boot.
+journal() { journalctl -b -t xen-domid -o cat --no-pager; }
+
 # guest NUMBER: a PVH guest that blocks.
 guest() {
   printf 'name = "guest-%s"\ntype = "pvh"\nkernel = "/srv/pvh"\ncmdline = "b"\nmemory = 8\nvcpus = 1\nuuid = "%s"\non_reboot = "restart"\n' \
