@@ -52,6 +52,7 @@ describe('a service with xenstore', () => {
     await until(() => saysXenstore(room));
     expect(aboutXenstore().at(-1)).toBe('info: xenstore is back, changes are reported at once');
     expect(aboutXenstore()).toHaveLength(3);
+    expect(room.inventory.counters.xenstoreDisconnects).toBe(1);
   });
 
   test('notices that it is connected and answers nothing', async () => {

@@ -11,7 +11,7 @@ export async function checkRunning(
   when: string,
 ): Promise<void> {
   await check(`${when}: socket and service are up, without a restart`, async () => {
-    await host.ok('until_ok 600 systemctl is-active xen-domid.service');
+    await host.ok('until_ok 600 up_or_failing');
     await host.expect(
       'systemctl is-active xen-domid.socket xen-domid.service; systemctl is-enabled xen-domid.socket xen-domid.service; property NRestarts',
       'active\nactive\nenabled\nenabled\n0',

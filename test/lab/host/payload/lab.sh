@@ -23,6 +23,9 @@ until_ok() {
   done
 }
 
+# up_or_failing: whether the service is up, or has failed to start several times.
+up_or_failing() { systemctl is-active xen-domid.service || [ "$(property NRestarts)" -gt 2 ]; }
+
 # health FIELD VALUE: whether the page of health says so.
 health() { page /healthz | grep -q "\"$1\":$2"; }
 
