@@ -11,7 +11,7 @@ export async function checkRunning(
   when: string,
 ): Promise<void> {
   await check(`${when}: socket and service are up, without a restart`, async () => {
-    await host.ok('until_ok 600 up_or_failing');
+    await host.ok('until_ok 900 up_or_failing');
     await host.expect(
       'systemctl is-active xen-domid.socket xen-domid.service; systemctl is-enabled xen-domid.socket xen-domid.service; property NRestarts',
       'active\nactive\nenabled\nenabled\n0',
@@ -31,7 +31,7 @@ export async function checkRunning(
   });
   await check(`${when}: healthz and metrics`, async () => {
     await host.ok(
-      `until_ok 300 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`,
+      `until_ok 900 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`,
     );
     await host.expect('page /metrics', /^xen_domid_/m);
   });

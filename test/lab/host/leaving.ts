@@ -18,15 +18,15 @@ export async function checkUpgrade(
     'upgrade: the socket stays, a subscriber goes on, and the newer version answers',
     async () => {
       await host.ok(
-        'setsid xen-domid watch --json >/srv/upgrade.json 2>&1 & until_ok 300 test -s /srv/upgrade.json',
+        'setsid xen-domid watch --json >/srv/upgrade.json 2>&1 & until_ok 900 test -s /srv/upgrade.json',
       );
       const inode = await host.ok('stat -c %i $SOCKET');
       await host.ok(`dpkg --install /srv/${deb}_${NEWER_VERSION}_amd64.deb`);
       await host.expect('ask version "" 600', new RegExp(`"package":"${NEWER_VERSION}"`));
       await host.expect('stat -c %i $SOCKET', inode);
       await host.ok('guest 4');
-      await host.ok('until_ok 300 grep -q "\\"kind\\":\\"created\\".*$(uuid 4)" /srv/upgrade.json');
-      await host.ok('pkill -f "xen-domid watch"; xl destroy guest-4');
+      await host.ok('until_ok 900 grep -q "\\"kind\\":\\"created\\".*$(uuid 4)" /srv/upgrade.json');
+      await host.ok('pkill -f "xen-domid.* watch"; xl destroy guest-4');
     },
   );
 }
@@ -70,11 +70,11 @@ export async function checkGroups(
         `${group}\nrefused\nanswered`,
       );
       await host.expect(
-        'ask version "" 300 && ask version "" 300 /run/xen-domid/second.sock',
+        'ask version "" 600 && ask version "" 600 /run/xen-domid/second.sock',
         /"protocol".*\n.*"protocol"/,
       );
       await host.expect(
-        'curl --silent --show-error --max-time 60 http://127.0.0.1:9790/healthz',
+        'curl --silent --show-error --max-time 300 http://127.0.0.1:9790/healthz',
         /"status":"ok"/,
       );
       await host.ok(

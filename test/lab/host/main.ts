@@ -42,7 +42,7 @@ async function checkPackage(host: Host, checks: Checks, deb: string): Promise<vo
   checks.heading('Faults');
   await checkFaults(host, checks);
   await checkXenstored(host, checks);
-  await host.say('pkill -f "xen-domid watch"; xl destroy guest-1; xl destroy guest-3');
+  await host.say('pkill -f "xen-domid.* watch"; xl destroy guest-1; xl destroy guest-3');
   checks.heading('Stop, groups');
   await checkStopping(host, checks);
   await checkGroups(host, checks, 'xen-domid');

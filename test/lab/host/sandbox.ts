@@ -19,7 +19,7 @@ async function probe(host: Host): Promise<string[]> {
     sed -e 's,^ExecStart=.*,ExecStart=/bin/bash /srv/probe.sh,' -e 's/^Type=.*/Type=oneshot/' -e 's/^SyslogIdentifier=.*/SyslogIdentifier=lab-probe/' \\
       -e '/^Restart/d' -e '/^WatchdogSec/d' -e '/^Also=/d' -e '/^Wants=/d' "$unit" >/run/systemd/system/lab-probe.service
     systemctl daemon-reload
-    until_ok 60 socat -u OPEN:/dev/null TCP:192.0.2.1:8000`);
+    until_ok 300 socat -u OPEN:/dev/null TCP:192.0.2.1:8000`);
   // The attempts are sound only where they would succeed without the sandbox.
   await host.expect(
     'systemd-run --quiet --wait true && udevadm control --reload && unshare --mount true && echo possible',

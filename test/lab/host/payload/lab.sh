@@ -5,11 +5,11 @@ SOCKET=/run/xen-domid/xen-domid.sock
 ask() {
   local params=${2:-}
   printf '{"jsonrpc":"2.0","id":1,"method":"%s"%s}\n' "$1" "${params:+,\"params\":$params}" |
-    socat -t "${3:-30}" - "UNIX-CONNECT:${4:-$SOCKET}"
+    socat -t "${3:-300}" - "UNIX-CONNECT:${4:-$SOCKET}"
 }
 
 # page PATH: a page over HTTP on the socket.
-page() { curl --silent --show-error --max-time 30 --unix-socket "$SOCKET" "http://localhost$1"; }
+page() { curl --silent --show-error --max-time 300 --unix-socket "$SOCKET" "http://localhost$1"; }
 
 property() { systemctl show --property "$1" --value "${2:-xen-domid.service}"; }
 
@@ -37,7 +37,7 @@ as_nobody() {
   local groups=--clear-groups
   [ "$1" = - ] || groups="--groups=$(getent group "$1" | cut -d: -f3)"
   if printf '{"jsonrpc":"2.0","id":1,"method":"version"}\n' |
-    setpriv --reuid 65534 --regid 65534 "$groups" socat -t 60 - "UNIX-CONNECT:$SOCKET" 2>/dev/null | grep -q '"protocol"'; then
+    setpriv --reuid 65534 --regid 65534 "$groups" socat -t 300 - "UNIX-CONNECT:$SOCKET" 2>/dev/null | grep -q '"protocol"'; then
     echo answered
   else
     echo refused
