@@ -19,7 +19,7 @@ export interface XenstoreLinkOptions {
   readonly eventLists: EventLists;
 }
 
-/** Keeps a connection to xenstore, and hands its events to those who make looks of them. */
+/** Keeps a connection to xenstore, and hands its events to the lists and hints. */
 export class XenstoreLink {
   /** Connections that ended after both watches were set. */
   disconnects = 0;

@@ -47,7 +47,7 @@ export async function checkFaults(host: Host, { check }: Pick<Checks, 'check'>):
 const XENSTORE_LINES = "journal | tac | sed '/^listening on/q' | tac | grep xenstore";
 const PROCESS = '$(pidof -s xenstored oxenstored)';
 
-/** What becomes of the service while xenstored hangs, is dead, and is back. */
+/** The service while xenstored hangs, is dead, and is back. */
 export async function checkXenstored(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
   await check(
     'a xenstored that answers nothing is noticed, and so is that it answers again',

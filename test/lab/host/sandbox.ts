@@ -64,7 +64,7 @@ export async function checkSandbox(host: Host, { check }: Pick<Checks, 'check'>)
     },
   );
   await check('systemd-analyze: units without a fault, and little exposed', async () => {
-    // What a systemd before 254 does not know, it says.
+    // A systemd before 254 reports the two settings that it does not know.
     const verified = await host.ok(
       'systemd-analyze verify xen-domid.socket xen-domid.service 2>&1 | grep xen-domid || true',
     );
