@@ -44,6 +44,10 @@ export async function checkStopping(host: Host, { check }: Pick<Checks, 'check'>
   });
 }
 
+/** The lines of a drop-in that start the service with other flags. */
+const serve = (flags: string): string =>
+  `ExecStart= "ExecStart=$(command -v xen-domid) serve ${flags}"`;
+
 /**
  * The groups that may ask.
  * @param group the one that the socket unit names.
@@ -53,8 +57,6 @@ export async function checkGroups(
   { check }: Pick<Checks, 'check'>,
   group: 'root' | 'xen-domid',
 ): Promise<void> {
-  const serve = (flags: string): string =>
-    `ExecStart= "ExecStart=$(command -v xen-domid) serve ${flags}"`;
   const member = 'SupplementaryGroups=lab-readers';
   await check(
     'two sockets of the socket unit, --metrics, and a --group that has no effect',
