@@ -50,6 +50,7 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
     'inventory/feed/feed.ts',
     'inventory/inventory.ts',
     'inventory/pipeline.ts',
+    'inventory/xenstore-link.ts',
     'xenstore/reader.ts',
     'xenstore/watches.ts',
   ],

@@ -1,5 +1,5 @@
 /** The inventory of one host: UUIDs to domains, confirmed by the hypervisor, and the changes of the domains. */
-import type { Observable, Subscription } from 'rxjs';
+import type { Observable } from 'rxjs';
 import type { Change, FeedBatch, SubscribeOptions, Token } from '../change.ts';
 import type { DomainInventory } from '../domain-inventory.ts';
 import { checkDomid, DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
@@ -32,12 +32,13 @@ import { limit } from './limits.ts';
 import { type ListReason, Lists } from './lists.ts';
 import { Looks } from './looks.ts';
 import { Lookups } from './lookups.ts';
-import { followXenstore, type XenstoreSession } from './pipeline.ts';
+import type { XenstoreSession } from './pipeline.ts';
 import type { Snapshot, SnapshotDomains } from './feed/snapshot.ts';
 import { follow } from './feed/subscription.ts';
 import { closedError, unavailable } from './unavailable.ts';
 import { Waiters } from './waiters.ts';
 import { Waits } from './waiting/waits.ts';
+import { XenstoreLink, type XenstoreState } from './xenstore-link.ts';
 import { Zombies } from './zombies.ts';
 
 /** Where the inventory gets its data, and how much it caches. */
@@ -100,6 +101,7 @@ export interface InventoryStats extends Counters {
   readonly changes: number;
   /** Changes that only the slow timer found: events were lost, or xenstore is not connected. */
   readonly changesFoundByTimer: number;
+  /** Whether xenstore is connected and answers, so that changes are noticed at once. */
   readonly xenstoreConnected: boolean;
   /** Connections to xenstore that ended. */
   readonly xenstoreDisconnects: number;
@@ -133,6 +135,7 @@ export class Inventory implements DomainInventory {
   readonly #waits: Waits;
   readonly #hints: Hints;
   readonly #eventLists: EventLists;
+  readonly #xenstore: XenstoreLink;
   readonly #zombies: Zombies;
   readonly #began = performance.now();
   readonly #results = { found: 0, notFound: 0, ambiguous: 0, unavailable: 0 };
@@ -141,9 +144,6 @@ export class Inventory implements DomainInventory {
   readonly #decoding = new Set<Promise<unknown>>();
   readonly #stopTimer: () => void;
   readonly #table: TableWriter | undefined;
-  #xenstoreConnected = false;
-  #xenstoreDisconnects = 0;
-  #pipeline: Subscription | undefined;
   #closed: Promise<void> | undefined;
 
   /** @param owns whether closing the inventory closes the hypervisor too. */
@@ -176,6 +176,7 @@ export class Inventory implements DomainInventory {
     this.#lookups = lookups;
     this.#waits = waits;
     this.#eventLists = eventLists;
+    this.#xenstore = new XenstoreLink({ lists, hints, eventLists });
     this.#zombies = new Zombies({ census, feed, eventLists, longestMs: listIntervalMs });
     this.#stopTimer = every(listIntervalMs, () => lists.want('timer', 0));
   }
@@ -198,7 +199,7 @@ export class Inventory implements DomainInventory {
       throw error;
     }
     if (inventory.hypervisorVersion.uniqueIds === 'yes') void inventory.#readUniqueIds();
-    if (xenstore !== false) inventory.#follow(xenstore);
+    if (xenstore !== false) inventory.#xenstore.follow(xenstore);
     return inventory;
   }
 
@@ -356,7 +357,12 @@ export class Inventory implements DomainInventory {
 
   /** The connection to xenstore; undefined while there is none. */
   get xenstore(): XenstoreReader | undefined {
-    return this.#hints.xenstore;
+    return this.#xenstore.reader;
+  }
+
+  /** @internal Whether xenstore is connected, now and after each change of that. */
+  get xenstoreState$(): Observable<XenstoreState> {
+    return this.#xenstore.state$;
   }
 
   /**
@@ -391,8 +397,8 @@ export class Inventory implements DomainInventory {
       events: this.#eventLists.events,
       changes: this.#feed.revision,
       changesFoundByTimer: lists.changesFoundByTimer,
-      xenstoreConnected: this.#xenstoreConnected,
-      xenstoreDisconnects: this.#xenstoreDisconnects,
+      xenstoreConnected: this.#xenstore.connected,
+      xenstoreDisconnects: this.#xenstore.disconnects,
       waits: this.#waits.count,
       waitLooks: this.#waits.looks,
       uuids: this.#census.holders.size,
@@ -421,7 +427,7 @@ export class Inventory implements DomainInventory {
 
   async #close(): Promise<void> {
     this.#stopTimer();
-    this.#pipeline?.unsubscribe();
+    this.#xenstore.close();
     this.#zombies.close();
     this.#waits.close();
     this.#lookups.close();
@@ -430,25 +436,6 @@ export class Inventory implements DomainInventory {
     this.#feed.end();
     await Promise.allSettled(this.#decoding);
     if (this.#ownsHypervisor) await this.#hypervisor.close();
-  }
-
-  #follow(open: () => Promise<XenstoreSession>): void {
-    const eventLists = this.#eventLists;
-    this.#pipeline = followXenstore({
-      open,
-      onConnected: (xenstore) => {
-        this.#xenstoreConnected = true;
-        this.#hints.xenstore = xenstore;
-        this.#lists.want('connect', 0);
-      },
-      onDisconnected: () => {
-        if (this.#xenstoreConnected) this.#xenstoreDisconnects++;
-        this.#xenstoreConnected = false;
-        this.#hints.xenstore = undefined;
-      },
-      onIntroduced: (events) => eventLists.introduced(events),
-      onReleased: (events) => eventLists.released(events),
-    }).subscribe();
   }
 
   async #snapshot({ timeoutMs = LIST_TIMEOUT_MS, signal }: CallOptions): Promise<Snapshot> {

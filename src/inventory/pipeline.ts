@@ -1,7 +1,9 @@
 /** Turns xenstore's events into looks: connects, sets the watches, reports events, and reconnects when the connection ends. */
 import {
   combineLatest,
+  distinctUntilChanged,
   ignoreElements,
+  interval,
   map,
   merge,
   Observable,
@@ -9,6 +11,7 @@ import {
   retry,
   share,
   skip,
+  startWith,
   switchMap,
   take,
   tap,
@@ -29,6 +32,8 @@ export interface PipelineOptions {
   readonly onConnected: (xenstore: XenstoreReader) => void;
   /** The connection ended, or could not be made. */
   readonly onDisconnected: (reason: unknown) => void;
+  /** The connection stays, but requests have gone unanswered for some seconds; or they are answered again. */
+  readonly onAnswering: (answering: boolean) => void;
   /** Called with the number of events read in one turn. Events carry no domid, but a look that begins now shows their cause. */
   readonly onIntroduced: (events: number) => void;
   readonly onReleased: (events: number) => void;
@@ -36,6 +41,12 @@ export interface PipelineOptions {
 
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 10_000;
+
+const CHECK_MS = 1000;
+/** A request that is unanswered for longer is noticed at the next check: within 5 s. */
+const SILENT_MS = 4000;
+/** Checks between two requests that are made only to see whether they are answered. */
+const CHECKS_A_PROBE = 30;
 
 /** Emits when a connection has both watches. Never completes: reconnects with increasing delays. */
 export function followXenstore(options: PipelineOptions): Observable<void> {
@@ -58,7 +69,25 @@ function session(xenstore: XenstoreReader, options: PipelineOptions): Observable
   return merge(
     introduced$.pipe(skip(1), countPerTurn(), tap(options.onIntroduced), ignoreElements()),
     released$.pipe(skip(1), countPerTurn(), tap(options.onReleased), ignoreElements()),
+    answering(xenstore).pipe(tap(options.onAnswering), ignoreElements()),
     ready$.pipe(map(() => options.onConnected(xenstore))),
+  );
+}
+
+/**
+ * Emits false when xenstored answers no more, and true when it does again. The connection is kept: during a live update
+ * xenstored answers nothing for up to a minute, and then everything.
+ */
+function answering(xenstore: XenstoreReader): Observable<boolean> {
+  return interval(CHECK_MS).pipe(
+    tap((checks) => {
+      if (checks % CHECKS_A_PROBE === CHECKS_A_PROBE - 1 && xenstore.oldestPendingMs === 0)
+        xenstore.read('/').catch(() => undefined);
+    }),
+    map(() => xenstore.oldestPendingMs <= SILENT_MS),
+    startWith(true),
+    distinctUntilChanged(),
+    skip(1),
   );
 }
 

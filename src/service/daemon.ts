@@ -13,7 +13,7 @@ import { Pace } from './answers/shared-calls.ts';
 import { ConnectionCounts } from './connections/connection-counts.ts';
 import { type Bounds, LineServer } from './connections/line-server.ts';
 import { Subscribers } from './connections/subscribers.ts';
-import { ClientLog } from './client-log.ts';
+import { BoundedLog } from './bounded-log.ts';
 import { healthOf } from './health.ts';
 import { type Pages, SocketHttp } from './http/http.ts';
 import { listenForMetrics, type MetricsListenerOptions } from './http/metrics-listener.ts';
@@ -24,6 +24,7 @@ import { type Libc, libc } from './system/libc.ts';
 import { ServiceManager, takeListenFds } from './system/service-manager.ts';
 import { listenAt, listenOn } from './system/socket-claim.ts';
 import { SocketKeeper } from './system/socket-keeper.ts';
+import { xenstoreLog } from './xenstore-log.ts';
 
 export interface ServeOptions {
   /** The inventory, or a function that opens it: then it is closed with the daemon. */
@@ -105,6 +106,8 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
   const where = socketPath ?? (await listenOnAll(service.server, listenFds));
   logListening(log, where, simulated);
   logUniqueIds(log, inventory);
+  const xenstore = inventory.xenstoreState$.subscribe(xenstoreLog(log));
+  undo.push(() => xenstore.unsubscribe());
   const manager = new ServiceManager(environment, system);
   manager.ready(`answering on ${where}`);
   undo.push(() => manager.stopping());
@@ -148,7 +151,7 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
   const counts = new RequestCounts();
   const connections = new ConnectionCounts();
   const scraperCounts = new ScraperCounts();
-  const clientLog = new ClientLog(log);
+  const clientLog = new BoundedLog(log, 'clients');
   const pace = new Pace();
   const subscribers = new Subscribers(inventory, pace);
   const metrics = new Metrics({

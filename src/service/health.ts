@@ -5,7 +5,7 @@ import type { Health } from './http/http.ts';
 /** Asks the hypervisor for one domain. Any domid serves: "no such domain" is an answer too. */
 export async function healthOf(inventory: Inventory): Promise<Health> {
   const result = await inventory.get(0);
-  const xenstore = inventory.xenstore !== undefined;
+  const xenstore = inventory.counters.xenstoreConnected;
   return result.status === 'unavailable'
     ? {
         healthy: false,

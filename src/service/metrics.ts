@@ -171,7 +171,7 @@ function rowsOf(options: MetricsOptions): readonly Row[] {
     [
       'gauge',
       'xen_domid_xenstore_connected',
-      '1: connected to xenstore, so that changes are noticed at once.',
+      '1: xenstore is connected and answers, so that changes are noticed at once.',
       one(() => stats().xenstoreConnected),
     ],
     [

@@ -41,7 +41,7 @@ export function unreachable(failed: readonly FailedConnect[], cause: unknown): X
 
 const START_IT =
   'Start xenstored (or oxenstored), or set XENSTORED_PATH or XENSTORED_RUNDIR to where its socket is. ' +
-  'A host whose xenstore runs in a stub domain has no such socket; that is not supported';
+  'A host whose xenstore runs in a stub domain has only /dev/xen/xenbus, which is not supported: look-ups and lists work without it';
 
 const NOT_ALLOWED = 'Only root may connect to it: run this as root, in dom0';
 

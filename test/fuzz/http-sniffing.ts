@@ -8,7 +8,7 @@ import * as fc from 'fast-check';
 import { Inventory } from '../../src/inventory/inventory.ts';
 import { Dispatcher } from '../../src/service/answers/dispatcher.ts';
 import { SocketHttp } from '../../src/service/http/http.ts';
-import { ClientLog } from '../../src/service/client-log.ts';
+import { BoundedLog } from '../../src/service/bounded-log.ts';
 import { ConnectionCounts } from '../../src/service/connections/connection-counts.ts';
 import { LineServer } from '../../src/service/connections/line-server.ts';
 import { methodsOf } from '../../src/service/answers/methods.ts';
@@ -207,7 +207,7 @@ export async function httpSniffing(): Promise<Target> {
     dispatcher,
     subscribers,
     counts: new ConnectionCounts(),
-    log: new ClientLog(() => undefined),
+    log: new BoundedLog(() => undefined, 'clients'),
     libc: undefined,
     bounds: undefined,
     onHttp: (socket, options) => socketHttp.take(socket, options),

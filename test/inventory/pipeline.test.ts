@@ -7,6 +7,14 @@ class FakeSession {
   readonly introduced$ = new Subject<WatchEvent>();
   readonly released$ = new Subject<WatchEvent>();
   closed = false;
+  /** As if a request had been pending for so long. */
+  oldestPendingMs = 0;
+  reads = 0;
+
+  async read(): Promise<string> {
+    this.reads++;
+    return '';
+  }
 
   watch(path: string): Subject<WatchEvent> {
     return path === '@introduceDomain' ? this.introduced$ : this.released$;
@@ -62,6 +70,7 @@ function follow({ refuses = false } = {}): Followed & { refuses: boolean } {
     },
     onConnected: () => told.push('connected'),
     onDisconnected: () => told.push('disconnected'),
+    onAnswering: (answering) => told.push(answering ? 'answers' : 'silent'),
     onIntroduced: (events) => told.push(`introduced ${events}`),
     onReleased: (events) => told.push(`released ${events}`),
   }).subscribe();
@@ -153,6 +162,48 @@ describe('a connection to xenstore', () => {
     it.subscription.unsubscribe();
     await advance(0);
     expect(it.sessions).toMatchObject([{ closed: true }]);
+  });
+});
+
+describe('a connection on which nothing is heard', () => {
+  test('is asked something every 30 s', async () => {
+    const [, session] = await connected();
+    await advance(29_999);
+    expect(session.reads).toBe(0);
+    await advance(1);
+    expect(session.reads).toBe(1);
+    await advance(30_000);
+    expect(session.reads).toBe(2);
+  });
+
+  test('is not asked while a request is pending', async () => {
+    const [, session] = await connected();
+    session.oldestPendingMs = 1;
+    await advance(60_000);
+    expect(session.reads).toBe(0);
+  });
+
+  test('is silent within 5 s of a request without an answer, and kept', async () => {
+    const [it, session] = await connected();
+    session.oldestPendingMs = 4000;
+    await advance(2000);
+    expect(it.told).toEqual(['connected']);
+    session.oldestPendingMs = 4001;
+    await advance(1000);
+    expect(it.told).toEqual(['connected', 'silent']);
+    await advance(60_000);
+    expect(session.closed).toBe(false);
+    session.oldestPendingMs = 0;
+    await advance(1000);
+    expect(it.told).toEqual(['connected', 'silent', 'answers']);
+  });
+
+  test('is silent also before its watches are set', async () => {
+    const it = follow();
+    await advance(0);
+    (it.sessions[0] as FakeSession).oldestPendingMs = 5000;
+    await advance(1000);
+    expect(it.told).toEqual(['silent']);
   });
 });
 

@@ -985,6 +985,26 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    file: 'inventory/pipeline.js',
+    tests: ['inventory/pipeline'],
+    mutants: [
+      ['a xenstored that answers nothing counts as connected', '<= SILENT_MS', '<= Infinity'],
+      ['a silent connection is not asked anything', "xenstore.read('/')", 'Promise.resolve()'],
+    ],
+  },
+  {
+    file: 'inventory/xenstore-link.js',
+    tests: ['service/xenstore-log'],
+    mutants: [
+      ['a connection that is lost stays in use', 'hints.xenstore = undefined;', ''],
+      [
+        'a silent connection counts as one that ended',
+        'if (!answering)',
+        'if (!answering && this.disconnects++ >= 0)',
+      ],
+    ],
+  },
+  {
     file: 'inventory/hints.js',
     tests: ['inventory/hints'],
     mutants: [

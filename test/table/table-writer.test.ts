@@ -173,9 +173,6 @@ test('a writer without a group takes the file back from the group of the one bef
   expect(statSync(path).gid).toBe(process.getegid?.());
 });
 
-const timers = (): string[] =>
-  process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout');
-
 test('a writer that loses the table while it begins leaves no timer', () => {
   const before = timers();
   // The descriptor of an existing file is found by its name.

@@ -2,7 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Dispatcher } from '../answers/dispatcher.ts';
-import type { ClientLog } from '../client-log.ts';
+import type { BoundedLog } from '../bounded-log.ts';
 import { bytesPerClient, MemoryTally, type MemoryUser } from '../memory.ts';
 import { mostDescriptors } from '../system/descriptors.ts';
 import type { Libc, PeerCredentials } from '../system/libc.ts';
@@ -75,7 +75,7 @@ export interface LineServerOptions {
   readonly dispatcher: Dispatcher;
   readonly subscribers: Subscribers;
   readonly counts: ConnectionCounts;
-  readonly log: ClientLog;
+  readonly log: BoundedLog;
   readonly bounds: Partial<Bounds> | undefined;
   /** Used to log the pid and uid of clients; without it the log has neither. */
   readonly libc: Libc | undefined;
@@ -313,7 +313,7 @@ export class LineServer {
       const peer = this.#peerOf(socket);
       return peer === undefined ? 'a client' : `the client with pid ${peer.pid}, uid ${peer.uid}`;
     };
-    this.#options.log.warn(words, what);
+    this.#options.log.line('warning', () => `${words()}: ${what}`);
   }
 
   #isPeerClosed(socket: Socket): boolean {

@@ -1,6 +1,6 @@
 /** The connections of the metrics listener: few, and one without a complete request makes room for another. */
 import type { Socket } from 'node:net';
-import type { ClientLog } from '../client-log.ts';
+import type { BoundedLog } from '../bounded-log.ts';
 import { exchangeOn } from './exchange.ts';
 
 /** Scrapers are few, and descriptors are for clients. */
@@ -16,9 +16,9 @@ export class ScraperCounts {
 export class Scrapers {
   readonly #sockets = new Set<Socket>();
   readonly #counts: ScraperCounts;
-  readonly #log: ClientLog;
+  readonly #log: BoundedLog;
 
-  constructor(counts: ScraperCounts, log: ClientLog) {
+  constructor(counts: ScraperCounts, log: BoundedLog) {
     this.#counts = counts;
     this.#log = log;
   }
@@ -54,6 +54,6 @@ export class Scrapers {
   }
 
   #warn({ remoteAddress, remotePort }: Socket, what: string): void {
-    this.#log.warn(() => `a scraper at ${remoteAddress} port ${remotePort}`, what);
+    this.#log.line('warning', () => `a scraper at ${remoteAddress} port ${remotePort}: ${what}`);
   }
 }

@@ -25,7 +25,7 @@ export async function checkGuests(host: Host, { check }: Pick<Checks, 'check'>):
   const uuids: string[] = [];
   await check('three VMs are found as soon as xl create returns', async () => {
     await host.ok(
-      'setsid xen-domid watch --json >/srv/watch.json 2>&1 & until_ok 300 test -s /srv/watch.json',
+      'setsid xen-domid watch --json >/srv/watch.json 2>&1 & until_ok 900 test -s /srv/watch.json',
     );
     for (const number of [1, 2, 3]) {
       const uuid = (await host.ok(`uuid ${number}`)).trim();
@@ -47,7 +47,7 @@ export async function checkGuests(host: Host, { check }: Pick<Checks, 'check'>):
   });
   await check('a VM that reboots is found under its new domid', async () => {
     await host.ok(`node /srv/reboot-guest.mjs ${domids[0]}`);
-    await host.ok(`until_ok 300 sh -c 'd=$(xl domid guest-1) && [ "$d" != ${domids[0]} ]'`);
+    await host.ok(`until_ok 900 sh -c 'd=$(xl domid guest-1) && [ "$d" != ${domids[0]} ]'`);
     const domid = Number(await host.ok('xl domid guest-1'));
     assert.notEqual(domid, domids[0]);
     domids.push(domid);

@@ -11,7 +11,7 @@ export async function checkRunning(
   when: string,
 ): Promise<void> {
   await check(`${when}: socket and service are up, without a restart`, async () => {
-    await host.ok('until_ok 600 systemctl is-active xen-domid.service');
+    await host.ok('until_ok 900 up_or_failing');
     await host.expect(
       'systemctl is-active xen-domid.socket xen-domid.service; systemctl is-enabled xen-domid.socket xen-domid.service; property NRestarts',
       'active\nactive\nenabled\nenabled\n0',
@@ -20,6 +20,7 @@ export async function checkRunning(
   await check(`${when}: it uses the socket that systemd listens on`, async () => {
     await host.expect('property StatusText', /^answering on \/run\/xen-domid\/xen-domid\.sock$/);
     await host.expect('stat -c "%a %U %G" $SOCKET', /^660 root (root|xen-domid)$/);
+    await host.expect('stat -c "%a %U" /run/xen-domid', '755 root');
     await host.expect(
       'ss -xlpH src $SOCKET | grep "pid=1," | grep -c "pid=$(property MainPID),"',
       '1',
@@ -30,15 +31,25 @@ export async function checkRunning(
   });
   await check(`${when}: healthz and metrics`, async () => {
     await host.ok(
-      `until_ok 300 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`,
+      `until_ok 900 sh -c '. /srv/lab.sh; page /healthz | grep -q "\\"xenstore\\":true"'`,
     );
     await host.expect('page /metrics', /^xen_domid_/m);
   });
   await check(`${when}: its lines in the journal are those of xen-domid`, async () => {
     await host.expect(
-      'journalctl -b -t xen-domid -o cat --no-pager',
+      'journalctl -b -t xen-domid -p 6..6 -o cat --no-pager',
       /^listening on \/run\/xen-domid\/xen-domid\.sock$/m,
     );
+  });
+}
+
+/** The order in which systemd started them at boot. */
+export async function checkBootOrder(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
+  await check('at boot it starts after xenstored, and connects at the first try', async () => {
+    await host.ok(
+      '[ $(property ActiveEnterTimestampMonotonic xen.service) -le $(property ExecMainStartTimestampMonotonic) ]',
+    );
+    await host.expect('journal | grep xenstore || true', '');
   });
 }
 

@@ -14,16 +14,21 @@ export async function checkUpgrade(
   { check }: Pick<Checks, 'check'>,
   deb: string,
 ): Promise<void> {
-  await check('upgrade: a subscriber goes on, and the newer version answers', async () => {
-    await host.ok(
-      'setsid xen-domid watch --json >/srv/upgrade.json 2>&1 & until_ok 300 test -s /srv/upgrade.json',
-    );
-    await host.ok(`dpkg --install /srv/${deb}_${NEWER_VERSION}_amd64.deb`);
-    await host.expect('ask version', new RegExp(`"package":"${NEWER_VERSION}"`));
-    await host.ok('guest 4');
-    await host.ok('until_ok 300 grep -q "\\"kind\\":\\"created\\".*$(uuid 4)" /srv/upgrade.json');
-    await host.ok('pkill -f "xen-domid watch"; xl destroy guest-4');
-  });
+  await check(
+    'upgrade: the socket stays, a subscriber goes on, and the newer version answers',
+    async () => {
+      await host.ok(
+        'setsid xen-domid watch --json >/srv/upgrade.json 2>&1 & until_ok 900 test -s /srv/upgrade.json',
+      );
+      const inode = await host.ok('stat -c %i $SOCKET');
+      await host.ok(`dpkg --install /srv/${deb}_${NEWER_VERSION}_amd64.deb`);
+      await host.expect('ask version "" 600', new RegExp(`"package":"${NEWER_VERSION}"`));
+      await host.expect('stat -c %i $SOCKET', inode);
+      await host.ok('guest 4');
+      await host.ok('until_ok 900 grep -q "\\"kind\\":\\"created\\".*$(uuid 4)" /srv/upgrade.json');
+      await host.ok('pkill -f "xen-domid.* watch"; xl destroy guest-4');
+    },
+  );
 }
 
 export async function checkStopping(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
@@ -37,26 +42,64 @@ export async function checkStopping(host: Host, { check }: Pick<Checks, 'check'>
   await check('a caller starts it again, by the socket', async () => {
     await host.expect('ask version "" 600', /"protocol":/);
   });
+}
+
+/** The lines of a drop-in that start the service with other flags. */
+const serve = (flags: string): string =>
+  `ExecStart= "ExecStart=$(command -v xen-domid) serve ${flags}"`;
+
+/**
+ * The groups that may ask.
+ * @param group the one that the socket unit names.
+ */
+export async function checkGroups(
+  host: Host,
+  { check }: Pick<Checks, 'check'>,
+  group: 'root' | 'xen-domid',
+): Promise<void> {
+  const member = 'SupplementaryGroups=lab-readers';
+  await check(
+    'two sockets of the socket unit, --metrics, and a --group that has no effect',
+    async () => {
+      await host.ok(`groupadd --force --system lab-readers
+      systemctl stop xen-domid.socket xen-domid.service
+      mkdir -p /run/systemd/system/xen-domid.socket.d
+      printf '[Socket]\\nListenStream=/run/xen-domid/second.sock\\n' >/run/systemd/system/xen-domid.socket.d/lab.conf
+      drop_in ${serve('--group lab-readers --metrics 9790')} ${member}
+      systemctl start xen-domid.socket xen-domid.service`);
+      await host.expect(
+        `stat -c %G $SOCKET; as_nobody lab-readers; as_nobody ${group}`,
+        `${group}\nrefused\nanswered`,
+      );
+      await host.expect(
+        'ask version "" 600 && ask version "" 600 /run/xen-domid/second.sock',
+        /"protocol".*\n.*"protocol"/,
+      );
+      await host.expect(
+        'curl --silent --show-error --max-time 300 http://127.0.0.1:9790/healthz',
+        /"status":"ok"/,
+      );
+      await host.ok(
+        'rm -r /run/systemd/system/xen-domid.socket.d; systemctl stop xen-domid.socket xen-domid.service',
+      );
+    },
+  );
   await check('--group with SupplementaryGroups= and without the socket unit', async () => {
+    await host.ok(
+      `drop_in ${serve('--group lab-readers')} ${member}; systemctl start xen-domid.service`,
+    );
     await host.expect(
-      `systemctl stop xen-domid.socket xen-domid.service
-       groupadd --force --system lab-readers
-       mkdir -p /run/systemd/system/xen-domid.service.d
-       printf '[Service]\\nExecStart=\\nExecStart=/usr/bin/env xen-domid serve --group lab-readers\\nSupplementaryGroups=lab-readers\\n' >/run/systemd/system/xen-domid.service.d/lab.conf
-       systemctl daemon-reload && systemctl start xen-domid.service
-       stat -c '%a %U %G' $SOCKET
-       . /srv/lab.sh; printf '{"jsonrpc":"2.0","id":1,"method":"version"}\\n' | setpriv --reuid 65534 --regid 65534 --groups "$(getent group lab-readers | cut -d: -f3)" socat -t 30 - UNIX-CONNECT:$SOCKET | grep -o '"protocol"'
-       printf '{"jsonrpc":"2.0","id":1,"method":"version"}\\n' | setpriv --reuid 65534 --regid 65534 --clear-groups socat -t 30 - UNIX-CONNECT:$SOCKET 2>/dev/null || echo refused`,
-      '660 root lab-readers\n"protocol"\nrefused',
+      "stat -c '%a %U %G' $SOCKET; as_nobody lab-readers; as_nobody -",
+      '660 root lab-readers\nanswered\nrefused',
     );
   });
   await check(
     '--group without SupplementaryGroups= is refused, with the name of the group',
     async () => {
       await host.expect(
-        `sed -i /Supplementary/d /run/systemd/system/xen-domid.service.d/lab.conf; systemctl daemon-reload
-       systemctl restart xen-domid.service 2>/dev/null; systemctl stop xen-domid.service; journalctl -b -t xen-domid -o cat --no-pager | tail -n 3
-       rm -r /run/systemd/system/xen-domid.service.d; systemctl daemon-reload; systemctl reset-failed xen-domid.service; systemctl start xen-domid.socket xen-domid.service`,
+        `systemctl stop xen-domid.service; drop_in ${serve('--group lab-readers')}
+       systemctl start xen-domid.service 2>/dev/null; systemctl stop xen-domid.service; journal | tail -n 3
+       drop_in; systemctl reset-failed xen-domid.service; systemctl start xen-domid.socket xen-domid.service`,
         /cannot be given to group lab-readers \(EPERM\).*SupplementaryGroups=lab-readers/,
       );
     },
@@ -75,7 +118,7 @@ export async function checkPurge(
   { check }: Pick<Checks, 'check'>,
   deb: string,
 ): Promise<void> {
-  await check('removed and purged, nothing is left, and no unit has failed', async () => {
+  await check('purged, nothing is left, and no unit has failed', async () => {
     await host.ok(`dpkg --purge ${deb}`);
     await host.expect(LEFTOVERS, '');
     await host.expect('getent group xen-domid || echo none', 'none');

@@ -11,8 +11,8 @@ import type { HostImage } from './host-image.ts';
 
 const MACHINE_MEMORY_MIB = 2048;
 const DOM0_MEMORY_MIB = 1024;
-const BOOT_TIMEOUT_MS = 900_000;
-const COMMAND_TIMEOUT_MS = 600_000;
+const BOOT_TIMEOUT_MS = 1_200_000;
+const COMMAND_TIMEOUT_MS = 1_200_000;
 
 export interface Said {
   readonly status: number;

@@ -1,4 +1,4 @@
-/** The second disk of a host: an archive of the packed package, an npm cache that knows its modules, and what the tests run there. */
+/** The second disk of a host: an archive of the packages, and of what the tests run there. */
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -53,30 +53,29 @@ async function makeDebs(name: string, scratch: string, into: string): Promise<vo
   await run('dpkg-deb', [...quick, scratch, join(into, `${name}_${NEWER_VERSION}_amd64.deb`)]);
 }
 
+/** The packed package, and an npm cache that knows its modules. */
+async function addPacked(directory: string, payload: string): Promise<void> {
+  const archive = join(payload, await pack('.', payload));
+  const where = ['--prefix', join(directory, 'prefix'), '--cache', join(payload, 'npm-cache')];
+  const quiet = ['--no-audit', '--no-fund', '--no-progress', '--silent'];
+  await run('npm', ['install', '--global', ...where, ...quiet, archive]);
+}
+
 /**
  * Makes the archive in `directory`.
  * @param deb name of the Debian package.
+ * @param withNpm whether the packed package is needed, too.
  * @returns its path.
  */
-export async function makePayload(directory: string, deb: string): Promise<string> {
+export async function makePayload(
+  directory: string,
+  deb: string,
+  withNpm: boolean,
+): Promise<string> {
   const payload = join(directory, 'payload');
   await cp(HERE, payload, { recursive: true });
-  const name = await pack('.', payload);
-  const archive = join(payload, name);
   await makeDebs(deb, join(directory, 'newer'), payload);
-  const prefix = join(directory, 'prefix');
-  const cache = join(payload, 'npm-cache');
-  const quiet = ['--no-audit', '--no-fund', '--no-progress', '--silent'];
-  await run('npm', [
-    'install',
-    '--global',
-    '--prefix',
-    prefix,
-    '--cache',
-    cache,
-    ...quiet,
-    archive,
-  ]);
+  if (withNpm) await addPacked(directory, payload);
   await compileGuest(join(payload, 'pvh'));
   const tar = join(directory, 'payload.tar');
   await run('tar', ['-C', payload, '--owner=0', '--group=0', '-cf', tar, '.']);

@@ -5,11 +5,11 @@ SOCKET=/run/xen-domid/xen-domid.sock
 ask() {
   local params=${2:-}
   printf '{"jsonrpc":"2.0","id":1,"method":"%s"%s}\n' "$1" "${params:+,\"params\":$params}" |
-    socat -t "${3:-30}" - "UNIX-CONNECT:${4:-$SOCKET}"
+    socat -t "${3:-300}" - "UNIX-CONNECT:${4:-$SOCKET}"
 }
 
 # page PATH: a page over HTTP on the socket.
-page() { curl --silent --show-error --max-time 30 --unix-socket "$SOCKET" "http://localhost$1"; }
+page() { curl --silent --show-error --max-time 300 --unix-socket "$SOCKET" "http://localhost$1"; }
 
 property() { systemctl show --property "$1" --value "${2:-xen-domid.service}"; }
 
@@ -22,6 +22,40 @@ until_ok() {
     sleep 0.3
   done
 }
+
+# up_or_failing: whether the service is up, or has failed to start several times.
+up_or_failing() { systemctl is-active xen-domid.service || [ "$(property NRestarts)" -gt 2 ]; }
+
+# health FIELD VALUE: whether the page of health says so.
+health() { page /healthz | grep -q "\"$1\":$2"; }
+
+# until_health SECONDS FIELD VALUE
+until_health() { until_ok "$1" health "$2" "$3"; }
+
+# as_nobody GROUP: whether a user whose only group this is (or - for none) is answered.
+as_nobody() {
+  local groups=--clear-groups
+  [ "$1" = - ] || groups="--groups=$(getent group "$1" | cut -d: -f3)"
+  if printf '{"jsonrpc":"2.0","id":1,"method":"version"}\n' |
+    setpriv --reuid 65534 --regid 65534 "$groups" socat -t 300 - "UNIX-CONNECT:$SOCKET" 2>/dev/null | grep -q '"protocol"'; then
+    echo answered
+  else
+    echo refused
+  fi
+}
+
+# drop_in [LINE...]: a drop-in of the service for this boot, or none.
+drop_in() {
+  rm -rf /run/systemd/system/xen-domid.service.d
+  if [ "$#" -gt 0 ]; then
+    mkdir -p /run/systemd/system/xen-domid.service.d
+    printf '%s\n' '[Service]' "$@" >/run/systemd/system/xen-domid.service.d/lab.conf
+  fi
+  systemctl daemon-reload
+}
+
+# journal: the service's lines of this boot.
+journal() { journalctl -b -t xen-domid -o cat --no-pager; }
 
 # guest NUMBER: a PVH guest that blocks.
 guest() {

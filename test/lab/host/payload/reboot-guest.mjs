@@ -1,8 +1,9 @@
 // reboot-guest.mjs DOMID: has a domain shut down with the reason "reboot", as if it had asked for it. Xen's tools can only ask the guest.
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
-const koffi = createRequire('/usr/lib/node_modules/xen-domid/package.json')('koffi');
+const installed = ['/usr/lib/xen-domid', '/usr/lib/node_modules/xen-domid'].find(existsSync);
+const koffi = createRequire(`${installed}/package.json`)('koffi');
 const folder = '/usr/lib/x86_64-linux-gnu';
 const name = readdirSync(folder).find((file) => /^libxenctrl\.so\.4\.\d+$/.test(file));
 const library = koffi.load(`${folder}/${name}`);
