@@ -37,7 +37,9 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'service/system': ['service'],
   'inventory/feed': [],
   'cli/terminal': ['cli'],
-  'cli/commands': ['cli', 'cli/terminal'],
+  'cli/help': ['cli'],
+  'cli/commands': ['cli', 'cli/terminal', 'cli/help'],
+  'cli/demo': ['cli', 'cli/terminal'],
 };
 
 const FILES_MAX = 21;

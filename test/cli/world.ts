@@ -27,6 +27,9 @@ export class World {
   terminal = false;
   inputRedirected = false;
   columns: number | undefined;
+  rows: number | undefined;
+  /** Tells the command that the terminal has another size. */
+  resized: () => void = () => undefined;
   environment: NodeJS.ProcessEnv = {};
   readonly interrupt: AbortController = new AbortController();
   readonly #directory: string;
@@ -92,6 +95,8 @@ export class World {
       inputIsTerminal: () => this.terminal && !this.inputRedirected,
       outputIsTerminal: () => this.terminal,
       columns: () => this.columns,
+      rows: () => this.rows,
+      onResize: (listener) => (this.resized = listener),
       environment: this.environment,
       interrupted: () => this.interrupt.signal,
       endSoon: () => undefined,

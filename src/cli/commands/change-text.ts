@@ -1,0 +1,42 @@
+/** Changes as text: a line for a person, or JSON. */
+import type { Change, Token } from '../../change.ts';
+
+/** @param token the place in the feed behind the last of the changes. */
+export function linesOf(changes: readonly Change[], token: Token, json: boolean): string {
+  const time = new Date();
+  return changes
+    .map((change, at) =>
+      json
+        ? jsonOf(change, time, at === changes.length - 1 ? token : undefined)
+        : lineOf(change, time),
+    )
+    .join('');
+}
+
+/** @param token for the last change of a batch: in the middle of a batch, there is none. */
+export function jsonOf(change: Change, time: Date, token: Token | undefined): string {
+  const object = { time: time.toISOString(), ...change, ...(token !== undefined && { token }) };
+  return `${JSON.stringify(object)}\n`;
+}
+
+function lineOf(change: Change, time: Date): string {
+  const { kind, domid, uuid } = change;
+  const head = `${clockOf(time)} ${kind.padEnd(9)} ${String(domid).padStart(5)} ${uuid}`;
+  return `${head}${detailOf(change)}\n`;
+}
+
+function detailOf({ kind, domain, previous }: Change): string {
+  if (kind === 'renamed' && previous !== undefined) return ` was ${previous.uuid}`;
+  return kind === 'shutdown' ? ` ${domain?.shutdownReason ?? ''}` : '';
+}
+
+/** Local time with milliseconds. */
+function clockOf(time: Date): string {
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':');
+  const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-');
+  return `${date} ${clock}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, '0');
+}
