@@ -306,13 +306,3 @@ describe('watch', () => {
     expect(await world.run('watch')).toBe(4);
   });
 });
-
-describe('stats', () => {
-  it('prints a line a counter, or JSON', async () => {
-    await world.run('lookup', A);
-    expect(await world.run('stats')).toBe(0);
-    expect(world.output.out).toMatch(/^lookups\.found +1$/m);
-    expect(await world.run('stats', '--json')).toBe(0);
-    expect(JSON.parse(world.output.out)).toMatchObject({ lookups: { found: 1 } });
-  });
-});

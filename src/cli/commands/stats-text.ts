@@ -69,12 +69,12 @@ function rowsOf(start: Period): Row[] {
     ...shares(LOOKUPS, LOOKUPS, start),
     ...shares(SOURCES, LOOKUPS, start),
     ratio('single looks a look-up', ['hypercalls.single'], LOOKUPS),
-    ratio('domains copied by lists a look-up', ['entriesCopied'], LOOKUPS),
+    ratio('domains copied a look-up', ['entriesCopied'], LOOKUPS),
     rate('lists of all domains', ['hypercalls.list'], start),
     ...shares(LISTS, LISTS, start),
     rate('events of xenstore', ['events'], start),
     rate('changes of domains', ['changes'], start),
-    rate('requests', ['requests'], start),
+    rate('requests, this one included', ['requests'], start),
     rate('connections', ['connections.accepted'], start),
   ];
 }
@@ -83,14 +83,14 @@ function rowsOf(start: Period): Row[] {
 function stateOf(start: Period, after: Counters): string[] {
   const failures: readonly (readonly [string, string])[] = [
     ['listsFailed', 'lists failed'],
-    ['changesFoundByTimer', 'changes were found only by the slow timer'],
-    ['xenstoreDisconnects', 'connections to xenstore were lost'],
-    ['connections.turnedAway', 'connections were turned away'],
+    ['changesFoundByTimer', 'changes found only by the slow timer'],
+    ['xenstoreDisconnects', 'connections to xenstore lost'],
+    ['connections.turnedAway', 'connections turned away'],
   ];
   return [
     `up ${durationText(start.seconds)}`,
-    `${grouped(start.count('domains'))} domains, ${grouped(start.count('dying'))} of them dying`,
-    `${grouped(start.count('connections.open'))} connections, ${grouped(start.count('subscribers'))} subscriptions`,
+    `domains: ${grouped(start.count('domains'))}, dying: ${grouped(start.count('dying'))}`,
+    `connections: ${grouped(start.count('connections.open'))}, this one included; subscriptions: ${grouped(start.count('subscribers'))}`,
     after['xenstoreConnected'] === true
       ? 'connected to xenstore'
       : 'NOT connected to xenstore: changes arrive late',
@@ -99,7 +99,7 @@ function stateOf(start: Period, after: Counters): string[] {
       : []),
     ...failures
       .filter(([name]) => start.count(name) > 0)
-      .map(([name, text]) => `${grouped(start.count(name))} ${text}`),
+      .map(([name, text]) => `${text}: ${grouped(start.count(name))}`),
   ];
 }
 
