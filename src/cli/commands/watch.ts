@@ -36,7 +36,8 @@ export async function watch(io: Io, options: WatchCommand): Promise<ExitStatus> 
   });
   if (typeof uuids === 'number') return uuids;
   const signal = io.interrupted();
-  const print: Report = (changes, token) => io.out(linesOf(changes, token, options.json));
+  const print: Report = (changes, token) =>
+    io.out(linesOf(changes, token, { json: options.json, columns: io.columns() }));
   const report =
     exec === undefined ? print : (await import('./watch-exec.ts')).execReport(io, exec, signal);
   const client = await connect(io, options);

@@ -8,11 +8,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Counters, InventoryClient } from '../../client/client.ts';
 import { isColourWanted } from '../terminal/colour.ts';
 import { Screen } from '../terminal/screen.ts';
+import { fitText } from '../terminal/text-width.ts';
 import { DemoFigures } from './figures.ts';
 import { type DemoHost, lineOf, screenOf, type ScreenSize } from './screen.ts';
 
 const VMS = 50;
 const REFRESH_MS = 500;
+/** A busy machine takes seconds to start the service. */
+const START_MS = 60_000;
 /** In a pipe it ends after this many lines. */
 const LINES_IN_PIPE = 12;
 
@@ -54,8 +57,10 @@ async function show(client: InventoryClient, socket: string, signal: AbortSignal
   const { isTTY } = process.stdout;
   const screen = new Screen((text) => process.stdout.write(text));
   const host = simulatedHost(socket);
-  figures.begin();
+  if (isTTY) screen.draw([fitText(host.title, terminalSize().columns), '', 'Starting...']);
   try {
+    await client.version({ timeoutMs: START_MS, signal });
+    figures.begin();
     let hasAsked = false;
     for (let line = 0; !signal.aborted;) {
       if (!isTTY && line === LINES_IN_PIPE) return;
