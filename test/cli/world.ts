@@ -31,7 +31,7 @@ export class World {
   /** Tells the command that the terminal has another size. */
   resized: () => void = () => undefined;
   environment: NodeJS.ProcessEnv = {};
-  readonly interrupt: AbortController = new AbortController();
+  interrupt: AbortController = new AbortController();
   readonly #directory: string;
   readonly #hypervisor: SimulatedHypervisor;
   #daemon: Daemon | undefined;

@@ -83,7 +83,7 @@ class ListWatch {
   async #follow(): Promise<void> {
     const batches = this.#client.subscribe({
       signal: this.#interrupted,
-      onDisconnected: (error) => this.#say(`${errorText(error)}. Reconnecting...`),
+      onDisconnected: (error) => this.#say(`Reconnecting: ${errorText(error)}`),
       onConnected: () => this.#say(''),
     });
     for await (const _ of batches) this.#note();

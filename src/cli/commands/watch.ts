@@ -3,6 +3,7 @@ import type { Domain } from '../../domain.ts';
 import type { Change, FeedBatch, Token } from '../../change.ts';
 import type { InventoryClient } from '../../client/client.ts';
 import type { Uuid } from '../../uuid.ts';
+import { namesNoVm } from '../../vm-uuid.ts';
 import { UsageError } from '../arguments.ts';
 import { connect, type ConnectOptions } from '../connect.ts';
 import { withCode } from '../terminal/error-text.ts';
@@ -110,8 +111,10 @@ class Follower {
    */
   async #begin(since: Token): Promise<Token> {
     const { domains, token } = await this.#client.list();
-    for (const domain of domains) this.#known.set(domain.domid, domain);
-    this.#io.err(`xen-domid: watching ${domains.length} domains, from ${since} on\n`);
+    // The feed reports neither tombstones nor domains without a UUID.
+    for (const domain of domains)
+      if (!namesNoVm(domain.uuid)) this.#known.set(domain.domid, domain);
+    this.#io.err(`xen-domid: watching ${this.#known.size} domains, from ${since} on\n`);
     this.token = since;
     return token;
   }
