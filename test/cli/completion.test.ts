@@ -106,10 +106,10 @@ cannot(installed('fish'))('fish completes the same, with a description', async (
   expect(stdout).toBe(`${LONELY}\tdomain 3, -\n`);
 });
 
-describe('the UUIDs', () => {
-  const uuids = (own: NodeJS.ProcessEnv): Promise<{ stdout: string; stderr: string }> =>
-    run(join(folder, 'xen-domid'), ['completion', 'uuids'], { env: { ...env, ...own } });
+const uuids = (own: NodeJS.ProcessEnv): Promise<{ stdout: string; stderr: string }> =>
+  run(join(folder, 'xen-domid'), ['completion', 'uuids'], { env: { ...env, ...own } });
 
+describe('the UUIDs', () => {
   it('are those of VMs, each with its domid', async () => {
     const { stdout } = await uuids({});
     expect(stdout.split('\n')).toContain(`${LONELY}\tdomain 3, -`);

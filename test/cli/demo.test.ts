@@ -52,10 +52,10 @@ describe.each([
   });
 });
 
-describe('the screen', () => {
-  const text = (view: DemoView, colour = false, columns = 80): string =>
-    screenOf(view, HOST, { columns, rows: 24, colour }).join('\n');
+const text = (view: DemoView, colour = false, columns = 80): string =>
+  screenOf(view, HOST, { columns, rows: 24, colour }).join('\n');
 
+describe('the screen', () => {
   it('has the cost of a look-up next to that of a list each', () => {
     expect(text(VIEW)).toMatch(/time, median +0\.25 ms +2\.50 ms +10\.0x/);
     expect(text(VIEW)).toMatch(/domains copied +1\.02 +51\.00 +50\.0x/);

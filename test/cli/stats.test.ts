@@ -1,4 +1,4 @@
-/** What `stats` tells a person: rates and shares. */
+/** The text of `stats` for people: rates and shares. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { statsText } from '../../src/cli/commands/stats-text.ts';
 import { A, UNKNOWN, World } from './world.ts';

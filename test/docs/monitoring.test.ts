@@ -83,15 +83,18 @@ it('the alerts name metrics and labels that there are', () => {
   expect(rules.flatMap(({ expression }) => strangersIn(expression))).toEqual([]);
 });
 
+const fires = (text: string): boolean => text.includes('exp_labels');
+
 it('each alert is explained, has a case in which it fires, and one in which it does not', () => {
   const names = rules.map(({ name }) => name);
-  const explained = [...read('README.md').matchAll(/^\| `(Xen\w+)`/gm)].map(([, name]) => name);
+  const explained = [...read('README.md').matchAll(/^\| `(Xen\w+)`/gm)].map(
+    ([, name = '']) => name,
+  );
   expect(explained.toSorted()).toEqual(names.toSorted());
   const cases = read('alerts-test.yml').split('alertname: ').slice(1);
-  const fires = (text: string): boolean => text.includes('exp_labels');
   for (const name of names) {
     const own = cases.filter((text) => text.startsWith(`${name}\n`));
-    expect([name, own.map(fires).toSorted()]).toEqual([name, [false, true]]);
+    expect([name, own.map(fires)]).toEqual([name, [true, false]]);
   }
 });
 

@@ -85,13 +85,13 @@ it('show the process: memory, CPU time, descriptors, garbage collections and the
   expect(valueOf('nodejs_gc_duration_seconds_count{kind="major"}')).toBeGreaterThan(0);
 });
 
+const ofDomains = (metrics: string): string[] =>
+  metrics.split('\n').filter((line) => line.startsWith('xen_domid_domain_'));
+
 describe('of each domain', () => {
   let room: Room;
 
   afterEach(() => room.close());
-
-  const ofDomains = (metrics: string): string[] =>
-    metrics.split('\n').filter((line) => line.startsWith('xen_domid_domain_'));
 
   it('are left out unless they are asked for', async () => {
     room = await openRoom();

@@ -11,7 +11,7 @@ export interface ListingView {
   readonly copied: number;
 }
 
-/** Rare enough to leave the figures of the look-ups alone. */
+/** Rare enough to not disturb the figures of the look-ups. */
 const EVERY_MS = 100;
 const KEPT_LATENCIES = 200;
 

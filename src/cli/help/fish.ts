@@ -52,7 +52,8 @@ function valueOptions(values: Values): string {
 
 function candidates(values: Values): string {
   if (values === 'uuid') return "'(__xen_domid_uuids)'";
-  return values === 'group' ? "'(__fish_complete_groups)'" : quoted([...values].join(' '));
+  if (values === 'group') return "'(__fish_complete_groups)'";
+  return typeof values === 'string' ? "''" : quoted(values.join(' '));
 }
 
 function quoted(text: string): string {

@@ -9,7 +9,7 @@ export interface Page {
   readonly summary: string;
   /** The operands, for the synopsis. */
   readonly operands?: string;
-  /** What a shell completes for an operand. */
+  /** The words that a shell completes for an operand. */
   readonly values?: Values;
   /** Paragraphs. */
   readonly text: readonly string[];
