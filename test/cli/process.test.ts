@@ -307,7 +307,7 @@ describe('the demonstration', () => {
       expect(screen).toMatch(/look-ups a second +[1-9][\d,]*, by 4 agents\r\n/);
       // Measured: 51 domains and one that comes or goes.
       expect(screen).toMatch(/domains copied +1\.\d\d +5[0-3]\.\d\d +\d+\.\dx/);
-      expect(screen).toMatch(/asked of the same service, at [1-9]\d* of the questions\./);
+      expect(screen).toMatch(/A list each: measured, at [1-9]\d* of the questions\./);
       expect(out).toContain('\u001b[1m');
       expect(screens()[0]).toContain('Starting...');
       const lines = screen.split('\r\n');

@@ -86,7 +86,7 @@ function comparison(view: DemoView, { columns }: ScreenSize): Line[] {
       return { text: columns < WIDE_COLUMNS ? text : `${text}  ${bars(ours, theirs, barColumns)}` };
     }),
     {
-      text: `A list each: asked of the same service, at ${grouped(listing.questions)} of the questions.`,
+      text: `A list each: measured, at ${grouped(listing.questions)} of the questions.`,
       style: 'dim',
     },
   ];
