@@ -179,7 +179,7 @@ function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-const screen = await screenOf(join(root, 'dist/src/cli/commands/demo.js'));
+const screen = await screenOf(join(root, 'dist/src/cli/demo/demo.js'));
 const prompt: readonly Run[] = [{ text: '$ npm start', style: { bold: true } }];
 await writeFile(join(root, 'docs/demo.svg'), svgOf([prompt, [], ...linesOf(screen)]));
 process.stdout.write(`${screen.trimEnd()}\n`);

@@ -38,7 +38,9 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'inventory/feed': [],
   'inventory/waiting': ['inventory', 'inventory/feed'],
   'cli/terminal': ['cli'],
-  'cli/commands': ['cli', 'cli/terminal'],
+  'cli/help': ['cli'],
+  'cli/commands': ['cli', 'cli/terminal', 'cli/help'],
+  'cli/demo': ['cli', 'cli/terminal'],
 };
 
 const FILES_MAX = 21;

@@ -5,8 +5,11 @@ import { printableJson } from './terminal/printable.ts';
 /** A mistake in the command line. Ends with exit status 2. */
 export class UsageError extends Error {}
 
-const OPTIONS = {
+/** The options of all commands. `help/options.ts` describes them. */
+export const OPTIONS = {
   direct: { type: 'boolean', default: false },
+  'domain-metrics': { type: 'boolean', default: false },
+  exec: { type: 'string' },
   for: { type: 'string' },
   group: { type: 'string' },
   help: { type: 'boolean', default: false, short: 'h' },
@@ -15,40 +18,58 @@ const OPTIONS = {
   'no-table': { type: 'boolean', default: false },
   simulate: { type: 'string' },
   simulated: { type: 'boolean', default: false },
+  since: { type: 'string' },
   socket: { type: 'string' },
   sort: { type: 'string' },
   table: { type: 'string' },
   timeout: { type: 'string' },
-  version: { type: 'boolean', default: false },
+  uuid: { type: 'string' },
+  version: { type: 'boolean', default: false, short: 'V' },
   vms: { type: 'string' },
+  watch: { type: 'boolean', default: false },
 } as const;
 
+export type OptionName = keyof typeof OPTIONS;
+
 export type CommandName =
-  'serve' | 'lookup' | 'wait' | 'list' | 'watch' | 'stats' | 'table' | 'storm';
+  | 'lookup'
+  | 'wait'
+  | 'list'
+  | 'watch'
+  | 'stats'
+  | 'table'
+  | 'serve'
+  | 'storm'
+  | 'completion'
+  | 'help';
 
 /** Most VMs of a simulated host. The other domids are for VMs that boot before others are gone. */
 export const SIMULATED_VMS_MAX = 30_000;
 /** VMs of a storm, by default. */
 export const STORM_VMS = 1000;
+/** The keys of `list --sort`. */
+export const SORT_KEYS = ['domid', 'name', 'uuid', 'memory', 'vcpus', 'time'] as const;
+/** The shells of `completion`. */
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
-type OptionName = keyof typeof OPTIONS;
-
-/** The options of each command, in addition to `--help`, `--version` and `--json`. */
-const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
-  serve: ['socket', 'group', 'simulate', 'metrics', 'table', 'no-table'],
-  lookup: ['socket', 'direct', 'simulated'],
-  wait: ['socket', 'simulated', 'for', 'timeout'],
-  list: ['socket', 'direct', 'simulated', 'sort'],
-  watch: ['socket', 'simulated'],
-  stats: ['socket', 'simulated'],
-  table: [],
-  storm: ['vms'],
+/** The options of each command, in addition to `--help` and `--version`. `help/pages.ts` describes the commands. */
+export const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
+  lookup: ['json', 'socket', 'direct', 'simulated'],
+  wait: ['for', 'timeout', 'json', 'socket', 'simulated'],
+  list: ['watch', 'sort', 'json', 'socket', 'direct', 'simulated'],
+  watch: ['uuid', 'since', 'exec', 'json', 'socket', 'simulated'],
+  stats: ['json', 'socket', 'simulated'],
+  table: ['json'],
+  serve: ['socket', 'group', 'metrics', 'domain-metrics', 'table', 'no-table', 'simulate'],
+  storm: ['vms', 'json'],
+  completion: [],
+  help: [],
 };
 
+export const COMMAND_NAMES: readonly CommandName[] = Object.keys(OPTIONS_OF) as CommandName[];
+
 /** The names of all commands, for an error message. */
-export const COMMANDS: string = Object.keys(OPTIONS_OF)
-  .join(', ')
-  .replace(/, (?=\w+$)/, ' or ');
+export const COMMANDS: string = COMMAND_NAMES.join(', ').replace(/, (?=\w+$)/, ' or ');
 
 export interface Arguments {
   readonly command: CommandName | '';
@@ -58,6 +79,8 @@ export interface Arguments {
 
 export interface OptionValues {
   readonly direct: boolean;
+  readonly 'domain-metrics': boolean;
+  readonly exec?: string;
   readonly for?: string;
   readonly group?: string;
   readonly help: boolean;
@@ -66,12 +89,15 @@ export interface OptionValues {
   readonly 'no-table': boolean;
   readonly simulate?: string;
   readonly simulated: boolean;
+  readonly since?: string;
   readonly socket?: string;
   readonly sort?: string;
   readonly table?: string;
   readonly timeout?: string;
+  readonly uuid?: string;
   readonly version: boolean;
   readonly vms?: string;
+  readonly watch: boolean;
 }
 
 /** @throws UsageError */
@@ -79,11 +105,15 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const { values, positionals } = parse(argv);
   const [command = '', ...operands] = positionals;
   if (command !== '' && !isCommand(command)) {
-    throw new UsageError(`unknown command ${printableJson(command)}, expected ${COMMANDS}`);
+    throw unknownCommand(command);
   }
   const options = values as OptionValues;
   if (command !== '' && !options.help && !options.version) checkOptions(command, options);
   return { command, operands, options };
+}
+
+export function unknownCommand(command: string): UsageError {
+  return new UsageError(`unknown command ${printableJson(command)}, expected ${COMMANDS}`);
 }
 
 /** Parses a whole number from `min` to `max`. @throws UsageError for anything else. */
@@ -137,7 +167,7 @@ export function isCommand(text: string): text is CommandName {
 function checkOptions(command: CommandName, options: OptionValues): void {
   const own: readonly string[] = OPTIONS_OF[command];
   for (const [name, value] of Object.entries(options)) {
-    if (value === false || name === 'json' || own.includes(name)) continue;
+    if (value === false || own.includes(name)) continue;
     throw new UsageError(`${command} has no option --${name}`);
   }
 }

@@ -22,6 +22,10 @@ export interface Io {
   readonly outputIsTerminal: () => boolean;
   /** Columns of the terminal on standard output; `undefined` if it is no terminal, or does not report its width. */
   readonly columns: () => number | undefined;
+  /** Rows of that terminal; `undefined` like {@link columns}. */
+  readonly rows: () => number | undefined;
+  /** Calls `listener` when that terminal gets another size, until `signal` is aborted. */
+  readonly onResize: (listener: () => void, signal: AbortSignal) => void;
   readonly environment: NodeJS.ProcessEnv;
   /** A signal that SIGINT or SIGTERM aborts. */
   readonly interrupted: () => AbortSignal;

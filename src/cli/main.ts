@@ -1,6 +1,14 @@
 /** The command line: parses the arguments, runs one command, and turns an error into a message and an exit status. */
 import { ErrorCode, XenError } from '../xen-error.ts';
-import { type Arguments, COMMANDS, isCommand, parseArguments, UsageError } from './arguments.ts';
+import {
+  type Arguments,
+  type CommandName,
+  COMMANDS,
+  isCommand,
+  parseArguments,
+  unknownCommand,
+  UsageError,
+} from './arguments.ts';
 import { lookup } from './commands/lookup.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
@@ -29,8 +37,7 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
     return ExitStatus.done;
   }
   if (options.help) {
-    io.out((await import('./help.ts')).HELP[command]);
-    return ExitStatus.done;
+    return help(io, command);
   }
   if (command === '') throw new UsageError(`expected a command: ${COMMANDS}`);
   if (command === 'lookup') {
@@ -47,10 +54,13 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
     if (others.length > 0) throw new UsageError('table takes one path');
     return (await import('./commands/table.ts')).table(io, path, options);
   }
+  if (command === 'list') return (await import('./commands/list.ts')).list(io, operands, options);
+  if (command === 'help') return help(io, commandToDescribe(operands));
+  if (command === 'completion') {
+    return (await import('./commands/completion.ts')).completion(io, operands);
+  }
   if (operands.length > 0) throw new UsageError(`${command} takes no argument`);
   switch (command) {
-    case 'list':
-      return (await import('./commands/list.ts')).list(io, options);
     case 'serve':
       return (await import('./commands/serve.ts')).serve(io, options);
     case 'watch':
@@ -60,6 +70,18 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
     default:
       return (await import('./commands/storm.ts')).storm(io, options);
   }
+}
+
+async function help(io: Io, command: CommandName | ''): Promise<ExitStatus> {
+  io.out((await import('./help/text.ts')).helpText(command, io.columns()));
+  return ExitStatus.done;
+}
+
+/** @throws UsageError */
+function commandToDescribe([command = '', ...others]: readonly string[]): CommandName | '' {
+  if (others.length > 0) throw new UsageError('help takes one command, for example: help lookup');
+  if (command === '' || isCommand(command)) return command;
+  throw unknownCommand(command);
 }
 
 /** The command to show the help of, with a space behind it. */

@@ -60,6 +60,11 @@ export const processIo: Io = {
   // A serial console reports 0: it does not know.
   columns: () =>
     process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : undefined,
+  rows: () => (process.stdout.isTTY && process.stdout.rows > 0 ? process.stdout.rows : undefined),
+  onResize: (listener, signal) => {
+    process.stdout.on('resize', listener);
+    signal.addEventListener('abort', () => process.stdout.off('resize', listener));
+  },
   environment: process.env,
   interrupted: () => {
     const controller = new AbortController();

@@ -1,6 +1,7 @@
 /** The daemon: one inventory behind a Unix socket. */
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { Domain } from '../domain.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { packageVersion } from '../package-version.ts';
 import { PROTOCOL_VERSION } from '../protocol/rpc.ts';
@@ -9,7 +10,7 @@ import { ErrorCode, XenError } from '../xen-error.ts';
 import { Dispatcher } from './answers/dispatcher.ts';
 import { methodsOf } from './answers/methods.ts';
 import { RequestCounts } from './answers/request-counts.ts';
-import { Pace } from './answers/shared-calls.ts';
+import { Pace, SharedCalls } from './answers/shared-calls.ts';
 import { ConnectionCounts } from './connections/connection-counts.ts';
 import { type Bounds, LineServer } from './connections/line-server.ts';
 import { Subscribers } from './connections/subscribers.ts';
@@ -35,6 +36,8 @@ export interface ServeOptions {
   readonly group?: string | undefined;
   /** `HOST:PORT` for metrics over TCP; without a host, on the loopback. */
   readonly metrics?: string | undefined;
+  /** Whether each domain has metrics too. Each scrape then lists all domains. */
+  readonly domainMetrics?: boolean;
   /** The host is simulated: `version`, the log and a metric say so. */
   readonly simulated?: boolean;
   readonly log?: Log;
@@ -94,7 +97,9 @@ async function begin(options: ServeOptions, undo: Undo): Promise<Omit<Daemon, 'c
   const inventory = await openInventory(options.inventory, undo);
 
   const onMistake = mistakeLog(log);
-  const service = assemble({ inventory, simulated, log, libc: system, onMistake }, options.bounds);
+  const { domainMetrics = false, bounds } = options;
+  const parts = { inventory, simulated, domainMetrics, log, libc: system, onMistake };
+  const service = assemble(parts, bounds);
   undo.push(() => service.close());
   const metricsAddress = await listenForScrapers(
     options.metrics,
@@ -131,6 +136,7 @@ function mistakeLog(log: Log): OnMistake {
 interface Parts {
   readonly inventory: Inventory;
   readonly simulated: boolean;
+  readonly domainMetrics: boolean;
   readonly log: Log;
   readonly libc: Libc | undefined;
   readonly onMistake: OnMistake;
@@ -162,6 +168,7 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
     counts,
     version,
     simulated,
+    listDomains: parts.domainMetrics ? domainLister(inventory, pace) : undefined,
   });
   const pages: Pages = {
     metrics: () => metrics.scrape(),
@@ -203,6 +210,21 @@ function assemble(parts: Parts, bounds: Partial<Bounds> | undefined): Service {
     metrics.close();
   };
   return { server, pages, scrapers: new Scrapers(scraperCounts, clientLog), close };
+}
+
+/** Returns a function that lists all domains, at the pace of lists for clients; undefined if the hypervisor does not answer. */
+function domainLister(
+  inventory: Inventory,
+  pace: Pace,
+): () => Promise<readonly Domain[] | undefined> {
+  const lists = new SharedCalls(pace, () => inventory.list());
+  return () =>
+    lists
+      .next(() => false)
+      .then(
+        (made) => made?.domains,
+        () => undefined,
+      );
 }
 
 /** Listens for scrapers over TCP, if `address` is given. @returns the address that was bound. */

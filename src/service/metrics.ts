@@ -1,12 +1,15 @@
 /**
  * The metrics of the service. Everything is counted in plain fields where it happens and read only when scraped. No label
- * holds a UUID or a name.
+ * holds a name; only those of `domain-metrics.ts` hold a UUID.
  */
 import { Durations } from '../inventory/durations.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import type { RequestCounts } from './answers/request-counts.ts';
 import type { ConnectionCounts } from './connections/connection-counts.ts';
 import type { Subscribers } from './connections/subscribers.ts';
+import { joined, type Text } from './answers/text.ts';
+import type { Domain } from '../domain.ts';
+import { domainMetricsText } from './domain-metrics.ts';
 import type { ScraperCounts } from './http/scrapers.ts';
 import {
   CONTENT_TYPE,
@@ -25,19 +28,25 @@ export interface MetricsOptions {
   readonly counts: RequestCounts;
   readonly version: string;
   readonly simulated: boolean;
+  /** Lists all domains, if each of them has metrics too; undefined if they cannot be listed now. */
+  readonly listDomains: (() => Promise<readonly Domain[] | undefined>) | undefined;
 }
 
 export class Metrics {
   readonly #process = new ProcessMetrics();
   readonly #metrics: readonly Metric[];
+  readonly #listDomains: MetricsOptions['listDomains'];
 
   constructor(options: MetricsOptions) {
     this.#metrics = [...countersOf(options), durationsOf(options.inventory)];
+    this.#listDomains = options.listDomains;
   }
 
-  scrape(): { readonly contentType: string; readonly text: string } {
+  async scrape(): Promise<{ readonly contentType: string; readonly text: Text }> {
+    const domains = await this.#listDomains?.();
     this.#process.start();
-    const text = expositionOf([...this.#metrics, ...this.#process.metrics()]);
+    const own = expositionOf([...this.#metrics, ...this.#process.metrics()]);
+    const text = domains === undefined ? own : joined([own, domainMetricsText(domains)]);
     return { contentType: CONTENT_TYPE, text };
   }
 

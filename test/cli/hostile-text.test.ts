@@ -61,7 +61,7 @@ describe('a guest with control characters in its name', () => {
 
 describe('a foreign service', () => {
   it.each([
-    ['stats', ['stats'], 4],
+    ['stats', ['stats'], 14],
     ['stats --json', ['stats', '--json'], 1],
     ['list', ['list'], 1],
     ['list --json', ['list', '--json'], 1],

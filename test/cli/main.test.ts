@@ -56,6 +56,8 @@ beforeEach(() => {
     inputIsTerminal: () => false,
     outputIsTerminal: () => false,
     columns: () => undefined,
+    rows: () => undefined,
+    onResize: () => undefined,
     environment: {},
     interrupted: () => new AbortController().signal,
     endSoon: () => undefined,
@@ -116,7 +118,7 @@ describe('lookup --direct', () => {
     expect(xen.calls.filter((hypercall) => hypercall === 35)).toHaveLength(1 + PROBES_OF_4_17);
   });
 
-  it.each(['', 'abc', `${A}0`, A.slice(1), A.replace('6', 'g'), A.replaceAll('-', '')])(
+  it.each(['', 'abc', `${A}0`, A.slice(1), A.replace('6', 'g'), `{${A}`, `uuid:${A}`])(
     'exits 2 for %p, which is not a UUID, without a hypercall',
     async (text) => {
       expect(await run('lookup', '--direct', A, text)).toBe(2);
@@ -282,12 +284,29 @@ describe('list --direct', () => {
 describe('usage', () => {
   it.each([
     [['lookup', '--direct'], 'needs a UUID'],
-    [['list', '--direct', 'more'], 'takes no argument'],
+    [['stats', 'more'], 'takes no argument'],
+    [['list', '--direct', 'more'], '"more" is not a UUID'],
+    [['help', 'frobnicate'], 'unknown command "frobnicate", expected lookup'],
+    [['help', 'list', 'watch'], 'help takes one command, for example: help lookup'],
+    [
+      ['completion'],
+      'completion needs one of bash, zsh, fish, not ""; for example: xen-domid completion bash',
+    ],
+    [['completion', 'tcsh'], 'completion needs one of bash, zsh, fish, not "tcsh"'],
+    [['list', '--watch'], 'this is none; use: xen-domid watch\n'],
+    [['list', '--watch', '--direct'], '--watch needs the service'],
+    [['list', '--watch', '--json'], 'for JSON: xen-domid watch'],
+    [['watch', '--since', 'yesterday'], 'for example --since 1f0c9a7be2d4f681:17, not "yesterday"'],
+    [['watch', '--uuid', 'web-1'], '"web-1" is not a UUID'],
+    [['serve', '--json'], 'serve has no option --json'],
     [
       ['frobnicate'],
-      'unknown command "frobnicate", expected serve, lookup, wait, list, watch, stats, table or storm\nTry: xen-domid --help',
+      'unknown command "frobnicate", expected lookup, wait, list, watch, stats, table, serve, storm, completion or help\nTry: xen-domid --help',
     ],
-    [[], 'expected a command: serve, lookup, wait, list, watch, stats, table or storm\n'],
+    [
+      [],
+      'expected a command: lookup, wait, list, watch, stats, table, serve, storm, completion or help\n',
+    ],
     [['list', '--frobnicate'], 'unknown option --frobnicate\nTry: xen-domid list --help'],
     [['list', '--frob\u001b[2J=3'], 'unknown option --frob?[2J\n'],
     [['list', '-x'], 'unknown option -x\n'],
@@ -305,7 +324,10 @@ describe('usage', () => {
     [['serve', '--metrics', 'foo'], `--metrics "foo": ${METRICS_ADDRESS_FORM}`],
     [['serve', '--simulate', '2', '--metrics', '[::1]:99999'], METRICS_ADDRESS_FORM],
     [['list', '--vms', '3'], 'list has no option --vms'],
-    [['list', '--direct', '--sort', 'size'], '--sort takes domid, name'],
+    [
+      ['list', '--direct', '--sort', 'size'],
+      '--sort takes domid, name, uuid, memory, vcpus, time, not "size"; for example: --sort memory',
+    ],
     [['storm', '--vms', '0'], '--vms needs a whole number'],
   ])('%j exits 2 and says what is wrong', async (argv, message) => {
     expect(await run(...argv)).toBe(2);
@@ -313,7 +335,7 @@ describe('usage', () => {
     expect(output.out).toBe('');
   });
 
-  it.each([[['--help']], [['lookup', '--help']], [['list', '-h']]])(
+  it.each([[['--help']], [['lookup', '--help']], [['list', '-h']], [['help']], [['help', 'list']]])(
     '%j prints help with the exit statuses',
     async (argv) => {
       expect(await run(...argv)).toBe(0);
@@ -321,8 +343,8 @@ describe('usage', () => {
     },
   );
 
-  it('--version prints the version of the package', async () => {
-    expect(await run('--version')).toBe(0);
+  it.each(['--version', '-V'])('%s prints the version of the package', async (option) => {
+    expect(await run(option)).toBe(0);
     expect(output.out).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 });

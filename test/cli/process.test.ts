@@ -264,47 +264,65 @@ describe('a process', () => {
 });
 
 describe('the demonstration', () => {
-  const DEMO = join(import.meta.dirname, '../../src/cli/commands/demo.js');
+  const DEMO = join(import.meta.dirname, '../../src/cli/demo/demo.js');
   let child: ChildProcess | undefined;
 
   afterEach(() => {
     child?.kill('SIGKILL');
   });
 
-  it('is one screen at a terminal, until interrupted, and leaves nothing behind', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'demo-'));
-    child = spawn(
-      'script',
-      // Without exec a shell may end by the interrupt itself, and say so with a status of its own.
-      ['-qec', `stty cols 80 rows 24; exec '${process.execPath}' '${DEMO}'`, '/dev/null'],
-      { env: { ...process.env, NODE_OPTIONS: '', TERM: 'xterm', TMPDIR: directory } },
-    );
-    let out = '';
-    child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
-    const ended = once(child, 'exit');
-    const screens = (): string[] => out.split('\u001b[H\u001b[2J').slice(1);
-    // Some of it happens: three screens, and a VM that came or went.
-    while (screens().length < 4 || !/ (created|destroyed) /.test(screens().at(-2) ?? '')) {
-      expect(child.exitCode).toBeNull();
-      // oxlint-disable-next-line no-await-in-loop -- until it shows
-      await sleep(50);
-    }
-    const screen = screens().at(-2) ?? '';
-    expect(screen).toMatch(/VMs +\d+\r\n/);
-    expect(screen).toMatch(/wrong answers +0\r\n/);
-    expect(screen).toMatch(/look-ups a second +[1-9]\d+\r\n/);
-    const lines = screen.split('\r\n');
-    expect(lines.length).toBeLessThanOrEqual(24);
-    for (const line of lines) {
-      expect(line.replace(directory, '/tmp').length).toBeLessThanOrEqual(80);
-    }
-    // Like Ctrl-C at its keyboard.
-    child.stdin?.write('\u0003');
-    expect(await ended).toEqual([0, null]);
-    expect(out.lastIndexOf('\u001b[?25h')).toBeGreaterThan(out.lastIndexOf('\u001b[?25l'));
-    expect(await readdir(directory)).toEqual([]);
-    await rm(directory, { recursive: true });
-  });
+  it.each([
+    [60, 15],
+    [80, 24],
+    [120, 40],
+  ])(
+    'is one screen at a terminal of %d columns and %d rows, until interrupted, and leaves nothing behind',
+    async (columns, rows) => {
+      const directory = await mkdtemp(join(tmpdir(), 'demo-'));
+      child = spawn(
+        'script',
+        // Without exec a shell may end by the interrupt itself, and say so with a status of its own.
+        [
+          '-qec',
+          `stty cols ${columns} rows ${rows}; exec '${process.execPath}' '${DEMO}'`,
+          '/dev/null',
+        ],
+        { env: { ...process.env, NODE_OPTIONS: '', TERM: 'xterm', TMPDIR: directory } },
+      );
+      let out = '';
+      child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
+      const ended = once(child, 'exit');
+      // oxlint-disable-next-line no-control-regex -- escape sequences
+      const plain = (): string => out.replaceAll(/\u001b\[[?\d;]*[A-GI-Za-z]/g, '');
+      const screens = (): string[] => plain().split('\u001b[H').slice(1);
+      // Some of it happens: three screens, and a VM that came or went.
+      while (screens().length < 5 || !/(created|destroyed) /.test(screens().at(-2) ?? '')) {
+        expect(child.exitCode).toBeNull();
+        // oxlint-disable-next-line no-await-in-loop -- until it shows
+        await sleep(50);
+      }
+      const screen = screens().at(-2) ?? '';
+      expect(screen).toMatch(/VMs +\d+\r\n/);
+      expect(screen).toMatch(/wrong answers +0\r\n/);
+      expect(screen).toMatch(/look-ups a second +[1-9][\d,]*, by 4 agents\r\n/);
+      // Measured: 51 domains and one that comes or goes.
+      expect(screen).toMatch(/domains copied +1\.\d\d +5[0-3]\.\d\d +\d+\.\dx/);
+      expect(screen).toMatch(/A list each: measured, at [1-9]\d* of the questions\./);
+      expect(out).toContain('\u001b[1m');
+      expect(screens()[0]).toContain('Starting...');
+      const lines = screen.split('\r\n');
+      expect(lines.length).toBeLessThanOrEqual(rows);
+      for (const line of lines) {
+        expect(line.replace(directory, '/tmp').length).toBeLessThanOrEqual(columns);
+      }
+      // Like Ctrl-C at its keyboard.
+      child.stdin?.write('\u0003');
+      expect(await ended).toEqual([0, null]);
+      expect(out.lastIndexOf('\u001b[?25h')).toBeGreaterThan(out.lastIndexOf('\u001b[?25l'));
+      expect(await readdir(directory)).toEqual([]);
+      await rm(directory, { recursive: true });
+    },
+  );
 
   it('ends its service when its terminal is closed', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'demo-'));

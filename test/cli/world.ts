@@ -27,8 +27,11 @@ export class World {
   terminal = false;
   inputRedirected = false;
   columns: number | undefined;
+  rows: number | undefined;
+  /** Tells the command that the terminal has another size. */
+  resized: () => void = () => undefined;
   environment: NodeJS.ProcessEnv = {};
-  readonly interrupt: AbortController = new AbortController();
+  interrupt: AbortController = new AbortController();
   readonly #directory: string;
   readonly #hypervisor: SimulatedHypervisor;
   #daemon: Daemon | undefined;
@@ -92,6 +95,8 @@ export class World {
       inputIsTerminal: () => this.terminal && !this.inputRedirected,
       outputIsTerminal: () => this.terminal,
       columns: () => this.columns,
+      rows: () => this.rows,
+      onResize: (listener) => (this.resized = listener),
       environment: this.environment,
       interrupted: () => this.interrupt.signal,
       endSoon: () => undefined,

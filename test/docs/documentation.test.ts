@@ -14,7 +14,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
-import { HELP } from '../../src/cli/help.ts';
+import { COMMAND_NAMES } from '../../src/cli/arguments.ts';
+import { helpText } from '../../src/cli/help/text.ts';
 import { type Counters, InventoryClient } from '../../src/client/client.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { cannot } from '../lab/cannot.ts';
@@ -313,14 +314,14 @@ describe.each(pages)('%s', (page) => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>;
     };
-    const commands = Object.keys(HELP);
     const wrong = codeOf(page).filter((code) => {
       const script = /npm run (?:--silent )?([\w:]+)/.exec(code)?.[1];
       if (script !== undefined && scripts[script] === undefined) return true;
       const [, command, rest = ''] = /\bxen-domid ([a-z]+)\b([^|;]*)/.exec(code) ?? [];
       if (command === undefined) return false;
-      if (!commands.includes(command)) return true;
-      const help = HELP[command as keyof typeof HELP] + HELP[''];
+      const known = COMMAND_NAMES.find((name) => name === command);
+      if (known === undefined) return true;
+      const help = helpText(known) + helpText('');
       return (rest.match(/--[\w-]+/g) ?? []).some((flag) => !help.includes(flag));
     });
     expect(wrong).toEqual([]);

@@ -199,7 +199,7 @@ export async function httpSniffing(): Promise<Target> {
   const dispatcher = new Dispatcher({ inventory, methods, counts, onMistake });
   const subscribers = new Subscribers(inventory, pace);
   const pages = {
-    metrics: () => ({ contentType: 'text/plain', text: 'metrics\n' }),
+    metrics: async () => ({ contentType: 'text/plain', text: 'metrics\n' }),
     health: () => Promise.resolve({ healthy: true, body: {} }),
   };
   const socketHttp = new SocketHttp({ dispatcher, subscribers, pages, onMistake });

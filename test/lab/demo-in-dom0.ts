@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { DemoFigures } from '../../src/cli/commands/demo-figures.ts';
-import { type DemoHost, lineOf, screenOf } from '../../src/cli/commands/demo-screen.ts';
+import { DemoFigures } from '../../src/cli/demo/figures.ts';
+import { type DemoHost, lineOf, screenOf } from '../../src/cli/demo/screen.ts';
 import { InventoryClient } from '../../src/client/client.ts';
 import { demoLine, type DemoKind } from './demo-line.ts';
 import {
@@ -44,6 +44,8 @@ const TWINS = ['wiki', 'wiki--incoming'];
 const NOBODY = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
 const BIN = 'dist/src/cli/bin.cjs';
 const SCREEN_MS = 1000;
+/** The terminal is that of another machine: the smallest usual one. */
+const SIZE = { columns: 80, rows: 24, colour: false } as const;
 const screens = Number(process.env['XEN_DOMID_DEMO_SCREENS']);
 
 function tell(kind: DemoKind, text: string): void {
@@ -109,7 +111,7 @@ async function showLive(client: InventoryClient, host: DemoHost): Promise<void> 
     await sleep(SCREEN_MS);
     const view = figures.take(await client.stats());
     // oxlint-enable no-await-in-loop
-    tell('screen', screenOf(view, host));
+    tell('screen', screenOf(view, host, SIZE).join('\n'));
     tell('shown', lineOf(view, host));
   }
   figures.end();
@@ -135,9 +137,11 @@ await client.version();
 const version = await xenVersion();
 await showLive(client, {
   name: `Xen ${version}`,
-  title: `xen-domid on a REAL Xen ${version} in an emulator: VMs come and go, four agents ask where they are.
-The emulator makes it many times slower than it is on a machine. Ctrl-C ends it.`,
-  hint: `$ xen-domid serve                     in its dom0; when this has run ${screens} seconds, it is asked as you would`,
+  title: `xen-domid on a REAL Xen ${version} in an emulator, where VMs come and go`,
+  hints: [
+    'The emulator makes it many times slower than it is on a machine. Ctrl-C ends it.',
+    `After ${screens} seconds, it is asked as you would.`,
+  ],
 });
 await client.close();
 

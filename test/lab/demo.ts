@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { runCell, type Phase } from './cell.ts';
-import { Display } from '../../src/cli/terminal/progress.ts';
+import { Screen } from '../../src/cli/terminal/screen.ts';
 import { type DemoSaid, readDemoLine } from './demo-line.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { StatusLine } from './status-line.ts';
@@ -26,7 +26,7 @@ const STEPS: Record<Phase, string> = {
 async function demonstrate(outputDir: string): Promise<void> {
   const status = new StatusLine(process.stdout);
   let started = 0;
-  let screen: Display | undefined;
+  let screen: Screen | undefined;
   let drawing = '';
   const take = ({ kind, text }: DemoSaid): void => {
     if (kind === 'starting') {
@@ -36,8 +36,8 @@ async function demonstrate(outputDir: string): Promise<void> {
       drawing += `${text}\n`;
     } else if (kind === 'shown') {
       if (screen === undefined) status.clear();
-      screen ??= new Display(process.stdout, 'screen');
-      if (screen.isTerminal) screen.draw(drawing);
+      screen ??= new Screen((shown) => process.stdout.write(shown));
+      if (process.stdout.isTTY) screen.draw(drawing.trimEnd().split('\n'));
       else process.stdout.write(`${text}\n`);
       drawing = '';
     } else {

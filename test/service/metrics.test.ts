@@ -1,25 +1,19 @@
 /** The metrics: their text, and what a service leaves behind in its process. */
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { get } from 'node:http';
-import { text } from 'node:stream/consumers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { expositionOf, histogramSamples } from '../../src/service/exposition.ts';
 import { cannot } from '../lab/cannot.ts';
 import { openRoom, type Room } from '../support/daemon-room.ts';
+import { scrape as scrapePath } from '../support/scrape.ts';
+import { uuidOf } from '../support/vms.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-async function scrape(room: Room): Promise<string> {
-  const request = get({ socketPath: room.path, path: '/metrics', agent: false });
-  const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage];
-  expect(response.statusCode).toBe(200);
-  return await text(response);
-}
+const scrape = (room: Room): Promise<string> => scrapePath(room.path);
 
 async function scrapedAndEnded(): Promise<WeakRef<object>> {
   const room = await openRoom();
@@ -91,10 +85,69 @@ it('show the process: memory, CPU time, descriptors, garbage collections and the
   expect(valueOf('nodejs_gc_duration_seconds_count{kind="major"}')).toBeGreaterThan(0);
 });
 
+const ofDomains = (metrics: string): string[] =>
+  metrics.split('\n').filter((line) => line.startsWith('xen_domid_domain_'));
+
+describe('of each domain', () => {
+  let room: Room;
+
+  afterEach(() => room.close());
+
+  it('are left out unless they are asked for', async () => {
+    room = await openRoom();
+    const metrics = await scrape(room);
+    expect(ofDomains(metrics)).toEqual([]);
+    expect(metrics).not.toContain(uuidOf(1));
+  });
+
+  it('are CPU time, memory and state, of dom0 and the VMs that there are', async () => {
+    room = await openRoom({ vms: 4, domainMetrics: true });
+    const states = async (): Promise<string[]> =>
+      ofDomains(await scrape(room)).flatMap((line) => /_state\{(.*)\} 1$/.exec(line)?.[1] ?? []);
+    room.host.unpause(1);
+    room.host.shutdown(2, 3);
+    room.host.shutdown(3, 0);
+    expect(await states()).toEqual([
+      'domid="0",uuid="00000000-0000-0000-0000-000000000000",state="running"',
+      `domid="1",uuid="${uuidOf(1)}",state="running"`,
+      `domid="2",uuid="${uuidOf(2)}",state="crashed"`,
+      `domid="3",uuid="${uuidOf(3)}",state="shutdown"`,
+      `domid="4",uuid="${uuidOf(4)}",state="paused"`,
+    ]);
+    const { domains } = await room.inventory.list();
+    const memory = domains[0]?.memoryBytes;
+    const lines = ofDomains(await scrape(room));
+    expect(lines).toContain(
+      `xen_domid_domain_memory_bytes{domid="1",uuid="${uuidOf(1)}"} ${memory}`,
+    );
+    expect(lines.filter((line) => /_cpu_seconds_total\{.*\} [\d.e-]+$/.test(line))).toHaveLength(5);
+    room.host.destroy(2);
+    expect(await states()).toHaveLength(4);
+  });
+
+  it('are sent to the last line with many domains, also two of one UUID', async () => {
+    room = await openRoom({ vms: 1000, domainMetrics: true, metrics: '127.0.0.1:0' });
+    room.host.createDomain({ uuid: uuidOf(1), domid: 2000 });
+    const lines = ofDomains(await scrape(room));
+    expect(lines).toHaveLength(3 * 1002);
+    expect(new Set(lines.map((line) => line.replace(/ \S+$/, ''))).size).toBe(3 * 1002);
+    const overTcp = await fetch(`http://${room.daemon.metricsAddress}/metrics`);
+    expect(ofDomains(await overTcp.text())).toHaveLength(3 * 1002);
+  });
+
+  it('are left out while the hypervisor does not answer, and the others are there', async () => {
+    room = await openRoom({ domainMetrics: true });
+    room.hypervisor.failNext('sysctl', 'EPERM');
+    const metrics = await scrape(room);
+    expect(ofDomains(metrics)).toEqual([]);
+    expect(metrics).toMatch(/^xen_domid_lists_failed_total 1$/m);
+  });
+});
+
 const promtool = cannot(spawnSync('promtool', ['--version']).error && 'there is no promtool');
 
-promtool('are nothing that promtool complains about', async () => {
-  const room = await openRoom();
+promtool('are nothing that promtool complains about, those of domains included', async () => {
+  const room = await openRoom({ domainMetrics: true });
   await scrape(room);
   const metrics = await scrape(room);
   await room.close();

@@ -1,6 +1,8 @@
 /** `xen-domid list`: prints all domains, with the columns of `xl list -v`. */
 import type { Domain } from '../../domain.ts';
-import type { ListedDomain } from '../../results.ts';
+import type { ListedDomain, ListResult } from '../../results.ts';
+import type { Uuid } from '../../uuid.ts';
+import { UsageError } from '../arguments.ts';
 import { askHypervisor, type AskOptions, askService } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
@@ -8,6 +10,7 @@ import { isColourWanted } from '../terminal/colour.ts';
 import { errorText } from '../terminal/error-text.ts';
 import { printableJson } from '../terminal/printable.ts';
 import { formatTable } from '../terminal/table.ts';
+import { resolveUuids } from './operands.ts';
 import { comparison } from './sort.ts';
 
 const NAMES_TIMEOUT_MS = 10_000;
@@ -15,30 +18,66 @@ const NAMES_TIMEOUT_MS = 10_000;
 export interface ListCommand extends AskOptions {
   readonly json: boolean;
   readonly sort?: string;
+  readonly watch: boolean;
 }
 
-export async function list(io: Io, options: ListCommand): Promise<ExitStatus> {
+/** With {@link ListCommand.direct} there is no token. */
+type Listed = Pick<ListResult, 'domains'> & Partial<ListResult>;
+
+/** @param texts the UUIDs to list; none for all domains. */
+export async function list(
+  io: Io,
+  texts: readonly string[],
+  options: ListCommand,
+): Promise<ExitStatus> {
   const order = comparison(options.sort ?? 'domid');
-  const listed = options.direct ? await listDirectly(io) : await listByService(io, options);
-  const domains = listed.toSorted(order);
-  if (options.json) io.out(`${printableJson({ domains })}\n`);
+  if (options.watch) checkWatch(io, options);
+  const uuids = await resolveUuids(io, texts, options);
+  if (typeof uuids === 'number') return uuids;
+  if (options.watch) {
+    const { watchList } = await import('./list-watch.ts');
+    return watchList(io, options, (domains) => only(uuids, domains).toSorted(order));
+  }
+  const { domains: all, token } = options.direct
+    ? await listDirectly(io)
+    : await askService(io, options, (client) => client.list({ names: true }));
+  const domains = only(uuids, all).toSorted(order);
+  if (options.json)
+    io.out(`${printableJson({ domains, ...(token !== undefined && { token }) })}\n`);
   else io.out(formatTable(domains, { columns: io.columns(), colour: isColourWanted(io) }));
-  return ExitStatus.done;
+  return statusOf(io, uuids, domains);
 }
 
-function listByService(io: Io, options: ListCommand): Promise<readonly ListedDomain[]> {
-  return askService(io, options, async (client) => (await client.list({ names: true })).domains);
+function checkWatch(io: Io, { direct, json }: ListCommand): void {
+  if (direct) throw new UsageError('--watch needs the service, and --direct does without it');
+  if (json) throw new UsageError('--watch redraws a terminal; for JSON: xen-domid watch --json');
+  if (io.outputIsTerminal()) return;
+  throw new UsageError('--watch redraws a terminal, and this is none; use: xen-domid watch');
 }
 
-async function listDirectly(io: Io): Promise<readonly ListedDomain[]> {
+function only(uuids: readonly Uuid[], domains: readonly ListedDomain[]): readonly ListedDomain[] {
+  if (uuids.length === 0) return domains;
+  return domains.filter(({ uuid }) => uuids.includes(uuid));
+}
+
+/** Reports each UUID that no domain has. */
+function statusOf(io: Io, uuids: readonly Uuid[], domains: readonly Domain[]): ExitStatus {
+  const missing = uuids.filter((uuid) => !domains.some((domain) => domain.uuid === uuid));
+  for (const uuid of missing) io.err(`xen-domid: no domain has the UUID ${uuid}\n`);
+  return missing.length === 0 ? ExitStatus.done : ExitStatus.notFound;
+}
+
+async function listDirectly(io: Io): Promise<Listed> {
   const domains = await askHypervisor(io, (hypervisor) =>
     hypervisor.listDomains((infos) => Array.from(infos, (info) => info.toDomain())),
   );
   const names = await readNames(io, domains);
-  return domains.map((domain) => {
-    const name = names.get(domain.domid);
-    return name === undefined ? domain : { ...domain, name };
-  });
+  return {
+    domains: domains.map((domain) => {
+      const name = names.get(domain.domid);
+      return name === undefined ? domain : { ...domain, name };
+    }),
+  };
 }
 
 /** Reads the name of each domain from xenstore, all at once. Without xenstore, the list is printed without names. */

@@ -1,10 +1,10 @@
 /** UUIDs from standard input, one a line. Each is looked up as soon as it is read. */
 import type { Readable } from 'node:stream';
 import type { Uuid } from '../../uuid.ts';
-import { parseVmUuid } from '../../vm-uuid.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { errorText } from '../terminal/error-text.ts';
+import { parseTypedUuid } from '../typed-uuid.ts';
 import type { Asker } from './asker.ts';
 
 /** A UUID that a VM can have, or why the line holds none. */
@@ -13,7 +13,7 @@ export type InputLine = { readonly number: number } & (
   | { readonly uuid?: never; readonly problem: Error }
 );
 
-/** Characters kept of a line. A UUID has 36; a longer line is malformed however it ends. */
+/** Characters kept of a line. A UUID has at most 47, as `urn:uuid:{..}`; a longer line is malformed however it ends. */
 const LINE_LENGTH_MAX = 1024;
 
 /** Yields the lines that are not blank. */
@@ -60,7 +60,7 @@ async function askLines(io: Io, asker: Asker, input: Readable): Promise<void> {
 
 function inputLine(number: number, text: string): InputLine {
   try {
-    return { number, uuid: parseVmUuid(text) };
+    return { number, uuid: parseTypedUuid(text) };
   } catch (error) {
     return { number, problem: error as Error };
   }

@@ -1,12 +1,11 @@
 /** `xen-domid lookup`: prints the domid of each UUID. */
 import type { Uuid } from '../../uuid.ts';
-import { parseVmUuid } from '../../vm-uuid.ts';
 import { type AskOptions, askService } from '../connect.ts';
 import type { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { Asker } from './asker.ts';
 import { askInput } from './lookup-input.ts';
-import { isPrefix, resolvePrefix } from './prefix.ts';
+import { resolveUuids } from './operands.ts';
 
 export interface LookupCommand extends AskOptions {
   readonly json: boolean;
@@ -17,13 +16,14 @@ export async function lookup(
   texts: readonly string[],
   options: LookupCommand,
 ): Promise<ExitStatus> {
-  const [text = ''] = texts;
-  if (texts.length === 1 && isPrefix(text) && isTerminal(io)) {
-    const resolved = await resolvePrefix(io, text, options);
-    return typeof resolved === 'string' ? lookupAll(io, [resolved], options) : resolved;
-  }
-  // Reject a malformed UUID before anything is asked.
-  const operands = texts.map((one) => (one === '-' ? '-' : parseVmUuid(one)));
+  const uuids = await resolveUuids(
+    io,
+    texts.filter((text) => text !== '-'),
+    options,
+  );
+  if (typeof uuids === 'number') return uuids;
+  const resolved = uuids.values();
+  const operands = texts.map((text) => (text === '-' ? text : (resolved.next().value as Uuid)));
   return lookupAll(io, operands, options);
 }
 
@@ -44,9 +44,4 @@ async function lookupAll(
     if (readsInput) await askInput(io, asker);
     return asker.done();
   });
-}
-
-/** Prefixes are for people: a script that gets a truncated UUID must fail. */
-function isTerminal(io: Io): boolean {
-  return io.inputIsTerminal() && io.outputIsTerminal();
 }

@@ -15,7 +15,7 @@ import { printableJson } from '../terminal/printable.ts';
 
 export type ServeCommand = Pick<
   OptionValues,
-  'socket' | 'group' | 'simulate' | 'metrics' | 'table' | 'no-table'
+  'socket' | 'group' | 'simulate' | 'metrics' | 'domain-metrics' | 'table' | 'no-table'
 >;
 
 const STDERR = 2;
@@ -54,6 +54,7 @@ export async function serve(io: Io, command: ServeCommand): Promise<ExitStatus> 
         socketPath: serviceSocketPath(socket),
         group,
         metrics,
+        domainMetrics: command['domain-metrics'],
         simulated: vms !== undefined,
         log,
         environment: io.environment,

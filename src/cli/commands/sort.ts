@@ -1,6 +1,6 @@
 /** The orders of `xen-domid list --sort`. */
 import type { ListedDomain } from '../../results.ts';
-import { UsageError } from '../arguments.ts';
+import { SORT_KEYS, UsageError } from '../arguments.ts';
 import { printableJson } from '../terminal/printable.ts';
 
 type Comparison = (one: ListedDomain, other: ListedDomain) => number;
@@ -8,7 +8,7 @@ type Comparison = (one: ListedDomain, other: ListedDomain) => number;
 const byText = (one: string, other: string): number => (one < other ? -1 : Number(one > other));
 
 /** Sizes in descending order. Equal domains stay in ascending domid, because sorting is stable. */
-const COMPARISONS: Readonly<Record<string, Comparison>> = {
+const COMPARISONS: Readonly<Record<(typeof SORT_KEYS)[number], Comparison>> = {
   domid: (one, other) => one.domid - other.domid,
   name: (one, other) => byText(one.name ?? '', other.name ?? ''),
   uuid: (one, other) => byText(one.uuid, other.uuid),
@@ -19,9 +19,9 @@ const COMPARISONS: Readonly<Record<string, Comparison>> = {
 
 /** @throws UsageError */
 export function comparison(key: string): Comparison {
-  const found = Object.hasOwn(COMPARISONS, key) ? COMPARISONS[key] : undefined;
-  if (found !== undefined) return found;
+  const found = SORT_KEYS.find((one) => one === key);
+  if (found !== undefined) return COMPARISONS[found];
   throw new UsageError(
-    `--sort takes ${Object.keys(COMPARISONS).join(', ')}, not ${printableJson(key)}`,
+    `--sort takes ${SORT_KEYS.join(', ')}, not ${printableJson(key)}; for example: --sort memory`,
   );
 }

@@ -1,44 +1,30 @@
-/** `xen-domid stats`: prints the service's counters. */
-import type { Counter, Counters } from '../../results.ts';
+/** `xen-domid stats`: prints how busy the service is, and what its answers cost. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type ConnectOptions } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { printableJson } from '../terminal/printable.ts';
+import { statsText } from './stats-text.ts';
 
 export interface StatsCommand extends ConnectOptions {
   readonly json: boolean;
 }
 
+/** The time that is counted, for the present rates. */
+const COUNTED_MS = 1000;
+
 export async function stats(io: Io, options: StatsCommand): Promise<ExitStatus> {
   const client = await connect(io, options);
   try {
-    const counters = await client.stats();
-    io.out(options.json ? `${printableJson(counters)}\n` : formatCounters(counters));
+    const before = await client.stats();
+    if (options.json) {
+      io.out(`${printableJson(before)}\n`);
+    } else {
+      await sleep(COUNTED_MS);
+      io.out(statsText(before, await client.stats()));
+    }
     return ExitStatus.done;
   } finally {
     await client.close();
   }
-}
-
-/** One line a counter: its full name, such as `lookups.found`, and its value. */
-export function formatCounters(counters: Counters): string {
-  const lines = [...flatten(counters, '')];
-  const width = Math.max(0, ...lines.map(([name]) => name.length));
-  return lines.map(([name, value]) => `${name.padEnd(width)} ${value}\n`).join('');
-}
-
-function* flatten(counters: Counters, under: string): Generator<[string, string]> {
-  for (const [name, value] of Object.entries(counters)) {
-    if (isGroup(value)) yield* flatten(value, `${under}${name}.`);
-    else yield [`${under}${name}`, formatValue(value)];
-  }
-}
-
-function isGroup(value: Counter): value is Counters {
-  return typeof value === 'object';
-}
-
-function formatValue(value: number | string | boolean): string {
-  if (typeof value !== 'number' || Number.isInteger(value)) return String(value);
-  return value.toFixed(3);
 }

@@ -1,6 +1,5 @@
 /** `xen-domid wait`: waits until a VM is in a state, and prints its domid. */
 import type { Domain } from '../../domain.ts';
-import { parseVmUuid } from '../../vm-uuid.ts';
 import {
   DEFAULT_WAIT_MS,
   WAIT_STATES,
@@ -14,6 +13,7 @@ import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { errorText } from '../terminal/error-text.ts';
 import { printableJson } from '../terminal/printable.ts';
+import { resolveUuids } from './operands.ts';
 
 export interface WaitCommand extends ConnectOptions {
   readonly json: boolean;
@@ -31,9 +31,11 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 
 /** @throws UsageError for an invalid state or time. */
 export async function wait(io: Io, text: string, options: WaitCommand): Promise<ExitStatus> {
-  const uuid = parseVmUuid(text);
   const state = stateOf(options.for);
   const timeoutMs = options.timeout === undefined ? DEFAULT_WAIT_MS : durationMs(options.timeout);
+  const uuids = await resolveUuids(io, [text], { ...options, direct: false });
+  if (typeof uuids === 'number') return uuids;
+  const [uuid = ''] = uuids;
   const result = await waitOver(io, uuid, { state, timeoutMs }, options);
   if (options.json) io.out(`${jsonOf(uuid, state, result)}\n`);
   else if (result.reached) io.out(`${reachedText(state, result)}\n`);

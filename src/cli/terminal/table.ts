@@ -1,7 +1,7 @@
 /** Domains as a table, with the columns of `xl list -v`. */
-import { styleText } from 'node:util';
 import type { Domain } from '../../domain.ts';
 import type { ListedDomain } from '../../results.ts';
+import { styled } from './colour.ts';
 import { printable } from './printable.ts';
 import { fitText, padEnd, textWidth } from './text-width.ts';
 
@@ -57,8 +57,8 @@ const REASON = leftColumn('Reason', ({ shutdownReason }) => shutdownReason ?? '-
 /** In the order of `xl`. Memory in MiB, CPU time in seconds. */
 const COLUMNS: readonly Column[] = [NAME, DOMID, MEM, VCPUS, STATE, TIME, UUID, REASON];
 
-/** Left out in this order on a terminal that is too narrow even with short names. Domid and UUID always stay. */
-const DISPENSABLE = [REASON, TIME, VCPUS, MEM, STATE, NAME];
+/** Left out in this order on a terminal that is too narrow even with short names. The UUID always stays. */
+const DISPENSABLE = [REASON, TIME, VCPUS, MEM, STATE, NAME, DOMID];
 
 export function formatTable(domains: readonly ListedDomain[], options: TableOptions): string {
   const { columns = Infinity, colour } = options;
@@ -75,8 +75,8 @@ export function formatTable(domains: readonly ListedDomain[], options: TableOpti
 function fitColumns(domains: readonly ListedDomain[], columns: number): readonly FittedColumn[] {
   let shown: FittedColumn[] = COLUMNS.map((one) => ({ ...one, width: widthOf(one, domains) }));
   const overrun = (): number => shown.reduce((sum, { width }) => sum + width + 1, -1) - columns;
-  const named = shown[0]?.width ?? 0;
   for (const dispensable of DISPENSABLE) {
+    const named = shown.find(({ head }) => head === NAME.head)?.width ?? 0;
     if (overrun() <= Math.max(0, named - NAME_WIDTH_MIN)) break;
     shown = shown.filter(({ head }) => head !== dispensable.head);
   }
@@ -105,11 +105,4 @@ function coloured(domain: Domain, line: string): string {
   if (domain.dying || domain.shutdownReason === 'crash') return styled('red', line);
   if (domain.shutdown) return styled('yellow', line);
   return domain.paused ? styled('dim', line) : line;
-}
-
-function styled(style: 'bold' | 'dim' | 'red' | 'yellow', text: string): string {
-  // The caller has decided to use colours: styleText must not check the stream again.
-  return (styleText as (format: string, text: string, options: object) => string)(style, text, {
-    validateStream: false,
-  });
 }

@@ -98,10 +98,15 @@ export function domainsText(
   }
   const { text, isNew } = textOf(domains, names);
   const slices = sliced([before, new LongText(text.read(), [], 0), after]);
-  const keeps: SharedMemory[] = [{ of: domains, bytes: domains.length * DOMAIN_BYTES }];
+  const keeps = [domainsMemory(domains)];
   if (names !== undefined) keeps.push({ of: names, bytes: [...names.values()].join('').length });
   const shared = isNew ? keeps.reduce((sum, { bytes }) => sum + bytes, 0) : 0;
   return new LongText(slices, keeps, shared + UNMADE_BYTES * keeps.length);
+}
+
+/** The memory of a list, while it is being serialised. */
+export function domainsMemory(domains: readonly Domain[]): SharedMemory {
+  return { of: domains, bytes: domains.length * DOMAIN_BYTES };
 }
 
 function* domainSlices(

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
-import { LongText } from '../answers/text.ts';
+import { LongText, type Text } from '../answers/text.ts';
 import type { Subscribers } from '../connections/subscribers.ts';
 import type { MemoryUser } from '../memory.ts';
 import { EventStreams } from './events.ts';
@@ -35,7 +35,7 @@ export interface Health {
 
 /** The content of the two pages. */
 export interface Pages {
-  metrics(): { readonly contentType: string; readonly text: string };
+  metrics(): Promise<{ readonly contentType: string; readonly text: Text }>;
   health(): Promise<Health>;
 }
 
@@ -174,11 +174,27 @@ async function servePage(
   } else if (!isRead(request)) {
     refuseMethod(response);
   } else if (path === '/metrics') {
-    const { contentType, text } = pages.metrics();
-    response.writeHead(200, { 'Content-Type': contentType }).end(text);
+    const { contentType, text } = await pages.metrics();
+    await send(request, response, contentType, text);
   } else {
     const { healthy, body } = await pages.health();
     respondJson(response, healthy ? 200 : 503, `${JSON.stringify(body)}\n`);
+  }
+}
+
+async function send(
+  { socket }: IncomingMessage,
+  response: ServerResponse,
+  contentType: string,
+  text: Text,
+): Promise<void> {
+  response.writeHead(200, { 'Content-Type': contentType });
+  if (text instanceof LongText) {
+    exchangeOn(socket).answers(text);
+    await writeSlices(response, text);
+    response.end();
+  } else {
+    response.end(text);
   }
 }
 
@@ -219,14 +235,18 @@ async function respond(response: ServerResponse, reply: Reply): Promise<void> {
     response.writeHead(204).end();
   } else if (reply instanceof LongText) {
     response.writeHead(200, { 'Content-Type': 'application/json' });
-    for (const slice of reply.slices) {
-      if (response.destroyed) return;
-      // oxlint-disable-next-line no-await-in-loop -- one slice at a time, as the client reads
-      if (!response.write(slice)) await roomOrEnd(response);
-    }
+    await writeSlices(response, reply);
     response.end('\n');
   } else {
     respondJson(response, 200, `${reply}\n`);
+  }
+}
+
+async function writeSlices(response: ServerResponse, { slices }: LongText): Promise<void> {
+  for (const slice of slices) {
+    if (response.destroyed) return;
+    // oxlint-disable-next-line no-await-in-loop -- one slice at a time, as the client reads
+    if (!response.write(slice)) await roomOrEnd(response);
   }
 }
 

@@ -6,12 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Counters, InventoryClient } from '../../client/client.ts';
-import { type DemoHost, lineOf, screenOf } from './demo-screen.ts';
-import { DemoFigures } from './demo-figures.ts';
-import { Display } from '../terminal/progress.ts';
+import { isColourWanted } from '../terminal/colour.ts';
+import { Screen } from '../terminal/screen.ts';
+import { fitText } from '../terminal/text-width.ts';
+import { DemoFigures } from './figures.ts';
+import { type DemoHost, lineOf, screenOf, type ScreenSize } from './screen.ts';
 
 const VMS = 50;
 const REFRESH_MS = 500;
+/** A busy machine takes seconds to start the service. */
+const START_MS = 60_000;
 /** In a pipe it ends after this many lines. */
 const LINES_IN_PIPE = 12;
 
@@ -50,19 +54,22 @@ async function demo(): Promise<void> {
 
 async function show(client: InventoryClient, socket: string, signal: AbortSignal): Promise<void> {
   const figures = new DemoFigures(client, signal);
-  const screen = new Display(process.stdout, 'screen');
+  const { isTTY } = process.stdout;
+  const screen = new Screen((text) => process.stdout.write(text));
   const host = simulatedHost(socket);
-  figures.begin();
+  if (isTTY) screen.draw([fitText(host.title, terminalSize().columns), '', 'Starting...']);
   try {
+    await client.version({ timeoutMs: START_MS, signal });
+    figures.begin();
     let hasAsked = false;
     for (let line = 0; !signal.aborted;) {
-      if (!screen.isTerminal && line === LINES_IN_PIPE) return;
+      if (!isTTY && line === LINES_IN_PIPE) return;
       // oxlint-disable no-await-in-loop -- one screen after another
       const stats: Counters = await client.stats();
       const view = figures.take(stats);
       // Skip the figures before the first look-up: they are the cost of starting.
       if (hasAsked) {
-        if (screen.isTerminal) screen.draw(screenOf(view, host));
+        if (isTTY) screen.draw(screenOf(view, host, terminalSize()));
         else process.stdout.write(lineOf(view, host));
         line++;
       }
@@ -76,12 +83,27 @@ async function show(client: InventoryClient, socket: string, signal: AbortSignal
   }
 }
 
+/** A serial console reports 0 columns and rows: it does not know. */
+function terminalSize(): ScreenSize {
+  const { columns, rows } = process.stdout;
+  return { columns: columns || 80, rows: rows || 24, colour: hasColour() };
+}
+
+function hasColour(): boolean {
+  return isColourWanted({
+    environment: process.env,
+    outputIsTerminal: () => process.stdout.isTTY,
+  });
+}
+
 function simulatedHost(socket: string): DemoHost {
   return {
     name: 'simulated host',
-    title: `xen-domid on a SIMULATED host: VMs come and go, and are looked up.
-Ctrl-C ends it. With a Xen: xen-domid serve, as root in dom0.`,
-    hint: `Ask it yourself:  npx xen-domid list --socket ${socket}`,
+    title: 'xen-domid on a SIMULATED host, where VMs come and go',
+    hints: [
+      `npx xen-domid list --socket ${socket}`,
+      'asks it too. Ctrl-C ends it. With a Xen: xen-domid serve',
+    ],
   };
 }
 
