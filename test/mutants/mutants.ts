@@ -1002,6 +1002,12 @@ const ROOMS: readonly Room[] = [
         'if (!answering)',
         'if (!answering && this.disconnects++ >= 0)',
       ],
+      [
+        'an attempt to connect is a disconnect',
+        'if (hints.xenstore !== undefined)\n                    this.disconnects++;',
+        'this.disconnects++;',
+      ],
+      ['a new connection makes no list', "lists.want('connect', 0);", ''],
     ],
   },
   {
@@ -1280,7 +1286,7 @@ const ROOMS: readonly Room[] = [
     ],
     mutants: [
       ['the slow timer outlives the inventory', 'this.#stopTimer();', ''],
-      ['the connection to xenstore outlives the inventory', 'this.#pipeline?.unsubscribe();', ''],
+      ['the connection to xenstore outlives the inventory', 'this.#xenstore.close();', ''],
       ['zombies are looked at after close', 'this.#zombies.close();', ''],
       [
         'close does not wait for the list',
@@ -1315,12 +1321,6 @@ const ROOMS: readonly Room[] = [
         'stopLimits();',
       ],
       [
-        'an attempt to connect is a disconnect',
-        'if (this.#xenstoreConnected)\n                    this.#xenstoreDisconnects++;',
-        'this.#xenstoreDisconnects++;',
-      ],
-      ['a connection that has ended is asked for hints', 'this.#hints.xenstore = undefined;', ''],
-      [
         'an aborted get answers',
         'signal?.throwIfAborted();\n        if (this.#closed !== undefined)\n            return',
         'if (this.#closed !== undefined)\n            return',
@@ -1331,7 +1331,6 @@ const ROOMS: readonly Room[] = [
         'from !== undefined && this.#closed === undefined',
         'from !== undefined',
       ],
-      ['a new connection makes no list', "this.#lists.want('connect', 0);", ''],
       ['a hit by domid is not counted by its source', 'this.#sources.cache++;', ''],
       [
         'look-ups of many are not counted',
@@ -1495,8 +1494,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'who subscribes with a token is told what it has',
-        "return batch.kind === 'changes' ? { token: token ?? batch.token } : batch;",
-        "return batch.kind === 'changes' ? { token: batch.token } : batch;",
+        'token !== undefined && this.#inventory.canFollow(token)',
+        'token === this.#inventory.token',
       ],
     ],
   },
@@ -1511,8 +1510,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'HTTP may subscribe',
-        "session === undefined ? needsConnection('subscribe')",
-        "session === null ? needsConnection('subscribe')",
+        "session === undefined\n        ? needsConnection('subscribe'",
+        "session === null\n        ? needsConnection('subscribe'",
       ],
     ],
   },
