@@ -230,6 +230,28 @@ describe('the page in a browser', () => {
   );
 
   browser(
+    'fits a wide window and a telephone, dark and light',
+    async () => {
+      await openPage();
+      await tab.until(shows('web-1'));
+      const grounds = new Set<string>();
+      for (const width of [1280, 800, 390]) {
+        for (const scheme of ['dark', 'light'] as const) {
+          // oxlint-disable no-await-in-loop -- one after the other
+          await tab.look({ width, scheme });
+          await tab.until(`innerWidth === ${width}`);
+          const wide = `[document.documentElement, ...document.querySelectorAll('section')].filter((element) => element.scrollWidth > element.clientWidth).map((element) => element.id)`;
+          expect({ width, wide: await tab.evaluate(wide) }).toEqual({ width, wide: [] });
+          grounds.add(await tab.evaluate('getComputedStyle(document.body).backgroundColor'));
+          // oxlint-enable no-await-in-loop
+        }
+      }
+      expect(grounds.size).toBe(2);
+    },
+    LOAD_MS,
+  );
+
+  browser(
     'says why the hypervisor cannot be asked, and recovers',
     async () => {
       await openPage();

@@ -1,6 +1,6 @@
 /** The counters that matter, from the domains and from `stats`. */
 import { find, make, setText } from './elements.ts';
-import { bytesText, countText, durationText, rateText, type State, stateOf } from './format.ts';
+import { bytesText, countText, rateText, type State, stateOf } from './format.ts';
 import type { Vm } from './host.ts';
 
 /** The part of `stats` that the page shows. */
@@ -19,7 +19,7 @@ export class Counters {
   readonly #domains = this.#tile('Domains');
   readonly #memory = this.#tile('Memory');
   readonly #lookups = this.#tile('Look-ups');
-  readonly #direct = this.#tile('Found without a list');
+  readonly #direct = this.#tile('Without a list');
   readonly #lists = this.#tile('Lists');
   readonly #unavailable = this.#tile('Unavailable');
   readonly #clients = this.#tile('Clients');
@@ -54,12 +54,9 @@ export class Counters {
       share === undefined ? '-' : `${(Math.floor(share * 1000) / 10).toString()} %`,
       `of ${countText(lookups.found)} found`,
     );
-    this.#lists.show(
-      countText(lists),
-      `in ${durationText(stats.uptimeSeconds)}, ${countText(stats.changes)} changes`,
-    );
+    this.#lists.show(countText(lists), `${countText(stats.changes)} changes`);
     this.#unavailable.show(countText(lookups.unavailable), 'answers', lookups.unavailable > 0);
-    this.#clients.show(countText(connections.open), `${countText(subscribers)} follow changes`);
+    this.#clients.show(countText(connections.open), `${countText(subscribers)} subscribed`);
     this.#previous = stats;
   }
 
