@@ -5,7 +5,7 @@ import { ExampleService } from '../test/support/example-service.ts';
 import { uuidOf } from '../test/support/vms.ts';
 
 const PICTURES = join(import.meta.dirname, '../../docs/pictures');
-const LOOK = { width: 1280, height: 460 };
+const LOOK = { width: 1280, height: 480 };
 const GIB_PAGES = 2 ** 18;
 const POWEROFF = 0;
 const CRASH = 3;

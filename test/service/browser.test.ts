@@ -118,20 +118,20 @@ describe('a web page', () => {
   });
 });
 
+/** Asks over the socket. @returns the status. */
+async function reach(
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<number | undefined> {
+  const sent = request({ socketPath: room.path, method, path, agent: false, headers });
+  const [answer] = await once(sent.end(method === 'POST' ? CALL : undefined), 'response');
+  answer.destroy();
+  return answer.statusCode;
+}
+
 describe('a web page that reaches the socket through ssh -L', () => {
   const HERE = 'localhost:8080';
-
-  /** @returns the status. */
-  async function reach(
-    method: string,
-    path: string,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<number | undefined> {
-    const sent = request({ socketPath: room.path, method, path, agent: false, headers });
-    const [answer] = await once(sent.end(method === 'POST' ? CALL : undefined), 'response');
-    answer.destroy();
-    return answer.statusCode;
-  }
 
   const ROUTES = [
     ['GET', '/'],

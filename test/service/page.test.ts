@@ -80,6 +80,11 @@ describe('the page by HTTP', () => {
   });
 });
 
+/** Expressions for the browser: the texts of the rows, and of the lines without their times. */
+const rows = `[...document.querySelectorAll('tbody tr')].map((row) => row.innerText.split(/\\s*\\t\\s*/))`;
+const lines = `[...document.querySelectorAll('#changes li')].map((line) => line.innerText.replaceAll(/\\s+/g, ' ').slice(9))`;
+const shows = (text: string): string => `document.body.innerText.includes(${JSON.stringify(text)})`;
+
 describe('the page in a browser', () => {
   // A developer's machine need not have it; CI must.
   const browser = cannot(process.env['CI'] === undefined && !hasChromium && 'there is no chromium');
@@ -103,11 +108,6 @@ describe('the page in a browser', () => {
     await tab.until(`document.querySelector('#state').textContent === 'live'`);
     await tab.until(`${rows}.length > 0`);
   }
-
-  const rows = `[...document.querySelectorAll('tbody tr')].map((row) => row.innerText.split(/\\s*\\t\\s*/))`;
-  const lines = `[...document.querySelectorAll('#changes li')].map((line) => line.innerText.replaceAll(/\\s+/g, ' ').slice(9))`;
-  const shows = (text: string): string =>
-    `document.body.innerText.includes(${JSON.stringify(text)})`;
 
   browser(
     'shows the domains with their names, and asks nothing of anyone else',

@@ -17,8 +17,8 @@ const START_MS = 60_000;
 export const hasChromium: boolean = spawnSync('chromium', ['--version']).error === undefined;
 
 interface Call {
-  resolve(result: Message): void;
-  reject(error: Error): void;
+  readonly resolve: (result: Message) => void;
+  readonly reject: (error: Error) => void;
 }
 
 export class Chromium {
@@ -102,7 +102,7 @@ export class Chromium {
     const messages = (this.#text + text).split('\0');
     this.#text = messages.pop() ?? '';
     for (const json of messages) {
-      const { id, result, error, method, params, sessionId } = JSON.parse(json) as Message;
+      const { id, result, error, method, params, sessionId } = JSON.parse(json);
       if (id === undefined) {
         this.#tabs.get(sessionId)?.(method, params);
         continue;

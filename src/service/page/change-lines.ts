@@ -13,8 +13,8 @@ interface Nameless {
 }
 
 export class ChangeLines {
-  readonly #list = find<HTMLOListElement>('#changes ol');
-  readonly #quiet = find<HTMLElement>('#changes .quiet');
+  readonly #list = find('#changes ol');
+  readonly #quiet = find('#changes .quiet');
   readonly #host: Host;
   #nameless: Nameless[] = [];
 

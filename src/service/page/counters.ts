@@ -15,11 +15,11 @@ export interface Stats {
 }
 
 export class Counters {
-  readonly #list = find<HTMLElement>('#counters');
+  readonly #list = find('#counters');
   readonly #domains = this.#tile('Domains');
   readonly #memory = this.#tile('Memory');
   readonly #lookups = this.#tile('Look-ups');
-  readonly #direct = this.#tile('Without a list');
+  readonly #direct = this.#tile('Without list');
   readonly #lists = this.#tile('Lists');
   readonly #unavailable = this.#tile('Unavailable');
   readonly #clients = this.#tile('Clients');

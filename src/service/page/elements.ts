@@ -1,8 +1,8 @@
 /** Elements of the page. Every text goes through `textContent`: guests write names. */
 
 /** @throws Error if page.html has no such element. */
-export function find<E extends Element>(selector: string): E {
-  const found = document.querySelector<E>(selector);
+export function find(selector: string): HTMLElement {
+  const found = document.querySelector<HTMLElement>(selector);
   if (found === null) throw new Error(`page.html has no ${selector}`);
   return found;
 }

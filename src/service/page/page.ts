@@ -51,8 +51,8 @@ function isNewcomer({ domain }: Vm): boolean {
 }
 
 function showState(): void {
-  const state = find<HTMLElement>('#state');
-  const notice = find<HTMLElement>('#notice');
+  const state = find('#state');
+  const notice = find('#notice');
   state.dataset['live'] = String(isFollowing && failures.size === 0);
   if (isFollowing) {
     setText(state, failures.size === 0 ? 'live' : 'live, with errors');

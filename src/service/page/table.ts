@@ -38,9 +38,9 @@ const BY_DOMID = 1;
 const collator = new Intl.Collator('en', { numeric: true });
 
 export class Table {
-  readonly #body = find<HTMLTableSectionElement>('#domains tbody');
+  readonly #body = find('#domains tbody');
   readonly #empty = find('#empty');
-  readonly #filter = find<HTMLInputElement>('#filter');
+  readonly #filter = find('#filter') as HTMLInputElement;
   readonly #headings: readonly HTMLTableCellElement[];
   readonly #rows = new Map<number, Row>();
   #sortedBy = BY_DOMID;
