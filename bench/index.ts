@@ -24,6 +24,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   xen: { script: 'xen/index.js' },
   charts: { script: 'charts/index.js' },
   picture: { script: '../docs/demo-picture.js' },
+  'page-picture': { script: '../docs/page-picture.js' },
 };
 const DEFAULT_PARTS = ['hit', 'service'];
 

@@ -34,6 +34,7 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'service/answers': ['service'],
   'service/connections': ['service', 'service/answers', 'service/system'],
   'service/http': ['service', 'service/answers', 'service/connections'],
+  'service/page': [],
   'service/system': ['service'],
   'inventory/feed': [],
   'inventory/waiting': ['inventory', 'inventory/feed'],

@@ -1617,6 +1617,16 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    file: 'service/http/sites.js',
+    tests: ['service/browser'],
+    mutants: [
+      ['a name of the public DNS may be this host', "!name.includes('.')", 'true'],
+      ['a page of another origin may ask', 'if (origin !== undefined &&', 'if (false &&'],
+      ['a page of another site may ask', '&& !isLink', '&& false'],
+      ['a page of another site may have a frame of this one', "dest === 'document'", 'true'],
+    ],
+  },
+  {
     file: 'service/http/scrapers.js',
     tests: ['service/http'],
     mutants: [['a silent scraper keeps its place', '!this.#makeRoom()', 'true']],

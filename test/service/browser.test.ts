@@ -118,20 +118,96 @@ describe('a web page', () => {
   });
 });
 
-describe('a web page that reaches the socket, which no browser does', () => {
-  it('would be refused its form', async () => {
-    const status = await new Promise((resolve, reject) => {
-      const headers = { Origin: ORIGIN, 'Content-Type': 'text/plain' };
-      request(
-        { socketPath: room.path, method: 'POST', path: '/', agent: false, headers },
-        (answer) => {
-          resolve(answer.statusCode);
-          answer.resume();
-        },
-      )
-        .on('error', reject)
-        .end(CALL);
-    });
-    expect(status).toBe(415);
+/** Asks over the socket. @returns the status. */
+async function reach(
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<number | undefined> {
+  const sent = request({ socketPath: room.path, method, path, agent: false, headers });
+  const [answer] = await once(sent.end(method === 'POST' ? CALL : undefined), 'response');
+  answer.destroy();
+  return answer.statusCode;
+}
+
+describe('a web page that reaches the socket through ssh -L', () => {
+  const HERE = 'localhost:8080';
+
+  const ROUTES = [
+    ['GET', '/'],
+    ['POST', '/'],
+    ['GET', '/events'],
+    ['GET', '/metrics'],
+    ['GET', '/healthz'],
+  ] as const;
+
+  it.each([
+    { Origin: ORIGIN },
+    { Origin: 'null' },
+    { Origin: 'http://localhost:3000' },
+    { Origin: 'http://localhost' },
+    { 'Sec-Fetch-Site': 'cross-site' },
+    { 'Sec-Fetch-Site': 'same-site' },
+    { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe' },
+    { Origin: ORIGIN, 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Dest': 'document' },
+  ])('from another origin is refused everything: %j', async (headers) => {
+    const { found } = room.inventory.counters.lookups;
+    for (const [method, path] of ROUTES) {
+      const sent = { Host: HERE, 'Content-Type': 'application/json', ...headers };
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect({ path, status: await reach(method, path, sent) }).toEqual({ path, status: 403 });
+    }
+    expect(room.inventory.counters.lookups.found).toBe(found);
   });
+
+  it.each(['evil.example', 'evil.example:8080', 'localhost.evil.example', 'localhost.', '0x7f.1'])(
+    'under a name that can be made to point here, %s, is refused everything',
+    async (host) => {
+      for (const [method, path] of ROUTES) {
+        const sent = {
+          Host: host,
+          Origin: `http://${host}`,
+          'Sec-Fetch-Site': 'same-origin',
+          'Content-Type': 'application/json',
+        };
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        expect({ path, status: await reach(method, path, sent) }).toEqual({ path, status: 421 });
+      }
+    },
+  );
+
+  it.each([
+    'localhost:8080',
+    'LOCALHOST:8080',
+    '127.0.0.1:8080',
+    '[::1]:8080',
+    'host1.localhost:8080',
+    'x',
+  ])('of the service itself, at %s, is answered', async (host) => {
+    const sent = {
+      Host: host,
+      'Sec-Fetch-Site': 'same-origin',
+      'Content-Type': 'application/json',
+    };
+    for (const [method, path] of ROUTES) {
+      const origin = method === 'POST' ? { Origin: `http://${host.toLowerCase()}` } : {};
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const status = await reach(method, path, { ...sent, ...origin });
+      expect({ path, status }).toEqual({ path, status: 200 });
+    }
+  });
+
+  it('may link here, and so may a person type the address', async () => {
+    const link = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Dest': 'document' };
+    expect(await reach('GET', '/', { Host: HERE, ...link })).toBe(200);
+    const typed = { 'Sec-Fetch-Site': 'none', 'Sec-Fetch-Dest': 'document' };
+    expect(await reach('GET', '/', { Host: HERE, ...typed })).toBe(200);
+  });
+
+  it.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x'])(
+    'is refused a form of type %s, even from an old browser that does not say where it comes from',
+    async (type) => {
+      expect(await reach('POST', '/', { Host: HERE, 'Content-Type': type })).toBe(415);
+    },
+  );
 });

@@ -1,4 +1,4 @@
-/** HTTP: JSON-RPC by POST, for clients without a line protocol, and the pages for monitoring. */
+/** HTTP: JSON-RPC by POST, for clients without a line protocol, the pages for monitoring, and a page for browsers. */
 import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -10,8 +10,10 @@ import type { Subscribers } from '../connections/subscribers.ts';
 import type { MemoryUser } from '../memory.ts';
 import { EventStreams } from './events.ts';
 import { exchangeOn, type ExchangeOptions, HEADER_BYTES_MAX } from './exchange.ts';
+import { Page } from './page.ts';
 import { expectsContinue, hasTwoHosts, isRead, pathOf } from './request-head.ts';
 import { refuse, refuseMethod, respondJson } from './responses.ts';
+import { isOfAnotherSite, namesThisHost } from './sites.ts';
 
 const HEADERS_MAX = 100;
 const HEADERS_MS = 5000;
@@ -126,12 +128,19 @@ export class SocketHttp {
   constructor({ dispatcher, subscribers, pages, onMistake }: SocketHttpOptions) {
     const events = new EventStreams(subscribers);
     this.#events = events;
+    const page = new Page();
     this.#server = serverFor(async (request, response) => {
       const path = pathOf(request);
-      if (path === '/events') await events.answer(request, response);
+      if (!namesThisHost(request)) refuse(response, 421, 'Host must be localhost or an address');
+      else if (isOfAnotherSite(request)) refuse(response, 403, 'this is not for other web sites');
+      else if (path === '/events') await events.answer(request, response);
       else if (path !== '/') await servePage(pages, request, response);
       else if (request.method === 'POST') await answerPost(dispatcher, request, response);
-      else refuse(response, 405, 'POST a JSON-RPC request to /', { Allow: 'POST' });
+      else if (isRead(request)) page.answer(response);
+      else
+        refuse(response, 405, 'GET the page, or POST a JSON-RPC request', {
+          Allow: 'GET, HEAD, POST',
+        });
     }, onMistake);
     // Starts the timeouts of requests, which Node starts only in a server that listens.
     this.#server.emit('listening');
