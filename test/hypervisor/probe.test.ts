@@ -65,7 +65,7 @@ describe('probing', () => {
     [23, ErrorCode.UNKNOWN_INTERFACE],
   ])('takes EACCES to everything from Xen 4.%i for %s', (minor, code) => {
     const thrown = expect.objectContaining({ code });
-    expect(() => probed(xenWith(0, 0, minor))).toThrow(thrown as unknown as Error);
+    expect(() => probed(xenWith(0, 0, minor))).toThrow(thrown);
   });
 
   it('takes EACCES to everything from a known release for a denial by XSM', () => {

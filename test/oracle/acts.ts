@@ -134,7 +134,7 @@ export class Acts {
 
   /** Introduces every domain, so that its end is announced. */
   introduceAll(): void {
-    for (const { domid, stage } of [...this.#host.domains()])
+    for (const { domid, stage } of Array.from(this.#host.domains()))
       if (stage === 'live' && domid !== 0) this.#host.introduce(domid);
   }
 
@@ -149,7 +149,7 @@ export class Acts {
 
   /** Makes the holders of a UUID die or change. */
   changeHolders(uuid: Uuid): void {
-    for (const { domid, uuid: held, stage } of [...this.#host.domains()]) {
+    for (const { domid, uuid: held, stage } of Array.from(this.#host.domains())) {
       if (held !== uuid || stage !== 'live' || domid === 0) continue;
       this.finishWrite(domid);
       this.#trace(`the holder ${domid} of ${uuid} changes`);

@@ -458,7 +458,7 @@ class Scenario {
     for (let count = 1 + random.below(4); count > 0; count--) {
       hypervisor.stepList(random.below(4));
       acts.perform();
-      for (const { domid } of [...this.host.domains()]) {
+      for (const { domid } of Array.from(this.host.domains())) {
         if (random.chance(0.4)) this.get(inventory, domid);
       }
     }

@@ -41,8 +41,8 @@ function changesOfLeaving(known: Domain, { domain, tombstone, nil, same }: Sight
   // A nil handle or a tombstone names no VM: the domain is reported dying with its last published UUID.
   const uuid = tombstone || nil ? known.uuid : domain.uuid;
   // The domid has another domain, first seen when it was already ending: publish only that the known domain is destroyed.
-  const isOther = hasOtherId(known, domain) || (known.uuid !== uuid && (known.dying || !same));
-  if (isOther) return [destroyed(known)];
+  const isReplaced = hasOtherId(known, domain) || (known.uuid !== uuid && (known.dying || !same));
+  if (isReplaced) return [destroyed(known)];
   if (known.dying) return [];
   return stepsBetween(known, { ...domain, uuid, dying: true });
 }
