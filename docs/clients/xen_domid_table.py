@@ -9,6 +9,7 @@
 
 As a program: xen_domid_table.py UUID... prints the domid of each, or "ask"; in dom0, as root, with Debian's xen-utils.
 """
+import errno
 import json
 import mmap
 import os
@@ -106,8 +107,16 @@ def confirm_by_xc(domid):
             sys.path.append('/usr/lib/xen-%s.%s/lib/python' % (major.read().strip(), minor.read().strip()))
         import xen.lowlevel.xc
         _xc = xen.lowlevel.xc.xc()
+    import xen.lowlevel.xc
+    try:
+        found = _xc.domain_getinfo(domid, 1)
+    except xen.lowlevel.xc.Error as error:
+        # No domain has this domid or a higher one.
+        if error.args[0] == errno.ESRCH:
+            return None
+        raise
     # Where the domid has no domain, the next one is shown.
-    for info in _xc.domain_getinfo(domid, 1):
+    for info in found:
         if info['domid'] == domid and not info['dying']:
             return bytes(info['handle'])
     return None
