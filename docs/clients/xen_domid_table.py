@@ -96,21 +96,20 @@ def hash_of(handle):
     return value ^ value >> 16
 
 
-_xc = None
+_xc = _xc_error = None
 
 
 def confirm_by_xc(domid):
     """Confirms by Debian's xen-utils; its module is in a folder of the running release."""
-    global _xc
+    global _xc, _xc_error
     if _xc is None:
         with open('/sys/hypervisor/version/major') as major, open('/sys/hypervisor/version/minor') as minor:
             sys.path.append('/usr/lib/xen-%s.%s/lib/python' % (major.read().strip(), minor.read().strip()))
         import xen.lowlevel.xc
-        _xc = xen.lowlevel.xc.xc()
-    import xen.lowlevel.xc
+        _xc, _xc_error = xen.lowlevel.xc.xc(), xen.lowlevel.xc.Error
     try:
         found = _xc.domain_getinfo(domid, 1)
-    except xen.lowlevel.xc.Error as error:
+    except _xc_error as error:
         # No domain has this domid or a higher one.
         if error.args[0] == errno.ESRCH:
             return None
