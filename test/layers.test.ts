@@ -11,6 +11,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     'client',
     'hypervisor',
     'inventory',
+    'pool',
     'protocol',
     'service',
     'simulator',
@@ -19,6 +20,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     'xenstore',
   ],
   storm: ['hypervisor', 'inventory', 'simulator', 'xenstore'],
+  pool: ['client', 'protocol', 'service'],
   service: ['hypervisor', 'inventory', 'protocol', 'xenstore'],
   client: ['protocol'],
   protocol: [],
@@ -36,6 +38,7 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'service/http': ['service', 'service/answers', 'service/connections'],
   'service/system': ['service'],
   'inventory/feed': [],
+  'pool/bridge': ['pool'],
   'cli/terminal': ['cli'],
   'cli/commands': ['cli', 'cli/terminal'],
 };
@@ -53,6 +56,8 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
     'xenstore/watches.ts',
   ],
   'lru-cache': ['inventory/holders.ts'],
+  '@nats-io/kv': ['pool/nats.ts'],
+  '@nats-io/transport-node': ['pool/nats.ts'],
 };
 
 /** Modules that a room without sockets must not import. */
