@@ -41,6 +41,7 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'pool/bridge': ['pool'],
   'cli/terminal': ['cli'],
   'cli/commands': ['cli', 'cli/terminal'],
+  'cli/pool': ['cli', 'cli/commands', 'cli/terminal'],
 };
 
 const FILES_MAX = 21;

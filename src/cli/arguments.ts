@@ -6,22 +6,31 @@ import { printableJson } from './terminal/printable.ts';
 export class UsageError extends Error {}
 
 const OPTIONS = {
+  bucket: { type: 'string' },
+  creds: { type: 'string' },
   direct: { type: 'boolean', default: false },
   group: { type: 'string' },
+  host: { type: 'string' },
   help: { type: 'boolean', default: false, short: 'h' },
   json: { type: 'boolean', default: false },
   metrics: { type: 'string' },
+  nats: { type: 'string' },
   'no-table': { type: 'boolean', default: false },
+  replicas: { type: 'string' },
   simulate: { type: 'string' },
   simulated: { type: 'boolean', default: false },
   socket: { type: 'string' },
   sort: { type: 'string' },
   table: { type: 'string' },
+  'tls-ca': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
   version: { type: 'boolean', default: false },
   vms: { type: 'string' },
 } as const;
 
-export type CommandName = 'serve' | 'lookup' | 'list' | 'watch' | 'stats' | 'table' | 'storm';
+export type CommandName =
+  'serve' | 'lookup' | 'list' | 'watch' | 'stats' | 'table' | 'storm' | 'pool';
 
 /** Most VMs of a simulated host. The other domids are for VMs that boot before others are gone. */
 export const SIMULATED_VMS_MAX = 30_000;
@@ -39,6 +48,20 @@ const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
   stats: ['socket', 'simulated'],
   table: [],
   storm: ['vms'],
+  // Each command of the pool checks its own.
+  pool: [
+    'bucket',
+    'creds',
+    'host',
+    'metrics',
+    'nats',
+    'replicas',
+    'simulated',
+    'socket',
+    'tls-ca',
+    'tls-cert',
+    'tls-key',
+  ],
 };
 
 /** The names of all commands, for an error message. */
@@ -53,17 +76,25 @@ export interface Arguments {
 }
 
 export interface OptionValues {
+  readonly bucket?: string;
+  readonly creds?: string;
   readonly direct: boolean;
   readonly group?: string;
   readonly help: boolean;
+  readonly host?: string;
   readonly json: boolean;
   readonly metrics?: string;
+  readonly nats?: string;
   readonly 'no-table': boolean;
+  readonly replicas?: string;
   readonly simulate?: string;
   readonly simulated: boolean;
   readonly socket?: string;
   readonly sort?: string;
   readonly table?: string;
+  readonly 'tls-ca'?: string;
+  readonly 'tls-cert'?: string;
+  readonly 'tls-key'?: string;
   readonly version: boolean;
   readonly vms?: string;
 }

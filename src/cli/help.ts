@@ -21,6 +21,7 @@ export const HELP: Readonly<Record<'' | CommandName, string>> = {
   xen-domid stats            print the service's counters
   xen-domid table            print the table that other programs read, without a confirmation
   xen-domid serve            run the service that answers these, in dom0
+  xen-domid pool             the same for a pool of hosts: look-ups, lists and changes over NATS
   xen-domid storm            compare the cost of look-ups while many VMs boot, on a simulated host
 
   --json      print JSON
@@ -117,6 +118,36 @@ writer and age, then a line "DOMID UUID" for each UUID, with "several" for one t
 No entry is confirmed by the hypervisor: for an answer, use "xen-domid lookup". Default: ${DEFAULT_TABLE_PATH}
 
   --json         print one JSON object
+
+${EXIT_STATUS}`,
+
+  pool: `xen-domid pool lookup UUID... [--json]   print the host and the domid of each
+xen-domid pool list [--json]             print all domains of all hosts
+xen-domid pool hosts [--json]            print the hosts of the pool, and whether they answer
+xen-domid pool watch [--json]            print changes of all hosts, until interrupted
+xen-domid pool forget HOST               remove a host that is retired
+xen-domid pool serve [--host NAME]       run the bridge that connects this host's service to the pool
+
+A pool is several hosts whose bridges are connected to the same NATS servers. Needs the packages
+@nats-io/transport-node and @nats-io/kv. "lookup" prints "HOST DOMID" for one UUID, "UUID HOST DOMID" for
+several, each confirmed by the host's hypervisor; "-" stands for the UUIDs on standard input, one a line.
+A UUID is not found only if every host of the pool says so. "forget" refuses a host that answers; until a host is
+forgotten, no look-up ends with "not found" while it is silent.
+
+  --nats URL[,URL]  servers, such as nats://10.0.0.1:4222 or tls://nats1.example:4222; default: XEN_DOMID_NATS
+  --creds FILE      credentials: a NATS .creds file, the seed of an nkey, or one line USER:PASSWORD
+  --tls-ca FILE     certificates that sign those of the servers
+  --tls-cert FILE, --tls-key FILE
+                    certificate and key of this client
+  --bucket NAME     the pool's bucket; default: xen-domid
+  --json            print JSON
+Of "serve":
+  --host NAME       name of this host in the pool: letters, digits, _ and -; default: the machine's, up to the first dot
+  --replicas N      copies of the buckets, if they do not exist yet: 1, 3 or 5; default 3
+  --metrics HOST:PORT
+                    serve GET /metrics and GET /healthz over TCP; without HOST, on the loopback interface
+${SOCKET}
+${SIMULATED}
 
 ${EXIT_STATUS}`,
 

@@ -42,6 +42,7 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
     if (others.length > 0) throw new UsageError('table takes one path');
     return (await import('./commands/table.ts')).table(io, path, options);
   }
+  if (command === 'pool') return (await import('./pool/pool.ts')).pool(io, operands, options);
   if (operands.length > 0) throw new UsageError(`${command} takes no argument`);
   switch (command) {
     case 'list':

@@ -95,10 +95,10 @@ export class BucketWatch {
   }
 
   /** Whether the bucket is still the same, and has nothing that the watch did not deliver. */
-  async #check(created: unknown, last: number): Promise<boolean> {
+  async #check(created: string, last: number): Promise<boolean> {
     try {
       const { streamInfo } = await this.#options.bucket.status();
-      return String(streamInfo.created) === String(created) && streamInfo.state.last_seq <= last;
+      return streamInfo.created === created && streamInfo.state.last_seq <= last;
     } catch (error) {
       this.failure = error as Error;
       return false;

@@ -273,13 +273,15 @@ export class Pool {
   }
 }
 
+const doNothing = (): void => undefined;
+
 /** Waits for the first loading of `parts`. @throws XenError if it takes longer than `timeoutMs`. */
 async function loading(
   parts: readonly { readonly loaded: Promise<void>; readonly failure: Error | undefined }[],
   timeoutMs: number,
   names: PoolNames,
 ): Promise<void> {
-  let stop: () => void = () => undefined;
+  let stop = doNothing;
   const late = new Promise<never>((_, reject) => {
     stop = after(timeoutMs, () => {
       const failure = parts.find((part) => part.failure !== undefined)?.failure;

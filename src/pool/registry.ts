@@ -108,9 +108,9 @@ export class Registry {
   }
 
   #collect(): ReadonlySet<HostName> {
-    const names = new Set<HostName>();
-    for (const [host, { present }] of this.#records) if (present) names.add(host);
-    for (const host of [...names]) {
+    const present = Array.from(this.#records).filter(([, record]) => record.present);
+    const names = new Set(present.map(([host]) => host));
+    for (const [host] of present) {
       // A record that is not present is the marker of a removed host.
       for (const peer of this.#peers.get(host) ?? []) if (!this.#records.has(peer)) names.add(peer);
     }

@@ -21,12 +21,14 @@ export interface PoolWait {
  */
 const AGAIN_MS = { present: 5000, gone: 1000 } as const;
 
+const doNothing = (): void => undefined;
+
 /** @throws the signal's reason. */
 export async function waitInPool(wait: PoolWait): Promise<PoolResult> {
   const { uuid, state, timeoutMs, signal, hints, lookup } = wait;
   const endsMs = performance.now() + timeoutMs;
   let hasNews = false;
-  let wake: () => void = () => undefined;
+  let wake = doNothing;
   const removeObserver = hints.observe((changed) => {
     if (changed !== uuid) return;
     hasNews = true;

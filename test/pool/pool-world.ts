@@ -140,9 +140,14 @@ export class PoolWorld {
       (_, index) => new WorldHost(`host${index}`),
     );
     const world = new PoolWorld(hosts, options);
-    await Promise.all(hosts.map((host) => host.startDaemon()));
-    await Promise.all(hosts.map((host) => host.startBridge(options)));
-    return world;
+    try {
+      await Promise.all(hosts.map((host) => host.startDaemon()));
+      await Promise.all(hosts.map((host) => host.startBridge(options)));
+      return world;
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
   }
 
   at(index: number): WorldHost {

@@ -36,16 +36,22 @@ export async function watch(io: Io, options: WatchCommand): Promise<ExitStatus> 
   }
 }
 
-function note(known: Map<number, Domain>, { domid, domain }: Change): void {
+/** Takes a change into the domains that are known. */
+export function note(known: Map<number, Domain>, { domid, domain }: Change): void {
   if (domain === undefined) known.delete(domid);
   else known.set(domid, domain);
 }
 
-function lineOf(change: Change, json: boolean): string {
+/** @param host that the change is of, where there are several. */
+export function lineOf(change: Change, json: boolean, host?: string): string {
   const time = new Date();
-  if (json) return `${JSON.stringify({ time: time.toISOString(), ...change })}\n`;
+  if (json) {
+    const of = host !== undefined && { host };
+    return `${JSON.stringify({ time: time.toISOString(), ...of, ...change })}\n`;
+  }
   const { kind, domid, uuid } = change;
-  const head = `${clockOf(time)} ${kind.padEnd(9)} ${String(domid).padStart(5)} ${uuid}`;
+  const where = host === undefined ? '' : `${host} `;
+  const head = `${clockOf(time)} ${where}${kind.padEnd(9)} ${String(domid).padStart(5)} ${uuid}`;
   return `${head}${detailOf(change)}\n`;
 }
 

@@ -17,7 +17,6 @@ export interface BridgeParts {
 
 export function bridgeMetrics(parts: BridgeParts): Metric[] {
   const { relay, writer, answers, labels } = parts;
-  const one = (value: number): Sample[] => [[{}, value]];
   const requests = Object.entries(answers.counts).filter(([method]) => method !== 'refused');
   return [
     gauge('xen_domid_bridge_info', 'Name of the host in the pool; always 1.', () => [[labels, 1]]),
@@ -49,6 +48,10 @@ export function bridgeMetrics(parts: BridgeParts): Metric[] {
       () => one(answers.counts.refused),
     ),
   ];
+}
+
+function one(value: number): Sample[] {
+  return [[{}, value]];
 }
 
 function gauge(name: string, help: string, samples: Metric['samples']): Metric {

@@ -46,6 +46,8 @@ export interface Bridge {
   readonly host: HostName;
   /** Rejects when another bridge has taken the host's name, or the connection is closed for good. */
   readonly failed: Promise<never>;
+  /** Whether the daemon's feed is connected, and the host's last entry was stored. */
+  readonly healthy: boolean;
   metrics(): Metric[];
   close(): Promise<void>;
 }
@@ -56,6 +58,9 @@ const REPLICAS = 3;
 const OTHER_BRIDGE_MS = 1000;
 /** Beats to wait where no host is known: after a loss of the bucket, the others enter the hosts that they know. */
 const EMPTY_BEATS = 2;
+/** Attempts to create the buckets, each of at least the 5 s of a request to JetStream that is not answered. */
+const CREATE_ATTEMPTS = 6;
+const CREATE_AGAIN_MS = 500;
 /** How often to compare the keys in the bucket with the host, ms. */
 const AUDIT_MS = 600_000;
 
@@ -138,7 +143,7 @@ class RunningBridge implements Bridge {
 
   async start(): Promise<void> {
     const { library, connection, names, client, host, log } = this.#parts;
-    await createBuckets(library, connection, names, this.#parts.replicas ?? REPLICAS);
+    await this.#createBuckets();
     const buckets = await bindBuckets(library, connection, names);
     const registry = new Registry(buckets.hosts, this.#beatMs);
     this.#registry = registry;
@@ -180,6 +185,10 @@ class RunningBridge implements Bridge {
     log('info', `host ${host} is in the pool: ${this.#relay.mirror.size} VMs`);
   }
 
+  get healthy(): boolean {
+    return this.#isRegistered && this.#relay.isLive;
+  }
+
   metrics(): Metric[] {
     if (this.#writer === undefined || this.#answers === undefined) return [];
     return bridgeMetrics({
@@ -203,6 +212,23 @@ class RunningBridge implements Bridge {
     await client.close();
     if (!connection.isClosed()) await connection.close();
     await this.#beats;
+  }
+
+  /** Tries again for a while: the servers may be about to elect a leader. */
+  async #createBuckets(): Promise<void> {
+    const { library, connection, names, replicas = REPLICAS, log } = this.#parts;
+    for (let attempts = 1; ; attempts++) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
+        return await createBuckets(library, connection, names, replicas);
+      } catch (error) {
+        const isPassing = error instanceof XenError && error.code === ErrorCode.POOL_UNREACHABLE;
+        if (!isPassing || attempts >= CREATE_ATTEMPTS || this.#closing.signal.aborted) throw error;
+        log('warning', `${error.message}. Trying again...`);
+        // oxlint-disable-next-line no-await-in-loop
+        await sleep(CREATE_AGAIN_MS);
+      }
+    }
   }
 
   #entry(): HostEntry {

@@ -39,7 +39,7 @@ export class HostMirror {
   replace(domains: readonly Domain[]): Set<Uuid> {
     const touched = new Set<Uuid>();
     const now = new Map(domains.map((domain) => [domain.domid, domain]));
-    for (const domid of [...this.#uuids.keys()]) {
+    for (const domid of this.#uuids.keys()) {
       if (!now.has(domid)) this.#put(domid, undefined, touched);
     }
     for (const [domid, domain] of now) this.#put(domid, domain, touched);
