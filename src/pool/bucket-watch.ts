@@ -17,8 +17,8 @@ export interface BucketWatchOptions {
 
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5000;
-/** Time limit of a loading, ms. */
-const LOAD_MS = 60_000;
+/** A loading without news for so long begins again, ms. */
+const LOAD_QUIET_MS = 2000;
 
 export class BucketWatch {
   /** Resolves after the first loading. */
@@ -76,21 +76,26 @@ export class BucketWatch {
     };
     onBegin();
     if (before.state.messages === 0) loaded();
-    const began = performance.now();
     const checks = setInterval(() => {
-      if (!isLoaded && performance.now() - began > LOAD_MS) entries.stop();
-      else if (!hasNews) void this.#check(before.created, last).then((ok) => ok || entries.stop());
+      if (!hasNews) void this.#check(before.created, last).then((ok) => ok || entries.stop());
       hasNews = false;
     }, this.#options.checkMs).unref();
+    const loading = setInterval(() => {
+      if (isLoaded) clearInterval(loading);
+      else if (hasNews) hasNews = false;
+      else entries.stop();
+    }, LOAD_QUIET_MS).unref();
     try {
       for await (const entry of entries) {
         hasNews = true;
         last = Math.max(last, entry.revision);
         onEntry(entry);
-        if (!isLoaded && entry.delta === 0) loaded();
+        // `delta`, the number of entries that follow, may stay above 0 where entries are overwritten meanwhile.
+        if (!isLoaded && (entry.delta === 0 || entry.revision >= before.state.last_seq)) loaded();
       }
     } finally {
       clearInterval(checks);
+      clearInterval(loading);
     }
   }
 

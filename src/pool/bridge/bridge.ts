@@ -148,6 +148,13 @@ class RunningBridge implements Bridge {
     const registry = new Registry(buckets.hosts, this.#beatMs);
     this.#registry = registry;
     await this.#loaded(registry);
+    const claim = new HostClaim({
+      bucket: buckets.hosts,
+      host,
+      entry: () => this.#entry(),
+      peers: () => [...registry.names].filter((name) => name !== host),
+    });
+    await claim.prepare();
     await this.#checkAlone();
     if (registry.names.size === 0) await this.#waitForOthers(registry);
     await this.#orClosed(this.#relay.started);
@@ -161,13 +168,7 @@ class RunningBridge implements Bridge {
       onFailure: (error) => this.#repair(error),
     });
     this.#writer = writer;
-    this.#claim = new HostClaim({
-      bucket: buckets.hosts,
-      host,
-      entry: () => this.#entry(),
-      peers: () => [...registry.names].filter((name) => name !== host),
-    });
-    await this.#take(this.#claim);
+    // Before the claim, so that another bridge that starts finds out about this one.
     this.#answers = new HostAnswers({
       client,
       connection,
@@ -175,7 +176,10 @@ class RunningBridge implements Bridge {
       host,
       entry: () => this.#entry(),
       leftMs: (uuid) => this.#relay.leftMs(uuid),
+      isOpen: () => this.#claim !== undefined,
     });
+    await this.#take(claim);
+    this.#claim = claim;
     registry.observe((name, { present }) => {
       if (name === host && !present) this.#beatNow();
     });

@@ -6,7 +6,7 @@ import { RpcCode } from '../../protocol/rpc.ts';
 import type { LookupResult } from '../../results.ts';
 import { parseUuid, type Uuid } from '../../uuid.ts';
 import { namesNoVm } from '../../vm-uuid.ts';
-import { XenError } from '../../xen-error.ts';
+import { ErrorCode, XenError } from '../../xen-error.ts';
 import type { HostEntry } from '../entries.ts';
 import { changeParts, domainParts } from '../feed-messages.ts';
 import type { HostName, PoolNames } from '../names.ts';
@@ -20,6 +20,8 @@ export interface HostAnswersOptions {
   readonly names: PoolNames;
   readonly host: HostName;
   readonly entry: () => HostEntry;
+  /** Whether the host's name is claimed. Before, only `status` is answered. */
+  readonly isOpen: () => boolean;
   /** Least time since the host may have had the VM, ms; 0 if it may have it. */
   readonly leftMs: (uuid: Uuid) => number;
 }
@@ -75,6 +77,7 @@ export class HostAnswers {
     if (message.data.length > REQUEST_BYTES_MAX)
       throw new Failure(RpcCode.invalidRequest, `more than ${REQUEST_BYTES_MAX} bytes`);
     const method = message.subject.slice(message.subject.lastIndexOf('.') + 1);
+    if (method !== 'status' && !this.#options.isOpen()) throw this.#refused();
     const params = message.data.length === 0 ? {} : readMessage(message.string());
     switch (method) {
       case 'lookup':
@@ -174,5 +177,9 @@ function uuidsOf(params: Fields): Uuid[] {
 function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error;
   if (!(error instanceof XenError)) return new Failure(RpcCode.internalError, 'the bridge failed');
-  return unavailableFailure({ status: 'unavailable', cause: error.code, error });
+  const { code, message } = error;
+  if (code === ErrorCode.INVALID_UUID) return new Failure(RpcCode.invalidParams, message);
+  if (code === ErrorCode.SERVICE_PROTOCOL)
+    return new Failure(RpcCode.parseError, 'expected a JSON object');
+  return unavailableFailure({ status: 'unavailable', cause: code, error });
 }

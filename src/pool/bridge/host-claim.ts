@@ -24,16 +24,20 @@ export class HostClaim {
     this.#options = options;
   }
 
+  /** Reads the key, which another bridge may have left. */
+  async prepare(): Promise<void> {
+    const { bucket, host } = this.#options;
+    this.#revision = (await bucket.get(hostKey(host)))?.revision ?? 0;
+  }
+
   /**
-   * Takes the key of the host, which no living bridge may have.
-   * @throws XenError `ERR_POOL_HOST_IN_USE` if another bridge takes it at the same time; the error of the servers.
+   * Takes the key. Between {@link prepare} and this, ask whether another bridge answers.
+   * @throws the error of the servers: {@link isConflict} if another bridge has taken it since.
    */
   async take(): Promise<void> {
-    const { bucket, host } = this.#options;
     // First, so that the host is not known before the hosts that it knows.
     await this.#writePeers(true);
-    const current = await bucket.get(hostKey(host));
-    await this.#put(current?.revision ?? 0);
+    await this.#put(this.#revision);
   }
 
   /** Writes the entry again. @throws XenError `ERR_POOL_HOST_IN_USE`; the error of the servers. */
