@@ -74,8 +74,6 @@ export const ErrorCode = {
   POOL_HOST_IN_USE: 'ERR_POOL_HOST_IN_USE',
   /** The pool knows no host of this name. */
   POOL_HOST_UNKNOWN: 'ERR_POOL_HOST_UNKNOWN',
-  /** A host of the pool did not answer in time. */
-  POOL_HOST_SILENT: 'ERR_POOL_HOST_SILENT',
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
