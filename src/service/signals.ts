@@ -33,7 +33,8 @@ export function ignoreSignals(): void {
  */
 export async function runUntilSignal(start: () => Promise<Running>): Promise<void> {
   let stop: () => void = ignore;
-  const signalled = new Promise<void>((resolve) => (stop = resolve));
+  // Node passes the name of the signal.
+  const signalled = new Promise<undefined>((resolve) => (stop = () => resolve(undefined)));
   ignoreSignals();
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

@@ -52,7 +52,7 @@ export class Cable {
     }
   }
 
-  /** What was sent meanwhile arrives. */
+  /** Delivers all that was sent meanwhile. */
   thaw(): void {
     this.#isFrozen = false;
     for (const [near, far] of this.#pairs) {

@@ -71,7 +71,7 @@ export class NatsServer {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
-  /** What its monitoring says under `path`, such as `/jsz`. */
+  /** Reads a page of its monitoring, such as `/jsz`. */
   async read(path: string): Promise<Record<string, unknown>> {
     const response = await fetch(`http://127.0.0.1:${this.monitor}${path}`);
     return (await response.json()) as Record<string, unknown>;

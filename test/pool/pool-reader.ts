@@ -1,4 +1,4 @@
-/** Reads a pool's feed, and checks that every change fits to what was told before. */
+/** Reads a pool's feed, and checks that every change fits to the earlier ones. */
 import type { Domain } from '../../src/domain.ts';
 import type { Pool, PoolBatch, PoolSubscription } from '../../src/pool/pool.ts';
 import { until } from '../support/until.ts';
@@ -21,7 +21,7 @@ export class PoolReader {
     return this.kinds.filter((one) => one.host === host && one.kind === 'resync').length;
   }
 
-  /** Waits until what was told of a host is what is true. */
+  /** Waits until the feed of each host has led to the true state. */
   async untilTrue(world: PoolWorld, hosts: readonly WorldHost[] = world.hosts): Promise<void> {
     for (const { name, host } of hosts) {
       await until(

@@ -112,7 +112,7 @@ export interface WorldOptions extends Partial<BridgeOptions> {
   readonly hosts: number;
 }
 
-/** Hosts, and what is true of them: every VM starts and stops by the methods of this class. */
+/** Hosts, and the truth about them: every VM starts and stops by the methods of this class. */
 export class PoolWorld {
   readonly hosts: readonly WorldHost[];
   readonly wrong: Wrong[] = [];

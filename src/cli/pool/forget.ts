@@ -2,7 +2,7 @@
 import { type OptionValues, UsageError } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { askPool } from './pool.ts';
+import { askPool } from './connect.ts';
 
 export async function forget(
   io: Io,

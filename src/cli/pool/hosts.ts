@@ -4,7 +4,7 @@ import type { OptionValues } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { printableJson } from '../terminal/printable.ts';
-import { askPool } from './pool.ts';
+import { askPool } from './connect.ts';
 
 const HEAD = ['Host', 'State', 'VMs', 'Xen', 'Version', 'Age(s)'];
 

@@ -6,7 +6,7 @@ import type { Io } from '../io.ts';
 import { isColourWanted } from '../terminal/colour.ts';
 import { printableJson } from '../terminal/printable.ts';
 import { formatTable } from '../terminal/table.ts';
-import { askPool } from './pool.ts';
+import { askPool } from './connect.ts';
 
 export async function list(io: Io, options: OptionValues): Promise<ExitStatus> {
   const lists = await askPool(io, options, (pool) => pool.list({ names: true }));

@@ -7,7 +7,7 @@ import { readUuids } from '../commands/lookup-input.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { errorText } from '../terminal/error-text.ts';
-import { askPool } from './pool.ts';
+import { askPool } from './connect.ts';
 
 const STATUS = {
   found: ExitStatus.done,

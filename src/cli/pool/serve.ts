@@ -9,7 +9,7 @@ import { PRIVCMD } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { printableJson } from '../terminal/printable.ts';
-import { poolOptions } from './pool.ts';
+import { poolOptions } from './connect.ts';
 
 const STDERR = 2;
 

@@ -6,7 +6,7 @@ import { changesSince } from '../commands/resync.ts';
 import { lineOf, note } from '../commands/watch.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { askPool } from './pool.ts';
+import { askPool } from './connect.ts';
 
 export async function watch(io: Io, options: OptionValues): Promise<ExitStatus> {
   return askPool(io, options, async (pool) => {
