@@ -41,7 +41,10 @@ interface Ended {
   readonly err: string;
 }
 
-const interrupt = { controller: new AbortController(), onOut: (_: string): void => undefined };
+const interrupt: { readonly controller: AbortController; onOut: (text: string) => void } = {
+  controller: new AbortController(),
+  onOut: () => undefined,
+};
 
 async function run(argv: readonly string[], input = ''): Promise<Ended> {
   const output = { out: '', err: '' };

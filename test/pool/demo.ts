@@ -46,6 +46,7 @@ say(`ready. From another shell: XEN_DOMID_NATS=${servers.urls.join()} xen-domid 
 
 const random = new Random(Date.now());
 const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+const lines = isTerminal ? Infinity : LINES_IN_PIPE;
 const typed = isTerminal ? createInterface({ input: process.stdin }) : undefined;
 typed?.on('line', (line) => {
   void pool.lookup(line.trim()).then(
@@ -53,7 +54,7 @@ typed?.on('line', (line) => {
     (error: Error) => say(error.message),
   );
 });
-for (let line = 0; !controller.signal.aborted && (isTerminal || line < LINES_IN_PIPE); line++) {
+for (let line = 0; !controller.signal.aborted && line < lines; line++) {
   const uuid = random.pick(storm.vms);
   const began = performance.now();
   const result = await world.ask(pool, uuid);

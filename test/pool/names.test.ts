@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import { assert, json, oneof, property, uint8Array } from 'fast-check';
 import { decodeHostEntry, decodePeers, decodeVmEntry } from '../../src/pool/entries.ts';
 import { parseHostKey, parseHostName, parseVmKey, vmKey } from '../../src/pool/names.ts';
 import {
@@ -13,6 +13,9 @@ import { uuidOf } from '../support/vms.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const host = parseHostName('xen-1');
+
+const change = (domid: number): Change =>
+  ({ kind: 'created', domid, uuid: uuidOf(domid) }) as never;
 
 describe('keys', () => {
   test('of a VM lead to its UUID and its host', () => {
@@ -47,8 +50,8 @@ describe('keys', () => {
 
 describe('values', () => {
   test('of any bytes are decoded or ignored, never believed half', () => {
-    fc.assert(
-      fc.property(fc.oneof(fc.uint8Array(), fc.json().map(bytes)), (value) => {
+    assert(
+      property(oneof(uint8Array(), json().map(bytes)), (value) => {
         decodeVmEntry(value);
         decodeHostEntry(value);
         decodePeers(value);
@@ -75,8 +78,6 @@ describe('values', () => {
 });
 
 describe('positions', () => {
-  const change = (domid: number): Change =>
-    ({ kind: 'created', domid, uuid: uuidOf(domid) }) as never;
   const run = {
     after: { epoch: 'a', revision: 5 },
     to: { epoch: 'a', revision: 8 },

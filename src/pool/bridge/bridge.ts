@@ -22,7 +22,7 @@ import { BEAT_MS, Registry } from '../registry.ts';
 import { bridgeMetrics } from './bridge-metrics.ts';
 import { FeedRelay } from './feed-relay.ts';
 import { HostAnswers } from './host-answers.ts';
-import { HostClaim, inUse, isConflict } from './host-claim.ts';
+import { HostClaim, inUse } from './host-claim.ts';
 import { KeyWriter } from './key-writer.ts';
 
 export interface BridgeOptions extends PoolServers {
@@ -58,9 +58,9 @@ const REPLICAS = 3;
 const OTHER_BRIDGE_MS = 1000;
 /** Beats to wait where no host is known: after a loss of the bucket, the others enter the hosts that they know. */
 const EMPTY_BEATS = 2;
-/** Attempts to create the buckets, each of at least the 5 s of a request to JetStream that is not answered. */
-const CREATE_ATTEMPTS = 6;
-const CREATE_AGAIN_MS = 500;
+/** Attempts of each request at the start, each of up to the 5 s of a request to JetStream that is not answered. */
+const START_ATTEMPTS = 6;
+const START_AGAIN_MS = 500;
 /** How often to compare the keys in the bucket with the host, ms. */
 const AUDIT_MS = 600_000;
 
@@ -117,7 +117,7 @@ class RunningBridge implements Bridge {
   #version: ServiceVersion | undefined;
   #fail: (error: XenError) => void = () => undefined;
   #isRegistered = true;
-  #auditedMs = 0;
+  #auditedMs = -Infinity;
   /** Resolves the pause between two beats. */
   #beatNow: () => void = () => undefined;
   #beats: Promise<void> = Promise.resolve();
@@ -143,7 +143,8 @@ class RunningBridge implements Bridge {
 
   async start(): Promise<void> {
     const { library, connection, names, client, host, log } = this.#parts;
-    await this.#createBuckets();
+    const { replicas = REPLICAS } = this.#parts;
+    await this.#patiently(() => createBuckets(library, connection, names, replicas));
     const buckets = await bindBuckets(library, connection, names);
     const registry = new Registry(buckets.hosts, this.#beatMs);
     this.#registry = registry;
@@ -154,7 +155,7 @@ class RunningBridge implements Bridge {
       entry: () => this.#entry(),
       peers: () => [...registry.names].filter((name) => name !== host),
     });
-    await claim.prepare();
+    await this.#patiently(() => claim.prepare());
     await this.#checkAlone();
     if (registry.names.size === 0) await this.#waitForOthers(registry);
     await this.#orClosed(this.#relay.started);
@@ -178,14 +179,15 @@ class RunningBridge implements Bridge {
       leftMs: (uuid) => this.#relay.leftMs(uuid),
       isOpen: () => this.#claim !== undefined,
     });
-    await this.#take(claim);
+    await this.#patiently(() => claim.take());
     this.#claim = claim;
     registry.observe((name, { present }) => {
       if (name === host && !present) this.#beatNow();
     });
     this.#beats = this.#beat();
     void this.#watchConnection();
-    await this.#audit();
+    // Its failure is that of the next beat too.
+    await this.#audit().catch(() => this.#beatNow());
     log('info', `host ${host} is in the pool: ${this.#relay.mirror.size} VMs`);
   }
 
@@ -218,19 +220,23 @@ class RunningBridge implements Bridge {
     await this.#beats;
   }
 
-  /** Tries again for a while: the servers may be about to elect a leader. */
-  async #createBuckets(): Promise<void> {
-    const { library, connection, names, replicas = REPLICAS, log } = this.#parts;
+  /**
+   * Runs a request to JetStream, again for a while if it fails: the servers may be about to elect a leader.
+   * @throws XenError.
+   */
+  async #patiently<T>(run: () => Promise<T>): Promise<T> {
+    const { names, log } = this.#parts;
     for (let attempts = 1; ; attempts++) {
       try {
         // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
-        return await createBuckets(library, connection, names, replicas);
+        return await run();
       } catch (error) {
-        const isPassing = error instanceof XenError && error.code === ErrorCode.POOL_UNREACHABLE;
-        if (!isPassing || attempts >= CREATE_ATTEMPTS || this.#closing.signal.aborted) throw error;
-        log('warning', `${error.message}. Trying again...`);
+        const reason = error instanceof XenError ? error : bucketError(names, error as Error);
+        const isPassing = reason.code === ErrorCode.POOL_UNREACHABLE;
+        if (!isPassing || attempts >= START_ATTEMPTS || this.#closing.signal.aborted) throw reason;
+        log('warning', `${reason.message}. Trying again...`);
         // oxlint-disable-next-line no-await-in-loop
-        await sleep(CREATE_AGAIN_MS);
+        await sleep(START_AGAIN_MS);
       }
     }
   }
@@ -270,14 +276,6 @@ class RunningBridge implements Bridge {
     while (registry.names.size === 0 && performance.now() < ends && !this.#closing.signal.aborted)
       // oxlint-disable-next-line no-await-in-loop -- poll
       await sleep(Math.min(100, this.#beatMs));
-  }
-
-  async #take(claim: HostClaim): Promise<void> {
-    try {
-      await claim.take();
-    } catch (error) {
-      throw isConflict(error) ? inUse(this.host) : bucketError(this.#parts.names, error as Error);
-    }
   }
 
   async #orClosed(promise: Promise<void>): Promise<void> {

@@ -32,12 +32,21 @@ export class HostClaim {
 
   /**
    * Takes the key. Between {@link prepare} and this, ask whether another bridge answers.
-   * @throws the error of the servers: {@link isConflict} if another bridge has taken it since.
+   * @throws XenError `ERR_POOL_HOST_IN_USE` if another bridge has taken it since; the error of the servers.
    */
   async take(): Promise<void> {
     // First, so that the host is not known before the hosts that it knows.
     await this.#writePeers(true);
-    await this.#put(this.#revision);
+    try {
+      await this.#put(this.#revision);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      const { bucket, host } = this.#options;
+      const current = await bucket.get(hostKey(host));
+      if (current === null || !this.#isOwn(current.value)) throw inUse(host);
+      // An earlier attempt was stored without an answer.
+      this.#revision = current.revision;
+    }
   }
 
   /** Writes the entry again. @throws XenError `ERR_POOL_HOST_IN_USE`; the error of the servers. */
@@ -47,19 +56,23 @@ export class HostClaim {
   }
 
   async #renew(): Promise<void> {
-    const { bucket, host, entry } = this.#options;
+    const { bucket, host } = this.#options;
     await this.#writePeers(false);
     try {
       await this.#put(this.#revision);
     } catch (error) {
       if (!isConflict(error)) throw error;
       const current = await bucket.get(hostKey(host));
-      const other = current?.operation === 'PUT' ? decodeHostEntry(current.value) : undefined;
-      if (other !== undefined && other.bridge !== entry().bridge) throw inUse(host);
+      const isOther = current?.operation === 'PUT' && decodeHostEntry(current.value) !== undefined;
+      if (isOther && !this.#isOwn(current.value)) throw inUse(host);
       // The key was deleted, with its bucket or by a person, or an earlier write was stored without an answer.
       await this.#writePeers(true);
       await this.#put(current?.revision ?? 0);
     }
+  }
+
+  #isOwn(value: Uint8Array): boolean {
+    return decodeHostEntry(value)?.bridge === this.#options.entry().bridge;
   }
 
   async #put(revision: number): Promise<void> {
@@ -78,7 +91,7 @@ export class HostClaim {
 }
 
 /** Whether a write failed because somebody else has written the key. */
-export function isConflict(error: unknown): boolean {
+function isConflict(error: unknown): boolean {
   return error instanceof Error && /wrong last sequence/i.test(error.message);
 }
 
