@@ -46,7 +46,9 @@ function residentMb(pid: number | 'self'): number {
 
 async function answerOf<T>(child: ChildProcess, kind: string): Promise<T> {
   for (;;) {
-    const [message] = (await once(child, 'message')) as [{ kind: string }];
+    const ended = once(child, 'exit').then(() => [{ kind: 'end' }]);
+    const [message] = (await Promise.race([once(child, 'message'), ended])) as [{ kind: string }];
+    if (message.kind === 'end') throw new Error('the process with the hosts has ended');
     if (message.kind === kind) return message as T;
   }
 }

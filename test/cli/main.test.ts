@@ -285,9 +285,9 @@ describe('usage', () => {
     [['list', '--direct', 'more'], 'takes no argument'],
     [
       ['frobnicate'],
-      'unknown command "frobnicate", expected serve, lookup, list, watch, stats, table or storm\nTry: xen-domid --help',
+      'unknown command "frobnicate", expected serve, lookup, list, watch, stats, table, storm or pool\nTry: xen-domid --help',
     ],
-    [[], 'expected a command: serve, lookup, list, watch, stats, table or storm\n'],
+    [[], 'expected a command: serve, lookup, list, watch, stats, table, storm or pool\n'],
     [['list', '--frobnicate'], 'unknown option --frobnicate\nTry: xen-domid list --help'],
     [['list', '--frob\u001b[2J=3'], 'unknown option --frob?[2J\n'],
     [['list', '-x'], 'unknown option -x\n'],
