@@ -15,6 +15,7 @@ const OWN_GARBAGE = ['--expose-gc', '--max-semi-space-size=128'];
 const PARTS: Readonly<Record<string, Part>> = {
   hit: { script: 'hit-report.js', flags: OWN_GARBAGE },
   odd: { script: 'odd.js', flags: OWN_GARBAGE },
+  pool: { script: 'pool.js', flags: ['--expose-gc'] },
   service: { script: 'service-report.js', flags: OWN_GARBAGE },
   startup: { script: 'startup.js' },
   storm: { script: 'storm.js' },

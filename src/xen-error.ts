@@ -64,6 +64,16 @@ export const ErrorCode = {
   TABLE_REFUSED: 'ERR_TABLE_REFUSED',
   /** Metrics cannot be served at this address. */
   METRICS_ADDRESS: 'ERR_METRICS_ADDRESS',
+  /** The packages for NATS, which the pool needs, are not installed. */
+  POOL_LIBRARY_MISSING: 'ERR_POOL_LIBRARY_MISSING',
+  /** No NATS server answers, or none has JetStream. */
+  POOL_UNREACHABLE: 'ERR_POOL_UNREACHABLE',
+  /** The NATS servers refuse the credentials, or what these credentials may do does not suffice. */
+  POOL_REFUSED: 'ERR_POOL_REFUSED',
+  /** Another bridge answers for a host of this name. */
+  POOL_HOST_IN_USE: 'ERR_POOL_HOST_IN_USE',
+  /** The pool knows no host of this name. */
+  POOL_HOST_UNKNOWN: 'ERR_POOL_HOST_UNKNOWN',
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];

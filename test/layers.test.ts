@@ -11,6 +11,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     'client',
     'hypervisor',
     'inventory',
+    'pool',
     'protocol',
     'service',
     'simulator',
@@ -19,6 +20,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     'xenstore',
   ],
   storm: ['hypervisor', 'inventory', 'simulator', 'xenstore'],
+  pool: ['client', 'protocol', 'service'],
   service: ['hypervisor', 'inventory', 'protocol', 'xenstore'],
   client: ['protocol'],
   protocol: [],
@@ -42,6 +44,8 @@ const BELOW_INSIDE: Readonly<Record<string, readonly string[]>> = {
   'cli/help': ['cli'],
   'cli/commands': ['cli', 'cli/terminal', 'cli/help'],
   'cli/demo': ['cli', 'cli/terminal'],
+  'pool/bridge': ['pool'],
+  'cli/pool': ['cli', 'cli/commands', 'cli/terminal'],
 };
 
 const FILES_MAX = 21;
@@ -58,6 +62,8 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
     'xenstore/watches.ts',
   ],
   'lru-cache': ['inventory/holders.ts'],
+  '@nats-io/kv': ['pool/nats.ts'],
+  '@nats-io/transport-node': ['pool/nats.ts'],
 };
 
 /** Modules that a room without sockets must not import. */

@@ -7,15 +7,20 @@ export class UsageError extends Error {}
 
 /** The options of all commands. `help/options.ts` describes them. */
 export const OPTIONS = {
+  bucket: { type: 'string' },
+  creds: { type: 'string' },
   direct: { type: 'boolean', default: false },
   'domain-metrics': { type: 'boolean', default: false },
   exec: { type: 'string' },
   for: { type: 'string' },
   group: { type: 'string' },
+  host: { type: 'string' },
   help: { type: 'boolean', default: false, short: 'h' },
   json: { type: 'boolean', default: false },
   metrics: { type: 'string' },
+  nats: { type: 'string' },
   'no-table': { type: 'boolean', default: false },
+  replicas: { type: 'string' },
   simulate: { type: 'string' },
   simulated: { type: 'boolean', default: false },
   since: { type: 'string' },
@@ -23,6 +28,9 @@ export const OPTIONS = {
   sort: { type: 'string' },
   table: { type: 'string' },
   timeout: { type: 'string' },
+  'tls-ca': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
   uuid: { type: 'string' },
   version: { type: 'boolean', default: false, short: 'V' },
   vms: { type: 'string' },
@@ -39,6 +47,7 @@ export type CommandName =
   | 'stats'
   | 'table'
   | 'serve'
+  | 'pool'
   | 'storm'
   | 'completion'
   | 'help';
@@ -61,6 +70,21 @@ export const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = 
   stats: ['json', 'socket', 'simulated'],
   table: ['json'],
   serve: ['socket', 'group', 'metrics', 'domain-metrics', 'table', 'no-table', 'simulate'],
+  // Each command of the pool checks its own.
+  pool: [
+    'nats',
+    'creds',
+    'tls-ca',
+    'tls-cert',
+    'tls-key',
+    'bucket',
+    'json',
+    'host',
+    'replicas',
+    'metrics',
+    'socket',
+    'simulated',
+  ],
   storm: ['vms', 'json'],
   completion: [],
   help: [],
@@ -78,15 +102,20 @@ export interface Arguments {
 }
 
 export interface OptionValues {
+  readonly bucket?: string;
+  readonly creds?: string;
   readonly direct: boolean;
   readonly 'domain-metrics': boolean;
   readonly exec?: string;
   readonly for?: string;
   readonly group?: string;
   readonly help: boolean;
+  readonly host?: string;
   readonly json: boolean;
   readonly metrics?: string;
+  readonly nats?: string;
   readonly 'no-table': boolean;
+  readonly replicas?: string;
   readonly simulate?: string;
   readonly simulated: boolean;
   readonly since?: string;
@@ -95,6 +124,9 @@ export interface OptionValues {
   readonly table?: string;
   readonly timeout?: string;
   readonly uuid?: string;
+  readonly 'tls-ca'?: string;
+  readonly 'tls-cert'?: string;
+  readonly 'tls-key'?: string;
   readonly version: boolean;
   readonly vms?: string;
   readonly watch: boolean;

@@ -16,7 +16,8 @@ export interface AskOptions extends ConnectOptions {
   readonly direct: boolean;
 }
 
-const PRIVCMD = '/dev/xen/privcmd';
+/** Exists only on a machine that runs Xen. */
+export const PRIVCMD = '/dev/xen/privcmd';
 
 /** Makes a client, by default one that does not retry: a script must learn at once that there is no service. */
 export function connect(

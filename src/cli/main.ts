@@ -59,6 +59,7 @@ async function run({ command, operands, options }: Arguments, io: Io): Promise<E
   if (command === 'completion') {
     return (await import('./commands/completion.ts')).completion(io, operands);
   }
+  if (command === 'pool') return (await import('./pool/pool.ts')).pool(io, operands, options);
   if (operands.length > 0) throw new UsageError(`${command} takes no argument`);
   switch (command) {
     case 'serve':

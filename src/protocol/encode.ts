@@ -26,7 +26,7 @@ export class Failure {
   }
 }
 
-function unavailableFailure({ cause, error }: Unavailable): Failure {
+export function unavailableFailure({ cause, error }: Unavailable): Failure {
   const reason = error?.message ?? (cause === 'timeout' ? 'it did not answer in time' : cause);
   return new Failure(RpcCode.unavailable, `the hypervisor cannot be asked: ${reason}`, { cause });
 }

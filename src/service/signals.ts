@@ -1,5 +1,11 @@
 /** Runs a daemon until a signal ends it. */
-import type { Daemon } from './daemon.ts';
+
+/** A running service. */
+export interface Running {
+  /** Rejects if the service fails for good while it runs. */
+  readonly failed?: Promise<never>;
+  close(): Promise<void>;
+}
 
 /** Closing may wait for the hypervisor: the process ends within 0.9 s, of which it takes 0.2 s to end, even if the hypervisor hangs. */
 const CLOSE_MAX_MS = 700;
@@ -23,23 +29,35 @@ function ignoreSignals(): void {
  * The handlers are installed before the daemon starts, because a signal may follow its readiness at once.
  * A second signal is ignored too: it would interrupt the clean-up, which is bounded anyway.
  * @returns when the daemon is closed or its time is up: the process must end then.
- * @throws the error of `start`.
+ * @throws the error of `start`, or that of `failed` once the daemon is closed.
  */
-export async function runUntilSignal(start: () => Promise<Daemon>): Promise<void> {
+export async function runUntilSignal(start: () => Promise<Running>): Promise<void> {
   let stop: () => void = ignore;
-  const signalled = new Promise<void>((resolve) => (stop = resolve));
+  // Node passes the name of the signal.
+  const signalled = new Promise<undefined>((resolve) => (stop = () => resolve(undefined)));
   ignoreSignals();
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   let timer: NodeJS.Timeout | undefined;
   try {
     const starting = start();
-    await Promise.race([signalled, starting.then(() => signalled)]);
+    const failure = await Promise.race([
+      signalled,
+      starting.then((running) => Promise.race([signalled, failureOf(running)])),
+    ]);
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MAX_MS)));
     await Promise.race([starting.then((daemon) => daemon.close()), late]);
+    if (failure !== undefined) throw failure.error;
   } finally {
     clearTimeout(timer);
     process.off('SIGTERM', stop);
     process.off('SIGINT', stop);
   }
+}
+
+/** Resolves with the error of a service that has failed. */
+function failureOf({ failed }: Running): Promise<{ readonly error: unknown }> {
+  return new Promise((resolve) => {
+    failed?.catch((error: unknown) => resolve({ error }));
+  });
 }

@@ -301,11 +301,11 @@ describe('usage', () => {
     [['serve', '--json'], 'serve has no option --json'],
     [
       ['frobnicate'],
-      'unknown command "frobnicate", expected lookup, wait, list, watch, stats, table, serve, storm, completion or help\nTry: xen-domid --help',
+      'unknown command "frobnicate", expected lookup, wait, list, watch, stats, table, serve, pool, storm, completion or help\nTry: xen-domid --help',
     ],
     [
       [],
-      'expected a command: lookup, wait, list, watch, stats, table, serve, storm, completion or help\n',
+      'expected a command: lookup, wait, list, watch, stats, table, serve, pool, storm, completion or help\n',
     ],
     [['list', '--frobnicate'], 'unknown option --frobnicate\nTry: xen-domid list --help'],
     [['list', '--frob\u001b[2J=3'], 'unknown option --frob?[2J\n'],

@@ -15,6 +15,12 @@ export interface OptionHelp {
 }
 
 export const OPTION_HELP: Readonly<Record<OptionName, OptionHelp>> = {
+  bucket: { value: 'NAME', values: 'text', text: "the pool's bucket; default: xen-domid" },
+  creds: {
+    value: 'FILE',
+    values: 'file',
+    text: 'credentials: a NATS .creds file, the seed of an nkey, or one line USER:PASSWORD',
+  },
   direct: { text: 'ask the hypervisor itself, without the service: in dom0, as root' },
   'domain-metrics': {
     text: 'metrics of each domain too, by UUID: CPU time, memory, state. Each scrape then lists all domains',
@@ -35,13 +41,28 @@ export const OPTION_HELP: Readonly<Record<OptionName, OptionHelp>> = {
     text: 'let the members of this group connect, in addition to the owner',
   },
   help: { text: 'describe the command' },
+  host: {
+    value: 'NAME',
+    values: 'text',
+    text: "of serve: the name of this host in the pool: letters, digits, _ and -; default: the machine's, up to the first dot",
+  },
   json: { text: 'print JSON' },
   metrics: {
     value: 'HOST:PORT',
     values: 'text',
     text: 'serve GET /metrics and GET /healthz over TCP too; without HOST, on the loopback interface',
   },
+  nats: {
+    value: 'URL[,URL]',
+    values: 'text',
+    text: 'servers, such as nats://10.0.0.1:4222 or tls://nats1.example:4222; default: XEN_DOMID_NATS',
+  },
   'no-table': { text: 'keep no table' },
+  replicas: {
+    value: 'N',
+    values: 'text',
+    text: 'of serve: copies of the buckets, if they do not exist yet: 1, 3 or 5; default 3',
+  },
   simulate: {
     value: 'N',
     values: 'text',
@@ -75,6 +96,13 @@ export const OPTION_HELP: Readonly<Record<OptionName, OptionHelp>> = {
     values: 'text',
     text: 'how long to wait: a number and a unit (ms, s, m, h or d); default 30s',
   },
+  'tls-ca': {
+    value: 'FILE',
+    values: 'file',
+    text: 'certificates that sign those of the servers',
+  },
+  'tls-cert': { value: 'FILE', values: 'file', text: 'certificate of this client' },
+  'tls-key': { value: 'FILE', values: 'file', text: 'key of this client' },
   uuid: { value: 'UUID', values: 'uuid', text: 'only changes of the VM with this UUID' },
   version: { text: 'print the version' },
   vms: {

@@ -116,6 +116,25 @@ export const PAGES: Readonly<Record<CommandName, Page>> = {
     ],
     exitStatus: true,
   },
+  pool: {
+    summary: 'the same for a pool of hosts: look-ups, lists and changes over NATS',
+    operands: 'COMMAND',
+    values: ['lookup', 'list', 'hosts', 'watch', 'forget', 'serve'],
+    text: [
+      'A pool is several hosts whose bridges are connected to the same NATS servers. Needs the packages @nats-io/transport-node and @nats-io/kv.',
+      'lookup UUID...: print the host and the domid of each, confirmed by the hypervisor of the host; "-" stands for the UUIDs on standard input, one a line. A UUID is not found only if every host of the pool says so.',
+      'list: print all domains of all hosts.',
+      'hosts: print the hosts of the pool, and whether they answer.',
+      'watch: print changes of all hosts, until interrupted.',
+      'forget HOST: remove a host that is retired; a host that answers is refused. Until a host is forgotten, no look-up ends with "not found" while it is silent.',
+      "serve: run the bridge that connects this host's service to the pool.",
+    ],
+    options: {
+      metrics:
+        'of serve: serve GET /metrics and GET /healthz over TCP; without HOST, on the loopback',
+    },
+    exitStatus: true,
+  },
   storm: {
     summary: 'compare the cost of look-ups while many VMs boot, on a simulated host',
     text: [

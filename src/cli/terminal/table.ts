@@ -11,10 +11,13 @@ export interface TableOptions {
   readonly colour: boolean;
 }
 
+/** A domain of the table, with its host where there are several. */
+export type TableDomain = ListedDomain & { readonly host?: string };
+
 interface Column {
   readonly head: string;
   readonly right: boolean;
-  readonly text: (domain: ListedDomain) => string;
+  readonly text: (domain: TableDomain) => string;
 }
 
 interface FittedColumn extends Column {
@@ -54,13 +57,15 @@ const TIME = rightColumn('Time(s)', ({ cpuTimeSeconds }) => cpuTimeSeconds.toFix
 const UUID = leftColumn('UUID', ({ uuid }) => uuid);
 const REASON = leftColumn('Reason', ({ shutdownReason }) => shutdownReason ?? '-');
 
+const HOST = leftColumn('Host', ({ host }) => host ?? '-');
+
 /** In the order of `xl`. Memory in MiB, CPU time in seconds. */
 const COLUMNS: readonly Column[] = [NAME, DOMID, MEM, VCPUS, STATE, TIME, UUID, REASON];
 
 /** Left out in this order on a terminal that is too narrow even with short names. The UUID always stays. */
 const DISPENSABLE = [REASON, TIME, VCPUS, MEM, STATE, NAME, DOMID];
 
-export function formatTable(domains: readonly ListedDomain[], options: TableOptions): string {
+export function formatTable(domains: readonly TableDomain[], options: TableOptions): string {
   const { columns = Infinity, colour } = options;
   const fitted = fitColumns(domains, columns);
   const lines = domains.map((domain) => {
@@ -72,8 +77,9 @@ export function formatTable(domains: readonly ListedDomain[], options: TableOpti
 }
 
 /** Makes each column as wide as its contents. If that is too wide, shortens names first, then leaves out columns. */
-function fitColumns(domains: readonly ListedDomain[], columns: number): readonly FittedColumn[] {
-  let shown: FittedColumn[] = COLUMNS.map((one) => ({ ...one, width: widthOf(one, domains) }));
+function fitColumns(domains: readonly TableDomain[], columns: number): readonly FittedColumn[] {
+  const all = domains.some(({ host }) => host !== undefined) ? [HOST, ...COLUMNS] : COLUMNS;
+  let shown: FittedColumn[] = all.map((one) => ({ ...one, width: widthOf(one, domains) }));
   const overrun = (): number => shown.reduce((sum, { width }) => sum + width + 1, -1) - columns;
   for (const dispensable of DISPENSABLE) {
     const named = shown.find(({ head }) => head === NAME.head)?.width ?? 0;
@@ -89,7 +95,7 @@ function fitColumns(domains: readonly ListedDomain[], columns: number): readonly
   });
 }
 
-function widthOf({ head, text }: Column, domains: readonly ListedDomain[]): number {
+function widthOf({ head, text }: Column, domains: readonly TableDomain[]): number {
   return domains.reduce((most, domain) => Math.max(most, textWidth(text(domain))), head.length);
 }
 

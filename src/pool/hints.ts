@@ -1,0 +1,133 @@
+/** Where to look for a VM: the hosts that the bucket names. Only hints, so nothing of them is trusted. */
+import type { Uuid } from '../uuid.ts';
+import { BucketWatch } from './bucket-watch.ts';
+import { type HostName, parseVmKey, type PoolNames } from './names.ts';
+import type { KV, KvWatchEntry, NatsConnection } from './nats.ts';
+
+export interface Hints {
+  /** Hosts that may have the VM. */
+  of(uuid: Uuid): readonly HostName[] | Promise<readonly HostName[]>;
+  /** Calls `listener` when a key of a VM is written or deleted. @returns removes it. */
+  observe(listener: (uuid: Uuid) => void): () => void;
+  close(): void;
+}
+
+type Holders = HostName | readonly HostName[];
+
+const NONE: readonly HostName[] = [];
+/** More keys of one UUID are not kept. */
+const HOLDERS_MAX = 8;
+/** More UUIDs are not kept, so that a stranger's keys cannot fill the memory. */
+const UUIDS_MAX = 2_000_000;
+const CHECK_MS = 30_000;
+const READ_MS = 1000;
+
+/** Keeps all keys in memory, and follows their changes. */
+export class WatchedHints implements Hints {
+  readonly #watch: BucketWatch;
+  #holders = new Map<Uuid, Holders>();
+  /** The holders of the loading that runs; undefined between loadings. */
+  #loading: Map<Uuid, Holders> | undefined;
+  readonly #listeners = new Set<(uuid: Uuid) => void>();
+
+  constructor(bucket: KV) {
+    this.#watch = new BucketWatch({
+      bucket,
+      checkMs: CHECK_MS,
+      onBegin: () => (this.#loading = new Map()),
+      onEntry: (entry) => this.#take(entry),
+      onLoaded: () => {
+        this.#holders = this.#loading ?? this.#holders;
+        this.#loading = undefined;
+      },
+    });
+  }
+
+  get loaded(): Promise<void> {
+    return this.#watch.loaded;
+  }
+
+  get failure(): Error | undefined {
+    return this.#watch.failure;
+  }
+
+  of(uuid: Uuid): readonly HostName[] {
+    const holders = this.#holders.get(uuid);
+    if (holders === undefined) return NONE;
+    return typeof holders === 'string' ? [holders] : holders;
+  }
+
+  observe(listener: (uuid: Uuid) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    this.#watch.close();
+    this.#listeners.clear();
+  }
+
+  #take({ key, operation }: KvWatchEntry): void {
+    const parsed = parseVmKey(key);
+    if (parsed === undefined) return;
+    const { uuid, host } = parsed;
+    note(this.#holders, uuid, host, operation === 'PUT');
+    if (this.#loading !== undefined) note(this.#loading, uuid, host, operation === 'PUT');
+    for (const listener of this.#listeners) listener(uuid);
+  }
+}
+
+function note(map: Map<Uuid, Holders>, uuid: Uuid, host: HostName, holds: boolean): void {
+  const before = map.get(uuid);
+  const others = (typeof before === 'string' ? [before] : (before ?? NONE)).filter(
+    (one) => one !== host,
+  );
+  const [first = host] = others;
+  if (!holds) {
+    if (others.length === 0) map.delete(uuid);
+    else map.set(uuid, others.length === 1 ? first : others);
+  } else if (others.length === 0) {
+    if (before !== undefined || map.size < UUIDS_MAX) map.set(uuid, host);
+  } else if (others.length < HOLDERS_MAX) {
+    // The newest first.
+    map.set(uuid, [host, ...others]);
+  }
+}
+
+/** Reads the newest key of a UUID when it is asked for: for a process with few questions. */
+export class ReadHints implements Hints {
+  readonly #connection: NatsConnection;
+  readonly #names: PoolNames;
+
+  constructor(connection: NatsConnection, names: PoolNames) {
+    this.#connection = connection;
+    this.#names = names;
+  }
+
+  /** Without an answer in time there is no hint, and all hosts are asked. */
+  async of(uuid: Uuid): Promise<readonly HostName[]> {
+    const { vms } = this.#names;
+    const prefix = `$KV.${vms}.`;
+    const question = JSON.stringify({ last_by_subj: `${prefix}vm.${uuid}.*` });
+    try {
+      // ADR-31: the message is the answer, with its subject in a header; a status instead if there is none.
+      const { headers } = await this.#connection.request(`$JS.API.DIRECT.GET.KV_${vms}`, question, {
+        timeout: READ_MS,
+      });
+      const isMarker = headers?.has('KV-Operation') === true;
+      const subject = headers?.get('Nats-Subject') ?? '';
+      const parsed = parseVmKey(subject.slice(prefix.length));
+      return parsed?.uuid === uuid && !isMarker ? [parsed.host] : NONE;
+    } catch {
+      return NONE;
+    }
+  }
+
+  observe(): () => void {
+    return () => undefined;
+  }
+
+  close(): void {
+    // Holds nothing.
+  }
+}

@@ -1,0 +1,137 @@
+/** Look-ups in a pool. The bucket says where to ask; the hypervisors of the hosts that are asked answer. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { onAbort } from '../abort.ts';
+import { after } from '../timeout.ts';
+import type { Uuid } from '../uuid.ts';
+import type { Hints } from './hints.ts';
+import type { HostName } from './names.ts';
+import type { Registry } from './registry.ts';
+import type { PoolHolder, PoolResult, SilentHost } from './results.ts';
+import { hasVm, type Limit, Round } from './round.ts';
+import type { Word, Words } from './words.ts';
+
+/** How long the hosts that the bucket names may take before all others are asked too, ms. */
+const HINT_MS = 500;
+/** Delay before the hosts are asked again about a VM that moves, ms. */
+const AGAIN_MS = 20;
+
+export class PoolLookups {
+  readonly #registry: Registry;
+  readonly #hints: Hints;
+  readonly #words: Words;
+
+  constructor(registry: Registry, hints: Hints, words: Words) {
+    this.#registry = registry;
+    this.#hints = hints;
+    this.#words = words;
+  }
+
+  /** @throws the signal's reason. */
+  async lookup(uuid: Uuid, timeoutMs: number, signal?: AbortSignal): Promise<PoolResult> {
+    signal?.throwIfAborted();
+    const over = new AbortController();
+    const stop = after(timeoutMs, () => over.abort());
+    const remove = onAbort(signal, () => over.abort());
+    try {
+      const limit = { endsMs: performance.now() + timeoutMs, over: over.signal };
+      const result = await this.#search(uuid, limit);
+      signal?.throwIfAborted();
+      return result;
+    } finally {
+      stop();
+      remove();
+    }
+  }
+
+  async #search(uuid: Uuid, limit: Limit): Promise<PoolResult> {
+    let hinted = this.#hints.of(uuid);
+    if (!Array.isArray(hinted)) hinted = await hinted;
+    let first = (hinted as readonly HostName[]).filter((host) => this.#registry.names.has(host));
+    let moved = false;
+    for (;;) {
+      const result = await this.#round(uuid, first, limit);
+      if (result !== 'again') return result;
+      if (limit.over.aborted)
+        return { status: 'unavailable', cause: moved ? 'moving' : 'timeout', hosts: [] };
+      moved = true;
+      first = [];
+      await sleep(AGAIN_MS, undefined, { signal: limit.over }).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Asks the hosts in `first`, and where none of them confirms the VM, all others.
+   * @returns `again` if the VM may have moved between hosts while they were asked.
+   */
+  async #round(
+    uuid: Uuid,
+    first: readonly HostName[],
+    limit: Limit,
+  ): Promise<PoolResult | 'again'> {
+    const round = new Round(this.#words, uuid, limit);
+    await round.ask(first, HINT_MS);
+    if (!round.hasHolder) await round.ask(this.#registry.names, Infinity);
+    const { words } = round;
+    const holders = holdersOf(words);
+    if (holders.length > 1) return this.#confirmAll(uuid, words, limit);
+    if (holders.length === 1) return foundOf(words);
+    return this.#absence(words, performance.now() - round.beganMs);
+  }
+
+  /** Returns what follows from the words of hosts of which none has the VM. */
+  #absence(words: readonly Word[], tookMs: number): PoolResult | 'again' {
+    const hosts = silentHosts(words);
+    if (hosts.length > 0) return { status: 'unavailable', cause: 'silent-hosts', hosts };
+    const { names, isFresh } = this.#registry;
+    if (names.size === 0) return { status: 'unavailable', cause: 'no-hosts', hosts };
+    if (!isFresh) return { status: 'unavailable', cause: 'stale', hosts };
+    const asked = new Set(words.map(({ host }) => host));
+    const isWhole = [...names].every((host) => asked.has(host));
+    if (isWhole && words.every(({ leftMs }) => leftMs > tookMs)) return { status: 'notFound' };
+    return 'again';
+  }
+
+  /** Several hosts have the VM: it counts only if they have it still. */
+  async #confirmAll(
+    uuid: Uuid,
+    words: readonly Word[],
+    limit: Limit,
+  ): Promise<PoolResult | 'again'> {
+    const hosts = words.filter(hasVm).map(({ host }) => host);
+    if (hosts.length < 2) return ambiguousOf(holdersOf(words));
+    const round = new Round(this.#words, uuid, limit);
+    await round.ask(hosts, Infinity);
+    const second = round.words;
+    const holders = holdersOf(second);
+    if (holders.length > 1) return ambiguousOf(holders);
+    if (holders.length === 1) return foundOf(second);
+    // The first words were true when they were given.
+    return silentHosts(second).length > 0 ? foundOf(words.filter(hasVm).slice(0, 1)) : 'again';
+  }
+}
+
+function holdersOf(words: readonly Word[]): PoolHolder[] {
+  return words.flatMap(({ host, result }) => {
+    if (result.status === 'found') return [{ host, domain: result.domain }];
+    return result.status === 'ambiguous' ? result.domains.map((domain) => ({ host, domain })) : [];
+  });
+}
+
+/** Returns the only holder in `words`. */
+function foundOf(words: readonly Word[]): PoolResult {
+  for (const { host, result } of words) {
+    if (result.status === 'found')
+      return { status: 'found', host, domain: result.domain, source: result.source };
+  }
+  return ambiguousOf(holdersOf(words));
+}
+
+function ambiguousOf(holders: readonly PoolHolder[]): PoolResult {
+  return { status: 'ambiguous', holders };
+}
+
+function silentHosts(words: readonly Word[]): SilentHost[] {
+  return words.flatMap(({ host, result }) =>
+    result.status === 'silent' ? [{ host, cause: result.cause }] : [],
+  );
+}

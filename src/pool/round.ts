@@ -1,0 +1,95 @@
+/** One round of questions about one UUID, to some hosts and then to the others. */
+import { onAbort } from '../abort.ts';
+import { after } from '../timeout.ts';
+import type { Uuid } from '../uuid.ts';
+import type { HostName } from './names.ts';
+import { silent, type Word, type Words } from './words.ts';
+
+/** The end of one look-up, for all its rounds. */
+export interface Limit {
+  /** By `performance.now()`. */
+  readonly endsMs: number;
+  /** Aborted at `endsMs`, or with the caller's signal. */
+  readonly over: AbortSignal;
+}
+
+/** How long the others may still answer when one host has confirmed the VM, ms: a second holder makes it ambiguous. */
+const OTHERS_MS = 100;
+
+export class Round {
+  /** By `performance.now()`. */
+  readonly beganMs: number = performance.now();
+  readonly #words: Words;
+  readonly #uuid: Uuid;
+  readonly #limit: Limit;
+  /** By host; undefined without an answer yet. */
+  readonly #answers = new Map<HostName, Word | undefined>();
+  #pending = 0;
+  #hasHolder = false;
+  #wake: () => void = () => undefined;
+
+  constructor(words: Words, uuid: Uuid, limit: Limit) {
+    this.#words = words;
+    this.#uuid = uuid;
+    this.#limit = limit;
+  }
+
+  /** Whether a host has confirmed the VM. */
+  get hasHolder(): boolean {
+    return this.#hasHolder;
+  }
+
+  /** The answers; a host that has not answered is silent. */
+  get words(): Word[] {
+    return Array.from(this.#answers, ([host, word]) => word ?? silent(host, 'timeout'));
+  }
+
+  /**
+   * Asks the hosts that have not been asked in this round.
+   * @returns when all have answered, `patienceMs` has passed, a host has confirmed the VM and the others have had their
+   *   moment, or the look-up is over.
+   */
+  ask(hosts: Iterable<HostName>, patienceMs: number): Promise<void> {
+    const timeoutMs = this.#limit.endsMs - performance.now();
+    for (const host of hosts) {
+      if (this.#answers.has(host)) continue;
+      this.#answers.set(host, undefined);
+      this.#pending++;
+      void this.#words.ask(host, this.#uuid, timeoutMs).then((word) => this.#take(word));
+    }
+    return this.#settled(patienceMs);
+  }
+
+  #take(word: Word): void {
+    this.#answers.set(word.host, word);
+    this.#pending--;
+    this.#hasHolder ||= hasVm(word);
+    this.#wake();
+  }
+
+  #settled(patienceMs: number): Promise<void> {
+    const { over } = this.#limit;
+    return new Promise((resolve) => {
+      let stopOthers: (() => void) | undefined;
+      const finish = (): void => {
+        this.#wake = () => undefined;
+        stopOthers?.();
+        stopPatience();
+        removeAbort();
+        resolve();
+      };
+      const stopPatience = after(patienceMs, finish);
+      const removeAbort = onAbort(over, finish);
+      this.#wake = () => {
+        if (this.#pending === 0 || over.aborted) finish();
+        else if (this.#hasHolder) stopOthers ??= after(OTHERS_MS, finish);
+      };
+      this.#wake();
+    });
+  }
+}
+
+/** Whether the host has confirmed the VM. */
+export function hasVm({ result }: Word): boolean {
+  return result.status === 'found' || result.status === 'ambiguous';
+}
