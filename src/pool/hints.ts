@@ -1,6 +1,7 @@
 /** Where to look for a VM: the hosts that the bucket names. Only hints, so nothing of them is trusted. */
-import type { Uuid } from '../uuid.ts';
+import { type Uuid, uuidOf, uuidWords } from '../uuid.ts';
 import { BucketWatch } from './bucket-watch.ts';
+import { HOSTS_MAX } from './entries.ts';
 import { type HostName, parseVmKey, type PoolNames } from './names.ts';
 import type { KV, KvWatchEntry, NatsConnection } from './nats.ts';
 
@@ -29,6 +30,8 @@ export class WatchedHints implements Hints {
   /** The holders of the loading that runs; undefined between loadings. */
   #loading: Map<Uuid, Holders> | undefined;
   readonly #listeners = new Set<(uuid: Uuid) => void>();
+  /** One text for each host, for all of its keys. */
+  readonly #hosts = new Map<string, HostName>();
 
   constructor(bucket: KV) {
     this.#watch = new BucketWatch({
@@ -70,10 +73,19 @@ export class WatchedHints implements Hints {
   #take({ key, operation }: KvWatchEntry): void {
     const parsed = parseVmKey(key);
     if (parsed === undefined) return;
-    const { uuid, host } = parsed;
+    // A part of a key would keep the whole message in memory.
+    const uuid = uuidOf(uuidWords(parsed.uuid));
+    const host = this.#hostOf(parsed.host);
     note(this.#holders, uuid, host, operation === 'PUT');
     if (this.#loading !== undefined) note(this.#loading, uuid, host, operation === 'PUT');
     for (const listener of this.#listeners) listener(uuid);
+  }
+
+  #hostOf(name: HostName): HostName {
+    const known = this.#hosts.get(name);
+    if (known !== undefined) return known;
+    if (this.#hosts.size < HOSTS_MAX) this.#hosts.set(name, name);
+    return name;
   }
 }
 
