@@ -208,10 +208,12 @@ export class Inventory implements DomainInventory {
     owns: boolean,
     options: InventoryOptions,
   ): Promise<Inventory> {
+    let table: TableWriter | undefined;
     try {
-      const table = options.table && openTable(options.table);
+      table = options.table && openTable(options.table);
       return new Inventory(hypervisor, owns, options, table);
     } catch (error) {
+      table?.close();
       if (owns) await hypervisor.close();
       throw error;
     }

@@ -39,7 +39,7 @@ async function startService(): Promise<InventoryClient> {
   const args = [BIN, 'serve', '--socket', socketPath, '--table', table];
   service = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
   client = new InventoryClient({ socket: socketPath, timeoutMs: SLOW_MS });
-  await client.list();
+  await client.list({ timeoutMs: SLOW_MS });
   return client;
 }
 
