@@ -18,6 +18,12 @@ export interface PoolSubscribeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The batches of all hosts. `return()` ends a pending `next()`. */
+export interface PoolFeed extends AsyncGenerator<PoolBatch, void, void> {
+  /** The position after the last batch that was read, of all hosts. */
+  readonly token: PoolToken;
+}
+
 export interface PoolSubscriptionParts {
   readonly connection: NatsConnection;
   readonly names: PoolNames;
@@ -34,7 +40,7 @@ const UNREAD_MAX = 16_384;
  * Yields batches, each of one host: first a snapshot of each, then its changes. Each host's changes are in order; those
  * of different hosts have no order. Where changes of a host are lost, a `resync` with a new snapshot of that host follows.
  */
-export class PoolSubscription implements AsyncGenerator<PoolBatch, void, void> {
+export class PoolSubscription implements PoolFeed {
   readonly #parts: PoolSubscriptionParts;
   readonly #followers = new Map<HostName, HostFollower>();
   readonly #first: ReadonlyMap<HostName, Token>;
