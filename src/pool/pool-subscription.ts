@@ -8,21 +8,7 @@ import type { HostName, PoolNames } from './names.ts';
 import type { Msg, NatsConnection } from './nats.ts';
 import { decodePoolToken, encodePoolToken, type PoolToken } from './position.ts';
 import type { Registry } from './registry.ts';
-import type { PoolBatch } from './results.ts';
-
-/** Options of a subscription: its start and its end. */
-export interface PoolSubscribeOptions {
-  /** Begin with the changes after this token of an earlier subscription. */
-  readonly token?: PoolToken;
-  /** Ends the subscription. */
-  readonly signal?: AbortSignal;
-}
-
-/** The batches of all hosts. `return()` ends a pending `next()`. */
-export interface PoolFeed extends AsyncGenerator<PoolBatch, void, void> {
-  /** The position after the last batch that was read, of all hosts. */
-  readonly token: PoolToken;
-}
+import type { PoolBatch, PoolFeed, PoolSubscribeOptions } from './results.ts';
 
 export interface PoolSubscriptionParts {
   readonly connection: NatsConnection;
