@@ -8,15 +8,7 @@ import type { HostName, PoolNames } from './names.ts';
 import type { Msg, NatsConnection } from './nats.ts';
 import { decodePoolToken, encodePoolToken, type PoolToken } from './position.ts';
 import type { Registry } from './registry.ts';
-import type { PoolBatch } from './results.ts';
-
-/** Options of a subscription: its start and its end. */
-export interface PoolSubscribeOptions {
-  /** Begin with the changes after this token of an earlier subscription. */
-  readonly token?: PoolToken;
-  /** Ends the subscription. */
-  readonly signal?: AbortSignal;
-}
+import type { PoolBatch, PoolFeed, PoolSubscribeOptions } from './results.ts';
 
 export interface PoolSubscriptionParts {
   readonly connection: NatsConnection;
@@ -34,7 +26,7 @@ const UNREAD_MAX = 16_384;
  * Yields batches, each of one host: first a snapshot of each, then its changes. Each host's changes are in order; those
  * of different hosts have no order. Where changes of a host are lost, a `resync` with a new snapshot of that host follows.
  */
-export class PoolSubscription implements AsyncGenerator<PoolBatch, void, void> {
+export class PoolSubscription implements PoolFeed {
   readonly #parts: PoolSubscriptionParts;
   readonly #followers = new Map<HostName, HostFollower>();
   readonly #first: ReadonlyMap<HostName, Token>;

@@ -21,11 +21,12 @@ import {
   peersKey,
   PoolNames,
 } from './names.ts';
-import { connectNats, type KV, loadNats, type NatsConnection, type PoolServers } from './nats.ts';
+import { connectNats, type KV, loadNats, type NatsConnection } from './nats.ts';
 import { PoolLookups } from './pool-lookup.ts';
-import { type PoolSubscribeOptions, PoolSubscription } from './pool-subscription.ts';
+import { PoolSubscription } from './pool-subscription.ts';
 import { BEAT_MS, Registry } from './registry.ts';
-import type { PoolHost, PoolList, PoolResult } from './results.ts';
+import type { PoolFeed, PoolHost, PoolList, PoolResult, PoolSubscribeOptions } from './results.ts';
+import type { PoolServers } from './servers.ts';
 import { waitInPool } from './wait.ts';
 import { Words } from './words.ts';
 
@@ -35,9 +36,8 @@ export type { CallOptions, ListedDomain, NotFound, Source } from '../results.ts'
 export { parseUuid, type Uuid } from '../uuid.ts';
 export { ErrorCode, XenError } from '../xen-error.ts';
 export type { HostName } from './names.ts';
-export type { PoolServers } from './nats.ts';
+export type { PoolServers } from './servers.ts';
 export type { PoolToken } from './position.ts';
-export { type PoolSubscribeOptions, PoolSubscription } from './pool-subscription.ts';
 export type * from './results.ts';
 
 /** Options of a pool. */
@@ -170,7 +170,7 @@ export class Pool {
    * is the position of the reader. `return()` ends a pending `next()`.
    * @throws XenError `ERR_INVALID_OPTION`, `ERR_CLOSED`.
    */
-  subscribe(options: PoolSubscribeOptions = {}): PoolSubscription {
+  subscribe(options: PoolSubscribeOptions = {}): PoolFeed {
     this.#checkOpen();
     return new PoolSubscription({ ...this.#parts, closing: this.#closing.signal }, options);
   }

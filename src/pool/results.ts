@@ -3,6 +3,7 @@ import type { ChangesBatch, SnapshotBatch } from '../change.ts';
 import type { Domain } from '../domain.ts';
 import type { ListedDomain, NotFound, Source } from '../results.ts';
 import type { HostName } from './names.ts';
+import type { PoolToken } from './position.ts';
 
 /** A domain and its host. */
 export interface PoolHolder {
@@ -76,3 +77,17 @@ export interface PoolHost {
 export type PoolBatch = { readonly host: HostName } & (
   SnapshotBatch | ChangesBatch | { readonly kind: 'forgotten' }
 );
+
+/** Options of a subscription: its start and its end. */
+export interface PoolSubscribeOptions {
+  /** Begin with the changes after this token of an earlier subscription. */
+  readonly token?: PoolToken;
+  /** Ends the subscription. */
+  readonly signal?: AbortSignal;
+}
+
+/** The batches of all hosts. `return()` ends a pending `next()`. */
+export interface PoolFeed extends AsyncGenerator<PoolBatch, void, void> {
+  /** The position after the last batch that was read, of all hosts. */
+  readonly token: PoolToken;
+}

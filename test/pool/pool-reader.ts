@@ -1,6 +1,6 @@
 /** Reads a pool's feed, and checks that every change fits to the earlier ones. */
 import type { Domain } from '../../src/domain.ts';
-import type { Pool, PoolBatch, PoolSubscription } from '../../src/pool/pool.ts';
+import type { Pool, PoolBatch, PoolFeed } from '../../src/pool/pool.ts';
 import { until } from '../support/until.ts';
 import type { PoolWorld, WorldHost } from './pool-world.ts';
 
@@ -9,7 +9,7 @@ export class PoolReader {
   readonly hosts: Map<string, Map<number, Domain>> = new Map();
   readonly kinds: { host: string; kind: PoolBatch['kind'] }[] = [];
   readonly mistakes: string[] = [];
-  readonly subscription: PoolSubscription;
+  readonly subscription: PoolFeed;
   readonly #reading: Promise<void>;
 
   constructor(pool: Pool, token?: string) {

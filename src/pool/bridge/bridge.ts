@@ -11,14 +11,9 @@ import { bindBuckets, bucketError, createBuckets } from '../buckets.ts';
 import type { HostEntry } from '../entries.ts';
 import { HostRequests } from '../host-requests.ts';
 import { defaultHostName, type HostName, parseHostName, PoolNames } from '../names.ts';
-import {
-  connectNats,
-  loadNats,
-  type NatsConnection,
-  type NatsLibrary,
-  type PoolServers,
-} from '../nats.ts';
+import { connectNats, loadNats, type NatsConnection, type NatsLibrary } from '../nats.ts';
 import { BEAT_MS, Registry } from '../registry.ts';
+import type { PoolServers } from '../servers.ts';
 import { bridgeMetrics } from './bridge-metrics.ts';
 import { FeedRelay } from './feed-relay.ts';
 import { HostAnswers } from './host-answers.ts';
