@@ -31,7 +31,7 @@ test('an inventory that cannot make its first list leaves no timer', async () =>
   const hypervisor = new SimulatedHypervisor(new SimulatedHost());
   hypervisor.failNext('sysctl', 'EIO');
   await expect(Inventory.open({ hypervisor, xenstore: false })).rejects.toThrow('EIO');
-  expect(timers()).toBe(before);
+  expect(timers()).toBeLessThanOrEqual(before);
 });
 
 test('an attempt to connect that fails is no connection that ended', async () => {
