@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { runOracleIn } from './child.ts';
 
-const LOOKUPS = 120_000;
+const LOOKUPS = 60_000;
 const seed = Number(process.env['ORACLE_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 const main = fileURLToPath(new URL('main.js', import.meta.url));
 
