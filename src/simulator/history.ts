@@ -141,6 +141,11 @@ export class HostHistory {
     return [...this.#during(uuid, from, to)];
   }
 
+  /** Returns the domids that have had a domain, in no order. */
+  domids(): Domid[] {
+    return [...this.#states.keys()];
+  }
+
   /** Returns the state of `domid` at `step`, including the change made in that step. */
   domainAt(domid: number, step: number): DomainState | undefined {
     this.#checkKnown(step);

@@ -36,7 +36,7 @@ export class WaitJudge {
     if (status !== 'notFound' || result.shutdownReason === undefined) return;
     const { shutdownReason } = result;
     demand(
-      statesOfHolders(host, uuid).some(
+      bearers(host, uuid).some(
         ({ shutdownCode }) =>
           shutdownCode !== undefined && reasonOf(shutdownCode) === shutdownReason,
       ),
@@ -117,6 +117,17 @@ function hasRun({ paused, shutdownCode }: Pick<DomainState, 'paused' | 'shutdown
 /** A domain that has run and is paused shows it only by its CPU time. */
 function usesCpu({ paused, shutdownCode }: DomainState): boolean {
   return !paused && shutdownCode === undefined;
+}
+
+/** All states, until now, of all domains that ever had the UUID, also those that got it when they were dying. */
+function bearers({ history, now }: SimulatedHost, uuid: Uuid): DomainState[] {
+  const states = (history?.domids() ?? []).flatMap(
+    (domid) => history?.statesOf(domid, 0, now) ?? [],
+  );
+  const incarnations = new Set(
+    states.filter((state) => state.uuid === uuid).map(({ incarnation }) => incarnation),
+  );
+  return states.filter(({ incarnation }) => incarnations.has(incarnation));
 }
 
 /** All states, until now, of all domains that ever held the UUID. */

@@ -202,10 +202,17 @@ export class Waits {
     if (kind === 'created') this.#news();
     for (const wait of this.#byUuid.get(uuid) ?? []) {
       wait.shutdownReason = domain === undefined ? wait.shutdownReason : domain.shutdownReason;
-      if (domain === undefined || domain.dying) this.#place(wait);
+      if (domain === undefined || domain.dying) this.#lostHolder(wait);
     }
     if (kind !== 'renamed' || previous === undefined) return;
-    for (const wait of this.#byUuid.get(previous.uuid) ?? []) this.#place(wait);
+    for (const wait of this.#byUuid.get(previous.uuid) ?? []) this.#lostHolder(wait);
+  }
+
+  /** If a single look showed that the holder is gone, a list that has begun may have shown the holder before. */
+  #lostHolder(wait: PendingWait): void {
+    const { census, lists } = this.#options;
+    if (census.byLook) wait.listsBefore = lists.begun;
+    this.#place(wait);
   }
 
   /** A list that began after a wait, and shows no holder, proves that there is none. */
