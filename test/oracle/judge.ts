@@ -65,7 +65,8 @@ export class Judge {
     if (result.status === 'found') this.#found(uuid, asked, result);
     else if (result.status === 'ambiguous') this.#ambiguous(uuid, asked, result);
     else this.#notFound(uuid, asked);
-    this.#knownHolders(uuid, asked, result);
+    const domids = result.status === 'ambiguous' ? result.domains.map((one) => one.domid) : [];
+    this.#knownHolders(uuid, asked, result.status, domids);
     if (result.status === 'found') this.#options.identity.domain(result.domain);
     if (result.status === 'ambiguous')
       for (const domain of result.domains) this.#options.identity.domain(domain);
@@ -78,10 +79,7 @@ export class Judge {
     const answer = { status: 'found', domid };
     const wrong = contradiction(this.#history.history, uuid, answer, period);
     demand(wrong === undefined, () => wrong ?? '');
-    demand(
-      asked.holders.length < 2,
-      () => `look-up of ${uuid}: known at ${domid}, while several domains are known to hold it`,
-    );
+    this.#knownHolders(uuid, asked, `known at ${domid}`, []);
   }
 
   get(domid: number, asked: Asked, result: GetResult): void {
@@ -157,7 +155,12 @@ export class Judge {
   }
 
   /** Holders that were known before the question and held the UUID throughout must all be in the answer. */
-  #knownHolders(uuid: Uuid, { step, holders }: Asked, result: LookupResult): void {
+  #knownHolders(
+    uuid: Uuid,
+    { step, holders }: Asked,
+    answer: string,
+    answered: readonly number[],
+  ): void {
     if (holders.length < 2) return;
     const { now } = this.#options.host;
     const holdings = this.#history.history.holdings(uuid, step, now);
@@ -165,11 +168,10 @@ export class Judge {
       holdings.some(({ domid, from, to }) => domid === look.domid && from <= look.step && to > now),
     );
     if (known.length < 2) return;
-    const answered = result.status === 'ambiguous' ? result.domains.map(({ domid }) => domid) : [];
     demand(
-      known.every(({ domid }) => answered.includes(domid as never)),
+      known.every(({ domid }) => answered.includes(domid)),
       () =>
-        `look-up of ${uuid}: ${result.status}, of ${answered.join()}, while ${known.map(({ domid }) => domid).join()} are known to hold it`,
+        `look-up of ${uuid}: ${answer}, of ${answered.join()}, while ${known.map(({ domid }) => domid).join()} are known to hold it`,
     );
   }
 
