@@ -34,8 +34,8 @@ ${EXIT_STATUS}`,
   serve: `xen-domid serve [--socket PATH] [--group NAME] [--simulate N] [--metrics HOST:PORT]
                 [--table PATH | --no-table]
 
-Answers look-ups on a Unix socket until SIGTERM or SIGINT: lines of JSON-RPC 2.0, or HTTP with POST /, GET /metrics
-and GET /healthz. Run it in dom0, as root. There is no configuration file; logs go to standard error.
+Answers look-ups on a Unix socket until SIGTERM or SIGINT: lines of JSON-RPC 2.0, or HTTP with POST /, GET /events,
+GET /metrics and GET /healthz. Run it in dom0, as root. There is no configuration file; logs go to standard error.
 
 ${SOCKET}
   --group NAME   let the members of this group connect, in addition to the owner

@@ -54,7 +54,7 @@ const allowing = (answer: Answer): string[] =>
 
 describe('a web page', () => {
   it('is allowed to read no answer by any header, nor to ask beforehand', async () => {
-    for (const path of ['/metrics', '/healthz', '/', '/x']) {
+    for (const path of ['/metrics', '/healthz', '/', '/x', '/events']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const got = await browse('GET', path);
       expect({ path, allowing: allowing(got) }).toEqual({ path, allowing: [] });
