@@ -901,7 +901,6 @@ const ROOMS: readonly Room[] = [
       ['the body has chunks', "response.removeHeader('Transfer-Encoding');", ''],
       ['a quiet stream has no comments', 'this.output.sendAscii(HEARTBEAT);', ''],
       ['a slow reader is not told why', 'this.output.send(`event: end', 'void (`event: end'],
-      ['the end of the service leaves streams open', 'stream.end();', ''],
       [
         'a hypervisor that fails is a bug of ours',
         'if (!(error instanceof XenError))',
