@@ -1627,6 +1627,27 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    file: 'service/http/events.js',
+    tests: ['service/events'],
+    mutants: [
+      ['a client that has gone stays subscribed', "socket.once('end', () => this.end());", ''],
+      [
+        'an unknown token begins as none does',
+        "token === undefined ? 'snapshot' : 'resync'",
+        "'snapshot'",
+      ],
+      ['the token is not read', "headers['last-event-id']", 'undefined'],
+      ['the body has chunks', "response.removeHeader('Transfer-Encoding');", ''],
+      ['a quiet stream has no comments', 'this.output.sendAscii(HEARTBEAT);', ''],
+      ['a slow reader is not told why', 'this.output.send(`event: end', 'void (`event: end'],
+      [
+        'a hypervisor that fails is a bug of ours',
+        'if (!(error instanceof XenError))',
+        'if (true)',
+      ],
+    ],
+  },
+  {
     file: 'service/http/scrapers.js',
     tests: ['service/http'],
     mutants: [['a silent scraper keeps its place', '!this.#makeRoom()', 'true']],

@@ -54,7 +54,7 @@ const allowing = (answer: Answer): string[] =>
 
 describe('a web page', () => {
   it('is not allowed to read answers by any header, and its preflight requests are refused', async () => {
-    for (const path of ['/metrics', '/healthz', '/', '/x']) {
+    for (const path of ['/metrics', '/healthz', '/', '/x', '/events']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const got = await browse('GET', path);
       expect({ path, allowing: allowing(got) }).toEqual({ path, allowing: [] });

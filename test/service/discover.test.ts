@@ -38,7 +38,7 @@ function methodOf(name: string): Message {
   return document.methods.find((method: Message) => method.name === name);
 }
 
-/** Returns the errors of a method's result by its schema. */
+/** Returns the mistakes in the result of a method by its schema. */
 function mistakesIn(name: string, result: unknown): unknown {
   const { schema } = methodOf(name).result;
   const ajv = new Ajv({ strict: false });

@@ -12,7 +12,7 @@ import { cannot } from '../lab/cannot.ts';
 import { Client, type Message, openRoom, type Room } from '../support/daemon-room.ts';
 import { uuidOf } from '../support/vms.ts';
 
-/** Debian's Python: another one does not have Debian's packages. */
+/** Debian's Python, which finds Debian's packages. */
 const PYTHON = '/usr/bin/python3';
 
 interface Question {

@@ -242,6 +242,7 @@ describe('metrics over TCP', () => {
       ['/', 'POST'],
       ['/', 'GET'],
       ['/x', 'GET'],
+      ['/events', 'GET'],
     ] as const) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       expect((await ask(path, { method, tcp: true })).status).toBe(404);

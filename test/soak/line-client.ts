@@ -1,5 +1,6 @@
 /** A connection with one JSON message a line. It matches replies to requests; a reply without a request is a violation. */
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnection, type Socket } from 'node:net';
 import type { Change } from '../../src/change.ts';
 import type { Domain } from '../../src/domain.ts';
@@ -22,6 +23,9 @@ export type Message = Reply & Partial<Notification> & { readonly id?: number | n
 export class Lost extends Error {
   override readonly name = 'Lost';
 }
+
+/** Time before another attempt to connect, if the queue of the socket is full. */
+const QUEUE_FULL_MS = 20;
 
 interface Waiter {
   readonly resolve: (reply: Reply) => void;
@@ -51,13 +55,19 @@ export class LineClient {
 
   /** @throws Lost if nothing listens. */
   static async connect(path: string): Promise<LineClient> {
-    const socket = createConnection({ path, allowHalfOpen: true });
-    try {
-      await once(socket, 'connect');
-    } catch (error) {
-      throw new Lost(String(error));
+    for (;;) {
+      const socket = createConnection({ path, allowHalfOpen: true });
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- until there is room in the queue of the socket
+        await once(socket, 'connect');
+        return new LineClient(socket);
+      } catch (error) {
+        // An attacker has filled the queue of the socket: the system tells clients to try again.
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw new Lost(String(error));
+        // oxlint-disable-next-line no-await-in-loop
+        await sleep(QUEUE_FULL_MS);
+      }
     }
-    return new LineClient(socket);
   }
 
   get lost(): boolean {

@@ -111,7 +111,7 @@ export const PAGES: Readonly<Record<CommandName, Page>> = {
   serve: {
     summary: 'run the service that answers these, in dom0',
     text: [
-      'Answers look-ups on a Unix socket until SIGTERM or SIGINT: lines of JSON-RPC 2.0, or HTTP with POST /, GET /metrics and GET /healthz. Run it in dom0, as root. There is no configuration file; logs go to standard error.',
+      'Answers look-ups on a Unix socket until SIGTERM or SIGINT: lines of JSON-RPC 2.0, or HTTP with POST /, GET / (a page for browsers), GET /events, GET /metrics and GET /healthz. Run it in dom0, as root. There is no configuration file; logs go to standard error.',
       'Environment: XEN_DOMID_SOCKET; XENSTORED_PATH and XENSTORED_RUNDIR, where xenstored listens; NOTIFY_SOCKET, WATCHDOG_USEC and LISTEN_FDS, set by systemd.',
     ],
     exitStatus: true,
