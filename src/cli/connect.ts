@@ -1,6 +1,7 @@
 /** How a command reaches the service, or the hypervisor itself. */
 import { existsSync } from 'node:fs';
 import type { InventoryClient } from '../client/client.ts';
+import type { Domain } from '../domain.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { Io } from './io.ts';
@@ -69,5 +70,12 @@ function orDirect(error: unknown): unknown {
     error.code,
     `${error.message}; or ask the hypervisor itself by --direct, as root in dom0`,
     { cause: error.cause, ...(errno !== undefined && { errno }) },
+  );
+}
+
+/** Lists all domains by the hypervisor itself. */
+export function listOfHypervisor(io: Io): Promise<readonly Domain[]> {
+  return askHypervisor(io, (hypervisor) =>
+    hypervisor.listDomains((infos) => Array.from(infos, (info) => info.toDomain())),
   );
 }

@@ -2,7 +2,7 @@
 import type { DirectLookupResult } from '../../inventory/direct-lookup.ts';
 import type { DomidResult, LookupResult, Unavailable } from '../../results.ts';
 import type { Uuid } from '../../uuid.ts';
-import { ExitStatus } from '../exit-status.ts';
+import { ExitStatus, STATUS_OF } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { errorText } from '../terminal/error-text.ts';
 
@@ -13,13 +13,6 @@ export interface AnswerFormat {
   /** Each line begins with the UUID. */
   readonly several: boolean;
 }
-
-const STATUS = {
-  found: ExitStatus.done,
-  notFound: ExitStatus.notFound,
-  ambiguous: ExitStatus.ambiguous,
-  unavailable: ExitStatus.unavailable,
-} as const;
 
 export class Answers {
   readonly #io: Io;
@@ -42,7 +35,7 @@ export class Answers {
   }
 
   print(uuid: Uuid, answer: Answer): void {
-    this.raise(STATUS[answer.status]);
+    this.raise(STATUS_OF[answer.status]);
     const { out, err } = this.#io;
     if (this.#format.json) {
       const { error: _, ...plain } = { error: undefined, ...answer };

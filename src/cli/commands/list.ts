@@ -3,7 +3,7 @@ import type { Domain } from '../../domain.ts';
 import type { ListedDomain, ListResult } from '../../results.ts';
 import type { Uuid } from '../../uuid.ts';
 import { UsageError } from '../arguments.ts';
-import { askHypervisor, type AskOptions, askService } from '../connect.ts';
+import { type AskOptions, askService, listOfHypervisor } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { isColourWanted } from '../terminal/colour.ts';
@@ -68,9 +68,7 @@ function statusOf(io: Io, uuids: readonly Uuid[], domains: readonly Domain[]): E
 }
 
 async function listDirectly(io: Io): Promise<Listed> {
-  const domains = await askHypervisor(io, (hypervisor) =>
-    hypervisor.listDomains((infos) => Array.from(infos, (info) => info.toDomain())),
-  );
+  const domains = await listOfHypervisor(io);
   const names = await readNames(io, domains);
   return {
     domains: domains.map((domain) => {

@@ -3,7 +3,7 @@ import type { Domain } from '../../domain.ts';
 import type { Uuid } from '../../uuid.ts';
 import { namesNoVm } from '../../vm-uuid.ts';
 import { UsageError } from '../arguments.ts';
-import { askHypervisor, type AskOptions, askService } from '../connect.ts';
+import { type AskOptions, askService, listOfHypervisor } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { LIST_HINT, parseTypedUuid, prefixOf } from '../typed-uuid.ts';
@@ -68,7 +68,5 @@ function withPrefix(io: Io, prefix: string, domains: readonly Domain[]): Uuid | 
 async function listDomains(io: Io, options: AskOptions): Promise<readonly Domain[]> {
   if (!options.direct)
     return askService(io, options, async (client) => (await client.list()).domains);
-  return askHypervisor(io, (hypervisor) =>
-    hypervisor.listDomains((infos) => Array.from(infos, (info) => info.toDomain())),
-  );
+  return listOfHypervisor(io);
 }

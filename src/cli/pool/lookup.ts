@@ -4,17 +4,10 @@ import type { Uuid } from '../../uuid.ts';
 import { parseVmUuid } from '../../vm-uuid.ts';
 import { type OptionValues, UsageError } from '../arguments.ts';
 import { readUuids } from '../commands/lookup-input.ts';
-import { ExitStatus } from '../exit-status.ts';
+import { ExitStatus, STATUS_OF } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { errorText } from '../terminal/error-text.ts';
 import { askPool } from './connect.ts';
-
-const STATUS = {
-  found: ExitStatus.done,
-  notFound: ExitStatus.notFound,
-  ambiguous: ExitStatus.ambiguous,
-  unavailable: ExitStatus.unavailable,
-} as const;
 
 /** UUIDs of the input that are looked up at a time. */
 const CHUNK = 500;
@@ -80,7 +73,7 @@ class Printer {
   }
 
   #print(uuid: Uuid, result: PoolResult): void {
-    this.#raise(STATUS[result.status]);
+    this.#raise(STATUS_OF[result.status]);
     const { out, err } = this.#io;
     if (this.#json) return out(`${JSON.stringify({ uuid, ...result })}\n`);
     switch (result.status) {
