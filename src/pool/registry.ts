@@ -1,4 +1,4 @@
-/** The hosts that the pool knows. A host stays known until a person removes it, whatever happens to the bucket. */
+/** The hosts that the pool knows. A host stays known until a person removes it, even if the bucket is deleted. */
 import { BucketWatch } from './bucket-watch.ts';
 import { decodeHostEntry, decodePeers, type HostEntry, HOSTS_MAX } from './entries.ts';
 import { type HostName, parseHostKey } from './names.ts';

@@ -246,7 +246,7 @@ export class Waits {
   #tick(): void {
     this.#timer = undefined;
     this.#look();
-    // Also those whose last look-up failed.
+    // A wait whose look-up failed is in this set again: make another look-up.
     for (const wait of this.#sets.unproven) this.#prove(wait);
     this.#schedule();
   }

@@ -28,9 +28,9 @@ export interface HostAnswersOptions {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** UUIDs whose answers are pending. The daemon has other clients. */
+/** Maximum UUIDs that are being looked up for the pool, so that the daemon has time for its other clients. */
 const LOOKUPS_MAX = 2000;
-/** Lists and feeds whose answers are pending. */
+/** Maximum requests for a list or for the feed that are being answered. */
 const LISTS_MAX = 4;
 const LOOKUP_MS = 5000;
 const LIST_MS = 20_000;

@@ -28,9 +28,9 @@ export class KeyWriter {
   readonly #options: KeyWriterOptions;
   /** Keys in the bucket, as far as known. */
   readonly #written = new Map<Uuid, Domid | undefined>();
-  /** UUIDs whose key may differ from the mirror. At most the UUIDs of the host and of the bucket. */
+  /** UUIDs to compare with the mirror: a key may be missing, outdated, or left over. */
   readonly #dirty = new Set<Uuid>();
-  /** UUIDs whose write is pending: one write a key at a time. */
+  /** UUIDs with a write that has not been confirmed. A key has one such write at a time. */
   readonly #pending = new Set<Uuid>();
   readonly #closing = new AbortController();
   #failures = 0;

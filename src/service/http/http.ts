@@ -22,7 +22,7 @@ const KEEP_ALIVE_MS = 5000;
 /** A client that reads nothing of its answer for this long is disconnected. */
 const UNREAD_MS = 30_000;
 
-/** The second and third are what JSON-RPC clients sent before JSON had a type, and send still. A form of a web page can have none of them. */
+/** The second and third are older types of JSON-RPC that some clients still send. A form of a web page can send none of the three. */
 const JSON_TYPES: ReadonlySet<string | undefined> = new Set([
   'application/json',
   'application/json-rpc',

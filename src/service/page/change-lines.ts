@@ -6,7 +6,7 @@ import type { Host } from './host.ts';
 
 const LINES_MAX = 500;
 
-/** A line whose domain has no name yet. */
+/** A line of the page that lacks the name of its domain. The next list has the name. */
 interface Nameless {
   readonly change: Change;
   readonly name: Element;
