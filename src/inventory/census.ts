@@ -41,8 +41,6 @@ export class Census {
   readonly next: NextDomid = new NextDomid();
   /** Hypercalls for unique ids. */
   uniqueIdLooks = 0;
-  /** Whether the change that is being published comes from a single look. If it comes from a list, that list proves it. */
-  byLook = false;
   readonly #hypervisor: Hypervisor;
   readonly #looks: Looks;
   readonly #feed: Feed;
@@ -214,21 +212,7 @@ export class Census {
     source: Source,
   ): Domain | undefined {
     if (info !== undefined && !this.#mirror.has(domid)) this.next.sawSingly(domid);
-    return this.#tell(this.#applyLook(domid, info, domain), source);
-  }
-
-  #applyLook(
-    domid: Domid,
-    info: Dominfo | undefined,
-    domain: Domain | undefined,
-  ): Domain | undefined {
-    const before = this.byLook;
-    this.byLook = true;
-    try {
-      return this.#apply(domid, info, domain);
-    } finally {
-      this.byLook = before;
-    }
+    return this.#tell(this.#apply(domid, info, domain), source);
   }
 
   #lookTwice(domid: Domid): Dominfo | undefined {
@@ -257,7 +241,7 @@ export class Census {
       const info = this.#lookTwice(domid);
       const domain = info?.toDomain();
       if (this.#isUnchanged(domid, info)) looked.set(domid, domain);
-      else looked.set(domid, this.#tell(this.#applyLook(domid, info, domain), 'list'));
+      else looked.set(domid, this.#tell(this.#apply(domid, info, domain), 'list'));
     }
   }
 

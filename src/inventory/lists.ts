@@ -2,7 +2,7 @@
 import type { Uuid } from '../uuid.ts';
 import type { DominfoList } from '../hypervisor/dominfo.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
-import type { Census, ListSight } from './census.ts';
+import type { Census } from './census.ts';
 import { Durations } from './durations.ts';
 import type { Feed } from './feed/feed.ts';
 import type { Snapshot } from './feed/snapshot.ts';
@@ -51,8 +51,7 @@ export interface SnapshotWaiter {
 
 /** The result of taking in a list. */
 interface Taken {
-  readonly sight: ListSight;
-  readonly changes: number;
+  readonly shown: ReadonlySet<Uuid>;
   readonly snapshot: Snapshot | undefined;
 }
 
@@ -116,7 +115,10 @@ export class Lists {
     return this.#durationsMs.length === 0 ? 0 : Math.min(...this.#durationsMs);
   }
 
-  /** Calls `observer` after each list, before the callers that waited for the list are answered. */
+  /**
+   * Calls `observer` after each list has been taken in, before its changes are emitted and the callers that waited for it are
+   * answered: no look has been made since then.
+   */
   observe(observer: (made: MadeList) => void): void {
     this.#observers.push(observer);
   }
@@ -192,53 +194,59 @@ export class Lists {
     this.byReason[reason]++;
     const number = ++this.begun;
     this.shared += Math.max(0, waiters.size + snapshots.size - 1);
+    const reasons: ReadonlySet<ListReason> = new Set(due.keys());
     const began = performance.now();
-    const made = await this.#ask(snapshots.size > 0);
+    const notify = (failed: boolean, changes = 0, shown = NONE): void => {
+      if (reasons.size === 1 && reason === 'timer') this.changesFoundByTimer += changes;
+      for (const observer of this.#observers)
+        observer({ reason, number, began, reasons, failed, changes, shown });
+    };
+    const made = await this.#ask(snapshots.size > 0, notify);
     if (waiters.size > 0 || snapshots.size > 0) this.#spaceAsked();
-    const { changes, sight, snapshot } = 'error' in made ? FAILED : made;
-    const reasons = new Set(due.keys());
-    if (reasons.size === 1 && reason === 'timer') this.changesFoundByTimer += changes;
-    const failed = 'error' in made;
-    for (const observer of this.#observers)
-      observer({ reason, number, began, reasons, failed, changes, shown: sight.shown });
     for (const waiter of waiters) {
       if ('error' in made) waiter.failed(made.error);
-      else answer(waiter, () => waiter.done(sight.shown));
+      else answer(waiter, () => waiter.done(made.shown));
     }
     for (const waiter of snapshots) {
       if ('error' in made) waiter.failed(made.error);
-      else answer(waiter, () => waiter.done(snapshot as Snapshot));
+      else answer(waiter, () => waiter.done(made.snapshot as Snapshot));
     }
   }
 
-  async #ask(wantsSnapshot: boolean): Promise<Taken | { readonly error: XenError }> {
-    const { hypervisor, census } = this.#options;
+  async #ask(
+    wantsSnapshot: boolean,
+    notify: (failed: boolean, changes?: number, shown?: ReadonlySet<Uuid>) => void,
+  ): Promise<Taken | { readonly error: XenError }> {
+    const { hypervisor, census, feed } = this.#options;
     const began = performance.now();
     census.beginList();
     try {
       return await hypervisor.listDomains((list) => {
         // Stop the clock before publishing the changes: publishing is not part of a list's cost.
         this.#took(performance.now() - began);
-        return this.#take(list, wantsSnapshot);
+        this.entries += list.length;
+        this.lastLength = list.length;
+        const before = feed.revision;
+        return feed.holdBack(() => {
+          const taken = this.#take(list, wantsSnapshot);
+          notify(false, feed.revision - before, taken.shown);
+          return taken;
+        });
       });
     } catch (error) {
       this.failed++;
+      notify(true);
       return { error: asXenError(error) };
     }
   }
 
   /** Runs in the list's visitor, so that no other change is published between taking in the list and making the snapshot. */
   #take(list: DominfoList, wantsSnapshot: boolean): Taken {
-    const { census, feed } = this.#options;
-    this.entries += list.length;
-    this.lastLength = list.length;
-    const before = feed.revision;
-    return feed.holdBack(() => {
-      const sight = this.#isFirst ? census.takeFirstList(list) : census.takeList(list);
-      this.#isFirst = false;
-      const snapshot = wantsSnapshot ? census.snapshot(list, sight) : undefined;
-      return { sight, changes: feed.revision - before, snapshot };
-    });
+    const { census } = this.#options;
+    const sight = this.#isFirst ? census.takeFirstList(list) : census.takeList(list);
+    this.#isFirst = false;
+    const snapshot = wantsSnapshot ? census.snapshot(list, sight) : undefined;
+    return { shown: sight.shown, snapshot };
   }
 
   /** Sets the earliest time for the next list for misses and clients. It also applies to callers that were queued while the list ran. */
@@ -263,9 +271,3 @@ function answer(waiter: ListWaiter | SnapshotWaiter, done: () => void): void {
     waiter.failed(asXenError(error));
   }
 }
-
-const FAILED: Taken = {
-  sight: { shown: NONE, looked: new Map() },
-  changes: 0,
-  snapshot: undefined,
-};

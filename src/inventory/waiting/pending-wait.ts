@@ -18,8 +18,7 @@ export interface PendingWaitOptions {
 export class PendingWait implements Waiter {
   readonly uuid: Uuid;
   readonly state: WaitState;
-  /** The number of lists that had begun when the VM last had a holder, or else at the start: later lists prove that it is gone. */
-  listsBefore: number;
+  readonly listsBefore: number;
   readonly result: Promise<WaitResult>;
   /** Why the VM's domain has shut down; undefined if it has not. */
   shutdownReason: ShutdownReason | undefined;

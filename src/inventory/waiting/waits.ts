@@ -202,27 +202,21 @@ export class Waits {
     if (kind === 'created') this.#news();
     for (const wait of this.#byUuid.get(uuid) ?? []) {
       wait.shutdownReason = domain === undefined ? wait.shutdownReason : domain.shutdownReason;
-      if (domain === undefined || domain.dying) this.#lostHolder(wait);
+      if (domain === undefined || domain.dying) this.#place(wait);
     }
     if (kind !== 'renamed' || previous === undefined) return;
-    for (const wait of this.#byUuid.get(previous.uuid) ?? []) this.#lostHolder(wait);
+    for (const wait of this.#byUuid.get(previous.uuid) ?? []) this.#place(wait);
   }
 
-  /** If a single look showed that the holder is gone, a list that has begun may have shown the holder before. */
-  #lostHolder(wait: PendingWait): void {
-    const { census, lists } = this.#options;
-    if (census.byLook) wait.listsBefore = lists.begun;
-    this.#place(wait);
-  }
-
-  /** A list that began after a wait, and shows no holder, proves that there is none. */
+  /** A list that began after a wait, and shows no holder, proves that the VM is gone, even if it boots again right after. */
   #listEnded({ failed, number, shown }: MadeList): void {
     if (failed) return;
     for (const [uuid, waits] of this.#byUuid) {
       for (const wait of waits) {
         if (wait.state !== 'gone' && wait.state !== 'shutdown') continue;
         if (number <= wait.listsBefore || shown.has(uuid) || this.#hasHolder(wait)) continue;
-        wait.answer(NOT_FOUND);
+        // Deferred: the list's changes, which are emitted now, may show why the VM shut down.
+        queueMicrotask(() => wait.answer(NOT_FOUND));
       }
     }
   }

@@ -281,6 +281,44 @@ describe('a VM that dies and boots again under another domid', () => {
   });
 });
 
+describe('a VM that a list still shows, and that dies and boots again under another domid', () => {
+  beforeEach(() => open({}, { xenstore: false }));
+
+  /** Ends the VM's domain, boots the VM again, and looks at the domain that has gone. */
+  function replace(domid: Domid): void {
+    host.destroy(domid);
+    // A domid where no look expects a new domain.
+    host.createDomain({ uuid: UUID, domid: 1 });
+    void inventory.get(domid);
+  }
+
+  test('is not gone when a subscriber finds its domain gone while the list is told', async () => {
+    const domid = host.createDomain({ uuid: UUID, domid: 9 });
+    await inventory.lookup(UUID);
+    const gone = inventory.waitFor(UUID, { state: 'gone', timeoutMs: 700 });
+    inventory.changes$.subscribe(({ kind, uuid }) => {
+      if (kind === 'created' && uuid === uuidOf(2)) replace(domid);
+    });
+    host.createDomain({ uuid: uuidOf(2), domid: 10 });
+    await inventory.list();
+    expect(await gone).toMatchObject({ status: 'found', reached: false });
+  });
+
+  test('is not gone when a look finds its domain gone before the list is taken in', async () => {
+    const domid = host.createDomain({ uuid: UUID, domid: 9 });
+    await inventory.lookup(UUID);
+    const gone = inventory.waitFor(UUID, { state: 'gone', timeoutMs: 700 });
+    hypervisor.stallLists();
+    const list = inventory.list();
+    await until(() => hypervisor.runningList !== undefined);
+    hypervisor.resumeLists();
+    expect(hypervisor.stepList()).toBe(true);
+    replace(domid);
+    await list;
+    expect(await gone).toMatchObject({ status: 'found', reached: false });
+  });
+});
+
 describe('a list that began before the wait', () => {
   test('does not prove that the VM is gone', async () => {
     await open();
