@@ -58,6 +58,14 @@ function begin(step: BootStep): { readonly domid: Domid; readonly rest: () => vo
   return { domid, rest: () => [...steps] };
 }
 
+/** Ends the VM's domain, boots the VM again, and looks at the domain that has gone. */
+function replace(domid: Domid): void {
+  host.destroy(domid);
+  // A domid where no look expects a new domain.
+  host.createDomain({ uuid: UUID, domid: 1 });
+  void inventory.get(domid);
+}
+
 /** Whether a promise is still pending after several turns of the event loop. */
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
   let pending = true;
@@ -283,14 +291,6 @@ describe('a VM that dies and boots again under another domid', () => {
 
 describe('a VM that a list still shows, and that dies and boots again under another domid', () => {
   beforeEach(() => open({}, { xenstore: false }));
-
-  /** Ends the VM's domain, boots the VM again, and looks at the domain that has gone. */
-  function replace(domid: Domid): void {
-    host.destroy(domid);
-    // A domid where no look expects a new domain.
-    host.createDomain({ uuid: UUID, domid: 1 });
-    void inventory.get(domid);
-  }
 
   test('is not gone when a subscriber finds its domain gone while the list is told', async () => {
     const domid = host.createDomain({ uuid: UUID, domid: 9 });
