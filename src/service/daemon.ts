@@ -218,13 +218,12 @@ function domainLister(
   pace: Pace,
 ): () => Promise<readonly Domain[] | undefined> {
   const lists = new SharedCalls(pace, () => inventory.list());
+  const scrapers = { isGone: false, gone: new AbortController().signal };
   return () =>
-    lists
-      .next(() => false)
-      .then(
-        (made) => made?.domains,
-        () => undefined,
-      );
+    lists.next(scrapers).then(
+      (made) => made?.domains,
+      () => undefined,
+    );
 }
 
 /** Listens for scrapers over TCP, if `address` is given. @returns the address that was bound. */

@@ -44,11 +44,14 @@ export interface MemoryUser {
   waitedMs(now: number): number;
 }
 
-/** Measured with lists that never complete: bytes of a pending request, and bytes for each byte of its text, answer included. */
+/** Memory of a pending request with its answer, measured with lists that never complete. */
 const REQUEST_BYTES = 2048;
-const BYTES_A_BYTE = 8;
+/** No longer than a single look-up. */
+const SHORT_BYTES = 128;
+/** Memory for each further byte, measured with `lookupMany` of unknown UUIDs. Batches of look-ups or of `list` take half of it. */
+const BYTES_A_BYTE = 56;
 
-/** Estimates the memory of `requests` pending requests of `bytes` bytes in total. */
-export function requestsTake(requests: number, bytes: number): number {
-  return REQUEST_BYTES * requests + BYTES_A_BYTE * bytes;
+/** Estimates the memory of a pending message, a request or a batch, of `length` bytes. */
+export function pendingTakes(length: number): number {
+  return REQUEST_BYTES + BYTES_A_BYTE * Math.max(0, length - SHORT_BYTES);
 }

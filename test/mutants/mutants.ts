@@ -1477,7 +1477,7 @@ const ROOMS: readonly Room[] = [
       ['a list counts for each who reads it', 'shared / (users.get(of) ?? 1)', 'shared'],
       [
         'requests that wait take nothing',
-        'return REQUEST_BYTES * requests + BYTES_A_BYTE * bytes',
+        'return REQUEST_BYTES + BYTES_A_BYTE * Math.max(0, length - SHORT_BYTES)',
         'return 0',
       ],
     ],
@@ -1519,7 +1519,16 @@ const ROOMS: readonly Room[] = [
     file: 'service/answers/shared-calls.js',
     tests: ['service/lists'],
     mutants: [
-      ['a list is made for a client that has gone', 'askers.every((isGone) => isGone())', 'false'],
+      [
+        'a list is made for a client that has gone',
+        '[...queued.keys()].every(({ isGone }) => isGone)',
+        'false',
+      ],
+      [
+        'a client that has gone is kept until the list',
+        'onGone();\n            this.resolve(undefined);',
+        '',
+      ],
       ['lists take all of the time', 'return Math.max(0, this.#notBefore - now)', 'return 0'],
     ],
   },

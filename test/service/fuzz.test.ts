@@ -130,6 +130,8 @@ const one = fc.oneof(
   },
   { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 3 }) },
 );
+const CALLER = { isGone: false, gone: new AbortController().signal, session: undefined };
+
 const message = fc.oneof(
   { weight: 9, arbitrary: one },
   { weight: 1, arbitrary: fc.array(one, { maxLength: 4 }) },
@@ -139,7 +141,7 @@ it('answers any JSON as JSON-RPC specifies', async () => {
   await fc.assert(
     fc.asyncProperty(message, async (asked) => {
       const text = JSON.stringify(asked);
-      const reply = dispatcher.answer(text, undefined);
+      const reply = dispatcher.answer(text, CALLER);
       const settled = reply instanceof Promise ? await reply : reply;
       checkReply(JSON.parse(text), settled === undefined ? undefined : textOf(settled));
     }),
@@ -171,7 +173,7 @@ it('gives the same answer on the fast path as on the slow one', () => {
       const known = dispatcher.answerKnown(`ab\n${line}\n`, 3, 3 + line.length);
       if (known === undefined) return;
       fast++;
-      const slow = dispatcher.answer(line, undefined);
+      const slow = dispatcher.answer(line, CALLER);
       expect(JSON.parse(known)).toEqual(JSON.parse(textOf(slow as Text)));
     }),
     { numRuns: 12_000, seed },

@@ -1,5 +1,6 @@
 /** Lists for many clients: few are made, each is serialised once, and none for clients that have gone. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pace, SharedCalls } from '../../src/service/answers/shared-calls.ts';
 import { domainsText, LongText } from '../../src/service/answers/text.ts';
@@ -93,6 +94,29 @@ describe('the text of a list', () => {
 });
 
 describe('shared calls', () => {
+  it('forget a client that has gone, while the call runs', async () => {
+    let end = (_: number): void => undefined;
+    const calls = new SharedCalls(
+      new Pace(),
+      () => new Promise<number>((resolve) => (end = resolve)),
+    );
+    const connection = new AbortController();
+    const gone = calls.next({ isGone: false, gone: connection.signal });
+    const patient = calls.next({ isGone: false, gone: new AbortController().signal });
+    await new Promise(setImmediate);
+    connection.abort();
+    expect(await gone).toBeUndefined();
+    end(7);
+    expect(await patient).toBe(7);
+    expect(getEventListeners(connection.signal, 'abort')).toEqual([]);
+  });
+
+  it('are one result for all requests of a client', () => {
+    const calls = new SharedCalls(new Pace(), () => new Promise<number>(() => undefined));
+    const client = { isGone: false, gone: new AbortController().signal };
+    expect(calls.next(client)).toBe(calls.next(client));
+  });
+
   it('take at most a fifth of the time, and the first after a quiet time begins at once', async () => {
     let busyMs = 0;
     const calls = new SharedCalls(new Pace(), async () => {
@@ -103,7 +127,7 @@ describe('shared calls', () => {
     const began = performance.now();
     for (let n = 0; n < 8; n++) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
-      await calls.next(() => false);
+      await calls.next({ isGone: false, gone: new AbortController().signal });
       if (n === 0) expect(performance.now() - began).toBeLessThan(40);
     }
     // The last one has had no pause yet.

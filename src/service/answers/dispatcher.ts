@@ -3,7 +3,14 @@ import { DOMID_FIRST_RESERVED } from '../../domain.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import { XenError } from '../../xen-error.ts';
 import { KnownRequest } from './known-request.ts';
-import type { Method, Methods, Outcome, Pending, Session } from './methods.ts';
+import {
+  type Caller,
+  CLIENT_GONE,
+  type Method,
+  type Methods,
+  type Outcome,
+  type Pending,
+} from './methods.ts';
 import { BATCH_MAX, RpcCode } from '../../protocol/rpc.ts';
 import { Failure, failureReply, foundDomidJson, foundJson } from '../../protocol/encode.ts';
 import { joined, resultReply, type Text } from './text.ts';
@@ -72,7 +79,7 @@ export class Dispatcher {
   }
 
   /** Answers one message: a request, a notification or a batch. */
-  answer(text: string, session: Session | undefined): Reply | Promise<Reply> {
+  answer(text: string, caller: Caller): Reply | Promise<Reply> {
     let message: unknown;
     try {
       message = JSON.parse(text);
@@ -80,15 +87,11 @@ export class Dispatcher {
       return this.#refuse('null', NOT_JSON);
     }
     if (!Array.isArray(message))
-      return this.#answerOne(message, () => writtenId(text), session, false);
-    return this.#answerBatch(message, text, session);
+      return this.#answerOne(message, () => writtenId(text), caller, false);
+    return this.#answerBatch(message, text, caller);
   }
 
-  #answerBatch(
-    messages: readonly unknown[],
-    text: string,
-    session: Session | undefined,
-  ): Reply | Promise<Reply> {
+  #answerBatch(messages: readonly unknown[], text: string, caller: Caller): Reply | Promise<Reply> {
     if (messages.length === 0) {
       return this.#refuse('null', new Failure(RpcCode.invalidRequest, 'a batch must not be empty'));
     }
@@ -98,7 +101,7 @@ export class Dispatcher {
     }
     let ids: (string | undefined)[] | undefined;
     const replies = messages.map((message, index) =>
-      this.#answerOne(message, () => (ids ??= writtenIds(text))[index], session, true),
+      this.#answerOne(message, () => (ids ??= writtenIds(text))[index], caller, true),
     );
     return replies.some((reply) => reply instanceof Promise)
       ? Promise.all(replies.map(async (reply) => reply)).then(batchOf)
@@ -109,7 +112,7 @@ export class Dispatcher {
   #answerOne(
     message: unknown,
     written: () => string | undefined,
-    session: Session | undefined,
+    caller: Caller,
     inBatch: boolean,
   ): Reply | Promise<Reply> {
     if (typeof message !== 'object' || message === null || Array.isArray(message)) {
@@ -132,7 +135,7 @@ export class Dispatcher {
     const name = request.method as string;
     const method = this.#methods.get(name);
     if (isNotification) {
-      if (method?.hasEffect === true) void this.#call(method, request.params, session, id);
+      if (method?.hasEffect === true) void this.#call(method, request.params, caller, id);
       return undefined;
     }
     if (method === undefined) {
@@ -143,18 +146,13 @@ export class Dispatcher {
       const why = `${name} must not be in a batch: its answer would delay the others`;
       return this.#reply(id, new Failure(RpcCode.invalidRequest, why), method.counts);
     }
-    const outcome = this.#call(method, request.params, session, id);
+    const outcome = this.#call(method, request.params, caller, id);
     return outcome instanceof Promise
-      ? this.#replyLater(id, outcome, method.counts)
+      ? this.#replyLater(id, outcome, method.counts, caller)
       : this.#reply(id, outcome, method.counts);
   }
 
-  #call(
-    method: Method,
-    params: unknown,
-    session: Session | undefined,
-    id: string,
-  ): Outcome | Pending {
+  #call(method: Method, params: unknown, caller: Caller, id: string): Outcome | Pending {
     // Some clients send null or [] for a method without params.
     const isEmpty = params === undefined || params === null || isEmptyArray(params);
     const named = isEmpty ? {} : params;
@@ -162,16 +160,16 @@ export class Dispatcher {
       return new Failure(RpcCode.invalidParams, 'params must be given by name, in an object');
     }
     try {
-      return method.call(named as Record<string, unknown>, session, id);
+      return method.call(named as Record<string, unknown>, caller, id);
     } catch (error) {
-      return this.#failureOf(error);
+      return this.#failureOf(error, caller);
     }
   }
 
-  #replyLater(id: string, outcome: Pending, counts: MethodCounts): Promise<Reply> {
+  #replyLater(id: string, outcome: Pending, counts: MethodCounts, caller: Caller): Promise<Reply> {
     return outcome.then(
       (settled) => (settled === undefined ? undefined : this.#reply(id, settled, counts)),
-      (error: unknown) => this.#reply(id, this.#failureOf(error), counts),
+      (error: unknown) => this.#reply(id, this.#failureOf(error, caller), counts),
     );
   }
 
@@ -188,7 +186,8 @@ export class Dispatcher {
     return this.#reply(id, failure, this.#none);
   }
 
-  #failureOf(error: unknown): Failure {
+  #failureOf(error: unknown, { gone }: Caller): Failure {
+    if (gone.aborted) return CLIENT_GONE;
     if (error instanceof XenError) {
       return new Failure(RpcCode.unavailable, error.message, { cause: error.code });
     }

@@ -19,7 +19,7 @@ import {
 } from '../../protocol/encode.ts';
 import { domainsText, type Text } from './text.ts';
 import type { MethodCounts, RequestCounts } from './request-counts.ts';
-import { type Pace, SharedCalls } from './shared-calls.ts';
+import { type Asker, type Pace, SharedCalls } from './shared-calls.ts';
 
 /** JSON of a result, or an error. */
 export type Outcome = Text | Failure;
@@ -29,8 +29,6 @@ export type Pending = Promise<Outcome | undefined>;
 
 /** The part of a connection that methods use. */
 export interface Session {
-  /** The client has gone: nothing needs to be done for it. */
-  readonly isGone: boolean;
   subscribe(token: string | undefined): Promise<Outcome>;
   /** @returns whether there was such a subscription. */
   unsubscribe(subscription: number): boolean;
@@ -40,9 +38,18 @@ export interface Session {
   cancel(id: string): boolean;
 }
 
+/** The client that a request is answered for. */
+export interface Caller extends Asker {
+  /** Undefined over HTTP. */
+  readonly session: Session | undefined;
+}
+
+/** The outcome of the requests of a client that has gone. Nobody reads it. */
+export const CLIENT_GONE: Failure = new Failure(RpcCode.refused, 'the client has gone');
+
 type Params = Readonly<Record<string, unknown>>;
 /** @param id of the request, as JSON. */
-type Call = (params: Params, session: Session | undefined, id: string) => Outcome | Pending;
+type Call = (params: Params, caller: Caller, id: string) => Outcome | Pending;
 
 export interface Method {
   readonly call: Call;
@@ -72,23 +79,23 @@ export function methodsOf(options: MethodsOptions): Methods {
   const names = new Names({ xenstore: () => inventory.xenstore });
   const document = openRpcJson(options.packageVersion);
   const calls: Readonly<Record<MethodName, Call>> = {
-    lookup: ({ uuid }) =>
+    lookup: ({ uuid }, { gone: signal }) =>
       withUuid(uuid, (checked) => {
-        const result = inventory.resolve(checked);
+        const result = inventory.resolve(checked, { signal });
         return result instanceof Promise ? result.then(lookupJson) : lookupJson(result);
       }),
-    domid: ({ uuid }) =>
+    domid: ({ uuid }, { gone: signal }) =>
       withUuid(uuid, (checked) => {
-        const result = inventory.resolve(checked);
+        const result = inventory.resolve(checked, { signal });
         return result instanceof Promise ? result.then(domidJson) : domidJson(result);
       }),
-    lookupMany: ({ uuids }) => lookupMany(inventory, uuids),
-    waitFor: (params, session, id) => waitFor(inventory, params, session, id),
-    cancel: ({ id }, session) => cancel(session, id),
+    lookupMany: ({ uuids }, { gone }) => lookupMany(inventory, uuids, gone),
+    waitFor: (params, { session }, id) => waitFor(inventory, params, session, id),
+    cancel: ({ id }, { session }) => cancel(session, id),
     get: ({ domid }) => get(inventory, domid),
-    list: ({ names: wanted }, session) => list(lists, names, wanted ?? undefined, session),
-    subscribe: ({ token }, session) => subscribe(session, token ?? undefined),
-    unsubscribe: ({ subscription }, session) => unsubscribe(session, subscription),
+    list: ({ names: wanted }, caller) => list(lists, names, wanted ?? undefined, caller),
+    subscribe: ({ token }, { session }) => subscribe(session, token ?? undefined),
+    unsubscribe: ({ subscription }, { session }) => unsubscribe(session, subscription),
     stats: () => JSON.stringify(stats()),
     version: () => JSON.stringify(version()),
     ping: () => '{}',
@@ -131,11 +138,15 @@ function invalidUuid(error: unknown): Failure {
   throw error;
 }
 
-async function lookupMany(inventory: Inventory, uuids: unknown): Promise<Outcome> {
+async function lookupMany(
+  inventory: Inventory,
+  uuids: unknown,
+  signal: AbortSignal,
+): Promise<Outcome> {
   if (uuids === undefined) return missing('uuids');
   if (!Array.isArray(uuids)) return invalidParams('"uuids" must be an array of UUIDs');
   try {
-    const results = await inventory.lookupMany(uuids as string[]);
+    const results = await inventory.lookupMany(uuids as string[], { signal });
     return `[${results.map(elementJson).join()}]`;
   } catch (error) {
     return invalidUuid(error);
@@ -193,12 +204,12 @@ async function list(
   lists: SharedCalls<Awaited<ReturnType<Inventory['list']>>>,
   names: Names,
   wanted: unknown,
-  session: Session | undefined,
+  caller: Caller,
 ): Promise<Outcome> {
   if (wanted !== undefined && typeof wanted !== 'boolean')
     return invalidParams('"names" must be true or false');
-  const made = await lists.next(() => session?.isGone === true);
-  if (made === undefined) return new Failure(RpcCode.refused, 'the client has gone');
+  const made = await lists.next(caller);
+  if (made === undefined) return CLIENT_GONE;
   const { domains, token } = made;
   const named = wanted === true ? await names.of(domains) : undefined;
   return domainsText('{"domains":', domains, `,"token":"${token}"}`, named);

@@ -2,6 +2,7 @@
  * Calls that clients share. A call answers all requests made before it began, so at most one call runs and one is queued.
  * A pace limits the share of the time that these calls take, however many requests there are.
  */
+import { onAbort } from '../../abort.ts';
 
 /** Share of the time that calls of one pace may take. */
 const TIME_SHARE = 0.2;
@@ -28,19 +29,38 @@ export class Pace {
   }
 }
 
-const ignore = (): void => undefined;
+/** A client that asks for a call. */
+export interface Asker {
+  /** The client has gone: nothing needs to be done for it. */
+  readonly isGone: boolean;
+  /** Aborted when its connection has closed. */
+  readonly gone: AbortSignal;
+}
 
-interface Queued<T> {
-  /** Each tells whether one of the clients that asked has gone. */
-  readonly askers: (() => boolean)[];
+/** The result for one client; undefined as soon as it has gone. */
+class Awaited<T> {
   readonly result: Promise<T | undefined>;
-  readonly resolve: (result: T | undefined | Promise<T>) => void;
+  resolve!: (result: T | undefined) => void;
+  reject!: (error: unknown) => void;
+
+  constructor(gone: AbortSignal, onGone: () => void) {
+    const result = new Promise<T | undefined>((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    const stop = onAbort(gone, () => {
+      onGone();
+      this.resolve(undefined);
+    });
+    this.result = result.finally(stop);
+  }
 }
 
 export class SharedCalls<T> {
   readonly #pace: Pace;
   readonly #call: () => Promise<T>;
-  #queued: Queued<T> | undefined;
+  /** By client, so that a client that has gone is forgotten at once, with all its requests: a call may be slow. */
+  #queued = new Map<Asker, Awaited<T>>();
   #isBusy = false;
 
   constructor(pace: Pace, call: () => Promise<T>) {
@@ -48,23 +68,19 @@ export class SharedCalls<T> {
     this.#call = call;
   }
 
-  /**
-   * Returns the result of a call that has not begun yet; undefined if all clients that asked for it have gone by then.
-   * @param isGone tells whether the client has gone.
-   */
-  next(isGone: () => boolean): Promise<T | undefined> {
-    if (this.#queued === undefined) {
-      let resolve: Queued<T>['resolve'] = ignore;
-      const result = new Promise<T | undefined>((settle) => (resolve = settle));
-      this.#queued = { askers: [], result, resolve };
-      this.#schedule();
-    }
-    this.#queued.askers.push(isGone);
-    return this.#queued.result;
+  /** Returns the result of a call that has not begun yet; undefined if the client has gone before its end. */
+  next(asker: Asker): Promise<T | undefined> {
+    const queued = this.#queued;
+    const asked = queued.get(asker);
+    if (asked !== undefined) return asked.result;
+    const awaited = new Awaited<T>(asker.gone, () => queued.delete(asker));
+    queued.set(asker, awaited);
+    this.#schedule();
+    return awaited.result;
   }
 
   #schedule(): void {
-    if (this.#queued === undefined || this.#isBusy) return;
+    if (this.#queued.size === 0 || this.#isBusy) return;
     this.#isBusy = true;
     const waitMs = this.#pace.waitMs(performance.now());
     // Deferred, so that further requests of this turn share the call.
@@ -73,22 +89,29 @@ export class SharedCalls<T> {
   }
 
   #begin(): void {
-    const { askers, resolve } = this.#queued as Queued<T>;
-    this.#queued = undefined;
-    if (askers.every((isGone) => isGone())) {
-      resolve(undefined);
+    const queued = this.#queued;
+    this.#queued = new Map();
+    if ([...queued.keys()].every(({ isGone }) => isGone)) {
+      for (const { resolve } of queued.values()) resolve(undefined);
       this.#next();
       return;
     }
     const began = performance.now();
-    const result = this.#call();
-    resolve(result);
     const ended = (): void => {
       const now = performance.now();
       this.#pace.ended(now, now - began);
       this.#next();
     };
-    result.then(ended, ended);
+    this.#call().then(
+      (result) => {
+        for (const { resolve } of queued.values()) resolve(result);
+        ended();
+      },
+      (error: unknown) => {
+        for (const { reject } of queued.values()) reject(error);
+        ended();
+      },
+    );
   }
 
   #next(): void {

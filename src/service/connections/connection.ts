@@ -3,8 +3,9 @@ import type { Socket } from 'node:net';
 import { Failure, failureReply } from '../../protocol/encode.ts';
 import { LINE_BYTES_MAX, RpcCode } from '../../protocol/rpc.ts';
 import type { Dispatcher, Reply } from '../answers/dispatcher.ts';
-import type { Outcome, Pending, Session } from '../answers/methods.ts';
+import type { Caller, Outcome, Pending, Session } from '../answers/methods.ts';
 import type { MemoryTally, MemoryUser } from '../memory.ts';
+import { closeSignal } from './close-signal.ts';
 import type { EndReason } from './connection-counts.ts';
 import { ConnectionSubscriptions, lineFrame } from './connection-subscriptions.ts';
 import { ConnectionWaits } from './connection-waits.ts';
@@ -53,7 +54,7 @@ export interface ConnectionOptions {
  */
 type Phase = 'open' | 'draining' | 'refused' | 'ended';
 
-export class Connection implements Session, MemoryUser {
+export class Connection implements Caller, Session, MemoryUser {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #output: Output;
@@ -90,7 +91,7 @@ export class Connection implements Session, MemoryUser {
       output: this.#output,
       frame: lineFrame,
       disconnect: (why) => this.refuse('behind', why),
-      isGone: () => this.isGone,
+      client: this,
     });
     socket.on('data', (chunk: Buffer) => this.read(chunk));
     socket.on('end', () => this.#halfClosed());
@@ -109,6 +110,14 @@ export class Connection implements Session, MemoryUser {
 
   get isGone(): boolean {
     return this.#socket.destroyed || this.#options.isPeerClosed(this.#socket);
+  }
+
+  get gone(): AbortSignal {
+    return closeSignal(this.#socket);
+  }
+
+  get session(): Session {
+    return this;
   }
 
   countMemory(tally: MemoryTally): void {

@@ -1,6 +1,6 @@
 /** The requests of one connection that wait for an answer, and their bound. */
 import { PENDING_MAX } from '../../protocol/rpc.ts';
-import { requestsTake } from '../memory.ts';
+import { pendingTakes } from '../memory.ts';
 
 /** Above this total of all connections, bytes, each connection may have one pending request. */
 const TOTAL_BYTES_MAX = 33_554_432;
@@ -27,7 +27,7 @@ export class PendingRequests {
    * @returns its estimated memory, to be passed to {@link remove}.
    */
   add(length: number): number {
-    const bytes = requestsTake(1, length);
+    const bytes = pendingTakes(length);
     this.count++;
     this.bytes += bytes;
     this.#total.bytes += bytes;

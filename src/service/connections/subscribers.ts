@@ -8,7 +8,7 @@ import type { Change, FeedBatch, SnapshotBatch, Token } from '../../change.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import type { Output } from './output.ts';
 import { changeJson } from '../../protocol/encode.ts';
-import { type Pace, SharedCalls } from '../answers/shared-calls.ts';
+import { type Asker, type Pace, SharedCalls } from '../answers/shared-calls.ts';
 import { domainsText } from '../answers/text.ts';
 
 /** Time between two batches. The first change after a quiet time is sent at once. */
@@ -35,8 +35,7 @@ export interface Recipient {
   readonly frame: Frame;
   /** Ends the connection, with a reason for the log and for the client. */
   readonly disconnect: (why: string) => void;
-  /** Tells whether the client has gone. */
-  readonly isGone: () => boolean;
+  readonly client: Asker;
 }
 
 /** Where a subscription begins. */
@@ -151,9 +150,9 @@ export class Subscribers {
   }
 
   /** Returns where a new subscription begins: at `token` if the feed still has all changes since, else with a snapshot. */
-  async #begin(token: Token | undefined, { isGone }: Recipient): Promise<Start> {
+  async #begin(token: Token | undefined, { client }: Recipient): Promise<Start> {
     if (token !== undefined && this.#inventory.canFollow(token)) return { token };
-    const snapshot = await this.#snapshots.next(isGone);
+    const snapshot = await this.#snapshots.next(client);
     // Without a snapshot the client has gone: the token is not used, because the subscription never begins.
     return snapshot ?? { token: this.#inventory.token };
   }

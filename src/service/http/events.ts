@@ -71,7 +71,7 @@ class EventStream implements Recipient {
   readonly output: Output;
   readonly frame: Frame = eventFrame;
   readonly #socket: Socket;
-  readonly #exchange: Exchange;
+  readonly client: Exchange;
   readonly #subscribers: Subscribers;
   /** Undefined until the headers are sent. */
   #subscription: Subscription | undefined;
@@ -80,17 +80,15 @@ class EventStream implements Recipient {
   constructor(socket: Socket, subscribers: Subscribers, turns: Turns) {
     this.#socket = socket;
     this.#subscribers = subscribers;
-    this.#exchange = exchangeOn(socket);
-    this.output = this.#exchange.stream(turns, () => this.#drained());
+    this.client = exchangeOn(socket);
+    this.output = this.client.stream(turns, () => this.#drained());
     // As in the line protocol, a half-close ends the subscription: until a write fails, it looks like a client that has gone.
     socket.once('end', () => this.end());
   }
 
-  readonly isGone = (): boolean => this.#socket.destroyed;
-
   readonly disconnect = (why: string): void => {
     if (this.#isEnding) return;
-    this.#exchange.ends('behind', why);
+    this.client.ends('behind', why);
     this.output.send(`event: end\ndata: ${JSON.stringify({ message: why })}\n`);
     this.end();
   };

@@ -3,12 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { LINE_BYTES_MAX } from '../../protocol/rpc.ts';
 import type { Reply } from '../answers/dispatcher.ts';
+import type { Caller } from '../answers/methods.ts';
 import { LongText } from '../answers/text.ts';
+import { closeSignal } from '../connections/close-signal.ts';
 import type { EndReason } from '../connections/connection-counts.ts';
 import { Output } from '../connections/output.ts';
 import { pauseHttp, resumeHttp, SlowPeer } from '../connections/socket-handle.ts';
 import type { Turns } from '../connections/turns.ts';
-import { type MemoryTally, type MemoryUser, requestsTake } from '../memory.ts';
+import { type MemoryTally, type MemoryUser, pendingTakes } from '../memory.ts';
 
 export const HEADER_BYTES_MAX = 16_384;
 /** Pipelined requests of a connection before no more are read from it. */
@@ -46,7 +48,8 @@ export function exchangeOn(socket: Socket, options: ExchangeOptions = NO_OPTIONS
   return exchange;
 }
 
-export class Exchange implements MemoryUser {
+export class Exchange implements Caller, MemoryUser {
+  readonly session: undefined;
   readonly #socket: Socket;
   readonly #slowPeer: SlowPeer;
   readonly #options: ExchangeOptions;
@@ -60,6 +63,8 @@ export class Exchange implements MemoryUser {
   #answer: LongText | undefined;
   /** The output of an answer without an end. */
   #stream: Output | undefined;
+  /** Estimated memory of the message that is being answered. */
+  #pendingBytes = 0;
   /** Bytes read when all requests were last answered. */
   #answeredBytes = 0;
   /** Since when the body of the first request is being read. */
@@ -71,6 +76,14 @@ export class Exchange implements MemoryUser {
     this.#socket = socket;
     this.#options = options;
     this.#slowPeer = new SlowPeer(socket);
+  }
+
+  get isGone(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  get gone(): AbortSignal {
+    return closeSignal(this.#socket);
   }
 
   /** Since when there has been no complete request, `performance.now()`; undefined while one is being answered. */
@@ -150,8 +163,15 @@ export class Exchange implements MemoryUser {
     return body;
   }
 
+  /** Notes that the first request, a message of `length` bytes, is being answered. */
+  asks(length: number): void {
+    this.#pendingBytes = pendingTakes(length);
+    this.#options.onGrowth(this.#pendingBytes);
+  }
+
   /** Notes the answer to the first request. */
   answers(reply: Reply): void {
+    this.#pendingBytes = 0;
     if (reply instanceof LongText) {
       this.#answer = reply;
       this.#options.onGrowth(reply.growth);
@@ -173,8 +193,8 @@ export class Exchange implements MemoryUser {
 
   countMemory(tally: MemoryTally): void {
     const bytes = Math.min(this.#socket.bytesRead - this.#answeredBytes, REQUEST_BYTES_MAX);
-    const requests = requestsTake(this.#waiting.length, 0) + BYTES_A_BYTE * bytes;
-    tally.add(requests + (this.#answer?.ownBytes ?? 0));
+    const requests = this.#waiting.length * pendingTakes(0) + BYTES_A_BYTE * bytes;
+    tally.add(requests + this.#pendingBytes + (this.#answer?.ownBytes ?? 0));
     for (const kept of this.#answer?.keeps ?? []) tally.share(kept);
     this.#stream?.countMemory(tally);
   }

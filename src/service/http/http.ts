@@ -224,8 +224,10 @@ async function answerPost(
   }
   // Bytes that are not UTF-8 are passed on as text that is not JSON.
   const text = isUtf8(body) ? body.toString('utf8') : '\0';
-  const reply = await dispatcher.answer(text, undefined);
-  exchangeOn(request.socket).answers(reply);
+  const exchange = exchangeOn(request.socket);
+  exchange.asks(text.length);
+  const reply = await dispatcher.answer(text, exchange);
+  exchange.answers(reply);
   await respond(response, reply);
 }
 
