@@ -1,6 +1,6 @@
 /** Lists for many clients: few are made, each is serialised once, and none for clients that have gone. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { getEventListeners } from 'node:events';
+import { EventEmitter, getEventListeners, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pace, SharedCalls } from '../../src/service/answers/shared-calls.ts';
 import { domainsText, LongText } from '../../src/service/answers/text.ts';
@@ -95,19 +95,16 @@ describe('the text of a list', () => {
 
 describe('shared calls', () => {
   it('forget a client that has gone, while the call runs', async () => {
-    let end = (_: number): void => undefined;
-    const calls = new SharedCalls(
-      new Pace(),
-      () => new Promise<number>((resolve) => (end = resolve)),
-    );
+    const running = new EventEmitter();
+    const calls = new SharedCalls(new Pace(), () => once(running, 'end'));
     const connection = new AbortController();
     const gone = calls.next({ isGone: false, gone: connection.signal });
     const patient = calls.next({ isGone: false, gone: new AbortController().signal });
     await new Promise(setImmediate);
     connection.abort();
     expect(await gone).toBeUndefined();
-    end(7);
-    expect(await patient).toBe(7);
+    running.emit('end', 7);
+    expect(await patient).toEqual([7]);
     expect(getEventListeners(connection.signal, 'abort')).toEqual([]);
   });
 
