@@ -4,6 +4,7 @@ import type { Random } from '../support/random.ts';
 import { Violation } from '../oracle/violation.ts';
 import { Attacker } from './attacker.ts';
 import { EventFollower } from './event-follower.ts';
+import { ForeignAsker } from './foreign-asker.ts';
 import { HttpAsker } from './http-asker.ts';
 import type { Asked, Reply } from './reply-judge.ts';
 import { LineClient, Lost } from './line-client.ts';
@@ -222,7 +223,7 @@ interface Temper {
 
 /** A hundred clients in total. */
 export const TEMPERS: readonly Temper[] = [
-  { name: 'ask one after the other', clients: 17, make: (options) => new LineAsker(options) },
+  { name: 'ask one after the other', clients: 13, make: (options) => new LineAsker(options) },
   { name: 'pipeline', clients: 14, make: (options) => new Pipeliner(options) },
   { name: 'send batches', clients: 10, make: (options) => new Batcher(options) },
   { name: 'read slowly', clients: 6, make: (options) => new SlowReader(options) },
@@ -232,5 +233,6 @@ export const TEMPERS: readonly Temper[] = [
   { name: 'subscribe', clients: 14, make: (options) => new Subscriber(options) },
   { name: 'follow /events', clients: 4, make: (options) => new EventFollower(options) },
   { name: 'speak HTTP', clients: 8, make: (options) => new HttpAsker(options) },
+  { name: 'ask by libraries of others', clients: 4, make: (options) => new ForeignAsker(options) },
   { name: 'attack', clients: 1, make: (options) => new Attacker(options) },
 ];
