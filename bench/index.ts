@@ -17,6 +17,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   odd: { script: 'odd.js', flags: OWN_GARBAGE },
   pool: { script: 'pool.js', flags: ['--expose-gc'] },
   service: { script: 'service-report.js', flags: OWN_GARBAGE },
+  siege: { script: 'siege.js' },
   startup: { script: 'startup.js' },
   storm: { script: 'storm.js' },
   table: { script: 'table-file.js' },
