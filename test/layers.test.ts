@@ -53,14 +53,7 @@ const FILES_MAX = 21;
 /** Libraries that are slow to load, or belong to one file. */
 const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   koffi: ['hypervisor/libxencall.ts', 'service/system/libc.ts'],
-  rxjs: [
-    'inventory/feed/feed.ts',
-    'inventory/inventory.ts',
-    'inventory/pipeline.ts',
-    'inventory/xenstore-link.ts',
-    'xenstore/reader.ts',
-    'xenstore/watches.ts',
-  ],
+  rxjs: ['rxjs.ts'],
   'lru-cache': ['inventory/holders.ts'],
   '@nats-io/kv': ['pool/nats.ts'],
   '@nats-io/transport-node': ['pool/nats.ts'],

@@ -1,5 +1,5 @@
 /** The inventory of one host: UUIDs to domains, confirmed by the hypervisor, and the changes of the domains. */
-import type { Observable } from 'rxjs';
+import type { Observable } from '../rxjs.ts';
 import type { Change, FeedBatch, SubscribeOptions, Token } from '../change.ts';
 import type { DomainInventory } from '../domain-inventory.ts';
 import { checkDomid, DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';

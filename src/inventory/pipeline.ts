@@ -16,7 +16,7 @@ import {
   take,
   tap,
   timer,
-} from 'rxjs';
+} from '../rxjs.ts';
 import { backoffMs } from '../backoff.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 

@@ -1,5 +1,5 @@
 /** Whether xenstore is there, and why not. */
-import { BehaviorSubject, type Observable, type Subscription } from 'rxjs';
+import { BehaviorSubject, type Observable, type Subscription } from '../rxjs.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 import type { EventLists } from './event-lists.ts';
 import type { Hints } from './hints.ts';

@@ -1,5 +1,5 @@
 /** The inventory's read-only view of xenstore. Types only; loads nothing. */
-import type { Observable } from 'rxjs';
+import type { Observable } from '../rxjs.ts';
 import type { XenError } from '../xen-error.ts';
 
 /** A change at, below or above a watched path. It may be spurious, and may stand for several changes: read the nodes again. */

@@ -1,5 +1,5 @@
-/** Watches as Observables. The only file in this directory that loads RxJS. */
-import { Observable } from 'rxjs';
+/** Watches as Observables. */
+import { Observable } from '../rxjs.ts';
 import { type ConnectOptions, XenstoreConnection } from './connection.ts';
 import { XsdType } from './messages.ts';
 import { checkWatchPath } from './paths.ts';

@@ -91,7 +91,9 @@ export class ForeignAsker implements Client {
     try {
       question.judge(judge, asked, await random.pick(WAYS)(path, question));
     } catch (error) {
-      if (error instanceof Violation || !judge.hasEndedSince(asked)) throw error;
+      // An attacker has filled the queue of the socket: the system tells clients to try again.
+      const isFull = String(error).includes('EAGAIN');
+      if (error instanceof Violation || !(isFull || judge.hasEndedSince(asked))) throw error;
       await sleep(20);
     } finally {
       judge.settle(asked);

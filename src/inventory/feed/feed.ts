@@ -1,6 +1,6 @@
 /** The feed: numbers the changes and keeps the last ones for slow subscribers. */
 import { randomBytes } from 'node:crypto';
-import { type Observable, Subject } from 'rxjs';
+import { type Observable, Subject } from '../../rxjs.ts';
 import type { Change, Token } from '../../change.ts';
 import { conflate } from './conflate.ts';
 
