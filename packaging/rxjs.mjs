@@ -1,4 +1,5 @@
 // Puts the part of RxJS that the package uses into dist/src/rxjs.js. Its types stay those of the package rxjs.
+import { rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 
@@ -19,3 +20,6 @@ await build({
     js: `/* A part of RxJS ${version}. Apache License 2.0: see LICENSE.txt in the package rxjs. */`,
   },
 });
+
+// It is the map of the file that was there before.
+await rm(`${FILE}.map`);
