@@ -136,12 +136,11 @@ export class XenstoreConnection {
 
   /**
    * Registers a listener for one watch and returns the watch's token. Call it before WATCH is sent, because an event
-   * may come before the reply. On a connection that has ended, calls `end` at once.
+   * may come before the reply. If the connection has ended, WATCH fails.
    */
   listen(listener: WatchListener): string {
     const token = String(++this.#tokens);
-    if (this.#ended) listener.end(this.#ended);
-    else this.#listeners.set(token, listener);
+    this.#listeners.set(token, listener);
     return token;
   }
 
@@ -185,7 +184,7 @@ export class XenstoreConnection {
       this.#flushDue = true;
       queueMicrotask(() => {
         this.#flushDue = false;
-        if (!this.#ended) this.#writer.flush();
+        this.#writer.flush();
       });
     });
   }

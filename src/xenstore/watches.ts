@@ -43,7 +43,6 @@ export function watch(connection: XenstoreConnection, path: string): Observable<
       event: (eventPath) => subscriber.next({ path: eventPath }),
       end: (reason) => subscriber.error(reason),
     });
-    if (subscriber.closed) return undefined;
     // Path, then token, in WATCH and in UNWATCH. With the reverse order UNWATCH fails, and the watch stays.
     const payload = `${path}\0${token}\0`;
     let refused = false;

@@ -1122,16 +1122,6 @@ const ROOMS: readonly Room[] = [
       ],
       ['a reply of another type is accepted', 'if (type !== pending.type)', 'if (type < 0)'],
       ['each request is written by itself', 'if (this.#flushDue)\n                return;', ''],
-      [
-        'a watch on a connection that has ended waits for ever',
-        'if (this.#ended)\n            listener.end(this.#ended);\n        else\n            this',
-        'this',
-      ],
-      [
-        'requests are written after the end',
-        'if (!this.#ended)\n                    this.#writer.flush();',
-        'this.#writer.flush();',
-      ],
     ],
   },
   {
@@ -1145,11 +1135,6 @@ const ROOMS: readonly Room[] = [
         'void payload;',
       ],
       ['a watch that was refused is removed', 'if (!refused)', "if (token !== '')"],
-      [
-        'a watch is set on a connection that has ended',
-        'if (subscriber.closed)\n            return undefined;',
-        '',
-      ],
     ],
   },
   {
