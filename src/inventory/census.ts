@@ -41,7 +41,10 @@ export class Census {
   readonly next: NextDomid = new NextDomid();
   /** Hypercalls for unique ids. */
   uniqueIdLooks = 0;
-  /** Whether the change that is being published comes from a single look. If it comes from a list, that list proves it. */
+  /**
+   * Whether the change that is being published comes from a single look. If not, it comes from a list, and this list
+   * proves that a lost holder is gone; a single look proves that only together with a later list.
+   */
   byLook = false;
   readonly #hypervisor: Hypervisor;
   readonly #looks: Looks;
@@ -156,7 +159,7 @@ export class Census {
     const newcomers: Domid[] = [];
     const looked = new Map<Domid, Domain | undefined>();
     for (const domid of missing) {
-      if (this.#isBeside(domid)) doubtful.push(domid);
+      if (this.#isLookedAtDuringList(domid)) doubtful.push(domid);
       else this.#apply(domid, undefined, undefined);
     }
     for (const index of indexes) {
@@ -164,7 +167,7 @@ export class Census {
       const { domid } = info;
       if (!this.#mirror.has(domid)) newcomers.push(domid);
       if (!info.dying) shown.add(info.uuid);
-      if (this.#isBeside(domid) || this.#isDoubtful(info)) doubtful.push(domid);
+      if (this.#isLookedAtDuringList(domid) || this.#isDoubtful(info)) doubtful.push(domid);
       else {
         const domain = this.#apply(domid, info, info.toDomain());
         if (domain?.dying === false) shown.add(domain.uuid);
@@ -214,7 +217,7 @@ export class Census {
     source: Source,
   ): Domain | undefined {
     if (info !== undefined && !this.#mirror.has(domid)) this.next.sawSingly(domid);
-    return this.#tell(this.#applyLook(domid, info, domain), source);
+    return this.#answerPending(this.#applyLook(domid, info, domain), source);
   }
 
   #applyLook(
@@ -247,7 +250,7 @@ export class Census {
   }
 
   /** Whether a single look was made after the list began. If that look and the list disagree, either may be the newer one. */
-  #isBeside(domid: Domid): boolean {
+  #isLookedAtDuringList(domid: Domid): boolean {
     return this.#listsAtLook[domid] === this.#lists;
   }
 
@@ -257,7 +260,7 @@ export class Census {
       const info = this.#lookTwice(domid);
       const domain = info?.toDomain();
       if (this.#isUnchanged(domid, info)) looked.set(domid, domain);
-      else looked.set(domid, this.#tell(this.#applyLook(domid, info, domain), 'list'));
+      else looked.set(domid, this.#answerPending(this.#applyLook(domid, info, domain), 'list'));
     }
   }
 
@@ -266,7 +269,7 @@ export class Census {
   }
 
   /** Answers the pending look-ups of a UUID after a single look has shown a holder of it. */
-  #tell(domain: Domain | undefined, source: Source): Domain | undefined {
+  #answerPending(domain: Domain | undefined, source: Source): Domain | undefined {
     if (domain === undefined) return undefined;
     const told = this.#told[domain.domid];
     if (told?.dying === false && told.uuid === domain.uuid) this.#waiters.shown(domain, source);
