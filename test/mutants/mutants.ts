@@ -1023,10 +1023,10 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a UUID is asked for at each look-up',
-        'if (this.#answers.has(uuid))\n            return;',
+        'if (this.#requested.has(uuid))\n            return;',
         '',
       ],
-      ['a UUID is asked for once and never again', 'this.#answers.clear();', ''],
+      ['a UUID is asked for once and never again', 'this.#requested.clear();', ''],
       [
         'a UUID that nobody has says something about xenstore',
         'if (knewNothing && shown.has(uuid))',
@@ -1050,7 +1050,7 @@ const ROOMS: readonly Room[] = [
       ['a request that fails is an unhandled rejection', '.catch(() => undefined);', ';'],
       [
         'an answer that comes late counts for the next list',
-        'else if (this.#answers.has(uuid))\n',
+        'else if (this.#requested.has(uuid))\n',
         'else\n',
       ],
     ],
