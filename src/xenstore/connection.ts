@@ -29,7 +29,7 @@ export interface ConnectOptions {
 export type ReplyDecoder<T> = (payload: Buffer) => T;
 
 export interface WatchListener {
-  /** Called for each event with this watch's token. `path` is ASCII. */
+  /** Called for each event with this watch's token. `path` is ASCII. An error that it throws ends the connection. */
   readonly event: (path: string) => void;
   /** Called when the connection ends; no further call follows. */
   readonly end: (reason: XenError) => void;
@@ -225,14 +225,7 @@ export class XenstoreConnection {
     const [path, token] = decodeStrings(payload, 2).strings;
     if (path === undefined || token === undefined)
       throw protocolError('sent a watch event without path and token');
-    try {
-      this.#listeners.get(token)?.event(path);
-    } catch (error) {
-      // An error of a listener must not end the connection or lose another listener's event.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
+    this.#listeners.get(token)?.event(path);
   }
 
   #receiveReply(type: number, reqId: number, payload: Buffer): void {

@@ -40,6 +40,7 @@ export function watch(connection: XenstoreConnection, path: string): Observable<
   return new Observable((subscriber) => {
     checkWatchPath(path);
     const token = connection.listen({
+      // Never throws: RxJS reports the errors of subscribers later, as uncaught.
       event: (eventPath) => subscriber.next({ path: eventPath }),
       end: (reason) => subscriber.error(reason),
     });

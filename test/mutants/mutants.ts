@@ -1084,11 +1084,6 @@ const ROOMS: readonly Room[] = [
         'this.#pending.delete(reqId);\n        if (pending.absentIsUndefined',
         'if (pending.absentIsUndefined',
       ],
-      [
-        'a listener that throws ends the connection',
-        'queueMicrotask(() => {\n                throw error;\n            });',
-        'throw error;',
-      ],
       ['the socket stays open after the end', 'this.#socket.destroy();', ''],
       [
         'pending requests outlive the connection',
