@@ -178,48 +178,60 @@ export async function bootStorm(
   };
 }
 
-/** Measures xen-domid over the socket, in a storm without the other ways. */
-export async function serviceStorm(
+type Progress = (text: string) => void;
+
+/** Boots VMs that only one of our ways looks up. @returns the daemon's CPU and counts meanwhile. */
+async function ownStorm(
   { maker, c }: Bench,
   { daemon, client }: Service,
   count: number,
-  progress: (text: string) => void,
-): Promise<{ way: OurWay; vms: readonly Vm[] }> {
-  const vms: Vm[] = [];
-  let lookups = NO_WORK;
-  let lookupsCpuNs = 0;
-  const ours = async ({ uuid, domid }: Vm, times: number): Promise<void> => {
-    const before = await c.number('cpu', daemon.pid);
-    const { work } = await client.lookup(uuid, domid, times);
-    lookupsCpuNs += (await c.number('cpu', daemon.pid)) - before;
-    lookups = add(lookups, work);
-  };
+  look: { readonly before: (vm: Vm) => Promise<void>; readonly after: (vm: Vm) => Promise<void> },
+  progress: Progress,
+): Promise<{ daemonNs: number; counts: OurWay['counts'] }> {
   const countsBefore = await client.counts();
   const daemonBefore = await c.number('cpu', daemon.pid);
-  for (let number = 0; number < count; number++) {
+  for (let number = 1; number <= count; number++) {
     // oxlint-disable no-await-in-loop
     const vm = await makeVm(maker);
-    vms.push(vm);
-    await ours(vm, BY_SOCKET.before);
+    await look.before(vm);
     await maker.ask('introduce', vm.domid);
     await c.tell('drop');
     await maker.ask('unpause', vm.domid);
-    await ours(vm, BY_SOCKET.after);
-    if (vms.length % 50 === 0) progress(`over the socket, boot storm of ${count}: ${vms.length}`);
+    await look.after(vm);
+    if (number % 50 === 0) progress(`boot storm of ${count}: ${number}`);
     // oxlint-enable no-await-in-loop
   }
   const daemonNs = (await c.number('cpu', daemon.pid)) - daemonBefore;
-  return {
-    vms,
-    way: {
-      name: WAY_NAMES.overSocket,
-      lookups,
-      lookupsDaemonCpuNs: lookupsCpuNs,
-      eventsCpuNs: daemonNs - lookupsCpuNs,
-      cpuNs: daemonNs + lookups.cpuNs,
-      counts: countsBetween(countsBefore, await client.counts()),
-    },
+  return { daemonNs, counts: countsBetween(countsBefore, await client.counts()) };
+}
+
+/** Measures xen-domid over the socket, in a storm without the other ways. */
+export async function serviceStorm(
+  bench: Bench,
+  service: Service,
+  count: number,
+  progress: Progress,
+): Promise<OurWay> {
+  const { c } = bench;
+  const { daemon, client } = service;
+  let lookups = NO_WORK;
+  let lookupsDaemonCpuNs = 0;
+  const ours = async ({ uuid, domid }: Vm, times: number): Promise<void> => {
+    const before = await c.number('cpu', daemon.pid);
+    const { work } = await client.lookup(uuid, domid, times);
+    lookupsDaemonCpuNs += (await c.number('cpu', daemon.pid)) - before;
+    lookups = add(lookups, work);
   };
+  const look = {
+    before: (vm: Vm) => ours(vm, BY_SOCKET.before),
+    after: (vm: Vm) => ours(vm, BY_SOCKET.after),
+  };
+  const { daemonNs, counts } = await ownStorm(bench, service, count, look, (text) =>
+    progress(`over the socket, ${text}`),
+  );
+  const eventsCpuNs = daemonNs - lookupsDaemonCpuNs;
+  const cpuNs = daemonNs + lookups.cpuNs;
+  return { name: WAY_NAMES.overSocket, lookups, lookupsDaemonCpuNs, eventsCpuNs, cpuNs, counts };
 }
 
 /**
@@ -227,45 +239,29 @@ export async function serviceStorm(
  * the table does not have a new VM, and its first look-up goes over the socket.
  */
 export async function tableStorm(
-  { maker, c }: Bench,
-  { daemon, client }: Service,
+  bench: Bench,
+  service: Service,
   count: number,
-  progress: (text: string) => void,
-): Promise<{ way: OurWay; vms: readonly Vm[] }> {
-  const vms: Vm[] = [];
+  progress: Progress,
+): Promise<OurWay> {
   let lookups = NO_WORK;
   let firstNs = 0;
-  const look = async ({ uuid, domid }: Vm, times: number): Promise<number> => {
-    const { work } = await c.byTable(uuid, domid, times);
+  const ours = async ({ uuid, domid }: Vm, times: number): Promise<number> => {
+    const { work } = await bench.c.byTable(uuid, domid, times);
     lookups = add(lookups, work);
     return work.wallNs;
   };
-  await c.openTable(DEFAULT_TABLE_PATH, DEFAULT_SOCKET_PATH);
-  const countsBefore = await client.counts();
-  const daemonBefore = await c.number('cpu', daemon.pid);
-  for (let number = 0; number < count; number++) {
-    // oxlint-disable no-await-in-loop
-    const vm = await makeVm(maker);
-    vms.push(vm);
-    firstNs += await look(vm, 1);
-    await look(vm, BEFORE - 1);
-    await maker.ask('introduce', vm.domid);
-    await c.tell('drop');
-    await maker.ask('unpause', vm.domid);
-    await look(vm, AFTER);
-    if (vms.length % 50 === 0) progress(`by the table, boot storm of ${count}: ${vms.length}`);
-    // oxlint-enable no-await-in-loop
-  }
-  const daemonNs = (await c.number('cpu', daemon.pid)) - daemonBefore;
-  return {
-    vms,
-    way: {
-      name: WAY_NAMES.tableOrSocket,
-      lookups,
-      firstNs,
-      eventsCpuNs: daemonNs,
-      cpuNs: daemonNs + lookups.cpuNs,
-      counts: countsBetween(countsBefore, await client.counts()),
+  await bench.c.openTable(DEFAULT_TABLE_PATH, DEFAULT_SOCKET_PATH);
+  const look = {
+    before: async (vm: Vm) => {
+      firstNs += await ours(vm, 1);
+      await ours(vm, BEFORE - 1);
     },
+    after: async (vm: Vm) => void (await ours(vm, AFTER)),
   };
+  const { daemonNs, counts } = await ownStorm(bench, service, count, look, (text) =>
+    progress(`by the table, ${text}`),
+  );
+  const cpuNs = daemonNs + lookups.cpuNs;
+  return { name: WAY_NAMES.tableOrSocket, lookups, firstNs, eventsCpuNs: daemonNs, cpuNs, counts };
 }

@@ -64,7 +64,7 @@ for (const size of sizes) {
   await empty();
   const byTable = await tableStorm(bench, service, size, doing);
   await service.close();
-  boots.push({ ...storm, ours: [...storm.ours, bySocket.way, byTable.way] });
+  boots.push({ ...storm, ours: [...storm.ours, bySocket, byTable] });
   await keep({ boots, shutdowns });
   await empty();
   // oxlint-enable no-await-in-loop

@@ -1,6 +1,6 @@
 /** Parses the command line: one command, its operands, and the options that it takes. */
 import { parseArgs } from 'node:util';
-import { printableJson } from './terminal/printable.ts';
+import { printableJson } from '../printable.ts';
 
 /** A mistake in the command line. Ends with exit status 2. */
 export class UsageError extends Error {}

@@ -13,7 +13,7 @@ import { lookup } from './commands/lookup.ts';
 import { ExitStatus } from './exit-status.ts';
 import type { Io } from './io.ts';
 import { errorText } from './terminal/error-text.ts';
-import { printableJson } from './terminal/printable.ts';
+import { printableJson } from '../printable.ts';
 
 export async function main(argv: readonly string[], io: Io): Promise<ExitStatus> {
   let json = argv.includes('--json');

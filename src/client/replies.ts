@@ -1,5 +1,6 @@
 /** Turns replies of the service into results and errors, and tells mistakes from failures that are worth a retry. */
-import { printable, protocolError, readCause } from '../protocol/decode.ts';
+import { printable } from '../printable.ts';
+import { protocolError, readCause } from '../protocol/decode.ts';
 import { RpcCode } from '../protocol/rpc.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 

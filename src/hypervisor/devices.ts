@@ -16,7 +16,7 @@ function errnoOfOpen(path: string): string | undefined {
   }
 }
 
-/** @throws XenError `ERR_NO_XEN`, `ERR_NOT_PERMITTED`. */
+/** @throws XenError `ERR_NO_XEN`, `ERR_NOT_PERMITTED`, `ERR_HYPERCALL` if no file descriptor is free. */
 export function checkDevices(): void {
   const errnos = PRIVCMD_PATHS.map(errnoOfOpen);
   const usable = errnos.indexOf(undefined);

@@ -71,7 +71,7 @@ function silentLogger(): Logger {
 
 /**
  * Opens libxencall on this machine's Xen.
- * @throws XenError `ERR_NO_XEN`, `ERR_NOT_PERMITTED`, `ERR_LIBRARY_MISSING`.
+ * @throws XenError `ERR_NO_XEN`, `ERR_NOT_PERMITTED`, `ERR_LIBRARY_MISSING`, `ERR_HYPERCALL`.
  */
 export function openXencall(): Xencall {
   checkDevices();

@@ -5,7 +5,8 @@ import { openXencall } from './libxencall.ts';
 import { XenHypervisor } from './xen-hypervisor.ts';
 
 /**
- * @throws XenError `ERR_NO_XEN`, `ERR_NOT_PERMITTED`, `ERR_LIBRARY_MISSING`, `ERR_UNKNOWN_INTERFACE`, `ERR_XSM_DENIED`.
+ * @throws XenError `ERR_NO_XEN`, `ERR_NOT_PERMITTED`, `ERR_LIBRARY_MISSING`, `ERR_UNKNOWN_INTERFACE`, `ERR_XSM_DENIED`,
+ *   `ERR_HYPERCALL`.
  */
 export function openHypervisor(): Hypervisor {
   const architecture = architectureOf(process.arch);

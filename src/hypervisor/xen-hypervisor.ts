@@ -39,8 +39,10 @@ export class XenHypervisor implements Hypervisor {
   readonly #interfaces: InterfaceVersions;
   readonly #recordBytes: number;
 
+  /** The operations of single looks, and the record that the list operation fills in a single look. */
   readonly #single: HypercallMemory;
   readonly #listOperation: HypercallMemory;
+  /** The records of a list, with room for every domid. */
   readonly #arena: HypercallMemory;
 
   /** The records of the last single look by domctl and of the last one by the list operation. */

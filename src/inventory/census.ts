@@ -154,7 +154,7 @@ export class Census {
     const newcomers: Domid[] = [];
     const looked = new Map<Domid, Domain | undefined>();
     for (const domid of missing) {
-      if (this.#isBeside(domid)) doubtful.push(domid);
+      if (this.#isLookedAtDuringList(domid)) doubtful.push(domid);
       else this.#apply(domid, undefined, undefined);
     }
     for (const index of indexes) {
@@ -162,7 +162,7 @@ export class Census {
       const { domid } = info;
       if (!this.#mirror.has(domid)) newcomers.push(domid);
       if (!info.dying) shown.add(info.uuid);
-      if (this.#isBeside(domid) || this.#isDoubtful(info)) doubtful.push(domid);
+      if (this.#isLookedAtDuringList(domid) || this.#isDoubtful(info)) doubtful.push(domid);
       else {
         const domain = this.#apply(domid, info, info.toDomain());
         if (domain?.dying === false) shown.add(domain.uuid);
@@ -212,7 +212,7 @@ export class Census {
     source: Source,
   ): Domain | undefined {
     if (info !== undefined && !this.#mirror.has(domid)) this.next.sawSingly(domid);
-    return this.#tell(this.#apply(domid, info, domain), source);
+    return this.#answerPending(this.#apply(domid, info, domain), source);
   }
 
   #lookTwice(domid: Domid): Dominfo | undefined {
@@ -231,7 +231,7 @@ export class Census {
   }
 
   /** Whether a single look was made after the list began. If that look and the list disagree, either may be the newer one. */
-  #isBeside(domid: Domid): boolean {
+  #isLookedAtDuringList(domid: Domid): boolean {
     return this.#listsAtLook[domid] === this.#lists;
   }
 
@@ -241,7 +241,7 @@ export class Census {
       const info = this.#lookTwice(domid);
       const domain = info?.toDomain();
       if (this.#isUnchanged(domid, info)) looked.set(domid, domain);
-      else looked.set(domid, this.#tell(this.#apply(domid, info, domain), 'list'));
+      else looked.set(domid, this.#answerPending(this.#apply(domid, info, domain), 'list'));
     }
   }
 
@@ -250,7 +250,7 @@ export class Census {
   }
 
   /** Answers the pending look-ups of a UUID after a single look has shown a holder of it. */
-  #tell(domain: Domain | undefined, source: Source): Domain | undefined {
+  #answerPending(domain: Domain | undefined, source: Source): Domain | undefined {
     if (domain === undefined) return undefined;
     const told = this.#told[domain.domid];
     if (told?.dying === false && told.uuid === domain.uuid) this.#waiters.shown(domain, source);

@@ -20,8 +20,8 @@ export class Hints {
   asked = 0;
   readonly #census: Census;
   #xenstore: XenstoreReader | undefined;
-  /** UUIDs requested since the last list; `true` if xenstore had no domid for it. */
-  readonly #answers = new Map<Uuid, boolean>();
+  /** UUIDs requested since the last list. The value is `true` once xenstore has answered that it has no domid. */
+  readonly #requested = new Map<Uuid, boolean>();
   #useless = 0;
 
   constructor({ census, lists }: HintsOptions) {
@@ -44,14 +44,14 @@ export class Hints {
     const xenstore = this.#xenstore;
     if (xenstore === undefined || this.#useless >= USELESS || xenstore.oldestPendingMs > SLOW_MS)
       return;
-    if (this.#answers.has(uuid)) return;
-    this.#answers.set(uuid, false);
+    if (this.#requested.has(uuid)) return;
+    this.#requested.set(uuid, false);
     this.asked++;
     xenstore
       .directory(`/vm/${uuid}/domains`)
       .then((names = []) => {
         if (names.length > 0) this.#lookAt(uuid, names);
-        else if (this.#answers.has(uuid)) this.#answers.set(uuid, true);
+        else if (this.#requested.has(uuid)) this.#requested.set(uuid, true);
       })
       // Ignored: without a hint, the list answers.
       .catch(() => undefined);
@@ -69,8 +69,8 @@ export class Hints {
   }
 
   #listEnded(shown: ReadonlySet<Uuid>): void {
-    for (const [uuid, knewNothing] of this.#answers)
+    for (const [uuid, knewNothing] of this.#requested)
       if (knewNothing && shown.has(uuid)) this.#useless++;
-    this.#answers.clear();
+    this.#requested.clear();
   }
 }

@@ -107,13 +107,13 @@ export interface InventoryStats extends Counters {
   readonly xenstoreDisconnects: number;
   /** Pending calls of `waitFor`. */
   readonly waits: number;
-  /** Single looks made for them by a timer. */
+  /** Single looks that a timer has made for calls of `waitFor`. */
   readonly waitLooks: number;
   /** UUIDs in the cache. */
   readonly uuids: number;
   /** Domains that exist, as of the last look at each domid. */
   readonly domains: number;
-  /** Number of these domains that are dying. */
+  /** Domains that the feed has published as dying, and not as destroyed yet. */
   readonly dying: number;
   /** Whether single looks use the list operation now, because domctls are slow. */
   readonly stalled: boolean;
@@ -362,13 +362,14 @@ export class Inventory implements DomainInventory {
     return this.#xenstore.reader;
   }
 
-  /** @internal Whether xenstore is connected, now and after each change of that. */
+  /** @internal Emits whether xenstore is connected, at once and whenever it changes. */
   get xenstoreState$(): Observable<XenstoreState> {
     return this.#xenstore.state$;
   }
 
   /**
-   * Durations of hypercalls, failed ones included. One single look in eight is timed, and counts as eight.
+   * Durations of single looks, failed ones included, and of lists that succeeded. One single look in eight is timed, and
+   * counts as eight.
    */
   get durations(): { readonly single: Durations; readonly list: Durations } {
     return { single: this.#looks.durations, list: this.#lists.durations };
@@ -416,7 +417,9 @@ export class Inventory implements DomainInventory {
     return { package: packageVersion(), ...this.hypervisorVersion };
   }
 
-  /** Ends pending look-ups and queued lists with `ERR_CLOSED`, ends the subscriptions, and waits for a running list. */
+  /**
+   * Ends pending look-ups, waits and queued lists with `ERR_CLOSED`, ends the subscriptions, and waits for a running list.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;

@@ -23,7 +23,7 @@ export interface ListWaiter {
 export interface MadeList {
   /** The reason that was due first. */
   readonly reason: ListReason;
-  /** The list is the one after which {@link Lists.begun} had this value. */
+  /** Its place among all lists: 1 for the first, as {@link Lists.begun} counts them. */
   readonly number: number;
   /** When the list began, `performance.now()`. */
   readonly began: number;
@@ -37,7 +37,7 @@ export interface MadeList {
 }
 
 interface Queued {
-  /** The time before which the list must not begin, `performance.now()`, by reason. */
+  /** The due time of each reason, `performance.now()`. The list begins at the earliest of them. */
   readonly due: Map<ListReason, number>;
   readonly waiters: Set<ListWaiter>;
   readonly snapshots: Set<SnapshotWaiter>;

@@ -1,4 +1,4 @@
-/** Whether xenstore is there, and why not. */
+/** The connection to xenstore, made again whenever it ends, and whether it is there. */
 import { BehaviorSubject, type Observable, type Subscription } from '../rxjs.ts';
 import type { XenstoreReader } from '../xenstore/reader.ts';
 import type { EventLists } from './event-lists.ts';
@@ -19,7 +19,7 @@ export interface XenstoreLinkOptions {
   readonly eventLists: EventLists;
 }
 
-/** Keeps a connection to xenstore, and hands its events to the lists and hints. */
+/** Keeps a connection to xenstore. Passes its events to {@link EventLists}, and the connection itself to {@link Hints}. */
 export class XenstoreLink {
   /** Connections that ended after both watches were set. */
   disconnects = 0;

@@ -1,6 +1,6 @@
 /** The values in the buckets, as JSON. Decoding checks each field, because anybody may have written the value. */
 import { checkDomid, type Domid } from '../domain.ts';
-import { printable } from '../protocol/decode.ts';
+import { printable } from '../printable.ts';
 import { type HostName, isHostName } from './names.ts';
 
 /** Value of `vm.<uuid>.<host>`: the domain that the host's feed showed. */

@@ -1,6 +1,7 @@
 /** Requests to the bridges of the hosts, over NATS. */
 import { replyOf } from '../client/replies.ts';
-import { fieldsOf, printable, protocolError, readMessage } from '../protocol/decode.ts';
+import { printable } from '../printable.ts';
+import { fieldsOf, protocolError, readMessage } from '../protocol/decode.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { AskMethod, HostName, PoolNames } from './names.ts';
 import type { Msg, NatsConnection, NatsLibrary } from './nats.ts';

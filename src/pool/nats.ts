@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { KV, KvEntry, KvWatchEntry } from '@nats-io/kv';
 import type { ConnectionOptions, Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
-import { printable } from '../protocol/decode.ts';
+import { printable } from '../printable.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { PoolServers } from './servers.ts';
 

@@ -15,6 +15,7 @@ import type {
   Source,
 } from '../results.ts';
 import type { WaitResult } from '../waiting.ts';
+import { printable } from '../printable.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { ServiceVersion } from './results.ts';
@@ -230,11 +231,6 @@ function versionText(fields: Fields, name: 'package' | 'xen'): string {
   const value = fields[name];
   if (typeof value !== 'string') throw protocolError(`a version without "${name}"`);
   return printable(value, COUNTER_TEXT_LENGTH_MAX);
-}
-
-/** Returns untrusted text cut to `maxLength`, without control characters, for an error message or a table. */
-export function printable(text: string, maxLength: number): string {
-  return text.slice(0, maxLength).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
 }
 
 /** Reads a domain that must have this UUID. */

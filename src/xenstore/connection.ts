@@ -29,7 +29,7 @@ export interface ConnectOptions {
 export type ReplyDecoder<T> = (payload: Buffer) => T;
 
 export interface WatchListener {
-  /** Called for each event with this watch's token. `path` is ASCII. */
+  /** Called for each event with this watch's token. `path` is ASCII. An error that it throws ends the connection. */
   readonly event: (path: string) => void;
   /** Called when the connection ends; no further call follows. */
   readonly end: (reason: XenError) => void;
@@ -136,12 +136,11 @@ export class XenstoreConnection {
 
   /**
    * Registers a listener for one watch and returns the watch's token. Call it before WATCH is sent, because an event
-   * may come before the reply. On a connection that has ended, calls `end` at once.
+   * may come before the reply. If the connection has ended, WATCH fails.
    */
   listen(listener: WatchListener): string {
     const token = String(++this.#tokens);
-    if (this.#ended) listener.end(this.#ended);
-    else this.#listeners.set(token, listener);
+    this.#listeners.set(token, listener);
     return token;
   }
 
@@ -185,7 +184,7 @@ export class XenstoreConnection {
       this.#flushDue = true;
       queueMicrotask(() => {
         this.#flushDue = false;
-        if (!this.#ended) this.#writer.flush();
+        this.#writer.flush();
       });
     });
   }
@@ -226,14 +225,7 @@ export class XenstoreConnection {
     const [path, token] = decodeStrings(payload, 2).strings;
     if (path === undefined || token === undefined)
       throw protocolError('sent a watch event without path and token');
-    try {
-      this.#listeners.get(token)?.event(path);
-    } catch (error) {
-      // An error of a listener must not end the connection or lose another listener's event.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
+    this.#listeners.get(token)?.event(path);
   }
 
   #receiveReply(type: number, reqId: number, payload: Buffer): void {

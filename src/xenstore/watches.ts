@@ -40,10 +40,10 @@ export function watch(connection: XenstoreConnection, path: string): Observable<
   return new Observable((subscriber) => {
     checkWatchPath(path);
     const token = connection.listen({
+      // Never throws: RxJS reports the errors of subscribers later, as uncaught.
       event: (eventPath) => subscriber.next({ path: eventPath }),
       end: (reason) => subscriber.error(reason),
     });
-    if (subscriber.closed) return undefined;
     // Path, then token, in WATCH and in UNWATCH. With the reverse order UNWATCH fails, and the watch stays.
     const payload = `${path}\0${token}\0`;
     let refused = false;

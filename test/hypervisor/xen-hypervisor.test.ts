@@ -2,7 +2,12 @@ import { constants } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { DominfFlag } from '../../src/domain.ts';
 import type { Dominfo, DominfoList } from '../../src/hypervisor/dominfo.ts';
-import { DomctlCommand, DomctlOffset, SysctlOffset } from '../../src/hypervisor/layout.ts';
+import {
+  DOMCTL_BYTES,
+  DomctlCommand,
+  DomctlOffset,
+  SysctlOffset,
+} from '../../src/hypervisor/layout.ts';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { Hypercall } from '../../src/hypervisor/xencall.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
@@ -385,6 +390,22 @@ describe('the unique id', () => {
       return 0;
     };
     expect(hypervisor.getUniqueId(0)).toBe('18446744073709551614');
+  });
+
+  it('is asked for with every other field zero, also after an answer that set them', () => {
+    const { xen, hypervisor } = open(hostOf(0, 5), '4.22');
+    const sent: string[] = [];
+    xen.domctl = (operation) => {
+      const { buffer, byteOffset } = operation;
+      const bytes = new Uint8Array(buffer, byteOffset, DOMCTL_BYTES);
+      sent.push(Buffer.from(bytes).toString('hex'));
+      bytes.fill(0xff, DomctlOffset.u);
+      return 0;
+    };
+    hypervisor.getUniqueId(0);
+    hypervisor.getUniqueId(5);
+    const zeros = '00'.repeat(DOMCTL_BYTES - 10);
+    expect(sent).toEqual([`5a000000000000000000${zeros}`, `5a000000000000000500${zeros}`]);
   });
 
   it('is undefined for a missing domid', () => {

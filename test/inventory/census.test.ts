@@ -183,3 +183,39 @@ describe('a domain that changed its UUID unseen', () => {
     expect(told()).toEqual([`destroyed 1 ${name(A)}`, `created 1 ${name(B)}`]);
   });
 });
+
+describe('unique ids that are read after the start', () => {
+  test('are not given to a domain that a subscriber found in place of the one whose id was read', async () => {
+    const last = 100;
+    const { host, inventory, told } = await open(
+      (it) => {
+        for (let vm = 1; vm <= last; vm++) it.unpause(it.createDomain({ uuid: uuidOf(vm) }));
+      },
+      { release: '4.22' },
+    );
+    // The look after the read of the id shows the shutdown, and its subscriber looks once more, at another domain.
+    host.shutdown(last, 0);
+    const subscription = inventory.changes$.subscribe(({ kind }) => {
+      if (kind !== 'shutdown') return;
+      host.destroy(last);
+      host.createDomain({ uuid: uuidOf(0xb), domid: last });
+      void inventory.get(last);
+    });
+    while (inventory.counters.hypercalls.uniqueId < last) {
+      // oxlint-disable-next-line no-await-in-loop -- the ids are read in later turns
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    subscription.unsubscribe();
+    const uuid = uuidOf(last);
+    expect(told()).toEqual([
+      `shutdown ${last} ${name(uuid)}`,
+      `destroyed ${last} ${name(uuid)}`,
+      `created ${last} ${name(uuidOf(0xb))}`,
+    ]);
+    const { domains } = await inventory.list();
+    expect(domains.at(-1)).toMatchObject({
+      uuid: uuidOf(0xb),
+      uniqueId: `${host.get(last)?.uniqueId}`,
+    });
+  });
+});

@@ -92,6 +92,7 @@ describe('requests', () => {
       syscall: 'READ',
       message: 'xenstored refused READ /a: EACCES',
     });
+    expect(connection.oldestPendingMs).toBe(0);
   });
 
   test.each(['EQUOTA', 'EPERM', 'ESOMETHING1'])('the error name %s is taken', async (errno) => {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { concatMap, config, firstValueFrom, take, toArray } from 'rxjs';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
+import { until } from '../support/until.ts';
 import { frame, Peer, type Script } from './peer.ts';
 
 const open: (() => Promise<void>)[] = [];
@@ -90,6 +91,26 @@ describe('a watch', () => {
     config.onStoppedNotification = null;
     expect(seen).toEqual(['/vm']);
     expect(routed).toEqual([]);
+  });
+
+  test('whose subscriber throws ends neither the connection nor another watch', async () => {
+    const { peer, xenstore } = await setup((request, to) => to.reply(request, 'OK\0'));
+    const uncaught: unknown[] = [];
+    config.onUnhandledError = (error) => uncaught.push(error);
+    const seen: string[] = [];
+    const throwing = xenstore.watch('/vm').subscribe(({ path }) => {
+      throw new Error(path);
+    });
+    const other = xenstore.watch('/vm').subscribe(({ path }) => seen.push(path));
+    await peer.received(2);
+    for (const index of [0, 1]) peer.event('/vm/a', tokenOf(peer, index));
+    await xenstore.read('/a');
+    await until(() => uncaught.length > 0);
+    config.onUnhandledError = null;
+    throwing.unsubscribe();
+    other.unsubscribe();
+    expect(seen).toEqual(['/vm/a']);
+    expect(uncaught).toEqual([new Error('/vm/a')]);
   });
 
   test('two on one path have tokens of their own, and each hears its own', async () => {

@@ -248,6 +248,19 @@ describe('decoding', () => {
     );
   });
 
+  test('the buffer of a long message in pieces is not kept for the messages after it', () => {
+    const kept: number[] = [];
+    const decoder = new MessageDecoder((_type, _reqId, _txId, payload) =>
+      kept.push(payload.buffer.byteLength),
+    );
+    for (const length of [4_000_000, 4000]) {
+      const message = encodeMessage(XsdType.DIRECTORY, 1, 0, Buffer.alloc(length));
+      for (const chunk of cut(message, [1000])) decoder.push(chunk);
+    }
+    expect(kept[0]).toBeGreaterThan(4_000_000);
+    expect(kept[1]).toBeLessThanOrEqual(65_536);
+  });
+
   test('a server holds its clients to 4096', () => {
     const most = encodeMessage(XsdType.WRITE, 1, 0, Buffer.alloc(4096));
     expect(decode([most], 4096)).toHaveLength(1);

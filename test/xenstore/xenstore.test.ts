@@ -154,6 +154,15 @@ describe('directory', () => {
     expect(await xenstore.directory('/d')).toEqual(names);
   });
 
+  test('of 65,536 names is returned; one name more is an error', async () => {
+    const names = Array.from({ length: 65_536 }, (_, index) => `${index}`);
+    const { xenstore } = await setup(
+      answers(`${names.join('\0')}\0`, `${names.join('\0')}\0one more\0`),
+    );
+    expect(await xenstore.directory('/d')).toEqual(names);
+    await expect(xenstore.directory('/d')).rejects.toThrow('more than 65536 names');
+  });
+
   test('in parts where it is too big for one, each asked for where the last ended', async () => {
     const { peer, xenstore } = await setup(
       answers('E2BIG', '17\0a\0bc\0', '17\0def\0', '17\0ghij\0\0'),

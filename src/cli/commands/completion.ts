@@ -3,7 +3,7 @@ import { namesNoVm } from '../../vm-uuid.ts';
 import { SHELLS, UsageError } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { printable, printableJson } from '../terminal/printable.ts';
+import { printable, printableJson } from '../../printable.ts';
 
 /** A person waits at a prompt. */
 const UUIDS_TIMEOUT_MS = 1000;

@@ -8,7 +8,7 @@ import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { isColourWanted } from '../terminal/colour.ts';
 import { errorText } from '../terminal/error-text.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 import { formatTable } from '../terminal/table.ts';
 import { resolveUuids } from './operands.ts';
 import { comparison } from './sort.ts';

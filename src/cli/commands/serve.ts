@@ -11,7 +11,7 @@ import { ErrorCode, XenError } from '../../xen-error.ts';
 import { type OptionValues, parseCount, SIMULATED_VMS_MAX, UsageError } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 
 export type ServeCommand = Pick<
   OptionValues,

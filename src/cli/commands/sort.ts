@@ -1,7 +1,7 @@
 /** The orders of `xen-domid list --sort`. */
 import type { ListedDomain } from '../../results.ts';
 import { SORT_KEYS, UsageError } from '../arguments.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 
 type Comparison = (one: ListedDomain, other: ListedDomain) => number;
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type ConnectOptions } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 import { statsText } from './stats-text.ts';
 
 export interface StatsCommand extends ConnectOptions {

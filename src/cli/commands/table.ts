@@ -3,7 +3,7 @@ import { DEFAULT_TABLE_PATH, type TableEntry } from '../../table/layout.ts';
 import { readTable, type TableContents, type WriterState } from '../../table/table-reader.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 
 export async function table(
   io: Io,

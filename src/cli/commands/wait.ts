@@ -12,7 +12,7 @@ import { connect, type ConnectOptions } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { errorText } from '../terminal/error-text.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 import { resolveUuids } from './operands.ts';
 
 export interface WaitCommand extends ConnectOptions {

@@ -9,7 +9,7 @@ import { connect, type ConnectOptions } from '../connect.ts';
 import { withCode } from '../terminal/error-text.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { printable, printableJson } from '../terminal/printable.ts';
+import { printable, printableJson } from '../../printable.ts';
 import { linesOf } from './change-text.ts';
 import { resolveUuids } from './operands.ts';
 import { changesSince } from './resync.ts';

@@ -3,7 +3,7 @@ import type { PoolHost } from '../../pool/pool.ts';
 import type { OptionValues } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 import { askPool } from './connect.ts';
 
 const HEAD = ['Host', 'State', 'VMs', 'Xen', 'Version', 'Age(s)'];

@@ -4,7 +4,7 @@ import type { OptionValues } from '../arguments.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { isColourWanted } from '../terminal/colour.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 import { formatTable } from '../terminal/table.ts';
 import { askPool } from './connect.ts';
 

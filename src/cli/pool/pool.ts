@@ -2,7 +2,7 @@
 import { type OptionValues, UsageError } from '../arguments.ts';
 import type { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 
 type OptionName = keyof OptionValues;
 

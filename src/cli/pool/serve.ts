@@ -8,7 +8,7 @@ import { type OptionValues, UsageError } from '../arguments.ts';
 import { PRIVCMD } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { printableJson } from '../../printable.ts';
 import { poolOptions } from './connect.ts';
 
 const STDERR = 2;

@@ -1,6 +1,6 @@
 /** The text of an error, for a person at a terminal. */
 import { XenError } from '../../xen-error.ts';
-import { printable } from './printable.ts';
+import { printable } from '../../printable.ts';
 
 /** Appends the code of `error`, if it has one: `docs/errors.md` lists the errors by code. */
 export function withCode(text: string, error: unknown): string {

@@ -2,7 +2,7 @@
 import type { Domain } from '../../domain.ts';
 import type { ListedDomain } from '../../results.ts';
 import { styled } from './colour.ts';
-import { printable } from './printable.ts';
+import { printable } from '../../printable.ts';
 import { fitText, padEnd, textWidth } from './text-width.ts';
 
 export interface TableOptions {

@@ -2,14 +2,14 @@
 import type { Change, ChangeKind } from '../../change.ts';
 import type { Domain } from '../../domain.ts';
 
-/** The result of a look at one domid, compared with the domain known at that domid. */
+/** The result of a look at one domid, compared with the domain last published at that domid. */
 export interface Sight {
   readonly domain: Domain;
   /** The handle is nil. */
   readonly nil: boolean;
   /** The handle is the domain's own tombstone. */
   readonly tombstone: boolean;
-  /** Whether it can be the same domain as the known one. */
+  /** Whether it can be the same domain as the one last published. */
   readonly same: boolean;
 }
 
@@ -47,7 +47,7 @@ function changesOfLeaving(known: Domain, { domain, tombstone, nil, same }: Sight
   return stepsBetween(known, { ...domain, uuid, dying: true });
 }
 
-/** Whether the unique ids prove that these are two domains: handle and domid can be the same, and a tombstone is the domid's. */
+/** Whether the unique ids prove that these are two domains. Their domids and handles prove nothing: domids are reused, a VM that boots again has the same handle, and a tombstone contains only the domid. */
 function hasOtherId(known: Domain, domain: Domain): boolean {
   return (
     known.uniqueId !== undefined &&

@@ -100,7 +100,7 @@ export class PendingWait implements Waiter {
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
-    // With a reason, because Node would make an error with a stack.
+    // With a reason, because without one Node creates an error with a stack.
     this.#ending?.abort(true);
     this.#onEnd?.();
     return true;

@@ -28,7 +28,7 @@ const LONGEST_MS = 250;
 /** The interval as a share of the time since the last new wait or new domain. */
 const QUIET_PART = 1 / 8;
 
-/** For this long before its end, ms, and for no more than half of its time, a wait without a holder is a look-up. */
+/** How long before its end a wait without a holder makes a look-up, ms, for the result at its end. At most half of its time. */
 const LAST_LOOKUP_MS = 1000;
 
 const NOT_FOUND = { status: 'notFound' } as const;

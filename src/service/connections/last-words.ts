@@ -38,7 +38,7 @@ export class TurnedAway {
   readonly #most: number;
   readonly #sockets = new Set<Socket>();
 
-  /** @param most connections at a time; further ones end the oldest. */
+  /** @param most connections at a time. If there are as many, a new one replaces the oldest, which is closed. */
   constructor(most: number) {
     this.#most = most;
   }

@@ -1,9 +1,9 @@
 /**
- * Divides the connections, or the pending `waitFor`, among users: no user may have more than half of them, and some are
- * reserved for root. Neither bound applies to root or to the user that the daemon runs as.
+ * Divides the connections, or the pending `waitFor`, among users. A share is one of them. No user may have more than half
+ * of the shares, and some are reserved for root. Neither bound applies to root or to the user that the daemon runs as.
  */
 
-/** Shares reserved for root: this many, or an eighth of all if that is less. */
+/** Shares reserved for root: this many, or an eighth of all shares if that is less. */
 const FOR_ROOT = 64;
 const PRIVILEGED: ReadonlySet<number | undefined> = new Set([0, process.geteuid?.()]);
 
@@ -15,10 +15,10 @@ export class Shares {
   readonly #most: number;
   readonly #byUid = new Map<number, number>();
   #count = 0;
-  /** Shares of all users that the bounds apply to. */
+  /** Shares in use by the users that the bounds apply to. */
   #ofOthers = 0;
 
-  /** @param most maximum of all users together. */
+  /** @param most the number of shares. */
   constructor(most: number) {
     this.#most = most;
   }
@@ -40,7 +40,7 @@ export class Shares {
     else this.#byUid.delete(uid);
   }
 
-  /** Whether a user has half of all, its maximum. */
+  /** Whether a user has half of all shares, its maximum. */
   hasHalf(uid: number | undefined): boolean {
     if (uid === undefined || isPrivileged(uid)) return false;
     return this.#of(uid) >= Math.floor(this.#most / 2);

@@ -1,4 +1,4 @@
-/** The change feed, over all ends of the connection and of the service. */
+/** The change feed, which goes on after a lost connection and after a restart of the service. */
 import type { Change } from '../../change.ts';
 import type { Domain } from '../../domain.ts';
 

@@ -84,10 +84,7 @@ export class Table {
       if (row.element === at) at = at.nextElementSibling;
       else this.#body.insertBefore(row.element, at);
     }
-    setText(
-      this.#empty,
-      vms.length === 0 ? 'The host has no domains.' : 'No domain has this text.',
-    );
+    setText(this.#empty, vms.length === 0 ? 'The host has no VMs.' : 'No domain has this text.');
     this.#empty.toggleAttribute('hidden', shown.length > 0);
   }
 
