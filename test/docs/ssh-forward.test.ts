@@ -16,6 +16,8 @@ const SSHD = '/usr/sbin/sshd';
 /** Where an sshd of root looks for its unprivileged half; usually made by its service. */
 const SEPARATION = '/run/sshd';
 const LOAD_MS = 120_000;
+/** For ssh to log in. */
+const SSH_MS = 20_000;
 
 const isMissing = (needed: boolean): boolean => process.env['CI'] === undefined && needed;
 const isWithoutSsh = spawnSync('ssh', ['-V']).error !== undefined || !existsSync(SSHD);
@@ -70,7 +72,7 @@ class SshForward {
   static async to(path: string): Promise<SshForward> {
     const forward = new SshForward(path, await freePort());
     try {
-      await until(() => forward.#accepts());
+      await until(() => forward.#accepts(), { timeoutMs: SSH_MS, what: 'an answer through ssh' });
     } catch (error) {
       await forward.close();
       throw error;
