@@ -2,6 +2,7 @@
 """Asks xen-domid from Python: 3.6 or newer, and nothing but its standard library.
 
     domid.py lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several have it, 4: no answer
+    domid.py wait UUID [STATE [SECONDS]]    the same once it is present (default), running, shutdown or gone; 4: not in time (30 s)
     domid.py list           domid and UUID of every domain, a line each
     domid.py watch          every change, a line each: kind, domid, UUID; survives restarts of the service
 """
@@ -36,7 +37,8 @@ class Connection:
             raise
         self._lines = self._socket.makefile("r", encoding="utf-8", newline="\n")
 
-    def call(self, method, params):
+    def call(self, method, params, timeout):
+        self._socket.settimeout(timeout)
         self._last_id += 1
         request = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
         self._socket.sendall(json.dumps(request).encode() + b"\n")
@@ -81,6 +83,13 @@ class Client:
             return [result["domid"]]
         return result.get("domids", [])
 
+    def wait_for(self, uuid, state="present", seconds=30):
+        """Waits until the VM is "present", "running", "shutdown" or "gone". Returns whether it is, and its live domids.
+        A restart of the service does not end the wait. Raises Refused, Unavailable."""
+        result = self._ask("waitFor", {"uuid": uuid, "state": state}, seconds)
+        domains = [result["domain"]] if result["status"] == "found" else result.get("domains", [])
+        return result["reached"], [domain["domid"] for domain in domains]
+
     def list(self):
         """Returns all domains in ascending domid."""
         return self._ask("list", {})["domains"]
@@ -93,7 +102,7 @@ class Client:
             try:
                 connection = Connection(self._path, self._timeout)
                 try:
-                    begin = connection.call("subscribe", {} if token is None else {"token": token})
+                    begin = connection.call("subscribe", {} if token is None else {"token": token}, self._timeout)
                     if "domains" in begin:
                         yield "snapshot", begin["domains"]
                     token = begin["token"]
@@ -113,19 +122,23 @@ class Client:
             except (OSError, Unavailable):
                 time.sleep(0.5)
 
-    def _ask(self, method, params):
-        """Retries on a new connection until the timeout. This is safe: all methods only read."""
-        deadline = time.monotonic() + self._timeout
+    def _ask(self, method, params, wait=None):
+        """Retries on a new connection until the timeout. This is safe: all methods only read.
+        The service may take `wait` seconds longer to answer; it is told how many of them are left."""
+        end = time.monotonic() + (wait or 0)
         while True:
+            left = max(0, end - time.monotonic())
+            if wait is not None:
+                params["timeoutMs"] = max(1, int(left * 1000))
             try:
                 if self._connection is None:
                     self._connection = Connection(self._path, self._timeout)
-                return self._connection.call(method, params)
+                return self._connection.call(method, params, left + self._timeout)
             except OSError as error:
                 if self._connection is not None:
                     self._connection.close()
                     self._connection = None
-                if time.monotonic() > deadline:
+                if time.monotonic() > end + self._timeout:
                     raise Unavailable("no answer at {}: {}".format(self._path, error))
                 time.sleep(0.2)
 
@@ -139,6 +152,14 @@ def main(arguments):
             for domid in domids:
                 print(domid)
             return {0: 1, 1: 0}.get(len(domids), 3)
+        if command == "wait" and len(arguments) in (2, 3, 4):
+            uuid, state, seconds = arguments[1:] + ["present", "30"][len(arguments) - 2:]
+            reached, domids = client.wait_for(uuid, state, int(seconds))
+            if not reached:
+                raise Unavailable("{} is not {} after {} s".format(uuid, state, seconds))
+            for domid in domids:
+                print(domid)
+            return 3 if len(domids) > 1 else 0
         if command == "list":
             for domain in client.list():
                 print(domain["domid"], domain["uuid"])
@@ -150,7 +171,7 @@ def main(arguments):
                 else:
                     for change in said:
                         print(change["kind"], change["domid"], change["uuid"], flush=True)
-    except Refused as error:
+    except (Refused, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     except Unavailable as error:

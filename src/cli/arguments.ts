@@ -11,6 +11,7 @@ export const OPTIONS = {
   creds: { type: 'string' },
   direct: { type: 'boolean', default: false },
   'domain-metrics': { type: 'boolean', default: false },
+  domid: { type: 'string' },
   exec: { type: 'string' },
   for: { type: 'string' },
   group: { type: 'string' },
@@ -65,7 +66,7 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export const OPTIONS_OF: Readonly<Record<CommandName, readonly OptionName[]>> = {
   lookup: ['json', 'socket', 'direct', 'simulated'],
   wait: ['for', 'timeout', 'json', 'socket', 'simulated'],
-  list: ['watch', 'sort', 'json', 'socket', 'direct', 'simulated'],
+  list: ['domid', 'watch', 'sort', 'json', 'socket', 'direct', 'simulated'],
   watch: ['uuid', 'since', 'exec', 'json', 'socket', 'simulated'],
   stats: ['json', 'socket', 'simulated'],
   table: ['json'],
@@ -106,6 +107,7 @@ export interface OptionValues {
   readonly creds?: string;
   readonly direct: boolean;
   readonly 'domain-metrics': boolean;
+  readonly domid?: string;
   readonly exec?: string;
   readonly for?: string;
   readonly group?: string;

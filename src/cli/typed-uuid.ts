@@ -3,8 +3,7 @@ import type { Uuid } from '../uuid.ts';
 import { parseVmUuid } from '../vm-uuid.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 
-/** Where to find a UUID, for the end of an error. */
-export const LIST_HINT = '"xen-domid list" shows the UUIDs of all domains, with their names';
+const DOMID = /^\d{1,5}$/;
 
 const DIGITS = /^[\da-f]{32}$/i;
 const PREFIX_DIGITS = /^[\da-f]{4,31}$/;
@@ -16,13 +15,19 @@ const GROUPS = [
   [20, 32],
 ] as const;
 
+/** Returns, for the end of an error, where to find the UUID that `text` is not. */
+export function whereToFind(text: string): string {
+  if (DOMID.test(text)) return `"xen-domid list --domid ${text}" shows the UUID of this domain`;
+  return '"xen-domid list" shows the UUIDs of all domains, with their names';
+}
+
 /** @throws XenError `ERR_INVALID_UUID` if `text` is no UUID in any of these forms, or cannot name a VM. */
 export function parseTypedUuid(text: string): Uuid {
   const bare = withoutWrapping(text);
   try {
     return parseVmUuid(DIGITS.test(bare) ? dashed(bare) : bare);
   } catch (error) {
-    throw new XenError(ErrorCode.INVALID_UUID, `${(error as Error).message}; ${LIST_HINT}`);
+    throw new XenError(ErrorCode.INVALID_UUID, `${(error as Error).message}; ${whereToFind(text)}`);
   }
 }
 

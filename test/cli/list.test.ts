@@ -33,6 +33,38 @@ describe('list UUID...', () => {
     expect(world.output.err).toBe(`xen-domid: no domain has the UUID ${UNKNOWN}\n`);
   });
 
+  it('prints the domain with a domid, beside these', async () => {
+    expect(await world.run('list', '--domid', '2', '--json')).toBe(0);
+    expect(JSON.parse(world.output.out)).toMatchObject({ domains: [{ domid: 2, uuid: B }] });
+    expect(await world.run('list', '--domid', '3', A)).toBe(0);
+    expect(uuidsIn(world.output.out)).toEqual([A, LONELY]);
+  });
+
+  it('reports a domid that no domain has, with status 1', async () => {
+    expect(await world.run('list', '--domid', '4')).toBe(1);
+    expect(uuidsIn(world.output.out)).toEqual([]);
+    expect(world.output.err).toBe('xen-domid: no domain has domid 4\n');
+  });
+
+  it.each(['-1', '32752', '1.0', 'web-1'])(
+    'takes no domid that cannot exist: %s',
+    async (domid) => {
+      expect(await world.run('list', `--domid=${domid}`)).toBe(2);
+      expect(world.output.err).toContain('--domid needs a whole number from 0 to 32751\n');
+    },
+  );
+
+  it.each([true, false])(
+    'says how to find a domain by its domid: terminal %j',
+    async (terminal) => {
+      world.terminal = terminal;
+      expect(await world.run('list', '2')).toBe(2);
+      expect(world.output.err).toContain(
+        '"xen-domid list --domid 2" shows the UUID of this domain',
+      );
+    },
+  );
+
   it('takes a prefix at a terminal, and lists those that it may mean', async () => {
     world.terminal = true;
     expect(await world.run('list', LONELY.slice(0, 4))).toBe(0);

@@ -19,6 +19,8 @@ interface Client {
   readonly tools: readonly string[];
   /** An example: CI has no tools for it. */
   readonly example?: boolean;
+  /** It has the command `wait`. */
+  readonly waits?: boolean;
   /** Makes the program once. */
   readonly build?: readonly string[];
   readonly run: readonly string[];
@@ -28,9 +30,15 @@ const CLIENTS: readonly Client[] = [
   {
     language: 'shell',
     tools: ['bash', 'socat', 'jq'],
+    waits: true,
     run: ['bash', join(clients, 'domid.sh')],
   },
-  { language: 'Python', tools: ['python3'], run: ['python3', join(clients, 'domid.py')] },
+  {
+    language: 'Python',
+    tools: ['python3'],
+    waits: true,
+    run: ['python3', join(clients, 'domid.py')],
+  },
   {
     language: 'OCaml',
     tools: ['ocaml'],
@@ -113,14 +121,15 @@ const present = CLIENTS.filter((client) => missing(client) === undefined);
 beforeAll(() => present.forEach(build), 120_000);
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-test.each([['lookup', WEB], ['list']])(
+test.each([['lookup', WEB], ['list'], ['wait', WEB, 'present', '1']])(
   'where no service is, no client says that a VM is not there: %s',
   async (...argv) => {
     const nowhere = join(scratch, 'nobody-listens-here');
-    const ended = await Promise.all(present.map((client) => ask(client, nowhere, ...argv)));
+    const asked = present.filter(({ waits }) => argv[0] !== 'wait' || waits === true);
+    const ended = await Promise.all(asked.map((client) => ask(client, nowhere, ...argv)));
     // One line that names the socket, so that a user with a wrong setting sees it.
     const out: unknown = expect.stringMatching(new RegExp(`^.*${nowhere}.*\n$`));
-    expect(ended).toEqual(present.map(() => ({ status: 4, out })));
+    expect(ended).toEqual(asked.map(() => ({ status: 4, out })));
   },
 );
 
@@ -168,6 +177,37 @@ describe.each(CLIENTS)('the client in $language', (client) => {
     await example.startService();
     expect(await waiting).toEqual({ status: 0, out: '7\n' });
   });
+
+  if (client.waits === true) {
+    scenario(
+      'waits for a state of a VM, over a restart of the service',
+      async () => {
+        expect(await run('wait', NEW, 'gone')).toEqual({ status: 0, out: '' });
+        expect(await run('wait', WEB, 'gone', '1')).toEqual({
+          status: 4,
+          out: `${WEB} is not gone after 1 s\n`,
+        });
+        const present = run('wait', NEW);
+        await example.pendingWait();
+        await example.stopService();
+        await example.startService();
+        await example.pendingWait();
+        example.boot(8, NEW, 'web-2');
+        expect(await present).toEqual({ status: 0, out: '8\n' });
+        const shutDown = run('wait', NEW, 'shutdown');
+        await example.pendingWait();
+        example.shutDown(8);
+        expect(await shutDown).toEqual({ status: 0, out: '8\n' });
+        example.boot(12, WEB, 'twin');
+        await example.list();
+        expect(await run('wait', WEB)).toEqual({ status: 3, out: '7\n12\n' });
+        expect(await run('wait', 'web-1')).toMatchObject({ status: 2 });
+        expect(await run('wait', WEB, 'up')).toMatchObject({ status: 2 });
+        expect(await run('wait', WEB, 'gone', 'soon')).toMatchObject({ status: 2 });
+      },
+      120_000,
+    );
+  }
 
   scenario('follows changes, over a restart of the service', async () => {
     watching = new Watching(client.run, example.socketPath);

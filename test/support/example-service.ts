@@ -14,6 +14,7 @@ import {
 } from '../../src/simulator/index.ts';
 import { parseUuid } from '../../src/uuid.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
+import { until } from './until.ts';
 
 export const DB = '2b8f0d9c-53e1-4f0a-8a4e-7c1d9e6b0a11';
 export const WEB = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
@@ -89,6 +90,11 @@ export class ExampleService {
   /** Has the service list the host, so that it has seen every change. */
   async list(): Promise<void> {
     await this.#daemon?.inventory.list();
+  }
+
+  /** Resolves once somebody waits for a VM. */
+  async pendingWait(): Promise<void> {
+    await until(() => this.#daemon !== undefined && this.#daemon.inventory.counters.waits > 0);
   }
 
   boot(domid: number, uuid: string, name: string, size: CreateOptions = {}): void {

@@ -1,8 +1,8 @@
 /** `xen-domid list`: prints all domains, with the columns of `xl list -v`. */
-import type { Domain } from '../../domain.ts';
+import { type Domain, DOMID_FIRST_RESERVED } from '../../domain.ts';
 import type { ListedDomain, ListResult } from '../../results.ts';
 import type { Uuid } from '../../uuid.ts';
-import { UsageError } from '../arguments.ts';
+import { parseCount, UsageError } from '../arguments.ts';
 import { type AskOptions, askService, listOfHypervisor } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
@@ -16,6 +16,7 @@ import { comparison } from './sort.ts';
 const NAMES_TIMEOUT_MS = 10_000;
 
 export interface ListCommand extends AskOptions {
+  readonly domid?: string;
   readonly json: boolean;
   readonly sort?: string;
   readonly watch: boolean;
@@ -24,7 +25,13 @@ export interface ListCommand extends AskOptions {
 /** With {@link ListCommand.direct} there is no token. */
 type Listed = Pick<ListResult, 'domains'> & Partial<ListResult>;
 
-/** @param texts the UUIDs to list; none for all domains. */
+/** The domains to list: all if there are neither UUIDs nor a domid. */
+interface Wanted {
+  readonly uuids: readonly Uuid[];
+  readonly domid: number | undefined;
+}
+
+/** @param texts the UUIDs to list. */
 export async function list(
   io: Io,
   texts: readonly string[],
@@ -32,20 +39,22 @@ export async function list(
 ): Promise<ExitStatus> {
   const order = comparison(options.sort ?? 'domid');
   if (options.watch) checkWatch(io, options);
+  const domid = parseDomid(options.domid);
   const uuids = await resolveUuids(io, texts, options);
   if (typeof uuids === 'number') return uuids;
+  const wanted = { uuids, domid };
   if (options.watch) {
     const { watchList } = await import('./list-watch.ts');
-    return watchList(io, options, (domains) => only(uuids, domains).toSorted(order));
+    return watchList(io, options, (domains) => only(wanted, domains).toSorted(order));
   }
   const { domains: all, token } = options.direct
     ? await listDirectly(io)
     : await askService(io, options, (client) => client.list({ names: true }));
-  const domains = only(uuids, all).toSorted(order);
+  const domains = only(wanted, all).toSorted(order);
   if (options.json)
     io.out(`${printableJson({ domains, ...(token !== undefined && { token }) })}\n`);
   else io.out(formatTable(domains, { columns: io.columns(), colour: isColourWanted(io) }));
-  return statusOf(io, uuids, domains);
+  return statusOf(io, wanted, domains);
 }
 
 function checkWatch(io: Io, { direct, json }: ListCommand): void {
@@ -55,15 +64,23 @@ function checkWatch(io: Io, { direct, json }: ListCommand): void {
   throw new UsageError('--watch redraws a terminal, and this is none; use: xen-domid watch');
 }
 
-function only(uuids: readonly Uuid[], domains: readonly ListedDomain[]): readonly ListedDomain[] {
-  if (uuids.length === 0) return domains;
-  return domains.filter(({ uuid }) => uuids.includes(uuid));
+function parseDomid(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseCount('--domid', text, 0, DOMID_FIRST_RESERVED - 1);
 }
 
-/** Reports each UUID that no domain has. */
-function statusOf(io: Io, uuids: readonly Uuid[], domains: readonly Domain[]): ExitStatus {
-  const missing = uuids.filter((uuid) => !domains.some((domain) => domain.uuid === uuid));
-  for (const uuid of missing) io.err(`xen-domid: no domain has the UUID ${uuid}\n`);
+function only({ uuids, domid }: Wanted, domains: readonly ListedDomain[]): readonly ListedDomain[] {
+  if (uuids.length === 0 && domid === undefined) return domains;
+  return domains.filter((domain) => domain.domid === domid || uuids.includes(domain.uuid));
+}
+
+/** Reports each UUID that no domain has, and a domid that does not exist. */
+function statusOf(io: Io, { uuids, domid }: Wanted, domains: readonly Domain[]): ExitStatus {
+  const missing = uuids
+    .filter((uuid) => !domains.some((domain) => domain.uuid === uuid))
+    .map((uuid) => `the UUID ${uuid}`);
+  if (domid !== undefined && !domains.some((domain) => domain.domid === domid))
+    missing.push(`domid ${domid}`);
+  for (const what of missing) io.err(`xen-domid: no domain has ${what}\n`);
   return missing.length === 0 ? ExitStatus.done : ExitStatus.notFound;
 }
 

@@ -6,7 +6,7 @@ import { UsageError } from '../arguments.ts';
 import { type AskOptions, askService, listOfHypervisor } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { LIST_HINT, parseTypedUuid, prefixOf } from '../typed-uuid.ts';
+import { parseTypedUuid, prefixOf, whereToFind } from '../typed-uuid.ts';
 
 const SHORT_PREFIX = /^[\da-f]{1,3}$/i;
 
@@ -44,7 +44,7 @@ function parseTyped(io: Io, text: string): Uuid | Prefix {
     if (prefix !== undefined) return { prefix };
     if (SHORT_PREFIX.test(text)) {
       throw new UsageError(
-        `${text} is too short for the beginning of a UUID: type 4 digits or more, for example 6d4f; ${LIST_HINT}`,
+        `${text} is too short for the beginning of a UUID: type 4 digits or more, for example 6d4f; ${whereToFind(text)}`,
       );
     }
   }
@@ -56,7 +56,7 @@ function withPrefix(io: Io, prefix: string, domains: readonly Domain[]): Uuid | 
   const uuids = new Set(holders.map(({ uuid }) => uuid));
   const [uuid] = uuids;
   if (uuid === undefined) {
-    io.err(`xen-domid: no domain has a UUID that begins with ${prefix}; ${LIST_HINT}\n`);
+    io.err(`xen-domid: no domain has a UUID that begins with ${prefix}; ${whereToFind(prefix)}\n`);
     return ExitStatus.notFound;
   }
   if (uuids.size === 1) return uuid;

@@ -25,6 +25,11 @@ export const OPTION_HELP: Readonly<Record<OptionName, OptionHelp>> = {
   'domain-metrics': {
     text: 'metrics of each domain too, by UUID: CPU time, memory, state. Each scrape then lists all domains',
   },
+  domid: {
+    value: 'DOMID',
+    values: 'text',
+    text: 'the domain with this domid, for example to find its UUID and name',
+  },
   exec: {
     value: 'CMD',
     values: 'shell-command',
