@@ -8,8 +8,6 @@ import type { KV, KvWatchEntry, NatsConnection } from './nats.ts';
 export interface Hints {
   /** Hosts that may have the VM. */
   of(uuid: Uuid): readonly HostName[] | Promise<readonly HostName[]>;
-  /** Calls `listener` when a key of a VM is written or deleted. @returns removes it. */
-  observe(listener: (uuid: Uuid) => void): () => void;
   close(): void;
 }
 
@@ -29,7 +27,6 @@ export class WatchedHints implements Hints {
   #holders = new Map<Uuid, Holders>();
   /** The holders of the loading that runs; undefined between loadings. */
   #loading: Map<Uuid, Holders> | undefined;
-  readonly #listeners = new Set<(uuid: Uuid) => void>();
   /** One text for each host, for all of its keys. */
   readonly #hosts = new Map<string, HostName>();
 
@@ -60,14 +57,8 @@ export class WatchedHints implements Hints {
     return typeof holders === 'string' ? [holders] : holders;
   }
 
-  observe(listener: (uuid: Uuid) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
   close(): void {
     this.#watch.close();
-    this.#listeners.clear();
   }
 
   #take({ key, operation }: KvWatchEntry): void {
@@ -78,7 +69,6 @@ export class WatchedHints implements Hints {
     const host = this.#hostOf(parsed.host);
     note(this.#holders, uuid, host, operation === 'PUT');
     if (this.#loading !== undefined) note(this.#loading, uuid, host, operation === 'PUT');
-    for (const listener of this.#listeners) listener(uuid);
   }
 
   #hostOf(name: HostName): HostName {
@@ -133,10 +123,6 @@ export class ReadHints implements Hints {
     } catch {
       return NONE;
     }
-  }
-
-  observe(): () => void {
-    return () => undefined;
   }
 
   close(): void {
