@@ -1,8 +1,8 @@
-/** Where to look for a VM: the hosts that the bucket names. Only hints, so nothing of them is trusted. */
+/** Where to look for a VM: the hosts that the bucket, or a bridge, names. Only hints, so nothing of them is trusted. */
 import { type Uuid, uuidOf, uuidWords } from '../uuid.ts';
 import { BucketWatch } from './bucket-watch.ts';
 import { HOSTS_MAX } from './entries.ts';
-import { type HostName, parseVmKey, type PoolNames } from './names.ts';
+import { type HostName, isHostName, parseVmKey, type PoolNames } from './names.ts';
 import type { KV, KvWatchEntry, NatsConnection } from './nats.ts';
 
 export interface Hints {
@@ -19,7 +19,7 @@ const HOLDERS_MAX = 8;
 /** More UUIDs are not kept, so that a stranger's keys cannot fill the memory. */
 const UUIDS_MAX = 2_000_000;
 const CHECK_MS = 30_000;
-const READ_MS = 1000;
+const ASK_MS = 1000;
 
 /** Keeps all keys in memory, and follows their changes. */
 export class WatchedHints implements Hints {
@@ -96,8 +96,8 @@ function note(map: Map<Uuid, Holders>, uuid: Uuid, host: HostName, holds: boolea
   }
 }
 
-/** Reads the newest key of a UUID when it is asked for: for a process with few questions. */
-export class ReadHints implements Hints {
+/** Asks which host has a VM when it is needed: for a process with few questions. */
+export class AskedHints implements Hints {
   readonly #connection: NatsConnection;
   readonly #names: PoolNames;
 
@@ -106,20 +106,13 @@ export class ReadHints implements Hints {
     this.#names = names;
   }
 
-  /** Without an answer in time there is no hint, and all hosts are asked. */
+  /** The first host that answers. Without an answer in time there is no hint, and all hosts are asked. */
   async of(uuid: Uuid): Promise<readonly HostName[]> {
-    const { vms } = this.#names;
-    const prefix = `$KV.${vms}.`;
-    const question = JSON.stringify({ last_by_subj: `${prefix}vm.${uuid}.*` });
     try {
-      // ADR-31: the message is the answer, with its subject in a header; a status instead if there is none.
-      const { headers } = await this.#connection.request(`$JS.API.DIRECT.GET.KV_${vms}`, question, {
-        timeout: READ_MS,
-      });
-      const isMarker = headers?.has('KV-Operation') === true;
-      const subject = headers?.get('Nats-Subject') ?? '';
-      const parsed = parseVmKey(subject.slice(prefix.length));
-      return parsed?.uuid === uuid && !isMarker ? [parsed.host] : NONE;
+      const subject = this.#names.where(uuid);
+      const reply = await this.#connection.request(subject, '', { timeout: ASK_MS });
+      const host = reply.string();
+      return isHostName(host) ? [host] : NONE;
     } catch {
       return NONE;
     }

@@ -13,7 +13,7 @@ import { bindBuckets, bucketError } from './buckets.ts';
 import { readHostEntry } from './entries.ts';
 import { readParts } from './feed-messages.ts';
 import { FeedNews } from './feed-news.ts';
-import { type Hints, ReadHints, WatchedHints } from './hints.ts';
+import { type Hints, AskedHints, WatchedHints } from './hints.ts';
 import { HostRequests } from './host-requests.ts';
 import {
   DEFAULT_BUCKET,
@@ -55,8 +55,8 @@ export interface PoolOptions extends PoolServers {
   /** The bucket that the bridges use. Default `xen-domid`. */
   readonly bucket?: string | undefined;
   /**
-   * Whether to keep the keys of all VMs in memory, and follow them. A look-up then needs one request. Without, it reads the
-   * key first, and connecting needs no loading: for a process with few questions. Default true.
+   * Whether to keep the keys of all VMs in memory, and follow them. A look-up then needs one request. Without, it asks first
+   * which host has the VM, and connecting needs no loading: for a process with few questions. Default true.
    */
   readonly watch?: boolean;
   /** How long calls wait, and how long to try to connect, ms. Default 6000. */
@@ -113,7 +113,7 @@ export class Pool {
       await connection.close();
       throw error;
     }
-    const hints = watched ?? new ReadHints(connection, names);
+    const hints = watched ?? new AskedHints(connection, names);
     const requests = new HostRequests(library, connection, names);
     return new Pool({ connection, names, hosts, registry, hints, requests, timeoutMs });
   }
