@@ -33,24 +33,42 @@ for (const [at, host] of hosts.entries()) {
 // A few at a time, as bridges do not start at one moment.
 for (let from = 0; from < hosts.length; from += 8) {
   const some = hosts.slice(from, from + 8);
-  await Promise.all(some.map((host) => host.startBridge({ servers, replicas: 3, beatMs: 5000 })));
+  await Promise.all(
+    some.map((host, at) =>
+      host.startBridge({ servers: serverOf(from + at), replicas: 3, beatMs: 5000 }),
+    ),
+  );
 }
 for (const host of hosts) while (backlogOf(host) > 0) await pause(50);
 
-// A host that answers the same text without asking anybody.
+// For each host, at the server of its bridge: answers a text of the same length without asking anybody.
 const library = await loadNats();
-const bare = await connectNats(library, { servers, name: 'bare', timeoutMs: 10_000 });
 const answer = `{"result":[${'x'.repeat(330)}]}`;
-bare.subscribe('bare', { callback: (_, message) => void message.respond(answer) });
-await bare.flush();
+const bare = await Promise.all(
+  hosts.slice(0, servers.length).map(async (_, at) => {
+    const options = { servers: serverOf(at), name: 'bare', timeoutMs: 10_000 };
+    const connection = await connectNats(library, options);
+    for (let host = at; host < hosts.length; host += servers.length)
+      connection.subscribe(`bare.${host}`, {
+        callback: (_error, message) => void message.respond(answer),
+      });
+    await connection.flush();
+    return connection;
+  }),
+);
 
 process.on('message', (message: ToHosts) => void run(message));
 process.send?.({ kind: 'ready' });
 
+/** The one server of host `at`. */
+function serverOf(at: number): string[] {
+  return [servers[at % servers.length] ?? ''];
+}
+
 async function run(message: ToHosts): Promise<void> {
   if (message.kind === 'storm') process.send?.(await storm(message.hosts, message.boots));
   else {
-    await bare.close();
+    await Promise.all(bare.map((connection) => connection.close()));
     await Promise.all(hosts.map((host) => host.close()));
     process.exit(0);
   }

@@ -1,15 +1,13 @@
-/** Where to look for a VM: the hosts that the bucket names. Only hints, so nothing of them is trusted. */
+/** Where to look for a VM: the hosts that the bucket, or a bridge, names. Only hints, so nothing of them is trusted. */
 import { type Uuid, uuidOf, uuidWords } from '../uuid.ts';
 import { BucketWatch } from './bucket-watch.ts';
 import { HOSTS_MAX } from './entries.ts';
-import { type HostName, parseVmKey, type PoolNames } from './names.ts';
+import { type HostName, isHostName, parseVmKey, type PoolNames } from './names.ts';
 import type { KV, KvWatchEntry, NatsConnection } from './nats.ts';
 
 export interface Hints {
   /** Hosts that may have the VM. */
   of(uuid: Uuid): readonly HostName[] | Promise<readonly HostName[]>;
-  /** Calls `listener` when a key of a VM is written or deleted. @returns removes it. */
-  observe(listener: (uuid: Uuid) => void): () => void;
   close(): void;
 }
 
@@ -21,7 +19,7 @@ const HOLDERS_MAX = 8;
 /** More UUIDs are not kept, so that a stranger's keys cannot fill the memory. */
 const UUIDS_MAX = 2_000_000;
 const CHECK_MS = 30_000;
-const READ_MS = 1000;
+const ASK_MS = 1000;
 
 /** Keeps all keys in memory, and follows their changes. */
 export class WatchedHints implements Hints {
@@ -29,7 +27,6 @@ export class WatchedHints implements Hints {
   #holders = new Map<Uuid, Holders>();
   /** The holders of the loading that runs; undefined between loadings. */
   #loading: Map<Uuid, Holders> | undefined;
-  readonly #listeners = new Set<(uuid: Uuid) => void>();
   /** One text for each host, for all of its keys. */
   readonly #hosts = new Map<string, HostName>();
 
@@ -60,14 +57,8 @@ export class WatchedHints implements Hints {
     return typeof holders === 'string' ? [holders] : holders;
   }
 
-  observe(listener: (uuid: Uuid) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
   close(): void {
     this.#watch.close();
-    this.#listeners.clear();
   }
 
   #take({ key, operation }: KvWatchEntry): void {
@@ -78,7 +69,6 @@ export class WatchedHints implements Hints {
     const host = this.#hostOf(parsed.host);
     note(this.#holders, uuid, host, operation === 'PUT');
     if (this.#loading !== undefined) note(this.#loading, uuid, host, operation === 'PUT');
-    for (const listener of this.#listeners) listener(uuid);
   }
 
   #hostOf(name: HostName): HostName {
@@ -106,8 +96,8 @@ function note(map: Map<Uuid, Holders>, uuid: Uuid, host: HostName, holds: boolea
   }
 }
 
-/** Reads the newest key of a UUID when it is asked for: for a process with few questions. */
-export class ReadHints implements Hints {
+/** Asks which host has a VM when it is needed: for a process with few questions. */
+export class AskedHints implements Hints {
   readonly #connection: NatsConnection;
   readonly #names: PoolNames;
 
@@ -116,27 +106,16 @@ export class ReadHints implements Hints {
     this.#names = names;
   }
 
-  /** Without an answer in time there is no hint, and all hosts are asked. */
+  /** The first host that answers. Without an answer in time there is no hint, and all hosts are asked. */
   async of(uuid: Uuid): Promise<readonly HostName[]> {
-    const { vms } = this.#names;
-    const prefix = `$KV.${vms}.`;
-    const question = JSON.stringify({ last_by_subj: `${prefix}vm.${uuid}.*` });
     try {
-      // ADR-31: the message is the answer, with its subject in a header; a status instead if there is none.
-      const { headers } = await this.#connection.request(`$JS.API.DIRECT.GET.KV_${vms}`, question, {
-        timeout: READ_MS,
-      });
-      const isMarker = headers?.has('KV-Operation') === true;
-      const subject = headers?.get('Nats-Subject') ?? '';
-      const parsed = parseVmKey(subject.slice(prefix.length));
-      return parsed?.uuid === uuid && !isMarker ? [parsed.host] : NONE;
+      const subject = this.#names.where(uuid);
+      const reply = await this.#connection.request(subject, '', { timeout: ASK_MS });
+      const host = reply.string();
+      return isHostName(host) ? [host] : NONE;
     } catch {
       return NONE;
     }
-  }
-
-  observe(): () => void {
-    return () => undefined;
   }
 
   close(): void {

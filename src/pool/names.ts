@@ -60,6 +60,11 @@ export class PoolNames {
     return `${this.vms}.ask.${host}.${method}`;
   }
 
+  /** Subject of the question which host has a VM. Only the bridges of hosts that have it subscribe to it. */
+  where(uuid: Uuid): string {
+    return `${this.vms}.where.${uuid}`;
+  }
+
   /** Subject of a host's feed. `*` stands for all hosts. */
   feed(host: HostName | '*'): string {
     return `${this.vms}.feed.${host}`;

@@ -71,6 +71,8 @@ export async function connectNats(
     maxPingOut: 2,
     // The credentials may be repaired at the servers while this process runs.
     ignoreAuthErrorAbort: true,
+    // The stack of every request costs more than the request, and nobody reads it.
+    noAsyncTraces: true,
   };
   try {
     return await transport.connect(connection);

@@ -6,7 +6,7 @@ import type { Uuid } from '../uuid.ts';
 import type { Hints } from './hints.ts';
 import type { HostName } from './names.ts';
 import type { Registry } from './registry.ts';
-import type { PoolHolder, PoolResult, SilentHost } from './results.ts';
+import type { PoolHolder, PoolResult, PoolUnavailable, SilentHost } from './results.ts';
 import { hasVm, type Limit, Round } from './round.ts';
 import type { Word, Words } from './words.ts';
 
@@ -14,6 +14,14 @@ import type { Word, Words } from './words.ts';
 const HINT_MS = 500;
 /** Delay before the hosts are asked again about a VM that moves, ms. */
 const AGAIN_MS = 20;
+
+/** Where a look-up begins, and where it may end. */
+export interface Search {
+  /** The host to ask first, in place of those that the hints name. */
+  readonly first?: HostName;
+  /** Ask every host, although one has confirmed the VM. A host without an answer makes the result `unavailable`. */
+  readonly everywhere?: boolean;
+}
 
 export class PoolLookups {
   readonly #registry: Registry;
@@ -27,14 +35,19 @@ export class PoolLookups {
   }
 
   /** @throws the signal's reason. */
-  async lookup(uuid: Uuid, timeoutMs: number, signal?: AbortSignal): Promise<PoolResult> {
+  async lookup(
+    uuid: Uuid,
+    timeoutMs: number,
+    signal?: AbortSignal,
+    search: Search = {},
+  ): Promise<PoolResult> {
     signal?.throwIfAborted();
     const over = new AbortController();
     const stop = after(timeoutMs, () => over.abort());
     const remove = onAbort(signal, () => over.abort());
     try {
       const limit = { endsMs: performance.now() + timeoutMs, over: over.signal };
-      const result = await this.#search(uuid, limit);
+      const result = await this.#search(uuid, limit, search);
       signal?.throwIfAborted();
       return result;
     } finally {
@@ -43,13 +56,16 @@ export class PoolLookups {
     }
   }
 
-  async #search(uuid: Uuid, limit: Limit): Promise<PoolResult> {
-    let hinted = this.#hints.of(uuid);
+  async #search(uuid: Uuid, limit: Limit, search: Search): Promise<PoolResult> {
+    const { everywhere = false } = search;
+    let hinted = search.first === undefined ? this.#hints.of(uuid) : [search.first];
     if (!Array.isArray(hinted)) hinted = await hinted;
     let first = (hinted as readonly HostName[]).filter((host) => this.#registry.names.has(host));
     let moved = false;
     for (;;) {
-      const result = await this.#round(uuid, first, limit);
+      const result = everywhere
+        ? await this.#roundOfAll(uuid, limit)
+        : await this.#round(uuid, first, limit);
       if (result !== 'again') return result;
       if (limit.over.aborted)
         return { status: 'unavailable', cause: moved ? 'moving' : 'timeout', hosts: [] };
@@ -72,14 +88,22 @@ export class PoolLookups {
     await round.ask(first, HINT_MS);
     if (!round.hasHolder) await round.ask(this.#registry.names, Infinity);
     const { words } = round;
-    const holders = holdersOf(words);
-    if (holders.length > 1) return this.#confirmAll(uuid, words, limit);
-    if (holders.length === 1) return foundOf(words);
-    return this.#absence(words, performance.now() - round.beganMs);
+    if (round.hasHolder) return this.#presence(uuid, words, limit);
+    return this.#gapIn(round) ?? { status: 'notFound' };
   }
 
-  /** Returns what follows from the words of hosts of which none has the VM. */
-  #absence(words: readonly Word[], tookMs: number): PoolResult | 'again' {
+  /** Asks all hosts. @returns `again` if the VM may have moved between hosts while they were asked. */
+  async #roundOfAll(uuid: Uuid, limit: Limit): Promise<PoolResult | 'again'> {
+    const round = new Round(this.#words, uuid, limit);
+    await round.ask(this.#registry.names, Infinity, Infinity);
+    const gap = this.#gapIn(round);
+    if (gap !== undefined) return gap;
+    return round.hasHolder ? this.#presence(uuid, round.words, limit) : { status: 'notFound' };
+  }
+
+  /** Returns why another host than those in `round` that have the VM may have it; undefined if none can. */
+  #gapIn({ words, beganMs }: Round): PoolUnavailable | 'again' | undefined {
+    const tookMs = performance.now() - beganMs;
     const hosts = silentHosts(words);
     if (hosts.length > 0) return { status: 'unavailable', cause: 'silent-hosts', hosts };
     const { names, isFresh } = this.#registry;
@@ -87,8 +111,16 @@ export class PoolLookups {
     if (!isFresh) return { status: 'unavailable', cause: 'stale', hosts };
     const asked = new Set(words.map(({ host }) => host));
     const isWhole = [...names].every((host) => asked.has(host));
-    if (isWhole && words.every(({ leftMs }) => leftMs > tookMs)) return { status: 'notFound' };
-    return 'again';
+    const mayHaveMoved = words.some((word) => !hasVm(word) && word.leftMs <= tookMs);
+    return isWhole && !mayHaveMoved ? undefined : 'again';
+  }
+
+  #presence(
+    uuid: Uuid,
+    words: readonly Word[],
+    limit: Limit,
+  ): PoolResult | Promise<PoolResult | 'again'> {
+    return holdersOf(words).length > 1 ? this.#confirmAll(uuid, words, limit) : foundOf(words);
   }
 
   /** Several hosts have the VM: it counts only if they have it still. */

@@ -7,11 +7,13 @@ import type { CallOptions, ListedDomain } from '../results.ts';
 import { after, checkMs } from '../timeout.ts';
 import type { Uuid } from '../uuid.ts';
 import { parseVmUuid } from '../vm-uuid.ts';
+import { checkWaitState, DEFAULT_WAIT_MS, type WaitOptions } from '../waiting.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { bindBuckets, bucketError } from './buckets.ts';
 import { readHostEntry } from './entries.ts';
 import { readParts } from './feed-messages.ts';
-import { type Hints, ReadHints, WatchedHints } from './hints.ts';
+import { FeedNews } from './feed-news.ts';
+import { type Hints, AskedHints, WatchedHints } from './hints.ts';
 import { HostRequests } from './host-requests.ts';
 import {
   DEFAULT_BUCKET,
@@ -22,10 +24,17 @@ import {
   PoolNames,
 } from './names.ts';
 import { connectNats, type KV, loadNats, type NatsConnection } from './nats.ts';
-import { PoolLookups } from './pool-lookup.ts';
+import { PoolLookups, type Search } from './pool-lookup.ts';
 import { PoolSubscription } from './pool-subscription.ts';
 import { BEAT_MS, Registry } from './registry.ts';
-import type { PoolFeed, PoolHost, PoolList, PoolResult, PoolSubscribeOptions } from './results.ts';
+import type {
+  PoolFeed,
+  PoolHost,
+  PoolList,
+  PoolResult,
+  PoolSubscribeOptions,
+  PoolWaitResult,
+} from './results.ts';
 import type { PoolServers } from './servers.ts';
 import { waitInPool } from './wait.ts';
 import { Words } from './words.ts';
@@ -34,6 +43,7 @@ export type { Domain, Domid, ShutdownReason } from '../domain.ts';
 export type { Change, ChangeKind, ChangesBatch, SnapshotBatch, Token } from '../change.ts';
 export type { CallOptions, ListedDomain, NotFound, Source } from '../results.ts';
 export { parseUuid, type Uuid } from '../uuid.ts';
+export type { Gone, WaitOptions, WaitState } from '../waiting.ts';
 export { ErrorCode, XenError } from '../xen-error.ts';
 export type { HostName } from './names.ts';
 export type { PoolServers } from './servers.ts';
@@ -45,20 +55,14 @@ export interface PoolOptions extends PoolServers {
   /** The bucket that the bridges use. Default `xen-domid`. */
   readonly bucket?: string | undefined;
   /**
-   * Whether to keep the keys of all VMs in memory, and follow them. A look-up then needs one request. Without, it reads the
-   * key first, and connecting needs no loading: for a process with few questions. Default true.
+   * Whether to keep the keys of all VMs in memory, and follow them. A look-up then needs one request. Without, it asks first
+   * which host has the VM, and connecting needs no loading: for a process with few questions. Default true.
    */
   readonly watch?: boolean;
   /** How long calls wait, and how long to try to connect, ms. Default 6000. */
   readonly timeoutMs?: number;
   /** How often bridges write their host's entry, ms. The same as in the bridges. Default 5000. @internal */
   readonly beatMs?: number;
-}
-
-/** Options of {@link Pool.waitFor}. */
-export interface PoolWaitOptions extends CallOptions {
-  /** `present`: a host has the VM. `gone`: no host has it. Default `present`. */
-  readonly state?: 'present' | 'gone';
 }
 
 const DEFAULT_TIMEOUT_MS = 6000;
@@ -79,11 +83,13 @@ interface PoolParts {
 export class Pool {
   readonly #parts: PoolParts;
   readonly #lookups: PoolLookups;
+  readonly #news: FeedNews;
   readonly #closing = new AbortController();
 
   private constructor(parts: PoolParts) {
     this.#parts = parts;
     this.#lookups = new PoolLookups(parts.registry, parts.hints, new Words(parts.requests));
+    this.#news = new FeedNews(parts.connection, parts.names);
   }
 
   /**
@@ -107,7 +113,7 @@ export class Pool {
       await connection.close();
       throw error;
     }
-    const hints = watched ?? new ReadHints(connection, names);
+    const hints = watched ?? new AskedHints(connection, names);
     const requests = new HostRequests(library, connection, names);
     return new Pool({ connection, names, hosts, registry, hints, requests, timeoutMs });
   }
@@ -132,18 +138,33 @@ export class Pool {
     return Promise.all(parsed.map((uuid) => this.#lookup(uuid, options)));
   }
 
-  /** Waits until a VM is on a host, or on none. Returns the result that shows it; `unavailable` if the time is up. */
-  async waitFor(uuid: string, options: PoolWaitOptions = {}): Promise<PoolResult> {
+  /**
+   * Waits until a VM is in a state. Answers at once where it is so already.
+   * - `present`: a host has a domain with the UUID that is not dying.
+   * - `running`: such a domain has been unpaused at least once.
+   * - `shutdown`: no host is left with such a domain that has not shut down.
+   * - `gone`: no host has one.
+   *
+   * `shutdown` and `gone` need the word of every host.
+   * @returns the result of a look-up at the end, and whether the VM is in the state; false after `timeoutMs`, 30 s by default.
+   * @throws XenError `ERR_INVALID_UUID`, `ERR_INVALID_OPTION`, `ERR_CLOSED`; the signal's reason.
+   */
+  async waitFor(uuid: string, options: WaitOptions = {}): Promise<PoolWaitResult> {
     const parsed = parseVmUuid(uuid);
-    const { timeoutMs = this.#parts.timeoutMs, signal, state = 'present' } = options;
+    const state = checkWaitState(options.state ?? 'present');
+    const { timeoutMs = DEFAULT_WAIT_MS, signal } = options;
     checkMs('timeoutMs', timeoutMs);
+    signal?.throwIfAborted();
+    this.#checkOpen();
     return waitInPool({
       uuid: parsed,
       state,
       timeoutMs,
       signal,
-      hints: this.#parts.hints,
-      lookup: (leftMs) => this.#lookup(parsed, { timeoutMs: leftMs, ...(signal && { signal }) }),
+      closing: this.#closing.signal,
+      news: this.#news,
+      lookup: (limitMs, cut, search) =>
+        this.#lookup(parsed, { timeoutMs: limitMs, signal: cut }, search),
     });
   }
 
@@ -221,11 +242,11 @@ export class Pool {
     return this.close();
   }
 
-  #lookup(uuid: Uuid, options: CallOptions): Promise<PoolResult> {
+  #lookup(uuid: Uuid, options: CallOptions, search?: Search): Promise<PoolResult> {
     this.#checkOpen();
     const { timeoutMs = this.#parts.timeoutMs, signal } = options;
     checkMs('timeoutMs', timeoutMs);
-    return this.#lookups.lookup(uuid, timeoutMs, signal);
+    return this.#lookups.lookup(uuid, timeoutMs, signal, search);
   }
 
   async #listOf(host: HostName, names: boolean, timeoutMs: number): Promise<PoolList> {

@@ -2,6 +2,7 @@
 import type { ChangesBatch, SnapshotBatch } from '../change.ts';
 import type { Domain } from '../domain.ts';
 import type { ListedDomain, NotFound, Source } from '../results.ts';
+import type { Gone } from '../waiting.ts';
 import type { HostName } from './names.ts';
 import type { PoolToken } from './position.ts';
 
@@ -47,6 +48,14 @@ export interface PoolUnavailable {
 
 /** The result of a look-up in a pool. Handle all four values of `status`. */
 export type PoolResult = PoolFound | NotFound | PoolAmbiguous | PoolUnavailable;
+
+/**
+ * The result of a wait: the result of a look-up at its end. `reached` is false if the time was up before the VM was in the
+ * state, and with `unavailable`.
+ */
+export type PoolWaitResult = (PoolFound | Gone | PoolAmbiguous | PoolUnavailable) & {
+  readonly reached: boolean;
+};
 
 /** The domains of one host, or the reason why it gave none. */
 export type PoolList =

@@ -49,7 +49,7 @@ export class Round {
    * @returns when all have answered, `patienceMs` has passed, a host has confirmed the VM and the others have had their
    *   moment, or the look-up is over.
    */
-  ask(hosts: Iterable<HostName>, patienceMs: number): Promise<void> {
+  ask(hosts: Iterable<HostName>, patienceMs: number, othersMs: number = OTHERS_MS): Promise<void> {
     const timeoutMs = this.#limit.endsMs - performance.now();
     for (const host of hosts) {
       if (this.#answers.has(host)) continue;
@@ -57,7 +57,7 @@ export class Round {
       this.#pending++;
       void this.#words.ask(host, this.#uuid, timeoutMs).then((word) => this.#take(word));
     }
-    return this.#settled(patienceMs);
+    return this.#settled(patienceMs, othersMs);
   }
 
   #take(word: Word): void {
@@ -67,7 +67,7 @@ export class Round {
     this.#wake();
   }
 
-  #settled(patienceMs: number): Promise<void> {
+  #settled(patienceMs: number, othersMs: number): Promise<void> {
     const { over } = this.#limit;
     return new Promise((resolve) => {
       let stopOthers: (() => void) | undefined;
@@ -82,7 +82,7 @@ export class Round {
       const removeAbort = onAbort(over, finish);
       this.#wake = () => {
         if (this.#pending === 0 || over.aborted) finish();
-        else if (this.#hasHolder) stopOthers ??= after(OTHERS_MS, finish);
+        else if (this.#hasHolder) stopOthers ??= after(othersMs, finish);
       };
       this.#wake();
     });

@@ -1,66 +1,177 @@
-/** Waits until a VM is on a host of the pool, or on none. */
+/** Waits until a VM is in a state, on whichever host of the pool. */
 import { onAbort } from '../abort.ts';
 import { after } from '../timeout.ts';
+import type { ShutdownReason } from '../domain.ts';
 import type { Uuid } from '../uuid.ts';
-import type { Hints } from './hints.ts';
-import type { PoolResult } from './results.ts';
+import { isInState, type WaitState } from '../waiting.ts';
+import type { FeedNews } from './feed-news.ts';
+import type { HostName } from './names.ts';
+import type { Search } from './pool-lookup.ts';
+import type { PoolResult, PoolWaitResult } from './results.ts';
 
-export interface PoolWait {
+export interface PoolWaitParts {
   readonly uuid: Uuid;
-  readonly state: 'present' | 'gone';
+  readonly state: WaitState;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  readonly hints: Hints;
-  /** @param leftMs time limit. */
-  readonly lookup: (leftMs: number) => Promise<PoolResult>;
+  /** Aborted when the pool is closed: later look-ups reject. */
+  readonly closing: AbortSignal;
+  readonly news: FeedNews;
+  readonly lookup: (limitMs: number, signal: AbortSignal, search: Search) => Promise<PoolResult>;
 }
 
 /**
  * Delay of the next look-up without news of the VM, ms. A look-up of a VM that no host has costs every host a list; one of
  * a VM that a host has costs a single look.
  */
-const AGAIN_MS = { present: 5000, gone: 1000 } as const;
+const ABSENT_AGAIN_MS = 5000;
+const HELD_AGAIN_MS = 1000;
+/** No feed announces that a domain is unpaused. Its first look-ups follow each other at this distance, ms. */
+const RUNNING_AGAIN_MS = 20;
+/** Later ones at this share of the time since the last news. */
+const QUIET_PART = 1 / 8;
+/** Longest look-up, ms: a host that does not answer must not hold up a wait that others can end. */
+const LOOKUP_MAX_MS = 6000;
+/** The last look-up begins so long before the end, ms, and not before half of the time. */
+const LAST_LOOKUP_MS = 1000;
 
 const doNothing = (): void => undefined;
 
-/** @throws the signal's reason. */
-export async function waitInPool(wait: PoolWait): Promise<PoolResult> {
-  const { uuid, state, timeoutMs, signal, hints, lookup } = wait;
-  const endsMs = performance.now() + timeoutMs;
-  let hasNews = false;
-  let wake = doNothing;
-  const removeObserver = hints.observe((changed) => {
-    if (changed !== uuid) return;
-    hasNews = true;
-    wake();
-  });
-  const removeAbort = onAbort(signal, () => wake());
+/** @throws the signal's reason; XenError `ERR_CLOSED`. */
+export async function waitInPool(parts: PoolWaitParts): Promise<PoolWaitResult> {
+  const wait = new PoolWait(parts);
+  const wake = (): void => wait.wake();
+  const undo = [
+    parts.news.observe(parts.uuid, (host) => wait.tell(host)),
+    onAbort(parts.signal, wake),
+    onAbort(parts.closing, wake),
+  ];
   try {
-    for (;;) {
-      hasNews = false;
-      const leftMs = endsMs - performance.now();
-      if (leftMs <= 0) return { status: 'unavailable', cause: 'timeout', hosts: [] };
-      // oxlint-disable-next-line no-await-in-loop -- one look-up after the other
-      const result = await lookup(leftMs);
-      if (isReached(result, state)) return result;
-      if (!hasNews) {
-        // oxlint-disable-next-line no-await-in-loop
-        await new Promise<void>((resolve) => {
-          const stop = after(Math.min(AGAIN_MS[state], leftMs), resolve);
-          wake = () => {
-            stop();
-            resolve();
-          };
-        });
-      }
-      signal?.throwIfAborted();
-    }
+    return await wait.run();
   } finally {
-    removeObserver();
-    removeAbort();
+    for (const step of undo) step();
   }
 }
 
-function isReached({ status }: PoolResult, state: PoolWait['state']): boolean {
-  return state === 'gone' ? status === 'notFound' : status === 'found' || status === 'ambiguous';
+class PoolWait {
+  readonly #parts: PoolWaitParts;
+  #newsMs = performance.now();
+  /** The host that has named the VM since the last look-up began. */
+  #newsFrom: HostName | undefined;
+  #shutdownReason: ShutdownReason | undefined;
+  /** Ends the pause, or the look-up, that runs. */
+  #wake = doNothing;
+
+  constructor(parts: PoolWaitParts) {
+    this.#parts = parts;
+  }
+
+  wake(): void {
+    this.#wake();
+  }
+
+  /** A host has named the VM. */
+  tell(host: HostName): void {
+    this.#newsFrom = host;
+    this.#newsMs = performance.now();
+    this.#wake();
+  }
+
+  async run(): Promise<PoolWaitResult> {
+    const { timeoutMs, signal } = this.#parts;
+    const endsMs = performance.now() + timeoutMs;
+    const lastMs = endsMs - Math.min(LAST_LOOKUP_MS, timeoutMs / 2);
+    let latest: PoolResult = { status: 'unavailable', cause: 'timeout', hosts: [] };
+    let hasLast = false;
+    let isCut = false;
+    for (;;) {
+      const beganMs = performance.now();
+      const isLast: boolean = beganMs >= lastMs && !hasLast;
+      if (beganMs >= endsMs) return this.#resultOf(latest, false);
+      const limitMs = (beganMs < lastMs ? lastMs : endsMs) - beganMs;
+      // After a look-up that news have cut short, the next one is made to its end: news may come without end.
+      // oxlint-disable-next-line no-await-in-loop -- one look-up after the other
+      const result = await this.#look(limitMs, !isCut);
+      isCut = result === undefined;
+      signal?.throwIfAborted();
+      if (result !== undefined) {
+        if (isReached(this.#parts.state, result)) return this.#resultOf(result, true);
+        if (isLast || result.status !== 'unavailable') latest = result;
+        hasLast ||= isLast;
+      }
+      const nowMs = performance.now();
+      const pauseMs =
+        nowMs < lastMs ? Math.min(this.#againMs(result), lastMs - nowMs) : endsMs - nowMs;
+      // oxlint-disable-next-line no-await-in-loop
+      if (nowMs < lastMs || hasLast) await this.#pause(pauseMs);
+      signal?.throwIfAborted();
+    }
+  }
+
+  /** Looks the VM up. @returns undefined if news of the VM came meanwhile, and `canCut`. */
+  async #look(limitMs: number, canCut: boolean): Promise<PoolResult | undefined> {
+    const { state, signal, closing, lookup } = this.#parts;
+    const first = this.#newsFrom;
+    this.#newsFrom = undefined;
+    const cut = new AbortController();
+    this.#wake = () => {
+      if (canCut || signal?.aborted === true || closing.aborted) cut.abort();
+    };
+    const endsMs = performance.now() + Math.min(limitMs, LOOKUP_MAX_MS);
+    const look = (search: Search): Promise<PoolResult> =>
+      lookup(Math.max(1, endsMs - performance.now()), cut.signal, search);
+    try {
+      const result = await look(first === undefined ? {} : { first });
+      this.#note(result);
+      const hasHolder = result.status === 'found' || result.status === 'ambiguous';
+      if (state !== 'shutdown' || !hasHolder || !isReached(state, result)) return result;
+      // Another host may have a domain of this VM that runs, as at the end of a migration.
+      return await look({ everywhere: true });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (cut.signal.aborted) return undefined;
+      throw error;
+    } finally {
+      this.#wake = doNothing;
+    }
+  }
+
+  /** Waits for news, at most `ms`. */
+  async #pause(ms: number): Promise<void> {
+    const { signal, closing } = this.#parts;
+    if (this.#newsFrom !== undefined || signal?.aborted === true || closing.aborted) return;
+    await new Promise<void>((resolve) => {
+      const stop = after(ms, resolve);
+      this.#wake = () => {
+        stop();
+        resolve();
+      };
+    });
+    this.#wake = doNothing;
+  }
+
+  #againMs(result: PoolResult | undefined): number {
+    if (result?.status !== 'found' && result?.status !== 'ambiguous') return ABSENT_AGAIN_MS;
+    if (this.#parts.state !== 'running') return HELD_AGAIN_MS;
+    const quietMs = performance.now() - this.#newsMs;
+    return Math.min(Math.max(RUNNING_AGAIN_MS, quietMs * QUIET_PART), HELD_AGAIN_MS);
+  }
+
+  #note(result: PoolResult): void {
+    if (result.status === 'found') this.#shutdownReason = result.domain.shutdownReason;
+  }
+
+  #resultOf(result: PoolResult, reached: boolean): PoolWaitResult {
+    const shutdownReason = this.#shutdownReason;
+    return result.status === 'notFound' && shutdownReason !== undefined
+      ? { ...result, shutdownReason, reached }
+      : { ...result, reached };
+  }
+}
+
+function isReached(state: WaitState, result: PoolResult): boolean {
+  if (result.status === 'unavailable') return false;
+  if (result.status !== 'ambiguous') return isInState(state, result);
+  const domains = result.holders.map(({ domain }) => domain);
+  return isInState(state, { status: 'ambiguous', domains });
 }

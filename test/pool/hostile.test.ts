@@ -295,17 +295,3 @@ test('a reader continues from its token, and gets a resync only where the daemon
   expect(reader.kinds.filter(({ host }) => host === 'host2')).toEqual([]);
   expect(reader.mistakes).toEqual([]);
 });
-
-test('waiting ends when the VM is there, and when it is gone', async () => {
-  const uuid = uuidOf(7000);
-  const present = pool.waitFor(uuid, { timeoutMs: 20_000 });
-  world.start(uuid, world.at(2));
-  expect(await present).toMatchObject({ status: 'found', host: 'host2' });
-  const gone = pool.waitFor(uuid, { state: 'gone', timeoutMs: 20_000 });
-  world.stop(uuid, world.at(2));
-  expect(await gone).toEqual({ status: 'notFound' });
-  expect(await pool.waitFor(uuid, { timeoutMs: 100 })).toMatchObject({
-    status: 'unavailable',
-    cause: 'timeout',
-  });
-});

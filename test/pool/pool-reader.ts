@@ -71,12 +71,19 @@ export class PoolReader {
     }
     for (const change of batch.changes) {
       const known = domains.get(change.domid);
-      if ((change.previous === undefined) !== (known === undefined))
+      // A change that is told twice, or after one that is missing, does not fit.
+      if (stateOf(change.previous) !== stateOf(known))
         this.mistakes.push(
-          `${host}: ${change.kind} ${change.domid} ${change.uuid}, known ${known?.uuid}`,
+          `${host}: ${change.kind} ${change.domid}, ${stateOf(change.previous)} instead of ${stateOf(known)}`,
         );
       if (change.domain === undefined) domains.delete(change.domid);
       else domains.set(change.domid, change.domain);
     }
   }
+}
+
+function stateOf(domain: Domain | undefined): string {
+  if (domain === undefined) return 'none';
+  const { uuid, dying, shutdownReason = 'up' } = domain;
+  return `${uuid} ${dying ? 'dying' : shutdownReason}`;
 }

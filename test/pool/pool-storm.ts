@@ -1,7 +1,7 @@
 /** VMs that start, stop and migrate in a pool, while others look them up. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Pool } from '../../src/pool/pool.ts';
-import type { Uuid } from '../../src/uuid.ts';
+import { parseUuid, type Uuid } from '../../src/uuid.ts';
 import { Random } from '../support/random.ts';
 import { uuidOf } from '../support/vms.ts';
 import type { PoolWorld, WorldHost } from './pool-world.ts';
@@ -17,6 +17,7 @@ export class PoolStorm {
   readonly #world: PoolWorld;
   readonly #random: Random;
   readonly #arrivedMs = new Map<Uuid, number>();
+  #pool: Pool | undefined;
   #over = false;
   #count = 0;
   #running: Promise<void> = Promise.resolve();
@@ -30,6 +31,9 @@ export class PoolStorm {
   /** Hosts on which VMs start. Default: all. */
   alive: () => readonly WorldHost[] = () => this.#world.hosts;
 
+  /** Whether VMs migrate as xenopsd has it: under a temporary UUID until the end. */
+  renames = false;
+
   /** Starts VMs at once. */
   boot(count: number): void {
     for (let vm = 0; vm < count; vm++) this.#boot();
@@ -42,6 +46,7 @@ export class PoolStorm {
 
   /** Looks up VMs, one after the other: those that exist, those that did, and some that never did. */
   ask(pool: Pool, timeoutMs = 3000): void {
+    this.#pool = pool;
     this.#askers.push(this.#ask(pool, timeoutMs));
   }
 
@@ -94,14 +99,25 @@ export class PoolStorm {
     const [from, ...others] = this.#world.hostsOf(uuid);
     const to = this.#random.pick(this.alive());
     if (others.length > 0 || from === to) return;
-    if (from !== undefined && this.#settled() === undefined) return;
     const stayedMs = performance.now() - (this.#arrivedMs.get(uuid) ?? 0);
     if (stayedMs < STAY_MS) return;
     this.#arrivedMs.set(uuid, performance.now() + BOTH_MS);
+    if (from !== undefined && this.renames) return this.#migrateByRenames(uuid, from, to);
     this.#world.start(uuid, to);
     if (from === undefined) return;
     await pause(BOTH_MS);
     this.#world.stop(uuid, from);
+  }
+
+  async #migrateByRenames(uuid: Uuid, from: WorldHost, to: WorldHost): Promise<void> {
+    const [old, prepared] = temporaryOf(uuid);
+    this.#world.start(prepared, to);
+    await pause(BOTH_MS);
+    this.#world.handOver(uuid, { from, old, to, prepared });
+    // At once, while the bucket and the feeds still have it on the old host.
+    if (this.#pool !== undefined) await this.#world.ask(this.#pool, uuid);
+    await pause(BOTH_MS);
+    this.#world.stop(old, from);
   }
 
   async #ask(pool: Pool, timeoutMs: number): Promise<void> {
@@ -113,4 +129,10 @@ export class PoolStorm {
       await pause(1);
     }
   }
+}
+
+/** The UUIDs that xenopsd gives the source of a migration at its end, and the target until then. */
+export function temporaryOf(uuid: Uuid): [old: Uuid, prepared: Uuid] {
+  const head = uuid.slice(0, 24);
+  return [parseUuid(`${head}000000000000`), parseUuid(`${head}000000000001`)];
 }

@@ -1,4 +1,6 @@
 /** Simulated hosts in a pool, each with a daemon and a bridge, and the truth about their VMs. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Inventory } from '../../src/inventory/inventory.ts';
@@ -15,9 +17,27 @@ import {
 import type { Uuid } from '../../src/uuid.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
 import { temporaryDirectory } from '../support/daemon-room.ts';
+import { until } from '../support/until.ts';
+
+const BIN = join(import.meta.dirname, '../../src/cli/bin.cjs');
 
 /** Short, so that tests of silent hosts end soon. */
 export const BEAT_MS = 500;
+
+/** A module that sets the wall clock of its process ahead. */
+function clockModule(aheadMs: number): string {
+  const source = `
+    const Real = Date;
+    globalThis.Date = class extends Real {
+      constructor(...given) {
+        super(...(given.length === 0 ? [Date.now()] : given));
+      }
+      static now() {
+        return Real.now() + ${aheadMs};
+      }
+    };`;
+  return `data:text/javascript,${encodeURIComponent(source)}`;
+}
 
 /** A host with its daemon and its bridge. */
 export class WorldHost {
@@ -27,6 +47,8 @@ export class WorldHost {
   readonly directory: string = temporaryDirectory();
   readonly socket: string = join(this.directory, 'd', 'socket');
   bridge: Bridge | undefined;
+  /** The bridge, where it is a process of its own. */
+  process: ChildProcess | undefined;
   #hypervisor: SimulatedHypervisor | undefined;
   #xenstored: SimulatedXenstored | undefined;
   #inventory: Inventory | undefined;
@@ -82,9 +104,39 @@ export class WorldHost {
     return this.bridge;
   }
 
+  /** Starts the bridge as `xen-domid pool serve`. @param clockMs its clock is so much ahead. */
+  async startBridgeProcess(
+    { servers, bucket = 'xen-domid', replicas = 1 }: WorldOptions,
+    clockMs = 0,
+  ): Promise<ChildProcess> {
+    const options = ['--nats', servers.join(), '--bucket', bucket, '--replicas', String(replicas)];
+    const serve = ['pool', 'serve', ...options, '--host', this.name, '--socket', this.socket];
+    const argv = ['--import', clockModule(clockMs), BIN, ...serve, '--simulated'];
+    const child = spawn(process.execPath, argv, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    this.process = child;
+    let text = '';
+    child.stderr?.setEncoding('utf8').on('data', (more: string) => (text += more));
+    await until(() => text.includes(`host ${this.name} is in the pool`), {
+      what: `a bridge of ${this.name}`,
+    });
+    return child;
+  }
+
   async stopBridge(): Promise<void> {
     await this.bridge?.close();
     this.bridge = undefined;
+    await this.endBridgeProcess('SIGKILL');
+  }
+
+  async endBridgeProcess(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const child = this.process;
+    this.process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
   }
 
   /** The bridge and the daemon end, as if the host lost its power; its domains are gone. */
@@ -169,26 +221,38 @@ export class PoolWorld {
 
   start(uuid: Uuid, host: WorldHost): void {
     const domid = bootVm(host.host, host.xenstored, { uuid, name: `vm-${uuid.slice(0, 8)}` });
-    const domids = this.#domids.get(uuid) ?? new Map<WorldHost, number>();
-    this.#domids.set(uuid, domids.set(host, domid));
-    this.#now++;
-    const absences = this.#absences.get(uuid) ?? [{ from: 0, to: Infinity }];
-    this.#absences.set(uuid, absences);
-    const last = absences.at(-1);
-    if (last?.to === Infinity) last.to = this.#now;
+    this.#arrived(uuid, host, domid);
   }
 
   stop(uuid: Uuid, host: WorldHost): void {
-    const domids = this.#domids.get(uuid);
-    const domid = domids?.get(host);
-    if (domids === undefined || domid === undefined) return;
-    domids.delete(host);
-    this.#now++;
-    if (domids.size === 0) {
-      this.#domids.delete(uuid);
-      this.#absences.get(uuid)?.push({ from: this.#now, to: Infinity });
-    }
+    const domid = this.domidOf(uuid, host);
+    if (domid === undefined) return;
+    this.#left(uuid, host);
     destroyVm(host.host, host.xenstored, domid);
+  }
+
+  /**
+   * The end of a live migration by xenopsd: the domain of `from` gets the UUID `old`, and the one that has been prepared on
+   * `to` as `prepared` gets that of the VM. No event announces either.
+   */
+  handOver(
+    uuid: Uuid,
+    {
+      from,
+      old,
+      to,
+      prepared,
+    }: Record<'from' | 'to', WorldHost> & Record<'old' | 'prepared', Uuid>,
+  ): void {
+    const oldDomid = this.domidOf(uuid, from);
+    const newDomid = this.domidOf(prepared, to);
+    if (oldDomid === undefined || newDomid === undefined) return;
+    to.host.setHandle(newDomid, uuid);
+    this.#arrived(uuid, to, newDomid);
+    this.#left(prepared, to);
+    from.host.setHandle(oldDomid, old);
+    this.#arrived(old, from, oldDomid);
+    this.#left(uuid, from);
   }
 
   /** The host's power fails: its VMs are gone with it. */
@@ -211,6 +275,25 @@ export class PoolWorld {
 
   async close(): Promise<void> {
     await Promise.all(this.hosts.map((host) => host.close()));
+  }
+
+  #arrived(uuid: Uuid, host: WorldHost, domid: number): void {
+    const domids = this.#domids.get(uuid) ?? new Map<WorldHost, number>();
+    this.#domids.set(uuid, domids.set(host, domid));
+    this.#now++;
+    const absences = this.#absences.get(uuid) ?? [{ from: 0, to: Infinity }];
+    this.#absences.set(uuid, absences);
+    const last = absences.at(-1);
+    if (last?.to === Infinity) last.to = this.#now;
+  }
+
+  #left(uuid: Uuid, host: WorldHost): void {
+    const domids = this.#domids.get(uuid);
+    domids?.delete(host);
+    this.#now++;
+    if (domids === undefined || domids.size > 0) return;
+    this.#domids.delete(uuid);
+    this.#absences.get(uuid)?.push({ from: this.#now, to: Infinity });
   }
 
   #contradiction(

@@ -41,6 +41,22 @@ describe('a look-up', () => {
     expect(asked).toBe(true);
   });
 
+  test('without keys in memory asks only the host that has the VM, wherever it goes', async () => {
+    await open(3, { watch: false });
+    for (const index of [1, 2, 0]) {
+      const host = world.at(index);
+      world.start(uuidOf(7), host);
+      await until(async () => {
+        const before = pool.requests;
+        const result = await pool.lookup(uuidOf(7));
+        const isAsked = pool.requests - before === 1;
+        return isAsked && result.status === 'found' && result.host === host.name;
+      });
+      world.stop(uuidOf(7), host);
+      expect(await pool.lookup(uuidOf(7))).toEqual({ status: 'notFound' });
+    }
+  });
+
   test('says notFound once every host has been asked', async () => {
     await open(3);
     const before = pool.requests;

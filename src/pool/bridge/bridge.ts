@@ -19,6 +19,7 @@ import { FeedRelay } from './feed-relay.ts';
 import { HostAnswers } from './host-answers.ts';
 import { HostClaim, inUse } from './host-claim.ts';
 import { KeyWriter } from './key-writer.ts';
+import { VmSubjects } from './vm-subjects.ts';
 
 export interface BridgeOptions extends PoolServers {
   /** The daemon's socket. Default as in a client. */
@@ -107,6 +108,7 @@ class RunningBridge implements Bridge {
   readonly #relay: FeedRelay;
   #registry: Registry | undefined;
   #writer: KeyWriter | undefined;
+  #subjects: VmSubjects | undefined;
   #claim: HostClaim | undefined;
   #answers: HostAnswers | undefined;
   #version: ServiceVersion | undefined;
@@ -129,7 +131,10 @@ class RunningBridge implements Bridge {
       connection,
       names,
       host,
-      onTouched: (uuids) => this.#writer?.note(uuids),
+      onTouched: (uuids) => {
+        this.#writer?.note(uuids);
+        this.#subjects?.note(uuids);
+      },
       onJump: () => this.#beatNow(),
       onLost: (reason) => log('warning', `${reason.message}. Reconnecting...`),
       onConnected: () => log('info', 'connected to the service again'),
@@ -176,6 +181,7 @@ class RunningBridge implements Bridge {
     });
     await this.#patiently(() => claim.take());
     this.#claim = claim;
+    this.#subjects = new VmSubjects({ connection, names, host, mirror: this.#relay.mirror });
     registry.observe((name, { present }) => {
       if (name === host && !present) this.#beatNow();
     });
