@@ -88,7 +88,9 @@ static inline uint32_t xen_domid_u32_(const volatile unsigned char *at)
 
 static inline uint32_t xen_domid_stir_(uint32_t hash, const uint8_t *uuid)
 {
-    hash = (hash ^ xen_domid_u32_(uuid)) * 0x9e3779b1u;
+    uint32_t word = (uint32_t)uuid[0] | (uint32_t)uuid[1] << 8 | (uint32_t)uuid[2] << 16 | (uint32_t)uuid[3] << 24;
+
+    hash = (hash ^ word) * 0x9e3779b1u;
     return hash ^ hash >> 15;
 }
 
@@ -441,7 +443,7 @@ static inline int xen_domid_confirm_by_socket(void *context, uint32_t domid, uin
 /*
  * Confirms by libxenctrl; the context is an xc_interface *. Makes the hypercall of xc_domain_getinfo_single, and of
  * xc_domain_getinfo up to 4.17, through xc_domctl, which is the same in all releases. In some releases of Xen the call
- * waits for the teardown of other domains: see "Look-ups and teardowns" in docs/table.md.
+ * waits for the teardown of other domains: see "The hypercall" in docs/table.md.
  */
 static inline int xen_domid_xc(void *xch, uint32_t domid, uint8_t handle[16])
 {
