@@ -24,6 +24,8 @@ const ANYBODY = -2;
 const NOBODY = -1;
 /** So rarely that the slow timer makes no list during a storm, which lasts longer than its usual minute under emulation. */
 const LIST_INTERVAL_MS = 3_600_000;
+/** A look-up that waits for the processor of a busy machine is slow, not wrong. */
+const LOOKUP_TIMEOUT_MS = 60_000;
 
 interface Contestant {
   /** Returns {@link NOBODY} if no domain was found. */
@@ -52,7 +54,9 @@ async function inProcess(path: string): Promise<Contestant> {
     await pause(10);
   }
   return {
-    find: (uuid) => inventory.resolveKnownDomid(uuid) ?? inventory.lookup(uuid).then(domidOf),
+    find: (uuid) =>
+      inventory.resolveKnownDomid(uuid) ??
+      inventory.lookup(uuid, { timeoutMs: LOOKUP_TIMEOUT_MS }).then(domidOf),
     stats: async () => ({ ...inventory.counters, listMs: inventory.durations.list.sumMs }),
   };
 }
@@ -67,7 +71,7 @@ async function bySocket(): Promise<Contestant> {
   })();
   return {
     find: (uuid) =>
-      client.domid(uuid).then((result) => {
+      client.domid(uuid, { timeoutMs: LOOKUP_TIMEOUT_MS }).then((result) => {
         if (result.status === 'found') return result.domid;
         if (result.status === 'ambiguous') return result.domids[0] ?? NOBODY;
         if (result.status === 'notFound') return NOBODY;

@@ -108,8 +108,8 @@ export async function bootStorm(
     return measured.firstNs;
   };
   const inC = async ({ uuid, domid }: Vm, times: number): Promise<void> => {
-    others.lookup(WAY_NAMES.byTable, await c.byTable(uuid, domid, times));
-    others.lookup(WAY_NAMES.bare, await c.bare(uuid, domid, times));
+    const measured = await c.byTableAndBare(uuid, domid, times, vms.length);
+    for (const [name, work] of measured) others.lookup(name, work);
   };
   const paged = async ({ name, how }: ListWay, { uuid, domid }: Vm): Promise<void> => {
     others.lookup(`${name}${IN_NODE}`, await inProcess.paged(how, uuid, domid));

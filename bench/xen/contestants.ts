@@ -62,8 +62,26 @@ export class OthersInC {
     return this.#timed(times, 'table', uuid, domid, times);
   }
 
-  async bare(uuid: string, domid: number, times: number): Promise<Measured> {
-    return this.#timed(times, 'bare', uuid, domid, times);
+  /**
+   * Looks up by the table, and at the known domid; in the other order in every second turn, because other processes are
+   * still busy with the step before when the first of the two begins.
+   */
+  async byTableAndBare(
+    uuid: string,
+    domid: number,
+    times: number,
+    turn: number,
+  ): Promise<(readonly [name: string, Measured])[]> {
+    const ways = [
+      [WAY_NAMES.byTable, 'table'],
+      [WAY_NAMES.bare, 'bare'],
+    ] as const;
+    const measured: (readonly [string, Measured])[] = [];
+    for (const [name, how] of turn % 2 === 0 ? ways : ways.toReversed()) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      measured.push([name, await this.#timed(times, how, uuid, domid, times)]);
+    }
+    return measured;
   }
 
   async tell(...words: readonly (string | number)[]): Promise<void> {

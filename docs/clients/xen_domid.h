@@ -38,7 +38,13 @@
 #include <unistd.h>
 
 #ifdef XEN_DOMID_XENCTRL
+#ifdef __cplusplus
+extern "C" {
+#endif
 #include <xenctrl.h>
+#ifdef __cplusplus
+}
+#endif
 #endif
 
 #define XEN_DOMID_PATH "/run/xen-domid/domids"
@@ -82,7 +88,9 @@ static inline uint32_t xen_domid_u32_(const volatile unsigned char *at)
 
 static inline uint32_t xen_domid_stir_(uint32_t hash, const uint8_t *uuid)
 {
-    hash = (hash ^ xen_domid_u32_(uuid)) * 0x9e3779b1u;
+    uint32_t word = (uint32_t)uuid[0] | (uint32_t)uuid[1] << 8 | (uint32_t)uuid[2] << 16 | (uint32_t)uuid[3] << 24;
+
+    hash = (hash ^ word) * 0x9e3779b1u;
     return hash ^ hash >> 15;
 }
 
@@ -433,19 +441,23 @@ static inline int xen_domid_confirm_by_socket(void *context, uint32_t domid, uin
 
 #ifdef XENCTRL_H
 /*
- * Confirms by libxenctrl; the context is an xc_interface *. A list of one from the domid on, because this call is the
- * same in all releases, and up to 4.17 does not wait for the teardown of other domains, as xc_domain_getinfo does.
+ * Confirms by libxenctrl; the context is an xc_interface *. Makes the hypercall of xc_domain_getinfo_single, and of
+ * xc_domain_getinfo up to 4.17, through xc_domctl, which is the same in all releases. In some releases of Xen the call
+ * waits for the teardown of other domains: see "The hypercall" in docs/table.md.
  */
 static inline int xen_domid_xc(void *xch, uint32_t domid, uint8_t handle[16])
 {
-    xc_domaininfo_t info;
+    struct xen_domctl look;
 
-    if (xc_domain_getinfolist((xc_interface *)xch, domid, 1, &info) != 1)
+    memset(&look, 0, sizeof(look));
+    look.cmd = XEN_DOMCTL_getdomaininfo;
+    look.domain = (domid_t)domid;
+    if (xc_domctl((xc_interface *)xch, &look) != 0)
         return 0;
-    /* Where the domid has no domain, the next one is shown. */
-    if (info.domain != domid || (info.flags & XEN_DOMINF_dying) != 0)
+    /* Where the domid has no domain, Xen shows the next one up to 4.17. */
+    if (look.u.getdomaininfo.domain != domid || (look.u.getdomaininfo.flags & XEN_DOMINF_dying) != 0)
         return 0;
-    memcpy(handle, info.handle, 16);
+    memcpy(handle, look.u.getdomaininfo.handle, 16);
     return 1;
 }
 #endif

@@ -135,12 +135,17 @@ export class TableImage {
   count = 0;
   /** UUIDs that have none, because their bucket is full. */
   unplaced = 0;
+  /** The same bytes: Xen has only little-endian machines. */
+  readonly #words: Int32Array;
   readonly #geometry: Geometry;
   readonly #unplaced = new Map<number, Unplaced[]>();
 
   constructor(geometry: Geometry = GEOMETRY) {
     this.#geometry = geometry;
-    this.bytes = Buffer.alloc(tableBytes(geometry));
+    const size = tableBytes(geometry);
+    // Not from Buffer's pool, where it may begin at any byte.
+    this.bytes = Buffer.from(new ArrayBuffer(size));
+    this.#words = new Int32Array(this.bytes.buffer, 0, size / 4);
     this.bytes.write(MAGIC, HeaderOffset.magic, 'latin1');
     this.bytes.writeUInt32LE(FORMAT_VERSION, HeaderOffset.version);
     this.bytes.writeUInt32LE(geometry.headerBytes, HeaderOffset.headerBytes);
@@ -220,11 +225,12 @@ export class TableImage {
   }
 
   #place(bucket: number, slot: number, { handle, hint }: Unplaced): void {
-    const at = this.offsetOf(bucket) + slot * HANDLE_BYTES;
-    this.bytes.writeInt32LE(handle.w0, at);
-    this.bytes.writeInt32LE(handle.w1, at + 4);
-    this.bytes.writeInt32LE(handle.w2, at + 8);
-    this.bytes.writeInt32LE(handle.w3, at + 12);
+    const words = this.#words;
+    const at = (this.offsetOf(bucket) + slot * HANDLE_BYTES) / 4;
+    words[at] = handle.w0;
+    words[at + 1] = handle.w1;
+    words[at + 2] = handle.w2;
+    words[at + 3] = handle.w3;
     this.bytes.writeUInt16LE(hint, this.#hintAt(bucket, slot));
     this.count++;
   }
@@ -256,13 +262,14 @@ export class TableImage {
   }
 
   #slotOf(bucket: number, { w0, w1, w2, w3 }: UuidWords): number | undefined {
-    let at = this.offsetOf(bucket);
-    for (let slot = 0; slot < this.#geometry.slots; slot++, at += HANDLE_BYTES) {
+    const words = this.#words;
+    let at = this.offsetOf(bucket) / 4;
+    for (let slot = 0; slot < this.#geometry.slots; slot++, at += HANDLE_BYTES / 4) {
       if (
-        this.bytes.readInt32LE(at) === w0 &&
-        this.bytes.readInt32LE(at + 4) === w1 &&
-        this.bytes.readInt32LE(at + 8) === w2 &&
-        this.bytes.readInt32LE(at + 12) === w3 &&
+        words[at] === w0 &&
+        words[at + 1] === w1 &&
+        words[at + 2] === w2 &&
+        words[at + 3] === w3 &&
         this.bytes.readUInt16LE(this.#hintAt(bucket, slot)) !== EMPTY
       ) {
         return slot;

@@ -320,7 +320,8 @@ describe.each(IN_C)('without an answer of the table, the reader in $language', (
 });
 
 describe('the reader in C', () => {
-  const source = join(import.meta.dirname, '../../../test/table/readers/threads.c');
+  const sources = join(import.meta.dirname, '../../../test/table/readers');
+  const source = join(sources, 'threads.c');
   const clients = join(import.meta.dirname, '../../../docs/clients');
   const scenario = cannot(
     process.env['CI'] === undefined &&
@@ -360,6 +361,39 @@ describe('the reader in C', () => {
     // A compiler removes a malloc that it knows to be without use.
     expect(await inThreads('-fno-builtin')).toBe('1000 found, 1000 not found, 0 allocations\n');
   });
+
+  test.each([
+    ['gcc', '-std=gnu99'],
+    ['g++', '-x', 'c++'],
+  ])(
+    '%s %s: libxenctrl confirms only the very domid that was asked for, if it is not dying',
+    (compiler, ...options) => {
+      if (process.env['CI'] === undefined && spawnSync(compiler, ['--version']).error) return;
+      const strict = ['-Wall', '-Wextra', '-Werror', '-g', '-I', clients, '-I', sources];
+      const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+      const program = join(scratch, 'confirm');
+      const xen = `${program}-xen.o`;
+      const confirm = [...options, join(sources, 'confirm.c'), '-x', 'none', xen, '-o', program];
+      const steps = [
+        ['gcc', '-c', join(sources, 'confirm_xen.c'), '-o', xen],
+        [compiler, ...confirm],
+      ] as const;
+      for (const [command, ...args] of steps) {
+        const { stderr } = spawnSync(command, [...strict, ...sanitizers, ...args]);
+        expect(stderr.toString()).toBe('');
+      }
+      const { stdout, stderr } = spawnSync(program, { encoding: 'utf8' });
+      expect(stderr).toBe('');
+      expect(stdout.trimEnd().split('\n')).toEqual([
+        '1: 0, handle 00 to 00',
+        '2: 1, handle a2 to a2',
+        '3: 0, handle 00 to 00',
+        '4: 0, handle 00 to 00',
+        '5: 0, handle 00 to 00',
+        '6: 0, handle 00 to 00',
+      ]);
+    },
+  );
 
   test.each([
     ['gcc', '-std=c99', '-D_POSIX_C_SOURCE=200809L'],
