@@ -2,10 +2,11 @@
 import type { Checks } from './checks.ts';
 import type { Host } from './host.ts';
 import { shellBlock } from './documented.ts';
+import { serve } from './drop-ins.ts';
 import { NEWER_VERSION } from './payload.ts';
 
 /** Files, units and processes with the name of the package. */
-const LEFTOVERS = `
+export const LEFTOVERS: string = `
   find / -xdev -path /srv -prune -o -path /var/log -prune -o -name "*xen-domid*" -print; find /run -name "*xen-domid*"
   systemctl list-units --all --no-legend "xen-domid*"; pgrep --list-full --full "xen-domid/dist" || true`;
 
@@ -43,10 +44,6 @@ export async function checkStopping(host: Host, { check }: Pick<Checks, 'check'>
     await host.expect('ask version "" 600', /"protocol":/);
   });
 }
-
-/** The lines of a drop-in that start the service with other flags. */
-const serve = (flags: string): string =>
-  `ExecStart= "ExecStart=$(command -v xen-domid) serve ${flags}"`;
 
 /**
  * The groups that may ask.
