@@ -56,7 +56,7 @@ export async function checkGroups(
 ): Promise<void> {
   const member = 'SupplementaryGroups=lab-readers';
   await check(
-    'two sockets of the socket unit, --metrics, and a --group that has no effect',
+    'two sockets of the socket unit, --metrics, and a --group that only the table gets',
     async () => {
       await host.ok(`groupadd --force --system lab-readers
       systemctl stop xen-domid.socket xen-domid.service
@@ -65,8 +65,8 @@ export async function checkGroups(
       drop_in ${serve('--group lab-readers --metrics 9790')} ${member}
       systemctl start xen-domid.socket xen-domid.service`);
       await host.expect(
-        `stat -c %G $SOCKET; as_nobody lab-readers; as_nobody ${group}`,
-        `${group}\nrefused\nanswered`,
+        `stat -c %G $SOCKET /run/xen-domid/domids; as_nobody lab-readers; as_nobody ${group}`,
+        `${group}\nlab-readers\nrefused\nanswered`,
       );
       await host.expect(
         'ask version "" 600 && ask version "" 600 /run/xen-domid/second.sock',
