@@ -7,6 +7,8 @@ import type { Image } from './image.ts';
 /** Written by init.sh once xenstored listens and the payload is about to run. */
 export const DOM0_UP = 'lab: dom0 is up';
 
+const QEMU = { amd64: 'qemu-system-x86_64', arm64: 'qemu-system-aarch64' } as const;
+
 export interface Boot {
   readonly image: Image;
   /** All layers in one file. */
@@ -25,16 +27,38 @@ export interface Boot {
 }
 
 function qemuArguments(machine: Boot): string[] {
+  const common = [
+    ['-accel', 'tcg', '-smp', String(machine.processors)],
+    ['-m', `${machine.machineMemory}M`, '-nodefaults', '-no-user-config', '-no-reboot'],
+    ['-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
+    ['-drive', `file=${machine.resultDisk},format=raw,if=virtio,cache=unsafe`],
+  ].flat();
+  return [...common, ...(machine.image.architecture === 'amd64' ? x86(machine) : arm(machine))];
+}
+
+/** Where the kernel and the initramfs of dom0 are loaded to: past Xen, its device tree, and each other. */
+const ARM_KERNEL = '0x49000000';
+const ARM_INITRAMFS = '0x60000000';
+
+function arm({ image, initramfs, dom0Memory }: Boot): string[] {
+  const xen = `console=dtuart dtuart=/pl011@9000000 dom0_mem=${dom0Memory}M bootscrub=0`;
+  const dom0 = 'console=hvc0 rdinit=/init quiet panic=1';
+  return [
+    // Of the emulated processors, it has room for over 255 domains: 16 bits for the number of a virtual machine.
+    ['-machine', 'virt,virtualization=on,gic-version=3', '-cpu', 'neoverse-n1'],
+    ['-kernel', image.hypervisor, '-append', xen],
+    ['-device', `guest-loader,addr=${ARM_KERNEL},kernel=${image.kernel},bootargs=${dom0}`],
+    ['-device', `guest-loader,addr=${ARM_INITRAMFS},initrd=${initramfs}`],
+  ].flat();
+}
+
+function x86(machine: Boot): string[] {
   const memory = `${machine.dom0Memory}M`;
   // Scrubbing would touch all of the machine's memory, which QEMU would then allocate.
   const xen = `console=com1 com1=115200,8n1 dom0_mem=${memory},max:${memory} bootscrub=0`;
   const dom0 = `${machine.image.kernel} console=hvc0 rdinit=/init quiet panic=1`;
   return [
-    ['-machine', 'q35', '-accel', 'tcg', '-cpu', 'qemu64,+svm,+npt'],
-    ['-smp', String(machine.processors)],
-    ['-m', `${machine.machineMemory}M`, '-nodefaults', '-no-user-config', '-no-reboot'],
-    ['-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
-    ['-drive', `file=${machine.resultDisk},format=raw,if=virtio,cache=unsafe`],
+    ['-machine', 'q35', '-cpu', 'qemu64,+svm,+npt'],
     ['-kernel', machine.image.hypervisor, '-append', xen],
     ['-initrd', `${dom0},${machine.initramfs}`],
   ].flat();
@@ -50,7 +74,8 @@ function seconds(ms: number): string {
  */
 export async function boot(machine: Boot): Promise<void> {
   // Kills the machine when this process ends for any reason.
-  const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(machine)];
+  const program = QEMU[machine.image.architecture];
+  const command = ['--pdeathsig', 'KILL', program, ...qemuArguments(machine)];
   const qemu = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   const log = createWriteStream(machine.consoleLog);
   let said = '';
@@ -90,7 +115,7 @@ export async function boot(machine: Boot): Promise<void> {
       qemu.on('close', resolve);
     });
     if (trouble !== undefined) throw trouble;
-    if (status !== 0) throw new Error(`qemu-system-x86_64: exit ${status}\n${said}`);
+    if (status !== 0) throw new Error(`${program}: exit ${status}\n${said}`);
   } finally {
     clearTimeout(bootTimer);
     clearTimeout(timer);

@@ -108,7 +108,7 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
   try {
     phase('image');
     const image = await withApt(() => imageOf(cell.release));
-    const packages = await packagesLayer();
+    const packages = await packagesLayer(image.architecture);
     const own = await writeRunLayer({ ...cell, env: cell.env ?? {} }, scratch);
     const initramfs = join(scratch, 'initramfs');
     await concatenate([...image.layers, ...(cell.layers ?? []), packages, own], initramfs);

@@ -4,6 +4,7 @@ import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { CACHE } from './cache.ts';
+import type { Architecture } from './release.ts';
 import { run } from './run.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -67,7 +68,7 @@ class Apt {
     this.#options = options;
   }
 
-  static async of(suite: string, directory: string): Promise<Apt> {
+  static async of(suite: string, architecture: Architecture, directory: string): Promise<Apt> {
     await mkdir(join(directory, 'lists', 'partial'), { recursive: true });
     await mkdir(join(directory, 'cache', 'archives', 'partial'), { recursive: true });
     await writeFile(join(directory, 'status'), '');
@@ -78,7 +79,8 @@ class Apt {
       'Dir::State::Lists': join(directory, 'lists'),
       'Dir::State::status': join(directory, 'status'),
       'Dir::Cache': join(directory, 'cache'),
-      'APT::Architecture': 'amd64',
+      'APT::Architecture': architecture,
+      'APT::Architectures': architecture,
       'APT::Sandbox::User': 'root',
       'Acquire::Languages': 'none',
       'Acquire::Retries': '3',
@@ -117,15 +119,16 @@ class Apt {
 const apts = new Map<string, Promise<Apt>>();
 
 /** The path is unique to this process, so that two processes never share a state. */
-function stateOf(suite: string): string {
-  return join(CACHE, `apt-${suite}-${process.pid}`);
+function stateOf(name: string): string {
+  return join(CACHE, `apt-${name}-${process.pid}`);
 }
 
-async function aptOf(suite: string): Promise<Apt> {
-  let apt = apts.get(suite);
+async function aptOf(suite: string, architecture: Architecture = 'amd64'): Promise<Apt> {
+  const name = `${suite}-${architecture}`;
+  let apt = apts.get(name);
   if (apt === undefined) {
-    apt = Apt.of(suite, stateOf(suite));
-    apts.set(suite, apt);
+    apt = Apt.of(suite, architecture, stateOf(name));
+    apts.set(name, apt);
   }
   return apt;
 }
@@ -152,8 +155,9 @@ export async function unpack(
   suite: string,
   packages: readonly string[],
   root: string,
+  architecture?: Architecture,
 ): Promise<void> {
-  const apt = await aptOf(suite);
+  const apt = await aptOf(suite, architecture);
   const downloads = `${root}.debs`;
   await mkdir(downloads, { recursive: true });
   await mkdir(root, { recursive: true });
@@ -165,12 +169,27 @@ export async function unpack(
 }
 
 /** Returns the package that `metapackage` stands for in `suite`. */
-export async function dependencyOf(suite: string, metapackage: string): Promise<string> {
-  const apt = await aptOf(suite);
+export async function dependencyOf(
+  suite: string,
+  metapackage: string,
+  architecture?: Architecture,
+): Promise<string> {
+  const apt = await aptOf(suite, architecture);
   const answer = await apt.cache('depends', metapackage);
   const dependency = /^\s*Depends: (\S+)$/m.exec(answer)?.[1];
   if (dependency === undefined) throw new Error(`${metapackage} of ${suite} depends on nothing`);
   return dependency;
+}
+
+/** Returns `name` and all packages of `suite` that it needs. */
+export async function closureOf(
+  suite: string,
+  name: string,
+  architecture?: Architecture,
+): Promise<string[]> {
+  const apt = await aptOf(suite, architecture);
+  const plan = await apt.get('install', '--simulate', '--no-install-recommends', name);
+  return [...plan.matchAll(/^Inst (\S+)/gm)].map(([, one = '']) => one);
 }
 
 async function libcVersion(suite: string): Promise<string> {

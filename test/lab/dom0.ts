@@ -6,9 +6,10 @@ import path, { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
+import { DominfFlag } from '../../src/domain.ts';
 import { Xenstore } from '../../src/xenstore/xenstore.ts';
 import { guestConfig, type Guest } from './guest.ts';
-import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
+import { ALL_RELEASES, architectureOf, DAEMONS, type Daemon, type Release } from './release.ts';
 import { DOING_LINE, NOTE_LINE } from './progress-line.ts';
 import { until } from '../support/until.ts';
 
@@ -47,10 +48,18 @@ export interface Cell {
 
 /** The cell of this process. */
 export const cell: Cell = {
-  release: variable('XEN_DOMID_LAB_RELEASE', RELEASES),
+  release: variable('XEN_DOMID_LAB_RELEASE', ALL_RELEASES),
   daemon: variable('XEN_DOMID_LAB_DAEMON', DAEMONS),
   output: process.env['XEN_DOMID_LAB_OUTPUT'] ?? '/result/output',
 };
+
+const onArm = architectureOf(cell.release) === 'arm64';
+/** Why this cell has no PV guests, if it has none. */
+export const noPv: string | false = onArm && 'Xen on arm has no PV guests';
+/** The kind of guest that needs the least. */
+export const PLAIN: 'pv' | 'pvh' = onArm ? 'pvh' : 'pv';
+/** A flag of each domain that is made without a toolstack, as a guest's: on arm, all domains are `hvm`. */
+export const BARE_FLAG: number = onArm ? DominfFlag.HVM_GUEST : 0;
 
 async function versionPart(name: string): Promise<string> {
   return (await readFile(`/sys/hypervisor/version/${name}`, 'utf8')).trim();

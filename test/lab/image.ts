@@ -18,14 +18,21 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { createReadStream, lstatSync } from 'node:fs';
 
+import { compilerOf, curlOfArm64, librariesOf, nodeOfArm64 } from './arm64.ts';
 import { cached } from './cache.ts';
 import { writeCpio } from './cpio.ts';
 import { dependencyOf, machineSuite, newerSuite, unpack } from './debian.ts';
-import { moduleOrder } from './kernel-modules.ts';
-import { packagesOf, suiteOf, type Release } from './release.ts';
+import { addModule, moduleOrder } from './kernel-modules.ts';
+import {
+  type Architecture,
+  architectureOf,
+  packagesOf,
+  type Release,
+  suiteOf,
+  xenOf,
+} from './release.ts';
 import { run } from './run.ts';
 
-const LIBRARIES = join('usr', 'lib', 'x86_64-linux-gnu');
 const LIBC = ['libc6', 'libgcc-s1', 'libstdc++6'] as const;
 /** Modules in Debian's kernel: the first five are Xen's, the last drives the disk for results. */
 const KERNEL_MODULES = [
@@ -39,14 +46,7 @@ const KERNEL_MODULES = [
 ];
 
 /** Folders of the packages that dom0 does not need: each byte of the image is unpacked under emulation. */
-const NOT_IN_DOM0 = [
-  'usr/share',
-  'usr/include',
-  'usr/lib/debug',
-  'usr/lib/python3',
-  'boot',
-  `${LIBRARIES}/gconv`,
-];
+const NOT_IN_DOM0 = ['usr/share', 'usr/include', 'usr/lib/debug', 'usr/lib/python3', 'boot'];
 
 /** Where the C, assembly and shell sources lie: they are read from the repository, not from `dist`. */
 const SOURCES: string = join('test', 'lab');
@@ -55,6 +55,7 @@ const CLIENTS: string = join('docs', 'clients');
 const READERS: string = join('test', 'table', 'readers');
 
 export interface Image {
+  readonly architecture: Architecture;
   readonly hypervisor: string;
   readonly kernel: string;
   /** In the order of unpacking. */
@@ -75,12 +76,14 @@ async function mergeUsr(root: string): Promise<void> {
   }
 }
 
-async function kernelLayer(): Promise<string> {
-  const suite = await machineSuite();
-  return cached('kernel', { suite, KERNEL_MODULES, layout: 2 }, async (directory) => {
+async function kernelLayer(release: Release): Promise<string> {
+  const architecture = architectureOf(release);
+  const suite = architecture === 'arm64' ? suiteOf(release) : await machineSuite();
+  const ingredients = { suite, architecture, KERNEL_MODULES, layout: 3 };
+  return cached('kernel', ingredients, async (directory) => {
     const root = join(directory, 'root');
-    const kernel = await dependencyOf(suite, 'linux-image-amd64');
-    await unpack(suite, [kernel], root);
+    const kernel = await dependencyOf(suite, `linux-image-${architecture}`, architecture);
+    await unpack(suite, [kernel], root, architecture);
     await mergeUsr(root);
     const image = (await readdir(join(root, 'boot'))).find((name) => name.startsWith('vmlinuz-'));
     if (image === undefined) throw new Error(`${kernel} holds no vmlinuz`);
@@ -88,16 +91,26 @@ async function kernelLayer(): Promise<string> {
     const modules = join(directory, 'layer', 'usr', 'lib', 'modules');
     await mkdir(modules, { recursive: true });
     for (const file of await moduleOrder(join(root, 'usr', 'lib', 'modules'), KERNEL_MODULES)) {
-      await copyFile(file, join(modules, basename(file)));
-      await appendFile(join(modules, 'order'), `/usr/lib/modules/${basename(file)}\n`);
+      const name = await addModule(file, modules);
+      await appendFile(join(modules, 'order'), `/usr/lib/modules/${name}\n`);
     }
     await rm(root, { recursive: true });
     await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
   });
 }
 
+/** Copies the hypervisor of `boot`, which is packed on x86_64, to `target`. */
+async function addHypervisor(boot: string, target: string): Promise<void> {
+  const name = (await readdir(boot)).find((file) => /^xen-[\d.]+-(amd64\.gz|arm64)$/.test(file));
+  if (name === undefined) throw new Error(`no hypervisor in ${boot}`);
+  const source = createReadStream(join(boot, name));
+  if (name.endsWith('.gz')) await pipeline(source, createGunzip(), createWriteStream(target));
+  else await pipeline(source, createWriteStream(target));
+}
+
 async function debianLayer(release: Release): Promise<string> {
   const suite = suiteOf(release);
+  const architecture = architectureOf(release);
   const packages = packagesOf(release);
   const machine = await machineSuite();
   const ingredients = { release, suite, machine, packages, LIBC, NOT_IN_DOM0, layout: 2 };
@@ -105,21 +118,16 @@ async function debianLayer(release: Release): Promise<string> {
     const root = join(directory, 'root');
     // This machine's node and compiler output require its own glibc, or a newer one.
     const libcSuite = await newerSuite(suite, machine);
-    await unpack(suite, packages, root);
-    await unpack(libcSuite, LIBC, root);
+    await unpack(suite, packages, root, architecture);
+    await unpack(libcSuite, LIBC, root, architecture);
     await mergeUsr(root);
-    const boot = join(root, 'boot');
-    const packed = (await readdir(boot)).find((name) => /^xen-[\d.]+.*-amd64\.gz$/.test(name));
-    if (packed === undefined) throw new Error(`the packages of Xen ${release} hold no hypervisor`);
-    await pipeline(
-      createReadStream(join(boot, packed)),
-      createGunzip(),
-      createWriteStream(join(directory, 'xen')),
-    );
+    await addHypervisor(join(root, 'boot'), join(directory, 'xen'));
     await cp(join(root, 'usr', 'include'), join(directory, 'sdk', 'include'), { recursive: true });
-    await run('cp', ['-a', join(root, LIBRARIES), join(directory, 'sdk', 'lib')]);
+    const libraries = join(root, librariesOf(architecture));
+    await run('cp', ['-a', libraries, join(directory, 'sdk', 'lib')]);
+    await rm(join(libraries, 'gconv'), { recursive: true, force: true });
     for (const path of NOT_IN_DOM0) await rm(join(root, path), { recursive: true, force: true });
-    await run('find', [join(root, LIBRARIES), '-name', '*.a', '-delete']);
+    await run('find', [libraries, '-name', '*.a', '-delete']);
     await writeCpio(root, join(directory, 'layer.cpio'));
     await rm(root, { recursive: true });
   });
@@ -143,7 +151,7 @@ async function nodeLayer(): Promise<string> {
     const bin = join(directory, 'layer', 'usr', 'bin');
     await mkdir(bin, { recursive: true });
     await copyFile(node, join(bin, 'node'));
-    await copyLibraries(node, join(directory, 'layer', LIBRARIES));
+    await copyLibraries(node, join(directory, 'layer', librariesOf('amd64')));
     await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
   });
 }
@@ -204,13 +212,15 @@ async function readSources(folder: string): Promise<Source[]> {
 
 /** libxenctrl's header has no version to ask: 4.18 replaced xc_domain_getinfo. */
 function apiOf(release: Release): string[] {
-  return release === '4.20' ? ['-DLAB_HAS_GETINFO_SINGLE'] : [];
+  return xenOf(release) === '4.20' ? ['-DLAB_HAS_GETINFO_SINGLE'] : [];
 }
 
 /** Compiles one source of `c/`: a program for this release's libxenctrl, or a guest's kernel. */
 async function compile(release: Release, source: string, into: string, sdk: string): Promise<void> {
   const [name = '', kind] = basename(source).split('.');
-  const target = join(into, name);
+  const architecture = architectureOf(release);
+  const compiler = compilerOf(architecture);
+  const target = join(into, name.replace('-arm64', ''));
   if (kind === 'c') {
     const options = [
       ['-O2', '-Wall', '-Werror', ...apiOf(release), '-o', target, source],
@@ -219,7 +229,15 @@ async function compile(release: Release, source: string, into: string, sdk: stri
       // The libraries may require a newer glibc than this machine's; dom0 has it.
       ['-Wl,--unresolved-symbols=ignore-in-shared-libs'],
     ];
-    await run('gcc', options.flat());
+    await run(compiler, options.flat());
+  } else if (kind === 'S' && name.endsWith('-arm64') !== (architecture === 'arm64')) {
+    // A guest of the other architecture.
+  } else if (kind === 'S' && architecture === 'arm64') {
+    const linked = `${into}.${name}`;
+    const options = ['-nostdlib', '-static', '-Wl,-Ttext=0', '-Wl,--build-id=none'];
+    await run(compiler, [...options, '-o', linked, source]);
+    await run('aarch64-linux-gnu-objcopy', ['-O', 'binary', linked, target]);
+    await rm(linked);
   } else if (kind === 'S') {
     const mode = name.startsWith('pvh') ? ['-m32', '-Wl,-m,elf_i386'] : ['-m64'];
     const script = join(SOURCES, 'c', 'unikernel.lds');
@@ -228,7 +246,7 @@ async function compile(release: Release, source: string, into: string, sdk: stri
       ['-nostdlib', '-static', '-no-pie', '-Wl,--build-id=none'],
       ['-Wl,-T', script, '-o', target, source],
     ];
-    await run('gcc', options.flat());
+    await run(compiler, options.flat());
   }
 }
 
@@ -275,7 +293,7 @@ async function toolsLayer(release: Release, debian: string): Promise<string> {
     for (const { name } of sources) {
       await compile(release, join(SOURCES, 'c', name), programs, join(debian, 'sdk'));
     }
-    await makeReaders(programs, join(debian, 'sdk'));
+    if (architectureOf(release) === 'amd64') await makeReaders(programs, join(debian, 'sdk'));
     const [init = '', xenstored = ''] = scripts;
     await writeFile(join(layer, 'init'), init);
     await writeFile(join(programs, 'lab-xenstored'), xenstored);
@@ -287,15 +305,18 @@ async function toolsLayer(release: Release, debian: string): Promise<string> {
 
 /** Returns all layers of a release but the project, from the cache or built now. */
 export async function imageOf(release: Release): Promise<Image> {
-  const kernel = await kernelLayer();
-  const node = await nodeLayer();
-  const curl = await curlLayer();
+  const architecture = architectureOf(release);
+  const kernel = await kernelLayer(release);
   const debian = await debianLayer(release);
-  const python = await pythonLayer(release);
+  const programs =
+    architecture === 'amd64'
+      ? [await nodeLayer(), await curlLayer(), await pythonLayer(release)]
+      : [await nodeOfArm64(), await curlOfArm64(suiteOf(release))];
   const tools = await toolsLayer(release, debian);
   return {
+    architecture,
     hypervisor: join(debian, 'xen'),
     kernel: join(kernel, 'vmlinuz'),
-    layers: [debian, kernel, node, curl, python, tools].map((layer) => join(layer, 'layer.cpio')),
+    layers: [debian, kernel, ...programs, tools].map((layer) => join(layer, 'layer.cpio')),
   };
 }

@@ -44,7 +44,7 @@ mount -t xenfs xenfs /proc/xen || give_up 'no xenfs: dom0 does not run on Xen'
 
 # Release and daemon of this cell, as variables.
 . /lab/cell
-export XEN_BIN="/usr/lib/xen-$XEN_DOMID_LAB_RELEASE/bin"
+export XEN_BIN="/usr/lib/xen-${XEN_DOMID_LAB_RELEASE%-*}/bin"
 export PATH="$XEN_BIN:$PATH"
 
 lab-xenstored || give_up "$XEN_DOMID_LAB_DAEMON does not listen"

@@ -1,6 +1,6 @@
 /** Finds the module files of a kernel package to insert, and their order: the package comes without modules.dep. */
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import { run } from './run.ts';
 
@@ -17,6 +17,16 @@ async function dependencies(file: string): Promise<string[]> {
     : (await readFile(file)).toString('latin1').replaceAll('\0', '\n');
   const listed = /^depends=(.*)$/m.exec(text)?.[1] ?? '';
   return listed.split(',').filter((name) => name !== '');
+}
+
+/**
+ * Copies the module `file` into `folder`, unpacked: busybox inserts no other.
+ * @returns its name there.
+ */
+export async function addModule(file: string, folder: string): Promise<string> {
+  await copyFile(file, join(folder, basename(file)));
+  if (file.endsWith('.xz')) await run('xz', ['-d', join(folder, basename(file))]);
+  return basename(file, '.xz');
 }
 
 /** Returns the files of `modules` below `folder` with all their dependencies, in the order of insertion. Built-in modules have no file. */

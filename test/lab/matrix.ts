@@ -1,9 +1,9 @@
 /** `npm run test:xen [-- RELEASE [DAEMON [SUITE]]]`: the suites in dom0 of every release with each daemon, two cells at a time. */
-import { DAEMONS, RELEASES } from './release.ts';
+import { ALL_RELEASES, DAEMONS } from './release.ts';
 import { chooseCells, runCells } from './run-cells.ts';
 
 const USAGE = `usage: npm run test:xen [-- RELEASE [DAEMON [SUITE]]], or -- faults, churn, bundle or demo
-RELEASE: ${RELEASES.join(', ')}; DAEMON: ${DAEMONS.join(', ')}; all of them by default
+RELEASE: ${ALL_RELEASES.join(', ')}; by default all of x86_64; DAEMON: ${DAEMONS.join(', ')}; both by default
 SUITE: one of test/lab/suites, as hypervisor; all of them by default`;
 
 async function main(args: readonly string[]): Promise<number> {

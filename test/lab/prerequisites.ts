@@ -36,26 +36,40 @@ async function isInstalled(program: string): Promise<boolean> {
   return found.includes(true);
 }
 
-/** Programs that only the whole host needs, and their Debian packages. */
-const OF_HOST: Readonly<Record<string, string>> = { mmdebstrap: 'mmdebstrap', mke2fs: 'e2fsprogs' };
+/** Programs that only some parts of the lab need, and their Debian packages. */
+const MORE_PROGRAMS = {
+  host: { mmdebstrap: 'mmdebstrap', mke2fs: 'e2fsprogs' },
+  arm64: {
+    'qemu-system-aarch64': 'qemu-system-arm',
+    'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu',
+    'aarch64-linux-gnu-strip': 'binutils-aarch64-linux-gnu',
+  },
+} as const;
+const ARM64_LIBC_HEADER = '/usr/aarch64-linux-gnu/include/sys/types.h';
 
-/** Returns the Debian packages that are missing here. */
-export async function missingPackages(forHost: boolean = false): Promise<string[]> {
+/** Returns the Debian packages that are missing here, also those of a `part` that needs more than the cells of x86_64. */
+export async function missingPackages(part?: keyof typeof MORE_PROGRAMS): Promise<string[]> {
   const missing = new Set<string>();
-  for (const [program, name] of Object.entries({ ...PROGRAMS, ...(forHost && OF_HOST) })) {
+  const programs = { ...PROGRAMS, ...(part !== undefined && MORE_PROGRAMS[part]) };
+  for (const [program, name] of Object.entries(programs)) {
     if (!(await isInstalled(program))) missing.add(name);
   }
   if (!(await can(LIBC_HEADER, constants.R_OK))) missing.add('libc6-dev');
+  if (part === 'arm64' && !(await can(ARM64_LIBC_HEADER, constants.R_OK)))
+    missing.add('libc6-dev-arm64-cross');
   return [...missing].toSorted();
 }
 
-/** @throws Error with the command that installs missing packages. */
-export async function checkPrerequisites(): Promise<void> {
+/**
+ * @param part the part of the lab that is needed apart from the cells of x86_64.
+ * @throws Error with the command that installs missing packages.
+ */
+export async function checkPrerequisites(part?: keyof typeof MORE_PROGRAMS): Promise<void> {
   if (process.arch !== 'x64')
     throw new Error(
       `The lab boots Xen for x86_64, with this machine's node: it cannot be run on ${process.arch}.`,
     );
-  const missing = await missingPackages();
+  const missing = await missingPackages(part);
   if (missing.length === 0) return;
   const who = process.getuid?.() === 0 ? 'Run' : 'As root, run';
   throw new Error(

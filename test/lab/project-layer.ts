@@ -1,9 +1,11 @@
 /** The parts of this repository in dom0: the build, and the packages that it and jest need at run time. */
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { installForArm64 } from './arm64.ts';
 import { cached } from './cache.ts';
 import { writeCpio } from './cpio.ts';
+import type { Architecture } from './release.ts';
 
 /** Development packages that suites in dom0 import. */
 const NEEDED_IN_DOM0 = ['jest', '@jest/globals', 'fast-check', 'expect-type'];
@@ -45,26 +47,30 @@ export function closure(packages: Record<string, Locked>, extra: readonly string
   return [...reached].toSorted();
 }
 
-/** Returns the archive of the packages, built once for each package-lock.json. */
-export async function packagesLayer(): Promise<string> {
+/** Returns the archive of the packages, built once for each package-lock.json and architecture. */
+export async function packagesLayer(architecture: Architecture = 'amd64'): Promise<string> {
   const lock = await readFile('package-lock.json', 'utf8');
   const { packages } = JSON.parse(lock) as { packages: Record<string, Locked> };
   const wanted = closure(packages, NEEDED_IN_DOM0);
-  const ingredients = { lock, wanted, NOT_IN_DOM0: NOT_IN_DOM0.source, layout: 1 };
+  const ingredients = { lock, wanted, architecture, NOT_IN_DOM0: NOT_IN_DOM0.source, layout: 1 };
   const layer = await cached('packages', ingredients, async (directory) => {
+    const from = architecture === 'amd64' ? '.' : join(directory, 'installed');
+    if (architecture !== 'amd64') await installForArm64(from);
     for (const path of wanted) {
+      const source = join(from, path);
       const target = join(directory, 'layer', 'project', path);
       await mkdir(dirname(target), { recursive: true });
-      await cp(path, target, {
+      await cp(source, target, {
         recursive: true,
-        filter: (from) =>
-          from === path || !(NOT_IN_DOM0.test(from) || from === join(path, 'node_modules')),
+        filter: (file) =>
+          file === source || !(NOT_IN_DOM0.test(file) || file === join(source, 'node_modules')),
       }).catch((error: NodeJS.ErrnoException) => {
         // The lock also has packages of other platforms. Any other that is missing would make a layer that is kept, and useless.
         if (error.code !== 'ENOENT' || packages[path]?.optional !== true) throw error;
       });
     }
     await writeCpio(join(directory, 'layer'), join(directory, 'layer.cpio'));
+    await rm(join(directory, 'installed'), { recursive: true, force: true });
   });
   return join(layer, 'layer.cpio');
 }

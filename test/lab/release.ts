@@ -1,25 +1,46 @@
 /** The Xen releases that the lab boots, and the Debian suite of each. */
 
+/** Those of x86_64, all of which run unless a release is named. */
 export const RELEASES = ['4.14', '4.17', '4.20'] as const;
-export type Release = (typeof RELEASES)[number];
+export type XenRelease = (typeof RELEASES)[number];
+/** Those that run only where they are named. */
+const ARM_RELEASES = ['4.20-arm64'] as const;
+export type Release = XenRelease | (typeof ARM_RELEASES)[number];
+export const ALL_RELEASES: readonly Release[] = [...RELEASES, ...ARM_RELEASES];
+
+/** Debian's names of the architectures. */
+export type Architecture = 'amd64' | 'arm64';
+
+export function architectureOf(release: Release): Architecture {
+  return release.endsWith('-arm64') ? 'arm64' : 'amd64';
+}
+
+export function xenOf(release: Release): XenRelease {
+  return release.replace('-arm64', '') as XenRelease;
+}
 
 export const DAEMONS = ['xenstored', 'oxenstored'] as const;
 export type Daemon = (typeof DAEMONS)[number];
 
-const SUITE: Record<Release, string> = { '4.14': 'bullseye', '4.17': 'bookworm', '4.20': 'trixie' };
+const SUITE: Record<XenRelease, string> = {
+  '4.14': 'bullseye',
+  '4.17': 'bookworm',
+  '4.20': 'trixie',
+};
 
 /** Name of the Debian suite that packages `release`. */
 export function suiteOf(release: Release): string {
-  return SUITE[release];
+  return SUITE[xenOf(release)];
 }
 
 /** All parts of a release in dom0, except glibc. */
 export function packagesOf(release: Release): readonly string[] {
+  const xen = xenOf(release);
   return [
-    `xen-hypervisor-${release}-amd64`,
-    `xen-utils-${release}`,
+    `xen-hypervisor-${xen}-${architectureOf(release)}`,
+    `xen-utils-${xen}`,
     'xen-utils-common',
-    `libxenmisc${release}`,
+    `libxenmisc${xen}`,
     'libxencall1',
     'libxendevicemodel1',
     'libxenevtchn1',
@@ -28,7 +49,7 @@ export function packagesOf(release: Release): readonly string[] {
     'libxenhypfs1',
     'libxentoolcore1',
     'libxentoollog1',
-    release === '4.14' ? 'libxenstore3.0' : 'libxenstore4',
+    xen === '4.14' ? 'libxenstore3.0' : 'libxenstore4',
     'xenstore-utils',
     'libxen-dev',
     'libyajl2',

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { CellError } from './cell.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { Progress } from './progress.ts';
-import { DAEMONS, RELEASES, type Daemon, type Release } from './release.ts';
+import {
+  ALL_RELEASES,
+  architectureOf,
+  DAEMONS,
+  RELEASES,
+  type Daemon,
+  type Release,
+} from './release.ts';
 import type { Failure, Report } from './report.ts';
 import { runSuites, type SuitesRun } from './suites.ts';
 
@@ -36,7 +43,7 @@ export function chooseCells(
   daemonName: string | undefined,
   among: readonly Release[] = RELEASES,
 ): Cell[] | undefined {
-  const releases = RELEASES.filter((release) =>
+  const releases = ALL_RELEASES.filter((release) =>
     releaseName === undefined ? among.includes(release) : releaseName === release,
   );
   const daemons = DAEMONS.filter((daemon) => daemonName === undefined || daemonName === daemon);
@@ -124,7 +131,8 @@ export async function runCells(
   whenRun: (outcomes: readonly Outcome[]) => Promise<void> = async () => undefined,
 ): Promise<number> {
   try {
-    await checkPrerequisites();
+    const onArm = cells.some(({ release }) => architectureOf(release) === 'arm64');
+    await checkPrerequisites(onArm ? 'arm64' : undefined);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     return 2;

@@ -87,12 +87,19 @@ static uint32_t parse_domid(const char *text)
     return domid;
 }
 
+/* What a guest's page tables may take on arm, where memory for them is set aside before any other is given. */
+#define PAGE_TABLES (16 * 4096)
+
 static uint32_t create(uint32_t domid, const uint8_t *handle)
 {
     struct xen_domctl_createdomain config = {
         .max_vcpus = 1,
         .max_evtchn_port = 1023,
         .max_grant_frames = 4,
+#ifdef __aarch64__
+        .flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
+        .arch.gic_version = XEN_DOMCTL_CONFIG_GIC_NATIVE,
+#endif
 #ifdef XEN_DOMCTL_GRANT_version
         .grant_opts = XEN_DOMCTL_GRANT_version(1),
 #endif
@@ -101,6 +108,10 @@ static uint32_t create(uint32_t domid, const uint8_t *handle)
     memcpy(config.handle, handle, 16);
     if (xc_domain_create(xch, &domid, &config))
         fail("xc_domain_create");
+#ifdef __aarch64__
+    if (xc_set_paging_mempool_size(xch, domid, PAGE_TABLES))
+        fail("xc_set_paging_mempool_size");
+#endif
     return domid;
 }
 

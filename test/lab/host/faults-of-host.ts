@@ -6,7 +6,7 @@ import type { Host } from './host.ts';
 const ASK = `ask domid "{\\"uuid\\":\\"$(uuid 3)\\"}"`;
 const ANOTHER_PROCESS = `until_ok 900 sh -c '. /srv/lab.sh; [ $(property MainPID) != '$old' ] && systemctl is-active xen-domid.service'`;
 
-export async function checkFaults(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
+export async function checkKilled(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
   await check(
     'kill -9: a caller that connects meanwhile is answered by the next process',
     async () => {
@@ -16,6 +16,9 @@ export async function checkFaults(host: Host, { check }: Pick<Checks, 'check'>):
       );
     },
   );
+}
+
+export async function checkFaults(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
   await check(
     'SIGSTOP: the watchdog ends it, and callers are answered by the next process',
     async () => {

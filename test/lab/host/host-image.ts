@@ -1,14 +1,14 @@
 /** The disk of a whole Debian host with systemd and Debian's Xen, made once by mmdebstrap and kept in the cache. */
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readFile, readdir, realpath, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 
 import { cached } from '../cache.ts';
 import { writeCpio } from '../cpio.ts';
 import { dependencyOf, sourcesOf, unpack } from '../debian.ts';
-import { moduleOrder } from '../kernel-modules.ts';
+import { addModule, moduleOrder } from '../kernel-modules.ts';
 import { run } from '../run.ts';
 import { hasNode, type DebianHost } from './host-release.ts';
 
@@ -107,10 +107,7 @@ async function makeInitramfs(modules: string, root: string, archive: string): Pr
   await copyFile(join(root, 'usr', 'bin', 'busybox'), join(layer, 'bin', 'busybox'));
   const order: string[] = [];
   for (const file of await moduleOrder(modules, BOOT_MODULES)) {
-    const name = basename(file).replace(/\.xz$/, '');
-    await copyFile(file, join(layer, 'modules', basename(file)));
-    if (file.endsWith('.xz')) await run('xz', ['-d', join(layer, 'modules', basename(file))]);
-    order.push(name);
+    order.push(await addModule(file, join(layer, 'modules')));
   }
   await writeFile(join(layer, 'modules', 'order'), `${order.join('\n')}\n`);
   await copyFile(join(HERE, 'init.sh'), join(layer, 'init'));

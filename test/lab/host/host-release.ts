@@ -1,14 +1,14 @@
 /** The Debian releases that the lab boots as a whole host, and which Xen each packages. */
-import { suiteOf, type Release } from '../release.ts';
+import { suiteOf, type XenRelease } from '../release.ts';
 
 export const HOST_RELEASES = ['12', '13'] as const;
 export type HostRelease = (typeof HOST_RELEASES)[number];
 
-const XEN: Readonly<Record<HostRelease, Release>> = { '12': '4.17', '13': '4.20' };
+const XEN: Readonly<Record<HostRelease, XenRelease>> = { '12': '4.17', '13': '4.20' };
 
 export interface DebianHost {
   readonly debian: HostRelease;
-  readonly xen: Release;
+  readonly xen: XenRelease;
   readonly suite: string;
   /** Our Debian package that fits the release's nodejs. */
   readonly deb: string;

@@ -53,7 +53,22 @@ export async function checkBootOrder(host: Host, { check }: Pick<Checks, 'check'
   });
 }
 
-async function domids(host: Host): Promise<string> {
+/** A host that was started without Xen. */
+export async function checkWithoutXen(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
+  await check('without Xen both units are skipped, and have not failed', async () => {
+    await host.say('systemctl is-system-running --wait');
+    await host.expect('[ -e /sys/hypervisor/type ] || echo none', 'none');
+    for (const unit of ['xen-domid.socket', 'xen-domid.service']) {
+      await host.expect(
+        `systemctl show --property ActiveState,Result,ConditionResult --value ${unit} | sort; systemctl is-failed ${unit} || true`,
+        'inactive\nno\nsuccess\ninactive',
+      );
+    }
+  });
+}
+
+/** The domids that `xl list` prints, a line each. */
+export async function domids(host: Host): Promise<string> {
   const out = await host.ok(`xl list | awk 'NR > 1 { print $2 }' | sort -n`);
   assert.match(out, /^0\b/);
   return out;

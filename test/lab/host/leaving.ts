@@ -2,10 +2,11 @@
 import type { Checks } from './checks.ts';
 import type { Host } from './host.ts';
 import { shellBlock } from './documented.ts';
+import { serve } from './drop-ins.ts';
 import { NEWER_VERSION } from './payload.ts';
 
 /** Files, units and processes with the name of the package. */
-const LEFTOVERS = `
+export const LEFTOVERS: string = `
   find / -xdev -path /srv -prune -o -path /var/log -prune -o -name "*xen-domid*" -print; find /run -name "*xen-domid*"
   systemctl list-units --all --no-legend "xen-domid*"; pgrep --list-full --full "xen-domid/dist" || true`;
 
@@ -44,10 +45,6 @@ export async function checkStopping(host: Host, { check }: Pick<Checks, 'check'>
   });
 }
 
-/** The lines of a drop-in that start the service with other flags. */
-const serve = (flags: string): string =>
-  `ExecStart= "ExecStart=$(command -v xen-domid) serve ${flags}"`;
-
 /**
  * The groups that may ask.
  * @param group the one that the socket unit names.
@@ -59,7 +56,7 @@ export async function checkGroups(
 ): Promise<void> {
   const member = 'SupplementaryGroups=lab-readers';
   await check(
-    'two sockets of the socket unit, --metrics, and a --group that has no effect',
+    'two sockets of the socket unit, --metrics, and a --group that only the table gets',
     async () => {
       await host.ok(`groupadd --force --system lab-readers
       systemctl stop xen-domid.socket xen-domid.service
@@ -68,8 +65,8 @@ export async function checkGroups(
       drop_in ${serve('--group lab-readers --metrics 9790')} ${member}
       systemctl start xen-domid.socket xen-domid.service`);
       await host.expect(
-        `stat -c %G $SOCKET; as_nobody lab-readers; as_nobody ${group}`,
-        `${group}\nrefused\nanswered`,
+        `stat -c %G $SOCKET /run/xen-domid/domids; as_nobody lab-readers; as_nobody ${group}`,
+        `${group}\nlab-readers\nrefused\nanswered`,
       );
       await host.expect(
         'ask version "" 600 && ask version "" 600 /run/xen-domid/second.sock',

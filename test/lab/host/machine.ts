@@ -28,10 +28,22 @@ function drive(file: string, more = ''): string {
   return `file=${file},format=raw,if=virtio,cache=unsafe${more}`;
 }
 
-function qemuArguments(image: HostImage, disk: string, payload: string, socket: string): string[] {
+/** What the machine boots: its Xen, or only its kernel. */
+export type BootEntry = 'xen' | 'linux';
+
+function bootArguments({ hypervisor, kernel, initramfs }: HostImage, entry: BootEntry): string[] {
+  const options = 'rdinit=/init loglevel=4 panic=1 systemd.show_status=0';
+  if (entry === 'linux')
+    return ['-kernel', kernel, '-append', `console=ttyS0 ${options}`, '-initrd', initramfs];
   const memory = `${DOM0_MEMORY_MIB}M`;
   const xen = `console=com1 com1=115200,8n1 dom0_mem=${memory},max:${memory} bootscrub=0`;
-  const kernel = `${image.kernel} console=hvc0 rdinit=/init loglevel=4 panic=1 systemd.show_status=0`;
+  return [
+    ['-kernel', hypervisor, '-append', xen],
+    ['-initrd', `${kernel} console=hvc0 ${options},${initramfs}`],
+  ].flat();
+}
+
+function qemuArguments(disk: string, payload: string, socket: string): string[] {
   return [
     ['-machine', 'q35', '-accel', 'tcg', '-cpu', 'qemu64,+svm,+npt', '-smp', '1'],
     ['-m', `${MACHINE_MEMORY_MIB}M`, '-nodefaults', '-no-user-config', '-no-reboot'],
@@ -39,8 +51,6 @@ function qemuArguments(image: HostImage, disk: string, payload: string, socket: 
     ['-drive', drive(disk), '-drive', drive(payload, ',readonly=on')],
     ['-chardev', `socket,id=shell,path=${socket},server=on,wait=off`],
     ['-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=shell,name=shell'],
-    ['-kernel', image.hypervisor, '-append', xen],
-    ['-initrd', `${kernel},${image.initramfs}`],
   ].flat();
 }
 
@@ -76,11 +86,12 @@ export class Machine {
    * Starts the machine and waits for its shell.
    * @returns the time that took, ms.
    */
-  async boot(): Promise<number> {
+  async boot(entry: BootEntry = 'xen'): Promise<number> {
     const begin = performance.now();
     const socket = join(this.#directory, 'shell.sock');
-    const options = qemuArguments(this.#image, this.#disk, this.#payload, socket);
-    const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...options];
+    const options = qemuArguments(this.#disk, this.#payload, socket);
+    const boot = bootArguments(this.#image, entry);
+    const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...options, ...boot];
     const qemu = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#qemu = qemu;
     qemu.stdout.on('data', (chunk: Buffer) => this.#log.write(chunk));
@@ -125,9 +136,9 @@ export class Machine {
   }
 
   /** Restarts the machine by systemd; the disk stays. */
-  async reboot(): Promise<number> {
+  async reboot(entry: BootEntry = 'xen'): Promise<number> {
     await this.#end('reboot');
-    return this.boot();
+    return this.boot(entry);
   }
 
   async off(): Promise<void> {

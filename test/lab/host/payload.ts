@@ -1,5 +1,5 @@
 /** The second disk of a host: an archive of the packages, and of what the tests run there. */
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { run } from '../run.ts';
@@ -7,6 +7,9 @@ import { run } from '../run.ts';
 const HERE = join('test', 'lab', 'host', 'payload');
 const PVH = join('test', 'lab', 'c', 'pvh.S');
 const UNIKERNEL_SCRIPT = join('test', 'lab', 'c', 'unikernel.lds');
+/** What is tested on a host: three ways of installing, and a shorter test of the first. */
+export const PARTS = ['essentials', 'package', 'readme', 'bundle'] as const;
+export type Part = (typeof PARTS)[number];
 /** Version of the Debian package that the first is upgraded to. */
 export const NEWER_VERSION = '99.0.0';
 /** Has npm use the cache of the payload, and nothing of the network that the host does not have. */
@@ -27,6 +30,11 @@ async function compileGuest(target: string): Promise<void> {
   await run('gcc', [...mode, ...options, '-Wl,-T', UNIKERNEL_SCRIPT, '-o', target, PVH]);
 }
 
+async function version(): Promise<string> {
+  const manifest = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+  return manifest.version;
+}
+
 /** Packs `folder`, without building it once more. @returns the name of the archive. */
 async function pack(folder: string, into: string): Promise<string> {
   const args = ['pack', '--silent', '--ignore-scripts', '--pack-destination', into];
@@ -38,17 +46,14 @@ async function pack(folder: string, into: string): Promise<string> {
 async function makeDebs(name: string, scratch: string, into: string): Promise<void> {
   const env = { XEN_DOMID_DEB_QUICK_INTO: into };
   await run(join('packaging', 'debian', 'make'), [`amd64/${name}`], { env });
-  const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
-  await run('dpkg-deb', ['--raw-extract', join(into, `${name}_${version}_amd64.deb`), scratch]);
+  const ours = await version();
+  await run('dpkg-deb', ['--raw-extract', join(into, `${name}_${ours}_amd64.deb`), scratch]);
   const control = join(scratch, 'DEBIAN', 'control');
   const text = await readFile(control, 'utf8');
-  await writeFile(control, text.replaceAll(version, NEWER_VERSION));
+  await writeFile(control, text.replaceAll(ours, NEWER_VERSION));
   const manifest = join(scratch, 'usr', 'lib', 'xen-domid', 'package.json');
   const json = await readFile(manifest, 'utf8');
-  await writeFile(
-    manifest,
-    json.replace(`"version": "${version}"`, `"version": "${NEWER_VERSION}"`),
-  );
+  await writeFile(manifest, json.replace(`"version": "${ours}"`, `"version": "${NEWER_VERSION}"`));
   const quick = ['--root-owner-group', '-Zgzip', '-z1', '--build'];
   await run('dpkg-deb', [...quick, scratch, join(into, `${name}_${NEWER_VERSION}_amd64.deb`)]);
 }
@@ -61,21 +66,29 @@ async function addPacked(directory: string, payload: string): Promise<void> {
   await run('npm', ['install', '--global', ...where, ...quiet, archive]);
 }
 
+/** The archive for a dom0 without Node. */
+async function addBundle(payload: string): Promise<void> {
+  await run(join('packaging', 'bundle', 'make'), []);
+  const name = `xen-domid-${await version()}-linux-x64.tar.gz`;
+  await copyFile(name, join(payload, name));
+}
+
 /**
- * Makes the archive in `directory`.
+ * Makes the archive in `directory`, with what `parts` need.
  * @param deb name of the Debian package.
- * @param withNpm whether the packed package is needed, too.
  * @returns its path.
  */
 export async function makePayload(
   directory: string,
   deb: string,
-  withNpm: boolean,
+  parts: readonly Part[],
 ): Promise<string> {
   const payload = join(directory, 'payload');
   await cp(HERE, payload, { recursive: true });
-  await makeDebs(deb, join(directory, 'newer'), payload);
-  if (withNpm) await addPacked(directory, payload);
+  if (parts.includes('package') || parts.includes('essentials'))
+    await makeDebs(deb, join(directory, 'newer'), payload);
+  if (parts.includes('readme')) await addPacked(directory, payload);
+  if (parts.includes('bundle')) await addBundle(payload);
   await compileGuest(join(payload, 'pvh'));
   const tar = join(directory, 'payload.tar');
   await run('tar', ['-C', payload, '--owner=0', '--group=0', '-cf', tar, '.']);

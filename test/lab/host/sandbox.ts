@@ -12,6 +12,8 @@ async function probe(host: Host): Promise<string[]> {
   await host.ok(`
     mkdir -p /home/lab
     ip address add 192.0.2.1/32 dev lo 2>/dev/null
+    # A packet that is dropped is repeated once: two minutes otherwise.
+    sysctl --quiet net.ipv4.tcp_syn_retries=1
     for address in 127.0.0.1 192.0.2.1; do
       socat TCP-LISTEN:8000,bind=$address,reuseaddr,fork OPEN:/dev/null >/dev/null 2>&1 &
     done
@@ -32,7 +34,12 @@ async function probe(host: Host): Promise<string[]> {
   return out.split('\n');
 }
 
-export async function checkSandbox(host: Host, { check }: Pick<Checks, 'check'>): Promise<void> {
+/** @param exposure the last line of `systemd-analyze security`. */
+export async function checkSandbox(
+  host: Host,
+  { check }: Pick<Checks, 'check'>,
+  exposure: RegExp,
+): Promise<void> {
   let lines: string[] = [];
   await check('sandbox: only what the service needs is possible', async () => {
     lines = await probe(host);
@@ -74,7 +81,7 @@ export async function checkSandbox(host: Host, { check }: Pick<Checks, 'check'>)
     assert.deepEqual(strange, []);
     await host.expect(
       'systemd-analyze security --no-pager xen-domid.service | tail -n 1',
-      /exposure level for xen-domid\.service: 1\.[0-8] OK/,
+      exposure,
     );
   });
 }

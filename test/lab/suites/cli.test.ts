@@ -13,6 +13,7 @@ import {
   makeBare,
   makeIntroduced,
   pause,
+  PLAIN,
   startToolstack,
   until,
   witness,
@@ -87,10 +88,10 @@ beforeAll(async () => {
   bare = await makeBare(20);
   await makeBare(2, { uuid: TWICE });
   introduced = await makeIntroduced(2);
-  guest = await xlCreate({ kind: 'pv-block', name: 'blocks' });
+  guest = await xlCreate({ kind: `${PLAIN}-block`, name: 'blocks' });
   await xlCreate({ kind: 'pvh-crash', name: 'crashes' });
-  await xlCreate({ kind: 'pv-poweroff', name: 'is off' });
-  const paused = await xlCreate({ kind: 'pv-block', name: 'paused', memory: 6 });
+  await xlCreate({ kind: `${PLAIN}-poweroff`, name: 'is off' });
+  const paused = await xlCreate({ kind: `${PLAIN}-block`, name: 'paused', memory: 12 });
   await pause(paused.domid);
   const zombie = bare.pop()?.domid ?? 0;
   held = await hold(zombie);

@@ -13,6 +13,7 @@ import {
   killXenstored,
   makeBare,
   makeIntroduced,
+  PLAIN,
   startToolstack,
   startXenstored,
   until,
@@ -82,7 +83,7 @@ describe('real domains', () => {
 
   test('a guest by xl: introduced, shut down by itself, destroyed', async () => {
     await startToolstack();
-    const { domid } = await xlCreate({ kind: 'pv-poweroff', name: 'watched' });
+    const { domid } = await xlCreate({ kind: `${PLAIN}-poweroff`, name: 'watched' });
     await until(() => events['@introduceDomain'] > 1);
     await until(() => events['@releaseDomain'] > 1, { what: 'its shutdown is told' });
     expect(await isIntroduced(domid)).toBe(true);
