@@ -1,6 +1,9 @@
 /**
  * `npm run bench wait`: 1000 VMs boot at 60 a second, and somebody waits for each: by `waitFor`, or by polling `lookup`.
  * Measures how long after its creation each VM is noticed, and what that costs.
+ *
+ * The host, the callers and the inventory share one thread. If it gets no CPU for a while, a boot and the inventory's timer
+ * are due together, and the boot would seem to be noticed at once. So a VM counts as created when its boot was due.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inventory, type InventoryStats } from '../src/inventory/inventory.ts';
@@ -106,11 +109,12 @@ async function bootAll(
   const random = new Random(1);
   const [least, most] = BUILD_MS;
   for (let vm = 0; vm < VMS; vm++) {
-    const dueMs = began + (vm * 1000) / BOOTS_A_SECOND - performance.now();
+    const due = began + (vm * 1000) / BOOTS_A_SECOND;
+    const dueMs = due - performance.now();
     // oxlint-disable-next-line no-await-in-loop -- one boot after the other
     if (dueMs > 0) await sleep(dueMs);
     const steps = bootSteps(host, xenstored, { uuid: uuidOf(vm) });
-    createdAt.set(vm, performance.now());
+    createdAt.set(vm, Math.min(due, performance.now()));
     steps.next();
     built.push(sleep(least + random.below(most - least)).then(() => [...steps]));
   }

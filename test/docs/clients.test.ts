@@ -187,13 +187,13 @@ describe.each(CLIENTS)('the client in $language', (client) => {
           status: 4,
           out: `${WEB} is not gone after 1 s\n`,
         });
-        const present = run('wait', NEW);
+        const coming = run('wait', NEW);
         await example.pendingWait();
         await example.stopService();
         await example.startService();
         await example.pendingWait();
         example.boot(8, NEW, 'web-2');
-        expect(await present).toEqual({ status: 0, out: '8\n' });
+        expect(await coming).toEqual({ status: 0, out: '8\n' });
         const shutDown = run('wait', NEW, 'shutdown');
         await example.pendingWait();
         example.shutDown(8);

@@ -53,7 +53,13 @@ class SshForward {
     this.#ssh = spawn(
       'ssh',
       [
-        ...['-N', '-F', 'none', '-i', at('user'), '-L', `${port}:${path}`],
+        '-N',
+        '-F',
+        'none',
+        '-i',
+        at('user'),
+        '-L',
+        `${port}:${path}`,
         ...[
           `ProxyCommand=${SSHD} -i -f ${at('config')}`,
           'BatchMode=yes',

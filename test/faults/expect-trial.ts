@@ -14,11 +14,12 @@ export async function trial(
 ): Promise<Row> {
   const name = expect.getState().currentTestName ?? '';
   const fault = name.replace(`${host.name}: `, '');
-  const { row, wrong, missed } = await new Trial(host, options).run(fault, act);
+  const { row, wrong, missed, waits } = await new Trial(host, options).run(fault, act);
   expect({ wrong: wrong.slice(0, 5), missed: missed.slice(0, 5) }).toEqual({
     wrong: [],
     missed: [],
   });
+  expect(waits).toBeGreaterThan(0);
   expect(row.firstRightMs).toBeLessThan(FIRST_RIGHT_MS);
   return row;
 }

@@ -13,6 +13,7 @@ import {
 } from '../../src/simulator/index.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
 import { FeedRecord } from '../oracle/feed-record.ts';
+import type { WaitState } from '../../src/waiting.ts';
 import { EFAULT_TIMES, FAILURES } from '../support/failures.ts';
 import { uuidOf } from '../support/vms.ts';
 import { until } from '../support/until.ts';
@@ -102,6 +103,13 @@ async function play(release: Release, { at, errno }: Fault): Promise<Outcome> {
     host.release(2);
     host.destroy(4);
     answers.take('get 4', await inventory.get(4), { status: 'notFound' });
+    const waitFor = async (vm: number, state: WaitState, expected: object): Promise<void> => {
+      const result = await inventory.waitFor(uuidOf(vm), { state });
+      answers.take(`wait until VM ${vm} is ${state}`, result, { ...expected, reached: true });
+    };
+    // A wait outlasts the failure.
+    await waitFor(4, 'gone', { status: 'notFound' });
+    await waitFor(3, 'present', { status: 'found', domain: { domid: 3 } });
     answers.take('get 3', await inventory.get(3), { status: 'found', domain: { uuid: uuidOf(3) } });
     await inventory.list().then(
       ({ domains }) => {

@@ -8,6 +8,8 @@ import { type Holding, Holdings } from '../oracle/holdings.ts';
 /** Least and most domains at a time. */
 const FEW = 20;
 const MANY = 60;
+/** VMs that are known before they are created. */
+const PLANNED = 10;
 
 export const newUuid = (): Uuid => parseUuid(randomUUID());
 
@@ -15,6 +17,8 @@ const chance = (share: number): boolean => Math.random() < share;
 
 export class Storm {
   readonly holdings: Holdings = new Holdings();
+  /** The UUIDs of the next VMs. */
+  readonly coming: Uuid[] = Array.from({ length: PLANNED }, newUuid);
   readonly #host: FaultHost;
   #over = false;
   #raging: Promise<void> = Promise.resolve();
@@ -48,8 +52,14 @@ export class Storm {
   async makeResidents(count: number): Promise<void> {
     for (let made = 0; made < count; made++) {
       // oxlint-disable-next-line no-await-in-loop -- a host makes one domain after the other
-      await this.#create(newUuid());
+      await this.#create(this.#next());
     }
+  }
+
+  /** Takes the first of the UUIDs that are coming. */
+  #next(): Uuid {
+    this.coming.push(newUuid());
+    return this.coming.shift() as Uuid;
   }
 
   async #rage(): Promise<void> {
@@ -66,10 +76,10 @@ export class Storm {
     const { living } = this.holdings;
     const some = living[Math.floor(Math.random() * living.length)];
     if (living.length < FEW || some === undefined || this.#host.isBeingIntroduced(some.domid)) {
-      await this.#create(newUuid());
+      await this.#create(this.#next());
       return;
     }
-    if (living.length < MANY && chance(0.45)) await this.#create(newUuid());
+    if (living.length < MANY && chance(0.45)) await this.#create(this.#next());
     else if (chance(0.2)) await this.#rename(some);
     else await this.#destroy(some);
   }

@@ -7,6 +7,7 @@ import { Askers } from './askers.ts';
 import type { FaultHost } from './fault-host.ts';
 import { Follower } from './follower.ts';
 import { newUuid, Storm } from './storm.ts';
+import { Waiters } from './waiters.ts';
 
 /** The result of a trial, according to the witness: libxenctrl, or the simulated host itself. */
 export interface Row {
@@ -51,6 +52,8 @@ export interface Verdict {
   /** The reason for each wrong answer. */
   readonly wrong: readonly string[];
   readonly missed: readonly string[];
+  /** Waits that ended because the VM had come or gone. */
+  readonly waits: number;
 }
 
 /** The daemon's identity and counters. */
@@ -84,6 +87,7 @@ export class Trial {
   readonly storm: Storm;
   readonly remarks: string[] = [];
   readonly #askers: Askers;
+  readonly #waiters: Waiters;
   readonly #follower: Follower;
   readonly #lister: InventoryClient;
   readonly #wrong: string[] = [];
@@ -95,6 +99,7 @@ export class Trial {
     this.host = host;
     this.storm = new Storm(host);
     this.#askers = new Askers(this.storm.holdings, host.socketPath, simulated);
+    this.#waiters = new Waiters(this.storm, host.socketPath, simulated);
     this.#follower = new Follower(host.socketPath, simulated);
     this.#lister = new InventoryClient({ socket: host.socketPath, acceptSimulated: simulated });
   }
@@ -166,7 +171,7 @@ export class Trial {
     residents: number = RESIDENTS,
   ): Promise<Verdict> {
     const { storm, host } = this;
-    const [askers, follower] = [this.#askers, this.#follower];
+    const [askers, waiters, follower] = [this.#askers, this.#waiters, this.#follower];
     const began = performance.now();
     let before: Daemon | undefined;
     let after: Daemon | undefined;
@@ -175,6 +180,7 @@ export class Trial {
       await storm.makeResidents(residents);
       await follower.begin();
       askers.begin();
+      waiters.begin();
       storm.begin();
       await this.goesOn();
       await this.compare();
@@ -184,8 +190,9 @@ export class Trial {
       await this.goesOn();
       await this.compare();
       await storm.end();
-      // Questions for absent UUIDs cause lists, so the clients stop first.
+      // Questions for absent UUIDs, and waits, cause lists, so the clients stop first.
       await askers.end();
+      await waiters.end();
       // The storm also makes changes without an announcement; this list shows them.
       await this.compare();
       after = await this.#daemon();
@@ -197,13 +204,14 @@ export class Trial {
     const ended = await Promise.allSettled([
       storm.end(),
       askers.end(),
+      waiters.end(),
       follower.end(),
       this.#lister.close(),
     ]);
     failure ??= ended.find((each) => each.status === 'rejected')?.reason;
     const missed = [...this.#missed, ...follower.inconsistent, ...follower.missed(storm.holdings)];
     const { tally, firstRightMs } = askers;
-    const wrong = [...tally.wrong, ...this.#wrong];
+    const wrong = [...tally.wrong, ...waiters.wrong, ...this.#wrong];
     const row: Row = {
       fault,
       host: host.name,
@@ -227,7 +235,7 @@ export class Trial {
     };
     report(row);
     if (failure !== undefined) throw failure;
-    return { row, wrong, missed };
+    return { row, wrong, missed, waits: waiters.reached };
   }
 
   /** Waits until the daemon is connected to xenstore, and returns its state. */
@@ -298,6 +306,7 @@ export class Trial {
   #check(): void {
     this.storm.check();
     this.#askers.check();
+    this.#waiters.check();
     this.#follower.check();
   }
 }

@@ -1,6 +1,7 @@
 /** Checks how waits end, by the rules of look-ups and by the states of the host. */
 import { type Domain, shutdownReason as reasonOf } from '../../src/domain.ts';
 import type { DomainState, SimulatedDomain, SimulatedHost } from '../../src/simulator/index.ts';
+import type { LookupResult } from '../../src/results.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import type { WaitResult, WaitState } from '../../src/waiting.ts';
 import type { Asked, Judge } from './judge.ts';
@@ -28,7 +29,12 @@ export class WaitJudge {
     const { status, reached } = result;
     const what = `wait for ${uuid} to be ${state}: ${status}, reached ${reached}`;
     judge.lookup(uuid, asked, result);
-    demand(reached === this.#shows(state, result), () => `${what}: ${JSON.stringify(result)}`);
+    demand(reached === shows(state, result), () => `${what}: ${JSON.stringify(result)}`);
+    for (const domain of domainsOf(result))
+      demand(
+        !hasRunBy(domain) || this.#ran(domain),
+        () => `${domain.domid} ran, and was never unpaused`,
+      );
     demand(
       reached || status === 'unavailable' || nowMs() - asked.at > asked.timeoutMs - SLACK_MS,
       () => `${what}, before the time was up`,
@@ -42,24 +48,6 @@ export class WaitJudge {
       ),
       () => `${what}, after ${shutdownReason}, with which no domain of the UUID shut down`,
     );
-  }
-
-  /** A domain that has used CPU time has run; and one that has run does so in the history of the host. */
-  #shows(state: WaitState, result: WaitResult): boolean {
-    if (result.status === 'unavailable') return false;
-    const domains =
-      result.status === 'found'
-        ? [result.domain]
-        : result.status === 'ambiguous'
-          ? result.domains
-          : [];
-    const holders = domains.map((domain) => {
-      const { paused, shutdown, cpuTimeSeconds } = domain;
-      const ran = !paused || shutdown || cpuTimeSeconds > 0;
-      demand(!ran || this.#ran(domain), () => `${domain.domid} ran, and was never unpaused`);
-      return { shutdown, ran };
-    });
-    return RULES[state](holders);
   }
 
   #ran({ domid, uuid }: Domain): boolean {
@@ -82,6 +70,26 @@ const RULES: Readonly<Record<WaitState, (holders: readonly Holder[]) => boolean>
   shutdown: (holders) => holders.every(({ shutdown }) => shutdown),
   gone: (holders) => holders.length === 0,
 };
+
+/** Whether the answer to a wait shows the state. */
+export function shows(state: WaitState, result: LookupResult): boolean {
+  if (result.status === 'unavailable') return false;
+  const holders = domainsOf(result).map((domain) => ({
+    shutdown: domain.shutdown,
+    ran: hasRunBy(domain),
+  }));
+  return RULES[state](holders);
+}
+
+function domainsOf(result: LookupResult): readonly Domain[] {
+  if (result.status === 'ambiguous') return result.domains;
+  return result.status === 'found' ? [result.domain] : [];
+}
+
+/** A domain that has used CPU time has run. */
+function hasRunBy({ paused, shutdown, cpuTimeSeconds }: Domain): boolean {
+  return !paused || shutdown || cpuTimeSeconds > 0;
+}
 
 /**
  * Whether a VM is in the state now.

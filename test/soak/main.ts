@@ -32,6 +32,10 @@ function describe(soaked: SoakReport): string {
   const rows: readonly (readonly [string, string])[] = [
     ['seed', `${soaked.seed}, Xen ${soaked.release}, ${soaked.seconds.toFixed(0)} s`],
     ['look-ups', `${lookups}: ${told.join(', ')}; also ${soaked.gets} get, ${soaked.lists} list`],
+    [
+      'waits',
+      `${soaked.waits.reached} reached, ${soaked.waits.timeUp} not in time, ${soaked.waits.unavailable} unavailable`,
+    ],
     ['host', `${soaked.acts} acts, ${soaked.changes} changes published by the service`],
     [
       'subscribers',

@@ -2,6 +2,7 @@
 import { DOMID_FIRST_RESERVED } from '../../src/domain.ts';
 import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { Uuid } from '../../src/uuid.ts';
+import { WAIT_STATES } from '../../src/waiting.ts';
 import { uuidOf } from '../support/vms.ts';
 import type { Asked, ReplyJudge, Reply } from './reply-judge.ts';
 import type { ClientOptions } from './scene.ts';
@@ -16,6 +17,7 @@ export interface Question {
 /** No domain ever has it. */
 const UNKNOWN = uuidOf(0xffffff);
 const MANY = 12;
+const WAIT_MS = 1000;
 
 /** Mostly the UUID of an existing domain: a UUID without a domain costs a list, and lists may use a fifth of the time. */
 function anyUuid({ scene, random }: ClientOptions): Uuid {
@@ -50,6 +52,17 @@ export function listOf(names: boolean): Question {
     method: 'list',
     params: names ? { names } : {},
     judge: (judge, asked, reply) => judge.list(asked, reply),
+  };
+}
+
+/** Mostly a VM that comes and goes. The time is short: no client may be in a turn while the host rests. */
+export function anyWait({ random }: ClientOptions): Question {
+  const uuid = random.chance(0.05) ? UNKNOWN : random.pick(POOL);
+  const wait = { state: random.pick(WAIT_STATES), timeoutMs: 1 + random.below(WAIT_MS) };
+  return {
+    method: 'waitFor',
+    params: { uuid, ...wait },
+    judge: (judge, asked, reply) => judge.wait(uuid, wait, asked, reply),
   };
 }
 

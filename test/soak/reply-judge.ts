@@ -1,9 +1,12 @@
 /** Checks the replies of the service by the host's history of the time between question and answer. */
 import { RpcCode } from '../../src/protocol/rpc.ts';
 import type { SimulatedHost } from '../../src/simulator/index.ts';
+import type { LookupResult } from '../../src/results.ts';
 import type { Uuid } from '../../src/uuid.ts';
+import type { WaitState } from '../../src/waiting.ts';
 import { demandCause, HistoryJudge, type LookupAnswer } from '../oracle/history-judge.ts';
 import { demand } from '../oracle/violation.ts';
+import { shows } from '../oracle/waits.ts';
 
 /** A pending question: the state when it was sent. */
 export interface Asked {
@@ -23,10 +26,19 @@ export interface Reply {
 
 interface Answer extends LookupAnswer {
   readonly cause?: string;
+  /** Only of a wait. */
+  readonly reached?: boolean;
 }
 
-/** A look-up's deadline, ms, less the time that a timer may fire early. */
-const DEADLINE_MS = 4990;
+export interface Wait {
+  readonly state: WaitState;
+  readonly timeoutMs: number;
+}
+
+/** A timer may fire early by this, ms. */
+const EARLY_MS = 10;
+/** A look-up's deadline, ms. */
+const DEADLINE_MS = 5000 - EARLY_MS;
 
 export interface Troubles {
   /** Failed hypercalls. */
@@ -44,6 +56,7 @@ export class ReplyJudge {
   /** Answers to `get` and `list`. */
   gets = 0;
   lists = 0;
+  readonly waits = { reached: 0, timeUp: 0, unavailable: 0 };
 
   constructor(host: SimulatedHost, troubles: () => Troubles) {
     this.#host = host;
@@ -108,6 +121,24 @@ export class ReplyJudge {
     this.#history.get(domid, asked.step, result.status === 'notFound' ? undefined : result.domain);
   }
 
+  /** A wait ends with an answer that a look-up may give: in the state, or when its time is up. */
+  wait(uuid: string, { state, timeoutMs }: Wait, asked: Asked, reply: Reply): void {
+    const { status, reached, ...rest } = this.#resultOf(asked, reply, timeoutMs - EARLY_MS);
+    if (isRefusal({ status })) {
+      this.waits.unavailable++;
+      return;
+    }
+    const result = { status, ...rest };
+    this.#history.lookup(uuid as Uuid, asked.step, result);
+    const what = `wait for ${uuid} to be ${state}: ${JSON.stringify(result)}, reached ${reached}`;
+    demand(reached === shows(state, result as LookupResult), () => what);
+    demand(
+      reached || performance.now() - asked.at > timeoutMs - EARLY_MS,
+      () => `${what}, before the time was up`,
+    );
+    this.waits[reached ? 'reached' : 'timeUp']++;
+  }
+
   list(asked: Asked, reply: Reply): void {
     const result = this.#resultOf(asked, reply);
     if (isRefusal(result)) return;
@@ -126,19 +157,19 @@ export class ReplyJudge {
     this.#resultOf(asked, { error });
   }
 
-  #unavailable(asked: Asked, cause: string | undefined): void {
-    const waited = { ms: performance.now() - asked.at, timeoutMs: DEADLINE_MS };
+  #unavailable(asked: Asked, cause: string | undefined, timeoutMs = DEADLINE_MS): void {
+    const waited = { ms: performance.now() - asked.at, timeoutMs };
     demandCause(cause, waited, this.#troubles().failed > asked.failed || this.hasEndedSince(asked));
   }
 
-  #resultOf(asked: Asked, { result, error }: Reply): Answer {
+  #resultOf(asked: Asked, { result, error }: Reply, timeoutMs?: number): Answer {
     if (error === undefined) return result as Answer;
     demand(
       error.code === RpcCode.unavailable,
       () => `refused with ${error.code}: ${error.message}`,
     );
     const { cause } = error.data as { readonly cause: string };
-    this.#unavailable(asked, cause);
+    this.#unavailable(asked, cause, timeoutMs);
     return { status: 'unavailable', cause };
   }
 }

@@ -68,6 +68,7 @@ export interface SoakReport {
   readonly answers: ReplyJudge['answers'];
   readonly gets: number;
   readonly lists: number;
+  readonly waits: ReplyJudge['waits'];
   readonly acts: number;
   readonly changes: number;
   readonly subscribers: {
@@ -225,7 +226,7 @@ class Soak {
     const subscribers = this.#clients.filter((client) => client instanceof Follower);
     const sum = (of: (subscriber: Follower) => number): number =>
       subscribers.reduce((total, subscriber) => total + of(subscriber), 0);
-    const { answers, gets, lists } = this.#judge as ReplyJudge;
+    const { answers, gets, lists, waits } = this.#judge as ReplyJudge;
     return {
       seed: this.#options.seed,
       release: this.#release,
@@ -234,6 +235,7 @@ class Soak {
       answers,
       gets,
       lists,
+      waits,
       acts: this.#world?.acts ?? 0,
       changes: this.#changes,
       subscribers: {
@@ -431,18 +433,19 @@ class Soak {
     await service.begin();
   }
 
-  /** Waits until there are no other connections and no subscriptions. */
+  /** Waits until there are no other connections, no subscriptions and no waits. */
   async #untilAlone(service: Service): Promise<void> {
     const client = await LineClient.connect(service.path);
     let held = '';
     const alone = async (): Promise<boolean> => {
       const { result } = await client.call('stats');
-      const { connections, subscribers } = result as {
+      const { connections, subscribers, waits } = result as {
         connections: { open: number };
         subscribers: number;
+        waits: number;
       };
-      held = `${connections.open - 1} connections and ${subscribers} subscriptions`;
-      return connections.open === 1 && subscribers === 0;
+      held = `${connections.open - 1} connections, ${subscribers} subscriptions and ${waits} waits`;
+      return connections.open === 1 && subscribers === 0 && waits === 0;
     };
     const deadline = performance.now() + SETTLE_MS;
     // oxlint-disable-next-line no-await-in-loop -- until it is so

@@ -8,7 +8,7 @@ import { ForeignAsker } from './foreign-asker.ts';
 import { HttpAsker } from './http-asker.ts';
 import type { Asked, Reply } from './reply-judge.ts';
 import { LineClient, Lost } from './line-client.ts';
-import { anyQuestion, listOf, type Question } from './questions.ts';
+import { anyQuestion, anyWait, listOf, type Question } from './questions.ts';
 import type { Client, ClientOptions, Scene } from './scene.ts';
 import { Subscriber } from './subscriber.ts';
 
@@ -170,6 +170,20 @@ class Reconnecter extends LineAsker {
   }
 }
 
+/** Waits for several VMs at once, and leaves some of the waits to the service by disconnecting. */
+class Waiter extends LineAsker {
+  protected override async act(): Promise<void> {
+    const client = await this.connected();
+    const waits = Array.from({ length: 1 + this.random.below(20) }, () => anyWait(this.options));
+    if (this.random.chance(0.9)) await this.askAll(client, waits, inLines);
+    else {
+      for (const { method, params } of waits)
+        client.send(`${client.prepare(method, params).text}\n`);
+      await this.drop();
+    }
+  }
+}
+
 type Rudeness = (random: Random, question: () => string) => string | Uint8Array;
 
 const RUDE: readonly Rudeness[] = [
@@ -223,7 +237,8 @@ interface Temper {
 
 /** A hundred clients in total. */
 export const TEMPERS: readonly Temper[] = [
-  { name: 'ask one after the other', clients: 13, make: (options) => new LineAsker(options) },
+  { name: 'ask one after the other', clients: 9, make: (options) => new LineAsker(options) },
+  { name: 'wait for VMs', clients: 4, make: (options) => new Waiter(options) },
   { name: 'pipeline', clients: 14, make: (options) => new Pipeliner(options) },
   { name: 'send batches', clients: 10, make: (options) => new Batcher(options) },
   { name: 'read slowly', clients: 6, make: (options) => new SlowReader(options) },
