@@ -27,7 +27,7 @@ import { run } from './run.ts';
 
 const LIBRARIES = join('usr', 'lib', 'x86_64-linux-gnu');
 const LIBC = ['libc6', 'libgcc-s1', 'libstdc++6'] as const;
-/** Modules in Debian's kernel: the first five are Xen's, the last drives the disk for results. */
+/** Modules in Debian's kernel: the first five are Xen's, the others drive the disk for results and the network. */
 const KERNEL_MODULES = [
   'xen-evtchn',
   'xen-privcmd',
@@ -36,6 +36,7 @@ const KERNEL_MODULES = [
   'xenfs',
   'virtio_pci',
   'virtio_blk',
+  'virtio_net',
 ];
 
 /** Folders of the packages that dom0 does not need: each byte of the image is unpacked under emulation. */

@@ -45,11 +45,11 @@ export function closure(packages: Record<string, Locked>, extra: readonly string
   return [...reached].toSorted();
 }
 
-/** Returns the archive of the packages, built once for each package-lock.json. */
-export async function packagesLayer(): Promise<string> {
+/** Returns the archive of the packages, with `more` of them, built once for each package-lock.json. */
+export async function packagesLayer(more: readonly string[] = []): Promise<string> {
   const lock = await readFile('package-lock.json', 'utf8');
   const { packages } = JSON.parse(lock) as { packages: Record<string, Locked> };
-  const wanted = closure(packages, NEEDED_IN_DOM0);
+  const wanted = closure(packages, [...NEEDED_IN_DOM0, ...more]);
   const ingredients = { lock, wanted, NOT_IN_DOM0: NOT_IN_DOM0.source, layout: 1 };
   const layer = await cached('packages', ingredients, async (directory) => {
     for (const path of wanted) {
