@@ -20,6 +20,8 @@ export interface Boot {
   readonly dom0Memory: number;
   /** Processors of the machine and of dom0. One is faster than two, unless the payload needs both. */
   readonly processors: number;
+  /** Whether dom0 reaches this machine's loopback, at 10.0.2.2. */
+  readonly network: boolean;
   readonly consoleLog: string;
   readonly bootTimeoutMs: number;
   readonly timeoutMs: number;
@@ -32,6 +34,7 @@ function qemuArguments(machine: Boot): string[] {
     ['-m', `${machine.machineMemory}M`, '-nodefaults', '-no-user-config', '-no-reboot'],
     ['-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
     ['-drive', `file=${machine.resultDisk},format=raw,if=virtio,cache=unsafe`],
+    machine.network ? ['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net'] : [],
   ].flat();
   return [...common, ...(machine.image.architecture === 'amd64' ? x86(machine) : arm(machine))];
 }

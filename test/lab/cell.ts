@@ -37,6 +37,10 @@ export interface CellRun {
   readonly guestMemory?: number;
   /** Processors; one by default. */
   readonly processors?: number;
+  /** Whether dom0 reaches this machine's loopback, at 10.0.2.2. */
+  readonly network?: boolean;
+  /** Development packages that the payload imports, besides those of the suites. */
+  readonly packages?: readonly string[];
   /** Folder for the payload's files and the console log; by default a new folder in the system's temporary one. */
   readonly outputDir?: string;
   readonly bootTimeoutMs?: number;
@@ -108,7 +112,7 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
   try {
     phase('image');
     const image = await withApt(() => imageOf(cell.release));
-    const packages = await packagesLayer(image.architecture);
+    const packages = await packagesLayer(image.architecture, cell.packages);
     const own = await writeRunLayer({ ...cell, env: cell.env ?? {} }, scratch);
     const initramfs = join(scratch, 'initramfs');
     await concatenate([...image.layers, ...(cell.layers ?? []), packages, own], initramfs);
@@ -123,6 +127,7 @@ export async function runCell(cell: CellRun): Promise<CellResult> {
       machineMemory: memory + (cell.guestMemory ?? memory),
       dom0Memory: memory,
       processors: cell.processors ?? 1,
+      network: cell.network ?? false,
       consoleLog,
       bootTimeoutMs: cell.bootTimeoutMs ?? BOOT_TIMEOUT_MS,
       timeoutMs: cell.timeoutMs ?? TIMEOUT_MS,

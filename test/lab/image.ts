@@ -34,7 +34,7 @@ import {
 import { run } from './run.ts';
 
 const LIBC = ['libc6', 'libgcc-s1', 'libstdc++6'] as const;
-/** Modules in Debian's kernel: the first five are Xen's, the last drives the disk for results. */
+/** Modules in Debian's kernel: the first five are Xen's, the others drive the disk for results and the network. */
 const KERNEL_MODULES = [
   'xen-evtchn',
   'xen-privcmd',
@@ -43,6 +43,7 @@ const KERNEL_MODULES = [
   'xenfs',
   'virtio_pci',
   'virtio_blk',
+  'virtio_net',
 ];
 
 /** Folders of the packages that dom0 does not need: each byte of the image is unpacked under emulation. */

@@ -11,6 +11,7 @@ const PARTS: Readonly<Record<string, () => Promise<unknown>>> = {
     else process.exitCode = 1;
   },
   demo: () => import('./demo.ts'),
+  pool: () => import('./pool.ts'),
 };
 
 const [name = ''] = process.argv.slice(2);

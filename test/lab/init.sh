@@ -39,6 +39,10 @@ give_up() {
 while read -r module; do
   insmod "$module" || echo "lab: insmod $module failed"
 done </usr/lib/modules/order
+if [ -e /sys/class/net/eth0 ]; then
+  ip link set eth0 up
+  ip addr add 10.0.2.15/24 dev eth0
+fi
 mount -t xenfs xenfs /proc/xen || give_up 'no xenfs: dom0 does not run on Xen'
 [ -e /dev/xen/privcmd ] || give_up 'no /dev/xen/privcmd'
 

@@ -47,11 +47,14 @@ export function closure(packages: Record<string, Locked>, extra: readonly string
   return [...reached].toSorted();
 }
 
-/** Returns the archive of the packages, built once for each package-lock.json and architecture. */
-export async function packagesLayer(architecture: Architecture = 'amd64'): Promise<string> {
+/** Returns the archive of the packages, with `more` of them, built once for each package-lock.json and architecture. */
+export async function packagesLayer(
+  architecture: Architecture = 'amd64',
+  more: readonly string[] = [],
+): Promise<string> {
   const lock = await readFile('package-lock.json', 'utf8');
   const { packages } = JSON.parse(lock) as { packages: Record<string, Locked> };
-  const wanted = closure(packages, NEEDED_IN_DOM0);
+  const wanted = closure(packages, [...NEEDED_IN_DOM0, ...more]);
   const ingredients = { lock, wanted, architecture, NOT_IN_DOM0: NOT_IN_DOM0.source, layout: 1 };
   const layer = await cached('packages', ingredients, async (directory) => {
     const from = architecture === 'amd64' ? '.' : join(directory, 'installed');

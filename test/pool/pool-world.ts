@@ -110,8 +110,8 @@ export class WorldHost {
     clockMs = 0,
   ): Promise<ChildProcess> {
     const options = ['--nats', servers.join(), '--bucket', bucket, '--replicas', String(replicas)];
-    const serve = ['pool', 'serve', ...options, '--host', this.name, '--socket', this.socket];
-    const argv = ['--import', clockModule(clockMs), BIN, ...serve, '--simulated'];
+    const command = ['pool', 'serve', ...options, '--host', this.name, '--socket', this.socket];
+    const argv = ['--import', clockModule(clockMs), BIN, ...command, '--simulated'];
     const child = spawn(process.execPath, argv, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '' },
