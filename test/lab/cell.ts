@@ -14,7 +14,7 @@ import { run } from './run.ts';
 
 const RESULT_DISK_BYTES = 256 * 1024 * 1024;
 const BOOT_TIMEOUT_MS = 180_000;
-const TIMEOUT_MS = 900_000;
+const TIMEOUT_MS = 1_800_000;
 
 /** The current step of a cell, for progress displays. */
 export type Phase = 'image' | 'boot' | 'payload' | 'result';
