@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { DominfoList } from '../../src/hypervisor/dominfo.ts';
+import { DominfoOffset } from '../../src/hypervisor/layout.ts';
 import type { Hypervisor } from '../../src/hypervisor/hypervisor.ts';
 import { Census } from '../../src/inventory/census.ts';
 import { Feed } from '../../src/inventory/feed/feed.ts';
@@ -15,14 +16,16 @@ interface Setup {
   /** Start of each list, ms since the setup. */
   readonly begun: number[];
   readonly made: MadeList[];
+  /** The domains of the host. */
+  domains: DominfoList;
   /** How lists end, and what a call for one throws. */
   error: Error | undefined;
   refuses: Error | undefined;
 }
 
-/** Lists of a host without domains, each with a given duration; the last duration repeats. */
+/** Lists of a host, first without domains, each with a given duration; the last duration repeats. */
 function setup(listMs: number | readonly number[], error?: Error): Setup {
-  const state = { error } as Setup;
+  const state = { error, domains: EMPTY } as Setup;
   const times = [listMs].flat();
   const began = performance.now();
   const begun: number[] = [];
@@ -32,7 +35,7 @@ function setup(listMs: number | readonly number[], error?: Error): Setup {
     const takes = times[Math.min(begun.length, times.length) - 1] ?? 0;
     await new Promise((resolve) => setTimeout(resolve, takes));
     if (state.error !== undefined) throw state.error;
-    return visit(EMPTY);
+    return visit(state.domains);
   };
   const hypervisor = {
     listDomains: <T>(visit: (list: DominfoList) => T): Promise<T> => {
@@ -214,8 +217,34 @@ describe('lists', () => {
     left.leave();
     await advance(100);
     expect(begun).toEqual([0]);
-    expect(made).toHaveLength(1);
+    expect(made).toMatchObject([{ reasons: new Set(['miss']) }]);
     expect(left.state).toBe('waits');
+  });
+
+  test('for the slow timer and for a caller find no change for the timer alone', async () => {
+    const it = setup(10);
+    const record = new DataView(new Uint8Array(112).fill(1).buffer);
+    record.setUint32(DominfoOffset.flags, 0, true);
+    it.domains = new DominfoList(record, 112, 1);
+    it.lists.want('connect', 0);
+    await advance(20);
+    it.domains = EMPTY;
+    it.lists.want('timer', 0);
+    wait(it.lists);
+    await advance(20);
+    expect(it.made.map(({ reasons, changes }) => [[...reasons], changes])).toEqual([
+      [['connect'], 0],
+      [['timer', 'miss'], 1],
+    ]);
+    expect(it.lists.changesFoundByTimer).toBe(0);
+  });
+
+  test('that wait for their time leave no timer after close', async () => {
+    const { lists } = setup(10);
+    lists.want('event', performance.now() + 1000);
+    expect(jest.getTimerCount()).toBe(1);
+    await lists.close();
+    expect(jest.getTimerCount()).toBe(0);
   });
 
   test('are made for the remaining callers, and for other reasons', async () => {

@@ -147,6 +147,7 @@ describe('a dying domain', () => {
     await advance(at + 1000 - 600_000);
     expect(it.lookedAt.get(1)?.at(-1)).toBe(at);
     die(it, 2);
+    expect(jest.getTimerCount()).toBe(1);
     await advance(150);
     expect(it.lookedAt.get(2)).toEqual([at + 1050, at + 1100, at + 1150]);
     it.dying.delete(2);
@@ -221,6 +222,9 @@ describe('a dying domain', () => {
     await advance(5000);
     die(it, 2);
     expect(it.lookedAt.size).toBe(0);
+    const without = setup();
+    without.zombies.close();
+    die(without, 1);
     expect(jest.getTimerCount()).toBe(0);
   });
 });

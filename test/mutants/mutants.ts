@@ -679,7 +679,12 @@ const ROOMS: readonly Room[] = [
       ['a second shutdown reason is no news', ' || known.shutdownReason !== shutdownReason)', ')'],
       [
         'a dying domain that is another dies',
-        ' || (known.uuid !== uuid && (known.dying || !same))',
+        ' ||\n        (known.dying && known.uuid !== uuid)',
+        '',
+      ],
+      [
+        'another domain that was first seen dying is resumed or renamed',
+        ' ||\n        (!same && isOther(known, { uuid, shutdown: domain.shutdown }))',
         '',
       ],
       [

@@ -33,7 +33,7 @@ export function changesBetween(known: Domain | undefined, sight: Sight | undefin
 }
 
 /** Whether two looks differ by their UUID or by a resume. If the two cannot show the same domain, this is not a rename or a resume: the domid has another domain. */
-function isOther(known: Domain, domain: Domain): boolean {
+function isOther(known: Domain, domain: Pick<Domain, 'uuid' | 'shutdown'>): boolean {
   return known.uuid !== domain.uuid || (known.shutdown && !domain.shutdown);
 }
 
@@ -41,7 +41,10 @@ function changesOfLeaving(known: Domain, { domain, tombstone, nil, same }: Sight
   // A nil handle or a tombstone names no VM: the domain is reported dying with its last published UUID.
   const uuid = tombstone || nil ? known.uuid : domain.uuid;
   // The domid has another domain, first seen when it was already ending: publish only that the known domain is destroyed.
-  const isReplaced = hasOtherId(known, domain) || (known.uuid !== uuid && (known.dying || !same));
+  const isReplaced =
+    hasOtherId(known, domain) ||
+    (known.dying && known.uuid !== uuid) ||
+    (!same && isOther(known, { uuid, shutdown: domain.shutdown }));
   if (isReplaced) return [destroyed(known)];
   if (known.dying) return [];
   return stepsBetween(known, { ...domain, uuid, dying: true });

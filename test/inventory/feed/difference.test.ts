@@ -44,6 +44,23 @@ describe('between two looks at a domid', () => {
     },
   );
 
+  test('a domain that had shut down, and runs and is dying now, was resumed unless it is another', () => {
+    const [known, dying] = [
+      domain({ shutdown: true, shutdownReason: 'suspend' }),
+      domain({ dying: true }),
+    ];
+    expect(told(known, dying, true)).toEqual([
+      ['resumed', A],
+      ['dying', A],
+    ]);
+    expect(told(known, dying, false)).toEqual([['destroyed', A]]);
+  });
+
+  test('a dying domain with another UUID is another one, also if its CPU time does not show it', () => {
+    const [known, seen] = [domain({ dying: true }), domain({ uuid: B, dying: true })];
+    expect(told(known, seen, true)).toEqual([['destroyed', A]]);
+  });
+
   test('a domain that stays dying has no change', () => {
     expect(told(domain({ dying: true }), domain({ dying: true }), true)).toEqual([]);
   });
