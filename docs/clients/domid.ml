@@ -1,6 +1,7 @@
 (* Asks xen-domid from OCaml: 4.08 or newer, with its own library and Unix.
 
      ocaml -I +unix unix.cma domid.ml lookup UUID    its domid; exit status 1: no domain has it, 2: not a UUID, 3: several, 4: no answer
+     ocaml -I +unix unix.cma domid.ml wait UUID [STATE [SECONDS]]    the same once it is present (default), running, shutdown or gone; 4: not in time (30 s)
      ocaml -I +unix unix.cma domid.ml list           domid and UUID of every domain, a line each
      ocaml -I +unix unix.cma domid.ml watch          every change, a line each: kind, domid, UUID; survives restarts of the service *)
 
@@ -147,18 +148,22 @@ let call connection meth params =
       let message = Json.string (Json.field "message" error) in
       raise (if Json.int (Json.field "code" error) = -32602 then Refused message else Unavailable message)
 
-(* Retries on a new connection until the timeout. This is safe: all methods only read. *)
-let ask meth params =
-  let deadline = Unix.gettimeofday () +. timeout_s in
+(* Retries on a new connection until the timeout. This is safe: all methods only read.
+   The service may take [wait] seconds longer to answer; [params] is made from those that are left. *)
+let ask ?(wait = 0.) meth params =
+  let until = Unix.gettimeofday () +. wait in
   let rec go () =
     match
+      let left = Float.max 0. (until -. Unix.gettimeofday ()) in
       let connection = connect () in
-      Fun.protect ~finally:(fun () -> disconnect connection) (fun () -> call connection meth params)
+      Fun.protect ~finally:(fun () -> disconnect connection) (fun () ->
+          Unix.setsockopt_float connection.socket Unix.SO_RCVTIMEO (left +. timeout_s);
+          call connection meth (params left))
     with
     | result -> result
     | exception Json.Malformed -> raise (Unavailable "the process on the socket is not xen-domid")
     | exception error when is_passing error ->
-        if Unix.gettimeofday () > deadline then
+        if Unix.gettimeofday () > until +. timeout_s then
           raise (Unavailable (Printf.sprintf "no answer at %s: %s" path (Printexc.to_string error)));
         Unix.sleepf 0.2;
         go ()
@@ -175,13 +180,34 @@ let check_uuid text =
 
 let lookup uuid =
   check_uuid uuid;
-  let result = ask "domid" (Printf.sprintf "{\"uuid\":\"%s\"}" uuid) in
+  let result = ask "domid" (fun _ -> Printf.sprintf "{\"uuid\":\"%s\"}" uuid) in
   match Json.string (Json.field "status" result) with
   | "found" -> Found (Json.int (Json.field "domid" result))
   | "notFound" -> Absent
   | _ -> Ambiguous (List.map Json.int (Json.list (Json.field "domids" result)))
 
-let list () = Json.list (Json.field "domains" (ask "list" "{}"))
+type state = Present | Running | Shutdown | Gone
+
+let states = [ ("present", Present); ("running", Running); ("shutdown", Shutdown); ("gone", Gone) ]
+
+(* Waits until the VM is in the state, for so many seconds. Returns whether it is, and its live domids.
+   A restart of the service does not end the wait. *)
+let wait_for uuid state seconds =
+  check_uuid uuid;
+  let name = fst (List.find (fun (_, one) -> one = state) states) in
+  let result =
+    ask ~wait:seconds "waitFor" (fun left ->
+        Printf.sprintf "{\"uuid\":\"%s\",\"state\":\"%s\",\"timeoutMs\":%.0f}" uuid name (Float.max 1. (left *. 1000.)))
+  in
+  let domains =
+    match Json.string (Json.field "status" result) with
+    | "found" -> [ Json.field "domain" result ]
+    | "ambiguous" -> Json.list (Json.field "domains" result)
+    | _ -> []
+  in
+  (Json.field "reached" result = Json.Bool true, List.map (fun domain -> Json.int (Json.field "domid" domain)) domains)
+
+let list () = Json.list (Json.field "domains" (ask "list" (fun _ -> "{}")))
 
 (* Calls [on_snapshot] with all domains, then [on_change] with every change. A later snapshot replaces everything before.
    Continues from its last token after a restart of the service or a disconnect. Never returns. *)
@@ -226,6 +252,17 @@ let main () =
       | Found domid -> Printf.printf "%d\n" domid; 0
       | Absent -> 1
       | Ambiguous domids -> List.iter (Printf.printf "%d\n") domids; 3)
+  | "wait" :: uuid :: ([] | [ _ ] | [ _; _ ] as rest) -> (
+      let name, seconds =
+        match rest with [] -> ("present", "30") | [ name ] -> (name, "30") | name :: seconds :: _ -> (name, seconds)
+      in
+      match (List.assoc_opt name states, int_of_string_opt seconds) with
+      | Some state, Some given ->
+          let reached, domids = wait_for uuid state (float_of_int given) in
+          if not reached then raise (Unavailable (Printf.sprintf "%s is not %s after %d s" uuid name given));
+          List.iter (Printf.printf "%d\n") domids;
+          if List.length domids > 1 then 3 else 0
+      | _ -> prerr_endline "expected a state (present, running, shutdown or gone) and whole seconds"; 2)
   | [ "list" ] ->
       List.iter
         (fun domain ->
@@ -236,7 +273,7 @@ let main () =
       follow
         ~on_snapshot:(fun domains -> Printf.printf "snapshot %d\n%!" (List.length domains))
         ~on_change:print_change
-  | _ -> prerr_endline "domid.ml lookup UUID | list | watch"; 2
+  | _ -> prerr_endline "domid.ml lookup UUID | wait UUID [STATE [SECONDS]] | list | watch"; 2
 
 let () =
   exit

@@ -11,7 +11,7 @@ export const OPTIONS = {
   creds: { type: 'string' },
   direct: { type: 'boolean', default: false },
   'domain-metrics': { type: 'boolean', default: false },
-  domid: { type: 'string' },
+  domid: { type: 'string', multiple: true },
   exec: { type: 'string' },
   for: { type: 'string' },
   group: { type: 'string' },
@@ -107,7 +107,7 @@ export interface OptionValues {
   readonly creds?: string;
   readonly direct: boolean;
   readonly 'domain-metrics': boolean;
-  readonly domid?: string;
+  readonly domid?: readonly string[];
   readonly exec?: string;
   readonly for?: string;
   readonly group?: string;

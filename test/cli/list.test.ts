@@ -33,16 +33,16 @@ describe('list UUID...', () => {
     expect(world.output.err).toBe(`xen-domid: no domain has the UUID ${UNKNOWN}\n`);
   });
 
-  it('prints the domain with a domid, beside these', async () => {
+  it('prints the domains with these domids, and those with these UUIDs', async () => {
     expect(await world.run('list', '--domid', '2', '--json')).toBe(0);
     expect(JSON.parse(world.output.out)).toMatchObject({ domains: [{ domid: 2, uuid: B }] });
-    expect(await world.run('list', '--domid', '3', A)).toBe(0);
-    expect(uuidsIn(world.output.out)).toEqual([A, LONELY]);
+    expect(await world.run('list', '--domid', '3', A, '--domid=2')).toBe(0);
+    expect(uuidsIn(world.output.out)).toEqual([A, B, LONELY]);
   });
 
   it('reports a domid that no domain has, with status 1', async () => {
-    expect(await world.run('list', '--domid', '4')).toBe(1);
-    expect(uuidsIn(world.output.out)).toEqual([]);
+    expect(await world.run('list', '--domid', '4', '--domid', '1')).toBe(1);
+    expect(uuidsIn(world.output.out)).toEqual([A]);
     expect(world.output.err).toBe('xen-domid: no domain has domid 4\n');
   });
 

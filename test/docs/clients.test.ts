@@ -42,6 +42,7 @@ const CLIENTS: readonly Client[] = [
   {
     language: 'OCaml',
     tools: ['ocaml'],
+    waits: true,
     run: ['ocaml', '-I', '+unix', 'unix.cma', join(clients, 'domid.ml')],
   },
   {
@@ -131,6 +132,7 @@ test.each([['lookup', WEB], ['list'], ['wait', WEB, 'present', '1']])(
     const out: unknown = expect.stringMatching(new RegExp(`^.*${nowhere}.*\n$`));
     expect(ended).toEqual(asked.map(() => ({ status: 4, out })));
   },
+  120_000,
 );
 
 describe.each(CLIENTS)('the client in $language', (client) => {

@@ -16,7 +16,7 @@ import { comparison } from './sort.ts';
 const NAMES_TIMEOUT_MS = 10_000;
 
 export interface ListCommand extends AskOptions {
-  readonly domid?: string;
+  readonly domid?: readonly string[];
   readonly json: boolean;
   readonly sort?: string;
   readonly watch: boolean;
@@ -25,10 +25,10 @@ export interface ListCommand extends AskOptions {
 /** With {@link ListCommand.direct} there is no token. */
 type Listed = Pick<ListResult, 'domains'> & Partial<ListResult>;
 
-/** The domains to list: all if there are neither UUIDs nor a domid. */
+/** The domains to list: all if it is empty. */
 interface Wanted {
   readonly uuids: readonly Uuid[];
-  readonly domid: number | undefined;
+  readonly domids: readonly number[];
 }
 
 /** @param texts the UUIDs to list. */
@@ -39,10 +39,10 @@ export async function list(
 ): Promise<ExitStatus> {
   const order = comparison(options.sort ?? 'domid');
   if (options.watch) checkWatch(io, options);
-  const domid = parseDomid(options.domid);
+  const domids = (options.domid ?? []).map(parseDomid);
   const uuids = await resolveUuids(io, texts, options);
   if (typeof uuids === 'number') return uuids;
-  const wanted = { uuids, domid };
+  const wanted = { uuids, domids };
   if (options.watch) {
     const { watchList } = await import('./list-watch.ts');
     return watchList(io, options, (domains) => only(wanted, domains).toSorted(order));
@@ -64,22 +64,28 @@ function checkWatch(io: Io, { direct, json }: ListCommand): void {
   throw new UsageError('--watch redraws a terminal, and this is none; use: xen-domid watch');
 }
 
-function parseDomid(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : parseCount('--domid', text, 0, DOMID_FIRST_RESERVED - 1);
+function parseDomid(text: string): number {
+  return parseCount('--domid', text, 0, DOMID_FIRST_RESERVED - 1);
 }
 
-function only({ uuids, domid }: Wanted, domains: readonly ListedDomain[]): readonly ListedDomain[] {
-  if (uuids.length === 0 && domid === undefined) return domains;
-  return domains.filter((domain) => domain.domid === domid || uuids.includes(domain.uuid));
+function only(
+  { uuids, domids }: Wanted,
+  domains: readonly ListedDomain[],
+): readonly ListedDomain[] {
+  if (uuids.length === 0 && domids.length === 0) return domains;
+  return domains.filter(({ uuid, domid }) => uuids.includes(uuid) || domids.includes(domid));
 }
 
-/** Reports each UUID that no domain has, and a domid that does not exist. */
-function statusOf(io: Io, { uuids, domid }: Wanted, domains: readonly Domain[]): ExitStatus {
-  const missing = uuids
-    .filter((uuid) => !domains.some((domain) => domain.uuid === uuid))
-    .map((uuid) => `the UUID ${uuid}`);
-  if (domid !== undefined && !domains.some((domain) => domain.domid === domid))
-    missing.push(`domid ${domid}`);
+/** Reports each UUID and domid that no domain has. */
+function statusOf(io: Io, { uuids, domids }: Wanted, domains: readonly Domain[]): ExitStatus {
+  const missing = [
+    ...uuids
+      .filter((uuid) => !domains.some((domain) => domain.uuid === uuid))
+      .map((uuid) => `the UUID ${uuid}`),
+    ...domids
+      .filter((domid) => !domains.some((domain) => domain.domid === domid))
+      .map((domid) => `domid ${domid}`),
+  ];
   for (const what of missing) io.err(`xen-domid: no domain has ${what}\n`);
   return missing.length === 0 ? ExitStatus.done : ExitStatus.notFound;
 }

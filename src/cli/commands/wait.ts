@@ -79,7 +79,7 @@ function durationMs(text: string): number {
   const ms = Number(count) * (UNIT_MS[unit] ?? NaN);
   if (count !== '' && ms > 0) return ms;
   throw new UsageError(
-    `--timeout needs a number and a unit (ms, s, m, h, d), for example 30s or 5m, not ${printableJson(text)}`,
+    `--timeout needs a number above 0 and a unit (ms, s, m, h, d), for example 30s or 5m, not ${printableJson(text)}`,
   );
 }
 

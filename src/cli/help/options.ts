@@ -28,7 +28,7 @@ export const OPTION_HELP: Readonly<Record<OptionName, OptionHelp>> = {
   domid: {
     value: 'DOMID',
     values: 'text',
-    text: 'the domain with this domid, for example to find its UUID and name',
+    text: 'the domain with this domid, for example to find its UUID and name; may be repeated',
   },
   exec: {
     value: 'CMD',

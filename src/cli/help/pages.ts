@@ -67,11 +67,11 @@ export const PAGES: Readonly<Record<CommandName, Page>> = {
     exitStatus: true,
   },
   list: {
-    summary: 'print all domains, or those with these UUIDs or a domid',
+    summary: 'print all domains, or those with these UUIDs or domids',
     operands: '[UUID...]',
     values: 'uuid',
     text: [
-      'Prints all domains, or those with the UUIDs and the one with --domid, in ascending domid: name (from xenstore, "-" if it has none), domid, memory in MiB, vCPUs online, state, CPU time in seconds, UUID, and why it shut down. State has the letters r running, b blocked, p paused, s shut down, c crashed, d dying.',
+      'Prints all domains, or those with the UUIDs and the domids, in ascending domid: name (from xenstore, "-" if it has none), domid, memory in MiB, vCPUs online, state, CPU time in seconds, UUID, and why it shut down. State has the letters r running, b blocked, p paused, s shut down, c crashed, d dying.',
       'On a terminal that is too narrow, names are shortened; if that is not enough, the columns Reason, Time(s), VCPUs, Mem, State, Name and ID are left out, in this order. Crashed and dying domains are red, shut down ones yellow, unless NO_COLOR is set.',
       UUID_FORMS,
     ],
