@@ -20,11 +20,9 @@ export interface PoolWaitParts {
   readonly lookup: (limitMs: number, signal: AbortSignal, search: Search) => Promise<PoolResult>;
 }
 
-/**
- * Delay of the next look-up without news of the VM, ms. A look-up of a VM that no host has costs every host a list; one of
- * a VM that a host has costs a single look.
- */
-const ABSENT_AGAIN_MS = 5000;
+/** Delay of the next look-up without news of the VM, ms, if this one has asked all hosts: it costs each of them a list. */
+const ALL_AGAIN_MS = 5000;
+/** The same if a host has the VM: a look-up costs it a single look. */
 const HELD_AGAIN_MS = 1000;
 /** No feed announces that a domain is unpaused. Its first look-ups follow each other at this distance, ms. */
 const RUNNING_AGAIN_MS = 20;
@@ -59,6 +57,8 @@ class PoolWait {
   /** The host that has named the VM since the last look-up began. */
   #newsFrom: HostName | undefined;
   #shutdownReason: ShutdownReason | undefined;
+  /** Whether the last look-up has asked every host although one has the VM. */
+  #wasEverywhere = false;
   /** Ends the pause, or the look-up, that runs. */
   #wake = doNothing;
 
@@ -113,6 +113,7 @@ class PoolWait {
     const { state, signal, closing, lookup } = this.#parts;
     const first = this.#newsFrom;
     this.#newsFrom = undefined;
+    this.#wasEverywhere = false;
     const cut = new AbortController();
     this.#wake = () => {
       if (canCut || signal?.aborted === true || closing.aborted) cut.abort();
@@ -126,6 +127,7 @@ class PoolWait {
       const hasHolder = result.status === 'found' || result.status === 'ambiguous';
       if (state !== 'shutdown' || !hasHolder || !isReached(state, result)) return result;
       // Another host may have a domain of this VM that runs, as at the end of a migration.
+      this.#wasEverywhere = true;
       return await look({ everywhere: true });
     } catch (error) {
       signal?.throwIfAborted();
@@ -151,7 +153,8 @@ class PoolWait {
   }
 
   #againMs(result: PoolResult | undefined): number {
-    if (result?.status !== 'found' && result?.status !== 'ambiguous') return ABSENT_AGAIN_MS;
+    const isHeld = result?.status === 'found' || result?.status === 'ambiguous';
+    if (!isHeld || this.#wasEverywhere) return ALL_AGAIN_MS;
     if (this.#parts.state !== 'running') return HELD_AGAIN_MS;
     const quietMs = performance.now() - this.#newsMs;
     return Math.min(Math.max(RUNNING_AGAIN_MS, quietMs * QUIET_PART), HELD_AGAIN_MS);
