@@ -1,4 +1,4 @@
-/** What a cell of arm64 has in place of this machine's own programs, and how they are made here. */
+/** Node, curl and packages for a cell of arm64, in place of this machine's own. */
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 

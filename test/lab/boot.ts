@@ -47,7 +47,7 @@ function arm({ image, initramfs, dom0Memory }: Boot): string[] {
   const xen = `console=dtuart dtuart=/pl011@9000000 dom0_mem=${dom0Memory}M bootscrub=0`;
   const dom0 = 'console=hvc0 rdinit=/init quiet panic=1';
   return [
-    // Of the emulated processors, it has room for over 255 domains: 16 bits for the number of a virtual machine.
+    // QEMU's older processors have 8 bits for the number of a virtual machine, and room for 255 domains; this one has 16.
     ['-machine', 'virt,virtualization=on,gic-version=3', '-cpu', 'neoverse-n1'],
     ['-kernel', image.hypervisor, '-append', xen],
     ['-device', `guest-loader,addr=${ARM_KERNEL},kernel=${image.kernel},bootargs=${dom0}`],

@@ -1,9 +1,9 @@
 /** The Xen releases that the lab boots, and the Debian suite of each. */
 
-/** Those of x86_64, all of which run unless a release is named. */
+/** Releases on x86_64: all of them run by default. */
 export const RELEASES = ['4.14', '4.17', '4.20'] as const;
 export type XenRelease = (typeof RELEASES)[number];
-/** Those that run only where they are named. */
+/** Releases on arm64: none runs unless it is named. */
 const ARM_RELEASES = ['4.20-arm64'] as const;
 export type Release = XenRelease | (typeof ARM_RELEASES)[number];
 export const ALL_RELEASES: readonly Release[] = [...RELEASES, ...ARM_RELEASES];

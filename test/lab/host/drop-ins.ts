@@ -1,4 +1,4 @@
-/** The settings of the unit that an administrator may have to change, each changed by a drop-in. */
+/** Settings of the unit that an administrator may change, each changed by a drop-in. */
 import type { Checks } from './checks.ts';
 import type { Host } from './host.ts';
 

@@ -28,7 +28,7 @@ function drive(file: string, more = ''): string {
   return `file=${file},format=raw,if=virtio,cache=unsafe${more}`;
 }
 
-/** What the machine boots: its Xen, or only its kernel. */
+/** The hypervisor with the kernel in dom0, or the kernel without Xen. */
 export type BootEntry = 'xen' | 'linux';
 
 function bootArguments({ hypervisor, kernel, initramfs }: HostImage, entry: BootEntry): string[] {

@@ -58,7 +58,7 @@ async function checkReboot(host: Host, checks: Checks): Promise<void> {
   await checkBootOrder(host, checks);
 }
 
-/** What CI has time for. */
+/** The checks that CI has time for. */
 async function checkEssentials(host: Host, checks: Checks, deb: string): Promise<void> {
   await checkInstalled(host, checks, deb);
   await endGuests(host);

@@ -7,7 +7,7 @@ import { run } from '../run.ts';
 const HERE = join('test', 'lab', 'host', 'payload');
 const PVH = join('test', 'lab', 'c', 'pvh.S');
 const UNIKERNEL_SCRIPT = join('test', 'lab', 'c', 'unikernel.lds');
-/** What is tested on a host: three ways of installing, and a shorter test of the first. */
+/** Parts of the test of a host: three ways of installing, and a shorter test of the first. */
 export const PARTS = ['essentials', 'package', 'readme', 'bundle'] as const;
 export type Part = (typeof PARTS)[number];
 /** Version of the Debian package that the first is upgraded to. */
