@@ -5,6 +5,8 @@
 export {
   BehaviorSubject,
   combineLatest,
+  /** For tests, which observe what RxJS reports about subscribers. */
+  config,
   distinctUntilChanged,
   ignoreElements,
   interval,

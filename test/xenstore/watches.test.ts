@@ -1,7 +1,8 @@
 /** Watches against a scripted peer: registering, routing, late and early events, and a reader that never stops reading. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { concatMap, config, firstValueFrom, take, toArray } from 'rxjs';
+import { concatMap, firstValueFrom, take, toArray } from 'rxjs';
+import { config } from '../../src/rxjs.ts';
 import { WatchableXenstore } from '../../src/xenstore/watches.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { until } from '../support/until.ts';
