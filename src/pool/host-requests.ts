@@ -39,7 +39,8 @@ export class HostRequests {
       const message = await this.#connection.request(
         this.#names.ask(host, method),
         encoder.encode(params),
-        { timeout: timeoutMs },
+        // NATS refuses less than 1 ms.
+        { timeout: Math.max(1, timeoutMs) },
       );
       return readReply(message, method);
     } catch (error) {

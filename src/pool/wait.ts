@@ -33,6 +33,8 @@ const LOOKUP_MAX_MS = 6000;
 /** The last look-up begins so long before the end, ms, and not before half of the time. */
 const LAST_LOOKUP_MS = 1000;
 
+const TIMER_EARLY_MS = 1;
+
 const doNothing = (): void => undefined;
 
 /** @throws the signal's reason; XenError `ERR_CLOSED`. */
@@ -85,9 +87,10 @@ class PoolWait {
     let hasLast = false;
     let isCut = false;
     for (;;) {
-      const beganMs = performance.now();
-      const isLast: boolean = beganMs >= lastMs && !hasLast;
+      // A timer may fire early, and a look-up of less than that asks nobody.
+      const beganMs = performance.now() + TIMER_EARLY_MS;
       if (beganMs >= endsMs) return this.#resultOf(latest, false);
+      const isLast: boolean = beganMs >= lastMs && !hasLast;
       const limitMs = (beganMs < lastMs ? lastMs : endsMs) - beganMs;
       // After a look-up that news have cut short, the next one is made to its end: news may come without end.
       // oxlint-disable-next-line no-await-in-loop -- one look-up after the other
@@ -96,7 +99,9 @@ class PoolWait {
       signal?.throwIfAborted();
       if (result !== undefined) {
         if (isReached(this.#parts.state, result)) return this.#resultOf(result, true);
-        if (isLast || result.status !== 'unavailable') latest = result;
+        // A look-up without an answer shows less than an earlier one with an answer, and than the last one.
+        const isAnswer = result.status !== 'unavailable';
+        if (isLast || isAnswer || (!hasLast && latest.status === 'unavailable')) latest = result;
         hasLast ||= isLast;
       }
       const nowMs = performance.now();

@@ -29,12 +29,12 @@ let bucket: string;
 let worlds = 0;
 
 beforeAll(async () => {
-  servers = await NatsServers.start(1);
+  servers = await NatsServers.start(3);
 }, 60_000);
 afterAll(() => servers.close());
 beforeEach(async () => {
   bucket = `pool${++worlds}`;
-  world = await PoolWorld.open({ servers: servers.urls, replicas: 1, hosts: 3, bucket });
+  world = await PoolWorld.open({ servers: servers.urls, replicas: 3, hosts: 3, bucket });
   pool = await world.connect({ bucket, beatMs: BEAT_MS });
   storm = new PoolStorm(world, worlds);
   storm.boot(30);

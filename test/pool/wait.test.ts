@@ -136,7 +136,7 @@ describe('a wait in a pool', () => {
   });
 
   test('gives the result of a look-up near its end when the time is up', async () => {
-    const moved = stage('gone', [on('a'), on('b')], 200);
+    const moved = stage('gone', [on('a'), on('b')], 1000);
     expect(await moved.result).toMatchObject({ status: 'found', host: 'b', reached: false });
     expect(await stage('present', [ABSENT], 100).result).toEqual({ ...ABSENT, reached: false });
   });
