@@ -112,7 +112,7 @@ describe('with storms running, nothing wrong is answered when a bridge', () => {
       await once(child, 'exit');
       expect(await world.ask(pool, uuidOf(999_998), 1000)).toMatchObject({
         status: 'unavailable',
-        // Because no bridge answers, or none did in time: the servers hear of its end at some time.
+        // The cause depends on whether the servers have noticed the end of the bridge.
         hosts: [{ host: 'host0' }],
       });
     }

@@ -96,7 +96,7 @@ describe('with storms running, nothing wrong is answered when', () => {
     const [host] = world.hosts;
     await host?.stopBridge();
     const result = await pool.lookup(uuidOf(999_999));
-    // Because no bridge answers, or none did in time: the servers hear of its end at some time.
+    // The cause depends on whether the servers have noticed the end of the bridge.
     expect(result).toMatchObject({
       status: 'unavailable',
       cause: 'silent-hosts',
