@@ -318,3 +318,23 @@ export class PoolWorld {
     return undefined;
   }
 }
+
+/**
+ * Looks up a VM that no host has, until the servers have noticed that the bridge of `host` has ended. Before that, a question
+ * to it may be lost.
+ * @throws Error if a result is anything but that this host, and no other, did not answer.
+ */
+export async function untilBridgeIsMissed(
+  lookup: () => Promise<PoolResult>,
+  host: string,
+): Promise<void> {
+  for (;;) {
+    // oxlint-disable-next-line no-await-in-loop -- until the servers have noticed
+    const result = await lookup();
+    const [silent, ...others] = result.status === 'unavailable' ? result.hosts : [];
+    const isOnlyThis = silent?.host === host && others.length === 0;
+    if (isOnlyThis && silent.cause === 'no-bridge') return;
+    if (!isOnlyThis || silent.cause !== 'timeout')
+      throw new Error(`without the bridge of ${host}: ${JSON.stringify(result)}`);
+  }
+}
