@@ -3,7 +3,6 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect } from '@jest/globals';
@@ -11,6 +10,7 @@ import { cannot } from '../lab/cannot.ts';
 import { Chromium, hasChromium } from '../support/chromium.ts';
 import { ExampleService, NEW } from '../support/example-service.ts';
 import { until } from '../support/until.ts';
+import { freePort } from '../support/free-port.ts';
 
 const SSHD = '/usr/sbin/sshd';
 /** Where an sshd of root looks for its unprivileged half; usually made by its service. */
@@ -112,16 +112,6 @@ class SshForward {
       () => false,
     );
   }
-}
-
-/** `ssh -L` takes no port 0. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 describe('through ssh -L', () => {

@@ -2,27 +2,17 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import { cannot } from '../lab/cannot.ts';
 import { type Message, openRoom } from '../support/daemon-room.ts';
 import { until } from '../support/until.ts';
+import { freePort } from '../support/free-port.ts';
 
 const isMissing = spawnSync('prometheus', ['--version']).error !== undefined;
 // A developer's machine need not have it; CI must.
 const prometheus = cannot(process.env['CI'] === undefined && isMissing && 'there is no prometheus');
-
-/** Returns a port that nothing listens at. Prometheus cannot choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 class Prometheus {
   readonly #child: ChildProcess;
