@@ -240,7 +240,7 @@ export class Waits {
   #tick(): void {
     this.#timer = undefined;
     this.#look();
-    // A wait whose look-up failed is in this set again: make another look-up.
+    // Waits whose last look-up failed are in this set: each makes another one.
     for (const wait of this.#sets.unproven) this.#prove(wait);
     this.#schedule();
   }

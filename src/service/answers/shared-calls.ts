@@ -38,7 +38,7 @@ export interface Asker {
 }
 
 /** The result for one client; undefined as soon as it has gone. */
-class Awaited<T> {
+class PendingResult<T> {
   readonly result: Promise<T | undefined>;
   resolve!: (result: T | undefined) => void;
   reject!: (error: unknown) => void;
@@ -60,7 +60,7 @@ export class SharedCalls<T> {
   readonly #pace: Pace;
   readonly #call: () => Promise<T>;
   /** By client, so that a client that has gone is forgotten at once, with all its requests: a call may be slow. */
-  #queued = new Map<Asker, Awaited<T>>();
+  #queued = new Map<Asker, PendingResult<T>>();
   #isBusy = false;
 
   constructor(pace: Pace, call: () => Promise<T>) {
@@ -73,10 +73,10 @@ export class SharedCalls<T> {
     const queued = this.#queued;
     const asked = queued.get(asker);
     if (asked !== undefined) return asked.result;
-    const awaited = new Awaited<T>(asker.gone, () => queued.delete(asker));
-    queued.set(asker, awaited);
+    const pending = new PendingResult<T>(asker.gone, () => queued.delete(asker));
+    queued.set(asker, pending);
     this.#schedule();
-    return awaited.result;
+    return pending.result;
   }
 
   #schedule(): void {
