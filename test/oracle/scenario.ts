@@ -158,7 +158,12 @@ class Scenario {
     this.identity = new IdentityJudge(host, this.acts);
     const { identity } = this;
     this.judge = new Judge({ host, log, record, identity, nowMs: () => time.now });
-    this.waitJudge = new WaitJudge({ host, judge: this.judge, nowMs: () => time.now });
+    this.waitJudge = new WaitJudge({
+      host,
+      judge: this.judge,
+      nowMs: () => time.now,
+      uniqueIds: hypervisor.version.uniqueIds === 'yes',
+    });
     this.#trace(`${release}, domids ${domids} after ${rover}, maxUuids ${this.#maxUuids}`);
   }
 

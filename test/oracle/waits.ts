@@ -3,6 +3,7 @@ import { type Domain, shutdownReason as reasonOf } from '../../src/domain.ts';
 import type { DomainState, SimulatedDomain, SimulatedHost } from '../../src/simulator/index.ts';
 import type { LookupResult } from '../../src/results.ts';
 import type { Uuid } from '../../src/uuid.ts';
+import { namesNoVm } from '../../src/vm-uuid.ts';
 import type { WaitResult, WaitState } from '../../src/waiting.ts';
 import type { Asked, Judge } from './judge.ts';
 import { demand } from './violation.ts';
@@ -11,6 +12,8 @@ export interface WaitJudgeOptions {
   readonly host: SimulatedHost;
   readonly judge: Judge;
   readonly nowMs: () => number;
+  /** Whether the hypervisor tells apart two domains of one domid. */
+  readonly uniqueIds: boolean;
 }
 
 /** Slack of the clock, ms. */
@@ -25,7 +28,7 @@ export class WaitJudge {
 
   /** The answer is one that a look-up may give; it shows the state exactly if that was reached; else the time is up. */
   answer(uuid: Uuid, state: WaitState, asked: Asked, result: WaitResult): void {
-    const { host, judge, nowMs } = this.#options;
+    const { host, judge, nowMs, uniqueIds } = this.#options;
     const { status, reached } = result;
     const what = `wait for ${uuid} to be ${state}: ${status}, reached ${reached}`;
     judge.lookup(uuid, asked, result);
@@ -41,8 +44,9 @@ export class WaitJudge {
     );
     if (status !== 'notFound' || result.shutdownReason === undefined) return;
     const { shutdownReason } = result;
+    const states = bearers(host, uuid);
     demand(
-      bearers(host, uuid).some(
+      [...states, ...(uniqueIds ? [] : successors(host, states))].some(
         ({ shutdownCode }) =>
           shutdownCode !== undefined && reasonOf(shutdownCode) === shutdownReason,
       ),
@@ -136,6 +140,14 @@ function bearers({ history, now }: SimulatedHost, uuid: Uuid): DomainState[] {
     states.filter((state) => state.uuid === uuid).map(({ incarnation }) => incarnation),
   );
   return states.filter(({ incarnation }) => incarnations.has(incarnation));
+}
+
+/** The states without a VM's UUID at the domids of domains that ended. Without unique ids, they may be the end of those domains. */
+function successors({ history, now }: SimulatedHost, ended: readonly DomainState[]): DomainState[] {
+  const domids = new Set(ended.map(({ domid }) => domid));
+  return [...domids]
+    .flatMap((domid) => history?.statesOf(domid, 0, now) ?? [])
+    .filter(({ uuid }) => namesNoVm(uuid));
 }
 
 /** All states, until now, of all domains that ever held the UUID. */
