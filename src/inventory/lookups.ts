@@ -90,24 +90,22 @@ export class Lookups {
     }
   }
 
-  /**
-   * Reads the known holders by single looks.
-   * @returns undefined if there is none; says nothing about unknown holders.
-   * @throws XenError if the hypervisor does not answer.
-   */
-  read(uuid: Uuid): Found | Ambiguous | undefined {
-    return this.#confirm(uuid, 'cache');
+  /** Reads the known holders by single looks. Returns undefined if there is none; says nothing about unknown holders. */
+  read(uuid: Uuid, source: Source): LookupResult | undefined {
+    try {
+      return this.#confirm(uuid, source);
+    } catch (error) {
+      return unavailable(error);
+    }
   }
 
-  /** Reads the known holders, and gives the result to all that wait for the UUID. */
+  /** Reads the known holders, and gives the result to all look-ups and waits of the UUID that pend now. */
   confirmPending(uuid: Uuid, source: Source): void {
-    if (!this.#waiters.has(uuid)) return;
-    try {
-      const result = this.#confirm(uuid, source);
-      if (result !== undefined) this.#waiters.answer(uuid, result);
-    } catch (error) {
-      this.#waiters.answer(uuid, unavailable(error));
-    }
+    // A change handler may ask between two of the looks: the result comes too early for that question.
+    const pending = this.#waiters.of(uuid);
+    if (pending.length === 0) return;
+    const result = this.read(uuid, source);
+    if (result !== undefined) for (const waiter of pending) waiter.answer(result);
   }
 
   /** A result for each UUID, in order; all within one deadline, without blocking the event loop for long. */

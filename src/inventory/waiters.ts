@@ -34,9 +34,14 @@ export class Waiters {
     };
   }
 
-  /** Answers all pending look-ups of a UUID. `result` must come from looks made in this turn. */
+  /** Returns the pending look-ups of a UUID. Later ones are not added to what it returned. */
+  of(uuid: Uuid): readonly Waiter[] {
+    return [...(this.#waiters.get(uuid) ?? [])];
+  }
+
+  /** Answers all pending look-ups of a UUID. `result` must come from a look made after the last of them began. */
   answer(uuid: Uuid, result: LookupResult): void {
-    for (const waiter of this.#waiters.get(uuid) ?? []) waiter.answer(result);
+    for (const waiter of this.of(uuid)) waiter.answer(result);
   }
 
   /** Answers all pending look-ups. */

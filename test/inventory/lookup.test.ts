@@ -111,6 +111,26 @@ describe('a look-up', () => {
     });
   });
 
+  it('made by a change handler is not answered by a look that is older than the question', async () => {
+    const host = new SimulatedHost();
+    const one = host.createDomain({ uuid: A });
+    const two = host.createDomain({ uuid: A });
+    const { inventory: asked } = await open(host);
+    // The wait looks at both holders. The second look shows the new UUID, and the handler takes the UUID from the first one.
+    const waited = asked.waitFor(A, { state: 'running' });
+    host.setHandle(two, B);
+    const answer = new Promise((resolve) => {
+      asked.changes$.subscribe(() => {
+        if (host.get(one)?.uuid !== A) return;
+        host.setHandle(one, C);
+        resolve(asked.lookup(A));
+      });
+    });
+    expect(await answer).toEqual({ status: 'notFound' });
+    await asked.close();
+    await waited;
+  });
+
   it('sees a rename at once', async () => {
     const host = new SimulatedHost();
     const domid = host.createDomain({ uuid: A });

@@ -3,7 +3,6 @@
  * single look a tick: at the next domid, or at a domain that somebody waits for.
  */
 import type { Change } from '../../change.ts';
-import type { LookupResult } from '../../results.ts';
 import { after, checkMs } from '../../timeout.ts';
 import type { Uuid } from '../../uuid.ts';
 import {
@@ -112,16 +111,16 @@ export class Waits {
   }
 
   #begin(wait: PendingWait, timeoutMs: number, signal: AbortSignal | undefined): void {
-    const holders = this.#read(wait);
+    const { lookups, waiters } = this.#options;
+    const holders = lookups.read(wait.uuid, 'cache');
     if (holders !== undefined) wait.answer(holders);
     if (wait.over) return;
-    const { waiters } = this.#options;
     const lastMs = Math.min(LAST_LOOKUP_MS, timeoutMs / 2);
     const leave = waiters.add(wait.uuid, wait);
     const stopLimits = limit({
       timeoutMs,
       signal,
-      onTimeout: () => wait.timeIsUp(this.#read(wait)),
+      onTimeout: () => wait.timeIsUp(lookups.read(wait.uuid, 'cache')),
       onAborted: (reason) => wait.abort(reason),
     });
     const stopLast = after(timeoutMs - lastMs, () => {
@@ -153,15 +152,6 @@ export class Waits {
     if (--this.#count > 0) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-  }
-
-  /** Reads the known holders by single looks. Returns undefined if there is none. */
-  #read({ uuid }: PendingWait): LookupResult | undefined {
-    try {
-      return this.#options.lookups.read(uuid);
-    } catch (error) {
-      return unavailable(error);
-    }
   }
 
   #hasHolder({ uuid }: PendingWait): boolean {
