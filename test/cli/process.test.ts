@@ -168,7 +168,9 @@ describe('a process', () => {
         `set -o pipefail; xen-domid lookup ${prefix} ${redirected}; echo status $?`,
       );
       expect(out).toContain('is not a UUID');
-      expect(out).toContain('only as an argument at a terminal, a script must give the whole UUID;');
+      expect(out).toContain(
+        'only as an argument at a terminal, a script must give the whole UUID;',
+      );
       expect(out.trimEnd()).toMatch(/status 2$/);
     }
     expect((await run(['lookup', 'web-1'])).err).not.toContain('the beginning of a UUID');
