@@ -1,4 +1,4 @@
-/** What the service reaches of Node's sockets without a public name, on the Node that runs the tests. */
+/** Uses of Node's internal socket fields, checked on the Node that runs the tests. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
