@@ -14,7 +14,7 @@ import { decodeLine, LineReader } from './line-reader.ts';
 import { Output } from './output.ts';
 import { PendingRequests } from './pending-requests.ts';
 import type { Shares } from './shares.ts';
-import { shareReadBuffer, SlowPeer } from './socket-handle.ts';
+import { SlowPeer } from './socket-handle.ts';
 import type { Subscribers, Subscription } from './subscribers.ts';
 import type { Turns } from './turns.ts';
 import { UnfinishedLine } from './unfinished-line.ts';
@@ -93,7 +93,6 @@ export class Connection implements Caller, Session, MemoryUser {
       disconnect: (why) => this.refuse('behind', why),
       client: this,
     });
-    shareReadBuffer(socket);
     socket.on('data', (chunk: Buffer) => this.read(chunk));
     socket.on('end', () => this.#halfClosed());
     socket.on('close', () => this.#closed());
@@ -192,7 +191,7 @@ export class Connection implements Caller, Session, MemoryUser {
     return this.#waits.cancel(id);
   }
 
-  /** Reads bytes that the peer has sent. Keeps nothing of `chunk`, which may be {@link shareReadBuffer}'s. */
+  /** Reads bytes that the peer has sent. */
   read(chunk: Buffer): void {
     if (this.#phase !== 'open') return;
     this.heard = this.#options.clock.now;

@@ -6,12 +6,8 @@ interface WithHandle {
     readonly fd?: number;
     readonly writeQueueSize?: number;
     readonly bytesWritten?: number;
-    useUserBuffer?(buffer: Uint8Array): void;
   } | null;
 }
-
-/** Read by all sockets of {@link shareReadBuffer}: as long as the buffers that Node makes. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
 
 /** Returns the file descriptor, while the socket has one. */
 export function fdOf(socket: Socket): number | undefined {
@@ -31,24 +27,6 @@ function takenBytes(socket: Socket): number {
   // oxlint-disable-next-line no-underscore-dangle
   const handle = (socket as unknown as WithHandle)._handle;
   return (handle?.bytesWritten ?? socket.bytesWritten) - untakenBytes(socket);
-}
-
-/**
- * Makes a socket read into one buffer that many share. Otherwise Node allocates and clears 64 KiB for each read, which takes
- * longer than a look-up. This is what the option `onread` does, which Node has for sockets of clients only. Each chunk is valid
- * until the listeners of its 'data' event return. Nothing may be buffered in the socket.
- */
-export function shareReadBuffer(socket: Socket): void {
-  const symbols = Object.getOwnPropertySymbols(socket);
-  const [buffer, callback] = ['kBuffer', 'kBufferCb'].map((name) =>
-    symbols.find(({ description }) => description === name),
-  );
-  // oxlint-disable-next-line no-underscore-dangle
-  const handle = (socket as unknown as WithHandle)._handle;
-  if (buffer === undefined || callback === undefined || handle?.useUserBuffer === undefined) return;
-  const take = (bytes: number): void => void socket.emit('data', READ_BUFFER.subarray(0, bytes));
-  Object.assign(socket, { [buffer]: READ_BUFFER, [callback]: take });
-  handle.useUserBuffer(READ_BUFFER);
 }
 
 /** Measures how long a peer has left data unread. Samples on each call, so call it periodically. */
