@@ -1,15 +1,15 @@
 /**
  * Measures look-ups, compared with GET of redis-server, a server of the same kind in C: one thread, a Unix socket, an answer by key.
- * Both are asked by the same clients for the same UUIDs, in turns within one run.
+ * Our clients ask our service, redis-benchmark asks redis-server, in turns within one run. Then our clients ask redis-server too, so
+ * that the cost of the asker can be told from that of the server.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { uuidOf } from '../src/storm/work.ts';
 import { batchOf, exchange } from './service-load.ts';
-import { open, pin, type Target } from './service-targets.ts';
+import { open, pin, processorTime, type Target } from './service-targets.ts';
 import { ratios, summarise, type Summary } from './statistics.ts';
 
 const ROUNDS = 9;
@@ -27,29 +27,54 @@ const LOADS = [
   { clients: 64, depth: 512, atLeast: 0.9 },
 ] as const;
 
+type Load = (typeof LOADS)[number];
+
+/** Answers a second, and the processor time that each takes of the server, ns. */
+interface Turn {
+  readonly perSecond: number;
+  readonly serverNs: number;
+}
+
 export interface BesideRedis {
   readonly clients: number;
   readonly depth: number;
-  /** Answers a second. */
+  /** Answers a second, to our clients. */
   readonly ours: Summary;
+  /** Answers a second, to redis-benchmark. */
   readonly redis: Summary;
   /** Summary of the ratios of single turns. */
   readonly ratio: Summary;
   readonly atLeast: number;
+  /** The same ratio with our clients as the askers of both. */
+  readonly sameAsker: Summary;
+  /** Processor time of the server's thread for each answer, ns. */
+  readonly oursNs: Summary;
+  readonly redisNs: Summary;
 }
 
 interface Redis {
+  readonly child: ChildProcess;
   readonly path: string;
   close(): Promise<void>;
 }
 
-/** Starts a redis-server that has the domid of each VM by its UUID. @returns undefined where redis-server is not installed. */
+/**
+ * The placeholder in it is replaced by redis-benchmark with a random number of 12 digits, so the key has the form of a UUID.
+ */
+const RANDOM_KEY = '6d4f1a5e-0b7c-4c4e-9d2a-__rand_int__';
+
+function keyOf(vm: number): string {
+  return RANDOM_KEY.replace('__rand_int__', `${vm}`.padStart(12, '0'));
+}
+
+/** Starts a redis-server that has a domid for each of `vms` keys. @returns undefined where it is not installed. */
 async function startRedis(
   directory: string,
   domids: readonly number[],
   vms: number,
 ): Promise<Redis | undefined> {
-  if (spawnSync('redis-server', ['--version']).status !== 0) return undefined;
+  const programs = ['redis-server', 'redis-benchmark'];
+  if (programs.some((program) => spawnSync(program, ['--version']).status !== 0)) return undefined;
   const path = join(directory, 'redis');
   const options = ['--port', '0', '--unixsocket', path, '--dir', directory, '--save', ''];
   const child = spawn('redis-server', options, { stdio: 'ignore' });
@@ -62,11 +87,11 @@ async function startRedis(
     if (child.pid !== undefined) pin(0, child.pid);
     const socket = await connect(path);
     const sets = Array.from({ length: vms }, (_, at) =>
-      command('SET', uuidOf(at + 1), `${domids[at + 1]}`),
+      command('SET', keyOf(at), `${domids[at + 1]}`),
     );
     await exchange(socket, sets.join(''), vms);
     socket.destroy();
-    return { path, close };
+    return { child, path, close };
   } catch (error) {
     await close();
     throw error;
@@ -92,17 +117,32 @@ function command(...words: readonly string[]): string {
   return `*${words.length}\r\n${parts.join('')}`;
 }
 
-/** Sends `batch` on each socket, again as soon as it is answered. @returns the answers a second. */
-async function rate(
-  path: string,
-  clients: number,
-  batch: { readonly text: string; readonly depth: number; readonly lines: number },
-): Promise<number> {
-  const sockets = await Promise.all(Array.from({ length: clients }, () => open({ path })));
-  const bytes = Buffer.from(batch.text, 'latin1');
+/** Asks redis-server with redis-benchmark, about `requests` times: one thread in C, with one request or one batch of each client at a time. */
+function benchmark(redis: Redis, { clients, depth }: Load, vms: number, requests: number): Turn {
+  const asked = Math.max(1, Math.round(requests / (clients * depth))) * clients * depth;
+  const load = ['-c', `${clients}`, '-P', `${depth}`, '-n', `${asked}`, '-r', `${vms}`];
+  const options = ['-s', redis.path, ...load, '--csv', 'get', RANDOM_KEY];
+  const before = processorTime(redis);
+  const output = execFileSync('redis-benchmark', options, { encoding: 'latin1' });
+  const serverNs = (processorTime(redis) - before) / asked;
+  const [, perSecond = ''] = /^"get [^"]*","([\d.]+)"/m.exec(output) ?? [];
+  if (!(Number(perSecond) > 0)) throw new Error(`redis-benchmark printed no rate: ${output}`);
+  return { perSecond: Number(perSecond), serverNs };
+}
+
+/** Sends `batch` on each of the load's sockets, again as soon as it is answered with `lines` lines. */
+async function ask(
+  target: Redis | Target,
+  { clients, depth }: Load,
+  batch: string,
+  lines: number,
+): Promise<Turn> {
+  const sockets = await Promise.all(Array.from({ length: clients }, () => open(target)));
+  const bytes = Buffer.from(batch, 'latin1');
   const [first] = sockets as [Socket];
-  const { length } = await exchange(first, batch.text, batch.lines);
+  const { length } = await exchange(first, batch, lines);
   let batches = 0;
+  const before = processorTime(target);
   const began = performance.now();
   await Promise.all(
     sockets.map(
@@ -122,13 +162,15 @@ async function rate(
     ),
   );
   const seconds = (performance.now() - began) / 1000;
+  const answers = batches * depth;
+  const serverNs = (processorTime(target) - before) / answers;
   for (const socket of sockets) socket.destroy();
-  return (batches * batch.depth) / seconds;
+  return { perSecond: answers / seconds, serverNs };
 }
 
 /**
  * Compares the service with redis-server.
- * @returns undefined where redis-server is not installed.
+ * @returns undefined where redis-server or redis-benchmark is not installed.
  */
 export async function measureBesideRedis(
   ours: Target,
@@ -139,35 +181,69 @@ export async function measureBesideRedis(
   const redis = await startRedis(directory, ours.domids, vms);
   if (redis === undefined) return undefined;
   try {
-    const measured = LOADS.map(() => ({ ours: [] as number[], redis: [] as number[] }));
+    const askers = LOADS.map((load) => askersOf(ours, redis, load, vms));
+    const rounds: Round[][] = LOADS.map(() => []);
     for (let round = 1; round <= ROUNDS; round++) {
       tell(`beside redis-server, round ${round} of ${ROUNDS}`);
-      for (const [index, { clients, depth }] of LOADS.entries()) {
-        const asked = { text: batchOf('domid', depth, vms), depth, lines: depth };
-        const gets = Array.from({ length: depth }, (_, at) =>
-          command('GET', uuidOf(1 + (at % vms))),
-        );
-        const got = { text: gets.join(''), depth, lines: 2 * depth };
-        const turns = [
-          async () => measured[index]?.ours.push(await rate(ours.path, clients, asked)),
-          async () => measured[index]?.redis.push(await rate(redis.path, clients, got)),
-        ];
-        for (const turn of round % 2 === 0 ? turns.toReversed() : turns) {
-          // oxlint-disable-next-line no-await-in-loop -- measured one at a time
-          await turn();
-        }
+      for (const [index, measure] of askers.entries()) {
+        // oxlint-disable-next-line no-await-in-loop -- measured one at a time
+        rounds[index]?.push(await measure(round));
       }
     }
-    return LOADS.map((load, index) => {
-      const { ours: mine, redis: theirs } = measured[index] as (typeof measured)[number];
-      return {
-        ...load,
-        ours: summarise(mine),
-        redis: summarise(theirs),
-        ratio: summarise(ratios(mine, theirs)),
-      };
-    });
+    return LOADS.map((load, index) => summaryOf(load, rounds[index] ?? []));
   } finally {
     await redis.close();
   }
+}
+
+interface Round {
+  readonly ours: Turn;
+  readonly redis: Turn;
+  /** redis-server asked by our clients. */
+  readonly same: Turn;
+}
+
+/** Returns a function that measures the load once with each asker, in an order that changes from round to round. */
+function askersOf(
+  ours: Target,
+  redis: Redis,
+  load: Load,
+  vms: number,
+): (round: number) => Promise<Round> {
+  const { depth } = load;
+  const domids = batchOf('domid', depth, vms);
+  const gets = Array.from({ length: depth }, (_, at) => command('GET', keyOf(at % vms))).join('');
+  const turns = {
+    ours: () => ask(ours, load, domids, depth),
+    redis: () => benchmark(redis, load, vms, requests),
+    same: () => ask(redis, load, gets, 2 * depth),
+  };
+  // The first time is short, and only shows how many requests fill the others.
+  let requests = 5000 * depth;
+  requests = (turns.redis().perSecond * MEASURE_MS) / 1000;
+  return async (round) => {
+    const ends: Partial<Record<keyof Round, Turn>> = {};
+    const order = ['ours', 'redis', 'same'] as const;
+    for (const turn of round % 2 === 0 ? order.toReversed() : order) {
+      // oxlint-disable-next-line no-await-in-loop -- measured one at a time
+      ends[turn] = await turns[turn]();
+    }
+    return ends as Round;
+  };
+}
+
+function summaryOf(load: Load, rounds: readonly Round[]): BesideRedis {
+  const column = (turn: keyof Round, what: keyof Turn): number[] =>
+    rounds.map((round) => round[turn][what]);
+  const ours = column('ours', 'perSecond');
+  const redis = column('redis', 'perSecond');
+  return {
+    ...load,
+    ours: summarise(ours),
+    redis: summarise(redis),
+    ratio: summarise(ratios(ours, redis)),
+    sameAsker: summarise(ratios(ours, column('same', 'perSecond'))),
+    oursNs: summarise(column('ours', 'serverNs')),
+    redisNs: summarise(column('redis', 'serverNs')),
+  };
 }

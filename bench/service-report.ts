@@ -45,6 +45,9 @@ function printBesideRedis({ besideRedis }: ServiceFigures): void {
     'ours / redis': ({ ratio }) => spread(ratio),
     bar: ({ atLeast }) => `at least ${atLeast}`,
     met: ({ ratio, atLeast }) => (ratio.median >= atLeast ? 'yes' : 'no'),
+    'same clients': ({ sameAsker }) => sameAsker.median.toFixed(2),
+    'us of processor, ours': ({ oursNs }) => (oursNs.median / 1000).toFixed(2),
+    'redis-server': ({ redisNs }) => (redisNs.median / 1000).toFixed(2),
   });
 }
 

@@ -45,7 +45,7 @@ export async function open({ path }: Pick<Target, 'path'>): Promise<Socket> {
 }
 
 /** Processor time of the server's event loop, in nanoseconds: other work on the machine affects it little. */
-export function processorTime({ child: { pid } }: Target): number {
+export function processorTime({ child: { pid } }: Pick<Target, 'child'>): number {
   const [ran = ''] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ');
   return Number(ran);
 }

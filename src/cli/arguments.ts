@@ -166,7 +166,12 @@ function parse(argv: readonly string[]): { values: object; positionals: string[]
     strict: false,
     tokens: true,
   });
-  for (const token of parsed.tokens) if (token.kind === 'option') checkOption(token);
+  const seen = new Map<string, string>();
+  for (const token of parsed.tokens) {
+    if (token.kind !== 'option') continue;
+    checkOption(token);
+    checkOnce(token, seen);
+  }
   return parsed;
 }
 
@@ -188,6 +193,17 @@ function checkOption({ name, rawName, value, inlineValue }: OptionToken): void {
     // Probably the next option, and the value was forgotten.
     throw new UsageError(`${rawName} needs a value; to pass ${value}, write ${rawName}=${value}`);
   }
+}
+
+/** @param seen the values of the options before this one, by name. */
+function checkOnce({ name, rawName, value }: OptionToken, seen: Map<string, string>): void {
+  if (value === undefined || 'multiple' in OPTIONS[name as OptionName]) return;
+  const first = seen.get(name);
+  if (first !== undefined) {
+    const both = `${printableJson(first)} and ${printableJson(value)}`;
+    throw new UsageError(`${rawName} is given twice, with ${both}: leave one out`);
+  }
+  seen.set(name, value);
 }
 
 function isOption(name: string): name is OptionName {

@@ -7,6 +7,8 @@ const DOMID = /^\d{1,5}$/;
 
 const DIGITS = /^[\da-f]{32}$/i;
 const PREFIX_DIGITS = /^[\da-f]{4,31}$/;
+const WHOLE =
+  'the beginning of a UUID is accepted only as an argument at a terminal, a script must give the whole UUID';
 const GROUPS = [
   [0, 8],
   [8, 12],
@@ -27,7 +29,9 @@ export function parseTypedUuid(text: string): Uuid {
   try {
     return parseVmUuid(DIGITS.test(bare) ? dashed(bare) : bare);
   } catch (error) {
-    throw new XenError(ErrorCode.INVALID_UUID, `${(error as Error).message}; ${whereToFind(text)}`);
+    const reasons = [(error as Error).message, whereToFind(text)];
+    if (prefixOf(text) !== undefined) reasons.splice(1, 0, WHOLE);
+    throw new XenError(ErrorCode.INVALID_UUID, reasons.join('; '));
   }
 }
 

@@ -178,7 +178,8 @@ export class Census {
   /** Returns all domains in the state after the changes published so far. Call it immediately after `list` has been taken in. */
   snapshot(list: DominfoList, { looked }: ListSight): Snapshot {
     const source: ListSource = { list: list.copy(), looked, end: this.#mirror.end };
-    return new Snapshot(this.#feed.token, this.#told.slice(), source);
+    // Few domains with high domids make a sparse array, of which `concat` visits only the elements that exist, `slice` every index.
+    return new Snapshot(this.#feed.token, this.#told.concat(), source);
   }
 
   /**

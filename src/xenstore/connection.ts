@@ -104,11 +104,6 @@ export class XenstoreConnection {
     return 0;
   }
 
-  /** Number of pending requests. */
-  get pendingCount(): number {
-    return this.#pending.size;
-  }
-
   /**
    * Sends one request; resolves with its decoded reply.
    * @param payload strings with their NULs; at most 4096 bytes

@@ -312,6 +312,18 @@ describe('usage', () => {
     [['list', '-x'], 'unknown option -x\n'],
     [['list', '--__proto__'], 'unknown option --__proto__\n'],
     [['list', '--json=yes'], '--json takes no value\n'],
+    [
+      ['list', '--socket', '/a', '--sort=name', '--socket=/b'],
+      '--socket is given twice, with "/a" and "/b": leave one out\n',
+    ],
+    [
+      ['wait', A, '--timeout', '1s', '--timeout', '1s'],
+      '--timeout is given twice, with "1s" and "1s": leave one out\n',
+    ],
+    [
+      ['pool', 'serve', '--nats=\u001b[2J', '--nats=b'],
+      '--nats is given twice, with "\\u001b[2J" and "b": leave one out\n',
+    ],
     [['serve', '--simulate'], '--simulate needs a value\n'],
     [['serve', '--simulate', '-1'], '--simulate needs a value; to pass -1, write --simulate=-1\n'],
     [['list', '--socket', ''], '--socket needs a value\n'],

@@ -580,7 +580,7 @@ const ROOMS: readonly Room[] = [
         'true',
       ],
       ['the ids of all domains are read at once', 'if (left-- === 0)', 'if (left < 0)'],
-      ['a snapshot shows what became of the domains later', 'this.#told.slice()', 'this.#told'],
+      ['a snapshot shows what became of the domains later', 'this.#told.concat()', 'this.#told'],
       [
         'a hit tells nothing of what else it shows',
         "this.#takeSingle(domid, info, domain ?? info.toDomain(), 'cache');",
