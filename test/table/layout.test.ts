@@ -216,12 +216,14 @@ test('a geometry is sound only if every bucket is inside the file', () => {
   expect(isSound(GEOMETRY, size - 1)).toBe(false);
   for (const wrong of [
     { headerBytes: 0 },
+    { headerBytes: 64 },
     { headerBytes: 4097 },
     { buckets: 0 },
     { buckets: 3 },
     { buckets: 2 ** 31 },
     { bucketBytes: 192, slots: 11 },
     { slots: 0 },
+    { slots: 8 },
     { bucketBytes: 100 },
   ]) {
     expect(isSound({ ...GEOMETRY, ...wrong }, size)).toBe(false);
