@@ -21,7 +21,7 @@ export interface Work {
 export interface OtherWay {
   readonly name: string;
   readonly lookups: Work;
-  /** Those of the last tenth of the VMs, when nearly all are up. */
+  /** Look-ups of the last tenth of the VMs, when nearly all are up. */
   readonly lastLookups: Work;
   /** Absent if the way ignores events. */
   readonly events?: Work;
