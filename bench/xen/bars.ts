@@ -95,9 +95,10 @@ function atMost(what: string, value: number, limit: number, show: (of: number) =
 /** The bars of look-ups by the table: in time of look-ups only, because its reader follows no events. */
 export function tableBarsOf(
   ways: readonly { readonly name: string; readonly work: Work }[],
+  when = '',
 ): Bar[] {
   const { name, work } = startsWith(ways, '8');
-  const what = `time in look-ups, ${name}`;
+  const what = `time in look-ups${when}, ${name}`;
   const bare = startsWith(ways, '9');
   return [
     ...LIST_NUMBERS.map((number, index) => {
@@ -133,6 +134,10 @@ export function barsOf(release: Release, result: StormResult): Bar[] | undefined
       );
     }),
     ...tableBarsOf(last.others.map(({ name, lookups }) => ({ name, work: lookups }))),
+    ...tableBarsOf(
+      last.others.map(({ name, lastLookups }) => ({ name, work: lastLookups })),
+      ' of the last tenth',
+    ),
   ];
   const add = (...bar: Parameters<typeof atMost>): void => {
     bars.push(atMost(...bar));

@@ -35,7 +35,7 @@ const STALL_GUEST_MIB = 512;
 const UNIKERNELS = { some: 100, full: 1000 } as const;
 /** Memory of a unikernel, with Xen's overhead and a reserve. */
 const UNIKERNEL_MIB = 14;
-const STORM_TIMEOUT_MS = 1_800_000;
+const STORM_TIMEOUT_MS = 3_600_000;
 
 async function keep(part: Part, reports: readonly object[]): Promise<void> {
   const file = join(RESULTS, `xen-${part}.json`);

@@ -21,6 +21,8 @@ export interface Work {
 export interface OtherWay {
   readonly name: string;
   readonly lookups: Work;
+  /** Look-ups of the last tenth of the VMs, when nearly all are up. */
+  readonly lastLookups: Work;
   /** Absent if the way ignores events. */
   readonly events?: Work;
   /** CPU to read an event from xenstore, before it is answered. */

@@ -9,7 +9,7 @@ export const WAY_NAMES = {
   inProcess: '6: xen-domid',
   overSocket: '7: xen-domid, socket',
   byTable: '8: C agent by the table',
-  tableOrSocket: '8b: the same, new VMs by socket',
+  tableOrSocket: '8b: table, then socket',
   bare: '9: a look at a known domid',
 } as const;
 

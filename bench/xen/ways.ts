@@ -23,7 +23,7 @@ export function waysOf(storm: BootStorm, points: readonly StorePoint[]): WayCost
     const { name, lookups, events, readEventCpuNs = 0 } = way;
     return {
       name,
-      isOurs: false,
+      isOurs: name === WAY_NAMES.byTable,
       lookups,
       eventNs: events && each(events, 'cpuNs') + readEventCpuNs,
       bootNs: otherBootNs(storm, way),

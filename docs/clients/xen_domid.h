@@ -15,8 +15,8 @@
  *
  * C99 or C++ with POSIX.1-2008 (-std=gnu99, or -D_POSIX_C_SOURCE=200809L), Linux. Look-ups allocate nothing, take no
  * lock, and may run in several threads at once; open and close may not run at the same time as them. With libxenctrl:
- * include <xenctrl.h> first, or define XEN_DOMID_XENCTRL, and xen_domid_xc confirms. With libxencall or anything else:
- * write a confirming function.
+ * include <xenctrl.h> first, or define XEN_DOMID_XENCTRL, and xen_domid_xc confirms. With libxencall: include <xencall.h>
+ * first, or define XEN_DOMID_XENCALL, and xen_domid_xencall confirms. With anything else: write a confirming function.
  */
 #ifndef XEN_DOMID_H
 #define XEN_DOMID_H
@@ -37,14 +37,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef XEN_DOMID_XENCTRL
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef XEN_DOMID_XENCTRL
 #include <xenctrl.h>
+#endif
+#ifdef XEN_DOMID_XENCALL
+#include <xencall.h>
+#endif
 #ifdef __cplusplus
 }
-#endif
 #endif
 
 #define XEN_DOMID_PATH "/run/xen-domid/domids"
@@ -163,7 +166,8 @@ static inline int xen_domid_map_(struct xen_domid *handle, const char *path)
 }
 
 /*
- * Opens the table at `path`. `confirm` makes the hypercall: xen_domid_xc with its xc_interface as context, or your own.
+ * Opens the table at `path`. `confirm` makes the hypercall: xen_domid_xc with its xc_interface as context, xen_domid_xencall
+ * with its struct xen_domid_calls, or your own.
  * `otherwise` looks up the rest: xen_domid_by_socket, your own, or NULL. Returns 0, or a positive errno; then all look-ups
  * go the other way, and opening again, once a minute, may succeed. Close it first, in either case.
  */
@@ -459,6 +463,125 @@ static inline int xen_domid_xc(void *xch, uint32_t domid, uint8_t handle[16])
         return 0;
     memcpy(handle, look.u.getdomaininfo.handle, 16);
     return 1;
+}
+#endif
+
+#ifdef XENCALL_H
+/*
+ * Confirms by libxencall, which has the same soname in all releases, unlike libxenctrl. The hypercall is the same:
+ *
+ *   struct xen_domid_calls calls;
+ *   xen_domid_calls_open(&calls, xencall_open(NULL, 0));
+ *   xen_domid_open(&handle, XEN_DOMID_PATH, xen_domid_xencall, &calls, xen_domid_by_socket, NULL);
+ */
+
+/* Numbers of Xen's interface (xen/include/public/xen.h, domctl.h), the same on x86 and arm64. */
+enum {
+    XEN_DOMID_HYPERCALL_DOMCTL_ = 36,
+    XEN_DOMID_GETDOMAININFO_ = 5,
+    XEN_DOMID_DYING_ = 1,
+    /* struct xen_domctl: its size, and offsets in it, bytes. */
+    XEN_DOMID_DOMCTL_BYTES_ = 144,
+    XEN_DOMID_AT_CMD_ = 0,
+    XEN_DOMID_AT_VERSION_ = 4,
+    XEN_DOMID_AT_DOMAIN_ = 8,
+    XEN_DOMID_AT_INFO_ = 16,
+    /* Offsets in struct xen_domctl_getdomaininfo, the same for all of these interface versions: Xen 4.13 to 4.22. */
+    XEN_DOMID_AT_INFO_DOMAIN_ = 0,
+    XEN_DOMID_AT_INFO_FLAGS_ = 4,
+    XEN_DOMID_AT_INFO_HANDLE_ = 76,
+    XEN_DOMID_NEWEST_VERSION_ = 0x18,
+    XEN_DOMID_OLDEST_VERSION_ = 0x12
+};
+
+/* Look-ups that can be in their hypercalls at the same time: with its own header, the buffer fills one page. */
+#define XEN_DOMID_CALLS 28
+
+/* The context of xen_domid_xencall, for any number of threads. Do not copy it. */
+struct xen_domid_calls {
+    xencall_handle *xencall;
+    /* One struct xen_domctl for each look-up that runs. */
+    unsigned char *buffer;
+    uint32_t version;
+    unsigned char is_taken[XEN_DOMID_CALLS];
+};
+
+/* Returns 0, or a positive errno. */
+static inline int xen_domid_look_(const struct xen_domid_calls *calls, unsigned char *domctl, uint32_t domid)
+{
+    const uint32_t command = XEN_DOMID_GETDOMAININFO_;
+    const uint16_t domain = (uint16_t)domid;
+
+    memcpy(domctl + XEN_DOMID_AT_CMD_, &command, sizeof(command));
+    memcpy(domctl + XEN_DOMID_AT_VERSION_, &calls->version, sizeof(calls->version));
+    memcpy(domctl + XEN_DOMID_AT_DOMAIN_, &domain, sizeof(domain));
+    return xencall1(calls->xencall, XEN_DOMID_HYPERCALL_DOMCTL_, (uint64_t)(uintptr_t)domctl) < 0 ? errno : 0;
+}
+
+static inline void xen_domid_calls_close(struct xen_domid_calls *calls)
+{
+    if (calls->buffer != NULL)
+        xencall_free_buffer(calls->xencall, calls->buffer);
+    calls->buffer = NULL;
+}
+
+/*
+ * Allocates a hypercall buffer, and finds the interface version of this Xen by looks at domain 0. Close it before the
+ * xencall_handle; after fork, the child opens both anew. Returns 0, or a positive errno, after which xen_domid_xencall
+ * confirms nothing: EPERM outside of a control domain; EACCES if this Xen is newer than the versions here, or its
+ * security module denies the look; EINVAL without a xencall_handle.
+ */
+static inline int xen_domid_calls_open(struct xen_domid_calls *calls, xencall_handle *xencall)
+{
+    int error;
+
+    memset(calls, 0, sizeof(*calls));
+    if (xencall == NULL)
+        return EINVAL;
+    calls->xencall = xencall;
+    calls->buffer = (unsigned char *)xencall_alloc_buffer(xencall, XEN_DOMID_CALLS * XEN_DOMID_DOMCTL_BYTES_);
+    if (calls->buffer == NULL)
+        return ENOMEM;
+    memset(calls->buffer, 0, XEN_DOMID_CALLS * XEN_DOMID_DOMCTL_BYTES_);
+    calls->version = XEN_DOMID_NEWEST_VERSION_;
+    /* Xen answers EACCES to a version that is not its own. */
+    while ((error = xen_domid_look_(calls, calls->buffer, 0)) == EACCES && calls->version > XEN_DOMID_OLDEST_VERSION_)
+        calls->version--;
+    /* The version is right, and there is no domain 0: a host that was started without. */
+    if (error == ESRCH)
+        error = 0;
+    if (error != 0)
+        xen_domid_calls_close(calls);
+    return error;
+}
+
+/* Confirms by libxencall; the context is a struct xen_domid_calls *. While XEN_DOMID_CALLS others run it confirms nothing. */
+static inline int xen_domid_xencall(void *context, uint32_t domid, uint8_t handle[16])
+{
+    struct xen_domid_calls *calls = (struct xen_domid_calls *)context;
+    unsigned char *domctl;
+    const unsigned char *info;
+    uint32_t flags;
+    uint16_t shown;
+    int call = 0, is_confirmed = 0;
+
+    if (calls->buffer == NULL)
+        return 0;
+    while (__atomic_exchange_n(&calls->is_taken[call], 1, __ATOMIC_ACQUIRE) != 0)
+        if (++call == XEN_DOMID_CALLS)
+            return 0;
+    domctl = calls->buffer + (size_t)call * XEN_DOMID_DOMCTL_BYTES_;
+    if (xen_domid_look_(calls, domctl, domid) == 0) {
+        info = domctl + XEN_DOMID_AT_INFO_;
+        memcpy(&shown, info + XEN_DOMID_AT_INFO_DOMAIN_, sizeof(shown));
+        memcpy(&flags, info + XEN_DOMID_AT_INFO_FLAGS_, sizeof(flags));
+        /* Where the domid has no domain, Xen shows the next one up to 4.17. */
+        is_confirmed = shown == domid && (flags & XEN_DOMID_DYING_) == 0;
+        if (is_confirmed)
+            memcpy(handle, info + XEN_DOMID_AT_INFO_HANDLE_, 16);
+    }
+    __atomic_store_n(&calls->is_taken[call], 0, __ATOMIC_RELEASE);
+    return is_confirmed;
 }
 #endif
 

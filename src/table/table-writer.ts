@@ -127,13 +127,12 @@ export class TableWriter {
   close(): void {
     this.flush();
     this.#stopHeartbeat();
-    const fd = this.#fd;
-    if (fd === undefined) return;
-    this.#attempt(() => {
+    this.#attempt((fd) => {
       if (this.#isOurs(fd)) this.#writeWriter(TableState.stopped, 0, 0n);
     });
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
     this.#fd = undefined;
-    closeSync(fd);
   }
 
   /** Writes the changes so far; else they are written at the end of the current turn of the event loop. */
@@ -197,9 +196,7 @@ export class TableWriter {
   }
 
   #beat(): void {
-    const fd = this.#fd;
-    if (fd === undefined) return;
-    this.#attempt(() => {
+    this.#attempt((fd) => {
       if (!this.#isOurs(fd)) throw refused(this.path, 'another process has taken it over');
       if (!isAt(this.path, fstatSync(fd))) throw refused(this.path, 'the file is there no more');
       this.#writeChanging();
@@ -212,12 +209,12 @@ export class TableWriter {
   }
 
   /** After a failure nothing more is written: a table that is partly kept is no worse than one that is not. */
-  #attempt(write: () => void): void {
-    if (this.#fd === undefined) return;
+  #attempt(write: (fd: number) => void): void {
+    const fd = this.#fd;
+    if (fd === undefined) return;
     try {
-      write();
+      write(fd);
     } catch (cause) {
-      const fd = this.#fd;
       this.#fd = undefined;
       closeSync(fd);
       this.#stopHeartbeat();

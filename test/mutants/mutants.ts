@@ -1656,6 +1656,171 @@ const ROOMS: readonly Room[] = [
       ["a later daemon's socket is removed", 'found.ino === claimed.ino', 'found.ino !== 0'],
     ],
   },
+  {
+    file: 'table/layout.js',
+    tests: ['table/layout'],
+    mutants: [
+      ['a second holder replaces the first', 'before === EMPTY ? hint : SEVERAL', 'hint'],
+      [
+        'several holders stay several when one is left',
+        'if (others.length > 0)\n            return undefined;\n        return this.#set(handle, holder',
+        'if (true)\n            return undefined;\n        return this.#set(handle, holder',
+      ],
+      [
+        'an entry is removed with any domid',
+        'if (before === (DOMID_BIT | domid))',
+        'if (before !== EMPTY && before !== SEVERAL)',
+      ],
+      [
+        'a slot that becomes free stays free',
+        'const next = this.#unplaced.get(bucket)?.shift();',
+        'const next = undefined;',
+      ],
+      ['a bucket that has no room is not marked', 'this.#markFull(bucket, true);', ''],
+      ['a bucket with room stays marked as full', 'this.#markFull(bucket, false);', ''],
+      ['the hint of a UUID without a slot stays as it was', 'entry.hint = hint;', '{ }'],
+      ['a UUID without a slot that has gone gets the next slot', 'unplaced.splice(index, 1);', ''],
+      ['nil has an entry', 'if ((w0 | w1 | w2 | w3) === 0)', 'if (false)'],
+      ['a tombstone has an entry', '(w3 & 0xffff) === 0', 'false'],
+      ['a tombstone is any UUID that begins as one', ' && (w3 & 0xffff) === 0', ''],
+      [
+        'a bucket may hold less than its slots',
+        'slots * (HANDLE_BYTES + HINT_BYTES) + HINT_BYTES <= bucketBytes',
+        'true',
+      ],
+      [
+        'a header may be shorter than its fields',
+        'headerBytes >= HeaderOffset.since + 8',
+        'headerBytes >= HeaderOffset.since - 8',
+      ],
+      ['the last bucket may end beyond the file', '<= size);', '<= size + bucketBytes);'],
+      ['several holders are a domid', 'domid < DOMID_FIRST_RESERVED;', 'true;'],
+      [
+        'the hash forgets the last word of a UUID',
+        'stir(stir(stir(stir(0, w0), w1), w2), w3)',
+        'stir(stir(stir(0, w0), w1), w2)',
+      ],
+    ],
+  },
+  {
+    file: 'table/table-writer.js',
+    tests: ['table/table-writer'],
+    mutants: [
+      [
+        'a writer begins with the entries of the one before',
+        'this.#write(from, this.#image.bytes.length - from);',
+        '',
+      ],
+      [
+        'a change does not write the header',
+        'this.#writeBucket(bucket);\n            this.#writeChanging();',
+        'this.#writeBucket(bucket);',
+      ],
+      ['a block ends before its last bucket', 'last - first + 1', 'last - first'],
+      [
+        'many changes are written one by one',
+        'if (this.#changed.size > SINGLE_WRITES_MAX)',
+        'if (false)',
+      ],
+      ['a change is written twice', 'if (bucket === undefined || this.#fd', 'if (this.#fd'],
+      ['changes wait for a flush', 'void NOW.then(this.#flushLater);', ''],
+      [
+        'a writer that ends leaves its name',
+        'this.#writeWriter(TableState.stopped, 0, 0n);',
+        'void fd;',
+      ],
+      [
+        "a displaced writer ends another's table",
+        'if (this.#isOurs(fd))\n                this.#writeWriter',
+        'if (true)\n                this.#writeWriter',
+      ],
+      [
+        'a displaced writer goes on',
+        "throw refused(this.path, 'another process has taken it over');",
+        ';',
+      ],
+      [
+        'a writer goes on in a file that has no name',
+        "throw refused(this.path, 'the file is there no more');",
+        ';',
+      ],
+      [
+        'a writer that failed keeps its timer',
+        'this.#fd = undefined;\n            closeSync(fd);\n            this.#stopHeartbeat();',
+        'this.#fd = undefined;\n            closeSync(fd);',
+      ],
+      [
+        'a descriptor is closed twice',
+        'if (this.#fd === undefined)\n            return;\n        closeSync(this.#fd);',
+        'closeSync(this.#fd);',
+      ],
+      [
+        'the number of UUIDs without a slot is not written',
+        'bytes.writeUInt32LE(unplaced, HeaderOffset.unplaced);',
+        '',
+      ],
+      [
+        'a change does not renew the heartbeat',
+        'writeUint64(bytes, Date.now(), HeaderOffset.heartbeat);',
+        '',
+      ],
+      ["another user's file is taken over", 'if (stats.uid !== uid)', 'if (stats.uid === -1)'],
+      ['a file with two names is taken over', 'if (stats.nlink > 1)', 'if (false)'],
+      [
+        'any process with the id of the writer is the writer',
+        'processStart(header.pid) === header.start',
+        'processStart(header.pid) !== undefined',
+      ],
+      [
+        'a living writer is displaced',
+        'if (header.pid !== 0 && processStart(header.pid) === header.start)',
+        'if (false)',
+      ],
+      ['a table of another format is taken over', 'header.version === FORMAT_VERSION &&', ''],
+      [
+        'readers of an old format are told nothing',
+        'writeSync(fd, state, 0, state.length, HeaderOffset.state);',
+        '',
+      ],
+      [
+        'what a writer left unfinished is in the way',
+        'removeUnfinished(path);\n    return',
+        'return',
+      ],
+      ['the mode is that of the file before', 'fchmodSync(fd, MODE);', ''],
+      ['the directory has the mode of the umask', 'process.umask(0o022)', 'process.umask()'],
+      ['the group of the writer before may read', 'gid !== undefined && gid !== before', 'false'],
+    ],
+  },
+  {
+    file: 'table/table-reader.js',
+    tests: ['cli/table'],
+    mutants: [
+      [
+        'a writer that is silent is keeping the table',
+        "Date.now() - heartbeatMs > SILENT_AFTER_MS ? 'silent' : 'kept'",
+        "'kept'",
+      ],
+      [
+        'a later process with the id of the writer is it',
+        'processStart(pid) !== start',
+        'processStart(pid) === undefined',
+      ],
+      ['a retired table is a stopped one', "return 'retired';", "return 'stopped';"],
+    ],
+  },
+  {
+    file: 'table/process-start.js',
+    tests: ['table/process-start'],
+    mutants: [
+      ["a process's name shifts its fields", "stat.lastIndexOf(')')", "stat.indexOf(')')"],
+      [
+        'a process that has ended is an error',
+        'catch {\n        return undefined;',
+        "catch {\n        throw new Error('none');",
+      ],
+    ],
+  },
 ];
 
 export const MUTANTS: readonly Mutant[] = ROOMS.flatMap(({ file, tests, mutants }) =>

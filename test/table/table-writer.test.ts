@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   closeSync,
   existsSync,
   linkSync,
@@ -72,6 +73,20 @@ function isOpenAt(fd: string, file: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Makes the writer's descriptor one that cannot be written. It is found by its name, so the file must be older. */
+function breakDescriptor(): void {
+  const fd = Number(readdirSync('/proc/self/fd').find((each) => isOpenAt(each, path)));
+  closeSync(fd);
+  expect(openSync(path, 'r')).toBe(fd);
+}
+
+/** Changes the header, as another process does. */
+function overwrite(change: (bytes: Buffer) => void): void {
+  const bytes = readFileSync(path);
+  change(bytes);
+  writeFileSync(path, bytes, { flag: 'r+' });
 }
 
 const timers = (): string[] =>
@@ -149,11 +164,39 @@ test('no hit writes to the table', async () => {
   await inventory.close();
 });
 
+test('each change renews the heartbeat, and the number of UUIDs without a slot', () => {
+  const writer = TableWriter.open({ path });
+  writer.begin(() => 0);
+  const at = Date.now() + 1000;
+  const clock = jest.spyOn(Date, 'now').mockReturnValue(at);
+  // As many as a host can have: in some buckets there are too many.
+  for (let number = 0; number < 0x7ff0; number++) {
+    writer.holderAdded(uuidWords(uuidOfNumber(number)), number as never);
+  }
+  writer.flush();
+  clock.mockRestore();
+  const { header, entries: placed } = readTable(path);
+  expect(header.heartbeatMs).toBe(at);
+  expect(header.unplaced).toBeGreaterThan(0);
+  expect(placed.length + header.unplaced).toBe(0x7ff0);
+  writer.close();
+});
+
 test('many changes in one turn are one block', async () => {
   const inventory = await open();
   for (let number = 0; number < 5000; number++) host.createDomain({ uuid: uuidOfNumber(number) });
   await inventory.list();
   expect(Object.keys(entries())).toHaveLength(5000);
+  // Between the first changed bucket and the last.
+  const writer = TableWriter.open({ path: `${path}-2` });
+  writer.begin(() => 0);
+  const before = writer.writes;
+  for (let number = 0; number < 5000; number++) {
+    writer.holderAdded(uuidWords(uuidOfNumber(number)), number as never);
+  }
+  writer.flush();
+  expect(writer.writes - before).toBe(2);
+  writer.close();
   await inventory.close();
 });
 
@@ -166,6 +209,21 @@ test('the file has its size from the first, no holes, and the mode and group of 
   writer.close();
 });
 
+test('only the owner can write the file, and the directory of it can be entered, whatever the umask', () => {
+  path = join(directory, 'new', 'domids');
+  const before = process.umask(0o077);
+  try {
+    TableWriter.open({ path }).close();
+  } finally {
+    process.umask(before);
+  }
+  expect(statSync(join(directory, 'new')).mode & 0o777).toBe(0o755);
+  expect(statSync(path).mode & 0o777).toBe(0o640);
+  chmodSync(path, 0o666);
+  TableWriter.open({ path }).close();
+  expect(statSync(path).mode & 0o777).toBe(0o640);
+});
+
 test('a writer without a group takes the file back from the group of the one before it', () => {
   TableWriter.open({ path, group: '1' }).close();
   expect(statSync(path).gid).toBe(1);
@@ -175,17 +233,24 @@ test('a writer without a group takes the file back from the group of the one bef
 
 test('a writer that loses the table while it begins leaves no timer', () => {
   const before = timers();
-  // The descriptor of an existing file is found by its name.
   TableWriter.open({ path }).close();
   const lost: XenError[] = [];
   const writer = TableWriter.open({ path, onLost: (error) => lost.push(error) });
-  // The descriptor cannot be written any more.
-  const fd = Number(readdirSync('/proc/self/fd').find((each) => isOpenAt(each, path)));
-  closeSync(fd);
-  expect(openSync(path, 'r')).toBe(fd);
+  breakDescriptor();
   writer.begin(() => 0);
   expect(lost).toHaveLength(1);
   expect(timers()).toEqual(before);
+});
+
+test('a writer that loses the table while it closes reports that, and closes its descriptor once', () => {
+  TableWriter.open({ path }).close();
+  const lost: XenError[] = [];
+  const writer = TableWriter.open({ path, onLost: (error) => lost.push(error) });
+  breakDescriptor();
+  writer.close();
+  expect(lost).toMatchObject([{ code: 'ERR_TABLE_REFUSED' }]);
+  writer.close();
+  expect(lost).toHaveLength(1);
 });
 
 test('an inventory that cannot be made gives its table back', async () => {
@@ -236,6 +301,17 @@ test('a writer that was killed leaves a table to take over', async () => {
   await inventory.close();
 });
 
+test('a process that has the id of a writer, and started later, is not taken for it', async () => {
+  const inventory = await open();
+  const { start } = readTable(path).header;
+  overwrite((bytes) => bytes.writeBigUInt64LE(start - 1n, HeaderOffset.start));
+  expect(readTable(path).writer).toBe('abandoned');
+  const writer = TableWriter.open({ path });
+  expect(readTable(path)).toMatchObject({ writer: 'kept', header: { start } });
+  writer.close();
+  await inventory.close();
+});
+
 test('a writer takes over what another left between any two bytes of its writes', () => {
   const keep = (): TableWriter => {
     const writer = TableWriter.open({ path });
@@ -275,6 +351,10 @@ const NOT_OURS: Readonly<Record<string, () => void>> = {
   'a symbolic link': () => symlinkSync('/etc/passwd', path),
   'a file of something else': () => writeFileSync(path, 'x'.repeat(5000)),
   'an empty file': () => writeFileSync(path, ''),
+  'a file of another user': () => {
+    TableWriter.open({ path }).close();
+    chownSync(path, 1, 1);
+  },
   'a file with another name': () => {
     TableWriter.open({ path }).close();
     linkSync(path, join(directory, 'other'));
@@ -313,13 +393,27 @@ test('a table of another format is retired, so that its readers learn of the new
 test('a table whose writer another one displaced is written no more', async () => {
   let lost: XenError | undefined;
   const inventory = await open((error) => (lost = error));
-  const bytes = readFileSync(path);
-  bytes.writeUInt32LE(1, HeaderOffset.pid);
-  writeFileSync(path, bytes, { flag: 'r+' });
+  overwrite((bytes) => bytes.writeUInt32LE(1, HeaderOffset.pid));
   await until(() => lost !== undefined, { what: 'the heartbeat', timeoutMs: 15_000 });
   expect(lost).toMatchObject({ code: 'ERR_TABLE_REFUSED' });
   await inventory.close();
   expect(readTable(path).header).toMatchObject({ pid: 1, state: TableState.kept });
+});
+
+test('a table that another writer has displaced is not marked as stopped', () => {
+  const writer = TableWriter.open({ path });
+  overwrite((bytes) => bytes.writeUInt32LE(1, HeaderOffset.pid));
+  writer.close();
+  expect(readTable(path).header).toMatchObject({ pid: 1, state: TableState.kept });
+});
+
+test('a table whose file is removed is lost', async () => {
+  let lost: XenError | undefined;
+  const inventory = await open((error) => (lost = error));
+  unlinkSync(path);
+  await until(() => lost !== undefined, { what: 'the heartbeat', timeoutMs: 15_000 });
+  expect(lost?.message).toContain('the file is there no more');
+  await inventory.close();
 });
 
 test('a directory that cannot be written is refused with the option that helps', async () => {

@@ -1,4 +1,4 @@
-/** The table on a real Xen: the readers in C, Python and OCaml confirm by libxenctrl, while domains come and go and the service is killed. */
+/** The table on a real Xen: the readers in C, Python and OCaml confirm by libxenctrl, and that in C by libxencall too, while domains come and go and the service is killed. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -58,6 +58,7 @@ beforeEach(() => {
   socketPath = join(directory, 'socket');
   readers = {
     C: new Companion('table'),
+    'C, libxencall': new Companion('table', ['xencall']),
     OCaml: new Companion('table-ocaml'),
     Python: new Companion('/usr/bin/python3', ['/usr/lib/xen-domid-lab/table.py', 'xc']),
   };

@@ -9,7 +9,7 @@
  *   storm MS SEED FILE looks up the UUIDs of FILE at random for MS milliseconds; writes 16 bytes for each that was found:
  *                      index in FILE, domid, first and last step of the host; then one with index -1: look-ups made
  * Argument: socket:PATH of a service that confirms, or truth:PATH of the file that a test keeps; see truth.ts.
- * With TABLE_XENCTRL, none: libxenctrl confirms.
+ * With TABLE_XEN, none: libxenctrl confirms; or xencall: libxencall does.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,11 +126,20 @@ int main(int argc, char **argv)
     uint8_t uuid[16];
     uint32_t domid = 0;
 
-#ifdef TABLE_XENCTRL
-    confirm = xen_domid_xc;
-    context = xc_interface_open(NULL, NULL, 0);
-    if (context == NULL)
-        return 1;
+#ifdef TABLE_XEN
+    static struct xen_domid_calls calls;
+
+    if (argc > 1 && strcmp(argv[1], "xencall") == 0) {
+        confirm = xen_domid_xencall;
+        context = &calls;
+        if (xen_domid_calls_open(&calls, xencall_open(NULL, 0)) != 0)
+            return 1;
+    } else {
+        confirm = xen_domid_xc;
+        context = xc_interface_open(NULL, NULL, 0);
+        if (context == NULL)
+            return 1;
+    }
 #endif
     if (argc > 1 && strncmp(argv[1], "truth:", 6) == 0) {
         int fd = open(argv[1] + 6, O_RDONLY);
