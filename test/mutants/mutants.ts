@@ -1372,23 +1372,6 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
-    file: 'inventory/direct-lookup.js',
-    tests: ['inventory/direct-lookup'],
-    mutants: [
-      [
-        'holders that change for ever are listed once more',
-        'lists === LISTS_MAX',
-        'lists > LISTS_MAX',
-      ],
-      [
-        'one of several holders that is gone is an answer',
-        'domains.length === holders.length + 1',
-        'domains.length >= holders.length',
-      ],
-      ['a half written handle is believed', 'if (hasZeroHalf(info))', 'if (info === null)'],
-    ],
-  },
-  {
     file: 'inventory/durations.js',
     tests: ['inventory/looks', 'service/metrics'],
     mutants: [
