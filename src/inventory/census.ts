@@ -39,6 +39,8 @@ export interface CensusOptions {
 export class Census {
   readonly holders: Holders;
   readonly next: NextDomid = new NextDomid();
+  /** Lists that have begun so far. */
+  lists = 0;
   /** Hypercalls for unique ids. */
   uniqueIdLooks = 0;
   readonly #hypervisor: Hypervisor;
@@ -50,7 +52,6 @@ export class Census {
   readonly #told: (Domain | undefined)[] = [];
   /** The number of lists that had begun when each domid was last looked at singly. */
   readonly #listsAtLook = new Uint32Array(DOMID_FIRST_RESERVED);
-  #lists = 0;
   /** {@link ListSight.shown} of the next list. Includes the UUIDs of a list that failed after a part of it was taken in. */
   #shown = new Set<Uuid>();
 
@@ -111,9 +112,9 @@ export class Census {
       : undefined;
   }
 
-  /** Call before a list: later single looks may disagree with it. */
-  beginList(): void {
-    this.#lists++;
+  /** Call before a list: later single looks may disagree with it. @returns its place among all lists, 1 for the first. */
+  beginList(): number {
+    return ++this.lists;
   }
 
   /**
@@ -203,7 +204,7 @@ export class Census {
   }
 
   #noteLook(domid: Domid): void {
-    this.#listsAtLook[domid] = this.#lists;
+    this.#listsAtLook[domid] = this.lists;
   }
 
   #takeSingle(
@@ -233,7 +234,7 @@ export class Census {
 
   /** Whether a single look was made after the list began. If that look and the list disagree, either may be the newer one. */
   #isLookedAtDuringList(domid: Domid): boolean {
-    return this.#listsAtLook[domid] === this.#lists;
+    return this.#listsAtLook[domid] === this.lists;
   }
 
   /** Looks singly at domids for which the list may be wrong: it may show a half written or an older handle. */

@@ -12,47 +12,42 @@ import type { XenError } from '../xen-error.ts';
 /** Why a list is made. */
 export type ListReason = 'miss' | 'event' | 'connect' | 'timer' | 'zombie' | 'list';
 
+/** A list that has been taken in, for the callers that waited for it. */
+export interface TakenList {
+  /** UUIDs of its domains, not dying, that differed from the mirror. */
+  readonly shown: ReadonlySet<Uuid>;
+  /** Its domains; undefined unless a caller waited for them. */
+  readonly snapshot: Snapshot | undefined;
+}
+
 /** A caller that waits for a list. */
 export interface ListWaiter {
-  /** @param shown UUIDs of listed domains, not dying, that differed from the mirror. */
-  done(shown: ReadonlySet<Uuid>): void;
+  done(taken: TakenList): void;
   failed(error: XenError): void;
 }
 
 /** A list that has ended, for observers. */
 export interface MadeList {
-  /** The reason that was due first. */
-  readonly reason: ListReason;
-  /** Its place among all lists: 1 for the first, as {@link Lists.begun} counts them. */
+  /** Its place among all lists: 1 for the first, as {@link Census.lists} counts them. */
   readonly number: number;
   /** When the list began, `performance.now()`. */
   readonly began: number;
   /** All reasons to make it. */
   readonly reasons: ReadonlySet<ListReason>;
   readonly failed: boolean;
-  /** Number of changes that it found. */
-  readonly changes: number;
-  /** UUIDs of its domains, not dying, that differed from the mirror. */
+  /** {@link TakenList.shown}; empty if the list failed. */
   readonly shown: ReadonlySet<Uuid>;
 }
+
+type BegunList = Pick<MadeList, 'number' | 'began' | 'reasons'>;
+
+/** Reasons of callers that wait for the list: a look-up, and a caller that wants its domains. */
+type AskedReason = 'miss' | 'list';
 
 interface Queued {
   /** The due time of each reason, `performance.now()`. The list begins at the earliest of them. */
   readonly due: Map<ListReason, number>;
-  readonly waiters: Set<ListWaiter>;
-  readonly snapshots: Set<SnapshotWaiter>;
-}
-
-/** A caller that waits for the domains of a list. */
-export interface SnapshotWaiter {
-  done(snapshot: Snapshot): void;
-  failed(error: XenError): void;
-}
-
-/** The result of taking in a list. */
-interface Taken {
-  readonly shown: ReadonlySet<Uuid>;
-  readonly snapshot: Snapshot | undefined;
+  readonly waiters: Readonly<Record<AskedReason, Set<ListWaiter>>>;
 }
 
 /** Lists for misses and for clients take at most this share of the time. */
@@ -63,7 +58,10 @@ const COST_OF_LISTS = 3;
 
 const NONE: ReadonlySet<Uuid> = new Set();
 
-const emptyQueue = (): Queued => ({ due: new Map(), waiters: new Set(), snapshots: new Set() });
+const emptyQueue = (): Queued => ({
+  due: new Map(),
+  waiters: { miss: new Set(), list: new Set() },
+});
 
 export interface ListsOptions {
   readonly hypervisor: Hypervisor;
@@ -80,8 +78,6 @@ export class Lists {
     zombie: 0,
     list: 0,
   };
-  /** Lists that have begun so far. */
-  begun = 0;
   /** Entries that all lists together have copied. */
   entries = 0;
   failed = 0;
@@ -123,14 +119,21 @@ export class Lists {
     this.#observers.push(observer);
   }
 
-  /** Waits for a list that begins after this call. @returns stops waiting. */
-  wait(waiter: ListWaiter): () => void {
-    return this.#join('miss', this.#queued.waiters, waiter);
-  }
-
-  /** Waits for the domains of a list that begins after this call. @returns stops waiting. */
-  waitForSnapshot(waiter: SnapshotWaiter): () => void {
-    return this.#join('list', this.#queued.snapshots, waiter);
+  /**
+   * Waits for a list that begins after this call.
+   * @param reason `list` if the caller wants the domains.
+   * @returns stops waiting.
+   */
+  wait(reason: AskedReason, waiter: ListWaiter): () => void {
+    const { due, waiters } = this.#queued;
+    const others = waiters[reason].add(waiter);
+    this.want(reason, this.#nextAsked);
+    return () => {
+      if (!others.delete(waiter) || others.size > 0 || due !== this.#queued.due) return;
+      // The last caller has left, so the list is no longer needed for this reason.
+      due.delete(reason);
+      this.#schedule();
+    };
   }
 
   /** Queues a list that is due at `dueMs` (`performance.now()`). It begins earlier if it is due earlier for another reason. */
@@ -151,23 +154,10 @@ export class Lists {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    const { waiters, snapshots } = this.#queued;
+    const { miss, list } = this.#queued.waiters;
     this.#queued = emptyQueue();
-    for (const waiter of waiters) waiter.failed(closedError());
-    for (const waiter of snapshots) waiter.failed(closedError());
+    for (const waiter of [...miss, ...list]) waiter.failed(closedError());
     await this.#running;
-  }
-
-  #join<T>(reason: 'miss' | 'list', waiters: Set<T>, waiter: T): () => void {
-    const { due } = this.#queued;
-    waiters.add(waiter);
-    this.want(reason, this.#nextAsked);
-    return () => {
-      if (!waiters.delete(waiter) || waiters.size > 0 || due !== this.#queued.due) return;
-      // The last caller has left, so the list is no longer needed for this reason.
-      due.delete(reason);
-      this.#schedule();
-    };
   }
 
   #schedule(): void {
@@ -189,59 +179,55 @@ export class Lists {
     });
   }
 
-  async #make({ due, waiters, snapshots }: Queued): Promise<void> {
+  async #make({ due, waiters: { miss, list } }: Queued): Promise<void> {
     const [reason] = [...due].reduce((one, other) => (other[1] < one[1] ? other : one));
     this.byReason[reason]++;
-    const number = ++this.begun;
-    this.shared += Math.max(0, waiters.size + snapshots.size - 1);
-    const reasons: ReadonlySet<ListReason> = new Set(due.keys());
-    const began = performance.now();
-    const notify = (failed: boolean, changes = 0, shown = NONE): void => {
-      if (reasons.size === 1 && reason === 'timer') this.changesFoundByTimer += changes;
-      for (const observer of this.#observers)
-        observer({ reason, number, began, reasons, failed, changes, shown });
-    };
-    const made = await this.#ask(snapshots.size > 0, notify);
-    if (waiters.size > 0 || snapshots.size > 0) this.#spaceAsked();
-    for (const waiter of waiters) {
-      if ('error' in made) waiter.failed(made.error);
-      else answer(waiter, () => waiter.done(made.shown));
-    }
-    for (const waiter of snapshots) {
-      if ('error' in made) waiter.failed(made.error);
-      else answer(waiter, () => waiter.done(made.snapshot as Snapshot));
+    this.shared += Math.max(0, miss.size + list.size - 1);
+    const number = this.#options.census.beginList();
+    const begun = { number, began: performance.now(), reasons: new Set(due.keys()) };
+    const taken = await this.#ask(begun, list.size > 0);
+    if (miss.size > 0 || list.size > 0) this.#spaceAsked();
+    for (const waiters of [miss, list]) {
+      for (const waiter of waiters) {
+        if ('error' in taken) waiter.failed(taken.error);
+        else answer(waiter, taken);
+      }
     }
   }
 
   async #ask(
+    begun: BegunList,
     wantsSnapshot: boolean,
-    notify: (failed: boolean, changes?: number, shown?: ReadonlySet<Uuid>) => void,
-  ): Promise<Taken | { readonly error: XenError }> {
-    const { hypervisor, census, feed } = this.#options;
-    const began = performance.now();
-    census.beginList();
+  ): Promise<TakenList | { readonly error: XenError }> {
+    const { hypervisor, feed } = this.#options;
     try {
       return await hypervisor.listDomains((list) => {
         // Stop the clock before publishing the changes: publishing is not part of a list's cost.
-        this.#took(performance.now() - began);
+        this.#took(performance.now() - begun.began);
         this.entries += list.length;
         this.lastLength = list.length;
         const before = feed.revision;
         return feed.holdBack(() => {
           const taken = this.#take(list, wantsSnapshot);
-          notify(false, feed.revision - before, taken.shown);
+          if (begun.reasons.size === 1 && begun.reasons.has('timer'))
+            this.changesFoundByTimer += feed.revision - before;
+          this.#notify({ ...begun, failed: false, shown: taken.shown });
           return taken;
         });
       });
     } catch (error) {
       this.failed++;
-      notify(true);
+      this.#notify({ ...begun, failed: true, shown: NONE });
       return { error: asXenError(error) };
     }
   }
 
+  #notify(made: MadeList): void {
+    for (const observer of this.#observers) observer(made);
+  }
+
   /** Runs in the list's visitor, so that no other change is published between taking in the list and making the snapshot. */
-  #take(list: DominfoList, wantsSnapshot: boolean): Taken {
+  #take(list: DominfoList, wantsSnapshot: boolean): TakenList {
     const { census } = this.#options;
     const sight = this.#isFirst ? census.takeFirstList(list) : census.takeList(list);
     this.#isFirst = false;
@@ -264,9 +250,9 @@ export class Lists {
 }
 
 /** Calls `done`. If it throws, fails this waiter only: the others are still answered. */
-function answer(waiter: ListWaiter | SnapshotWaiter, done: () => void): void {
+function answer(waiter: ListWaiter, taken: TakenList): void {
   try {
-    done();
+    waiter.done(taken);
   } catch (error) {
     waiter.failed(asXenError(error));
   }

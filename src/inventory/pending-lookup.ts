@@ -2,7 +2,7 @@
 import type { LookupResult } from '../results.ts';
 import type { Uuid } from '../uuid.ts';
 import type { XenError } from '../xen-error.ts';
-import type { Lists, ListWaiter } from './lists.ts';
+import type { Lists, ListWaiter, TakenList } from './lists.ts';
 import { unavailable } from './unavailable.ts';
 import type { Waiter } from './waiters.ts';
 
@@ -24,7 +24,7 @@ export class PendingLookup implements Waiter, ListWaiter {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#leaveList = lists.wait(this);
+    this.#leaveList = lists.wait('miss', this);
   }
 
   answer(result: LookupResult): void {
@@ -37,10 +37,10 @@ export class PendingLookup implements Waiter, ListWaiter {
   }
 
   /** A list that began after the call has been taken in, and look-ups of holders that it showed have been answered. */
-  done(shown: ReadonlySet<Uuid>): void {
+  done({ shown }: TakenList): void {
     if (this.#over) return;
     // A holder that the list showed was gone before a look confirmed it: the list does not prove that there is none.
-    if (shown.has(this.#uuid)) this.#leaveList = this.#lists.wait(this);
+    if (shown.has(this.#uuid)) this.#leaveList = this.#lists.wait('miss', this);
     else this.answer(NOT_FOUND);
   }
 

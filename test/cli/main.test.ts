@@ -21,6 +21,7 @@ const B = '6d4f1a5e-0b7c-4c4e-9d2a-00000000000b';
 const TWICE = '6d4f1a5e-0b7c-4c4e-9d2a-0000000000cc';
 const DYING = '6d4f1a5e-0b7c-4c4e-9d2a-0000000000dd';
 const UNKNOWN = '6d4f1a5e-0b7c-4c4e-9d2a-0000000000ff';
+const UNKNOWN_TOO = '6d4f1a5e-0b7c-4c4e-9d2a-0000000000fe';
 const NIL = '00000000-0000-0000-0000-000000000000';
 
 let domains: FakeDomain[];
@@ -113,9 +114,12 @@ describe('lookup --direct', () => {
     ]);
   });
 
-  it('makes one list for any number of UUIDs', async () => {
-    await run('lookup', '--direct', A, B, UNKNOWN);
-    expect(xen.calls.filter((hypercall) => hypercall === 35)).toHaveLength(1 + PROBES_OF_4_17);
+  it.each([
+    ['one list for any number of UUIDs', [A, B], 1],
+    ['one more list for all that the first one does not show', [A, B, UNKNOWN, UNKNOWN_TOO], 2],
+  ])('makes %s', async (_, uuids, lists) => {
+    await run('lookup', '--direct', ...uuids);
+    expect(xen.calls.filter((hypercall) => hypercall === 35)).toHaveLength(lists + PROBES_OF_4_17);
   });
 
   it.each(['', 'abc', `${A}0`, A.slice(1), A.replace('6', 'g'), `{${A}`, `uuid:${A}`])(

@@ -57,12 +57,10 @@ function setup(): Setup {
     await advance(takesMs);
     for (const observer of observers) {
       observer({
-        reason: reasons[0] as ListReason,
         number: 0,
         began,
         reasons: new Set(reasons),
         failed,
-        changes: 0,
         shown: new Set(),
       });
     }

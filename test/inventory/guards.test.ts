@@ -181,7 +181,7 @@ const GUARDS: readonly Patch[] = [
   {
     name: 'close ends pending lists',
     file: 'inventory/lists.js',
-    text: `for (const waiter of snapshots)
+    text: `for (const waiter of [...miss, ...list])
             waiter.failed(closedError());`,
     without: '',
   },

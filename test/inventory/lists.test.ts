@@ -16,6 +16,7 @@ interface Setup {
   /** Start of each list, ms since the setup. */
   readonly begun: number[];
   readonly made: MadeList[];
+  readonly feed: Feed;
   /** The domains of the host. */
   domains: DominfoList;
   /** How lists end, and what a call for one throws. */
@@ -48,7 +49,7 @@ function setup(listMs: number | readonly number[], error?: Error): Setup {
   const census = new Census({ hypervisor, looks, feed, waiters: new Waiters(), maxUuids: 10 });
   const lists = new Lists({ hypervisor, census, feed });
   lists.observe((list) => void made.push(list));
-  return Object.assign(state, { lists, begun, made });
+  return Object.assign(state, { lists, begun, made, feed });
 }
 
 interface Waiting {
@@ -66,7 +67,7 @@ function wait(lists: Lists, reason: 'miss' | 'list' = 'miss'): Waiting {
       waiting.error = error;
     },
   };
-  const leave = reason === 'miss' ? lists.wait(waiter) : lists.waitForSnapshot(waiter);
+  const leave = lists.wait(reason, waiter);
   return Object.assign(waiting, { leave });
 }
 
@@ -232,10 +233,8 @@ describe('lists', () => {
     it.lists.want('timer', 0);
     wait(it.lists);
     await advance(20);
-    expect(it.made.map(({ reasons, changes }) => [[...reasons], changes])).toEqual([
-      [['connect'], 0],
-      [['timer', 'miss'], 1],
-    ]);
+    expect(it.made.map(({ reasons }) => [...reasons])).toEqual([['connect'], ['timer', 'miss']]);
+    expect(it.feed.revision).toBe(1);
     expect(it.lists.changesFoundByTimer).toBe(0);
   });
 
@@ -266,7 +265,7 @@ describe('lists', () => {
     lists.want('event', now + 10);
     lists.want('event', now + 30);
     await advance(50);
-    expect(made).toMatchObject([{ reason: 'event', reasons: new Set(['timer', 'event']) }]);
+    expect(made).toMatchObject([{ reasons: new Set(['timer', 'event']) }]);
     expect(lists.byReason).toMatchObject({ event: 1, timer: 0 });
   });
 
@@ -308,9 +307,9 @@ describe('lists', () => {
       },
       failed: (error: XenError) => void failed.push(error),
     };
-    lists.wait(throwing);
+    lists.wait('miss', throwing);
     const miss = wait(lists);
-    lists.waitForSnapshot(throwing);
+    lists.wait('list', throwing);
     const snapshot = wait(lists, 'list');
     await advance(10);
     expect([miss.state, snapshot.state]).toEqual(['done', 'done']);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { DominfFlag } from '../../src/domain.ts';
 import { XenHypervisor } from '../../src/hypervisor/xen-hypervisor.ts';
 import { type ListDifference, Mirror } from '../../src/inventory/mirror.ts';
+import { bucketOf } from '../../src/table/layout.ts';
 import { parseUuid, type Uuid, uuidWords } from '../../src/uuid.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { ALIVE, fakeXen, RELEASES } from '../support/fake-xencall.ts';
@@ -104,7 +105,7 @@ describe('the state of a domain', () => {
   });
 });
 
-/** Each with a word that is not zero; the columns of absent domains have zeros in all of them. */
+/** Each with one word that is not zero. */
 const inWord = (word: number): Uuid => {
   const digits = Array.from({ length: 32 }, (_, digit) => (digit === 8 * word ? 'a' : '0'));
   return parseUuid(digits.join('').replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5'));
@@ -114,7 +115,7 @@ const holdersOf = (uuid: Uuid): number[] => mirror.holdersOf(uuidWords(uuid));
 describe('the holders of a handle', () => {
   const NIL = '00000000-0000-0000-0000-000000000000';
   test.each([0, 1, 2, 3])(
-    'are found by word %i where the words before it are zero, ascending, domid 0 and the last one too',
+    'are found by word %i where the others are zero, ascending, domid 0 and the last one too',
     async (word) => {
       const uuid = inWord(word);
       expect(holdersOf(uuid)).toEqual([]);
@@ -147,12 +148,52 @@ describe('the holders of a handle', () => {
     expect(holdersOf(inWord(0))).toEqual([2, 5]);
   });
 
-  test('of the nil handle are the domains that have it, not the absent domids', async () => {
+  test('of the nil handle are none, because it names no VM', async () => {
     uuids.set(2, parseUuid(NIL));
     await see(2);
-    expect(holdersOf(parseUuid(NIL))).toEqual([2]);
+    expect(holdersOf(parseUuid(NIL))).toEqual([]);
+    uuids.delete(2);
+    await see(2);
+    expect(holdersOf(uuidOf(2))).toEqual([2]);
   });
+
+  test.each(permutations([10, 11, 12]))(
+    'whose handles share a bucket of the index are told apart, and leave in any order: %i, %i, %i',
+    async (...order) => {
+      const shared = uuidsOfOneBucket(3);
+      shared.forEach((uuid, index) => uuids.set(10 + index, uuid));
+      await see(10, 11, 12);
+      const present = new Set([10, 11, 12]);
+      for (const domid of order) {
+        mirror.delete(domid);
+        present.delete(domid);
+        expect(shared.map(holdersOf)).toEqual(
+          [10, 11, 12].map((each) => (present.has(each) ? [each] : [])),
+        );
+      }
+      await see(11);
+      expect(shared.map(holdersOf)).toEqual([[], [11], []]);
+    },
+  );
 });
+
+function permutations(domids: readonly number[]): number[][] {
+  if (domids.length === 0) return [[]];
+  return domids.flatMap((domid) =>
+    permutations(domids.filter((other) => other !== domid)).map((rest) => [domid, ...rest]),
+  );
+}
+
+/** UUIDs whose handles have the same bucket in the index of 65,536 buckets. */
+function uuidsOfOneBucket(count: number): Uuid[] {
+  const byBucket = new Map<number, Uuid[]>();
+  for (let n = 1; ; n++) {
+    const bucket = bucketOf(uuidWords(uuidOf(n)), 0x1_0000);
+    const found = [...(byBucket.get(bucket) ?? []), uuidOf(n)];
+    if (found.length === count) return found;
+    byBucket.set(bucket, found);
+  }
+}
 
 describe('the domids of the mirror', () => {
   test('are counted once each, and not below zero', async () => {

@@ -1,12 +1,11 @@
 import { expect, test } from '@jest/globals';
-import type { Lists, ListWaiter } from '../../src/inventory/lists.ts';
+import type { Lists, ListWaiter, TakenList } from '../../src/inventory/lists.ts';
 import { PendingLookup } from '../../src/inventory/pending-lookup.ts';
 import type { Uuid } from '../../src/uuid.ts';
 import { ErrorCode, XenError } from '../../src/xen-error.ts';
 import { uuidOf } from '../support/vms.ts';
 
 const [A, B] = [uuidOf(0xa), uuidOf(0xb)];
-const NONE: ReadonlySet<Uuid> = new Set();
 
 interface Setup {
   readonly pending: PendingLookup;
@@ -21,7 +20,7 @@ function setup(): Setup {
     lists: 0,
   } as unknown as Setup;
   const lists = {
-    wait: (waiter: ListWaiter) => {
+    wait: (_: 'miss', waiter: ListWaiter) => {
       state.lists++;
       state.waitsFor.add(waiter);
       return () => void state.waitsFor.delete(waiter);
@@ -30,20 +29,25 @@ function setup(): Setup {
   return Object.assign(state, { pending: new PendingLookup(A, lists) });
 }
 
+const listOf = (...uuids: Uuid[]): TakenList => ({
+  shown: new Set(uuids),
+  snapshot: undefined,
+});
+
 test('it is notFound after a later list that does not show the UUID', async () => {
   const it = setup();
   expect(it.lists).toBe(1);
-  it.pending.done(new Set([B]));
+  it.pending.done(listOf(B));
   expect(await it.pending.result).toEqual({ status: 'notFound' });
 });
 
 test('it waits for another list where a holder that the list showed was gone', async () => {
   const it = setup();
   it.waitsFor.clear();
-  it.pending.done(new Set([A]));
+  it.pending.done(listOf(A));
   expect(it.lists).toBe(2);
   expect(it.waitsFor.size).toBe(1);
-  it.pending.done(NONE);
+  it.pending.done(listOf());
   expect(await it.pending.result).toEqual({ status: 'notFound' });
   expect(it.waitsFor.size).toBe(0);
 });
@@ -66,7 +70,7 @@ test('the first answer counts, and it stops waiting for the list', async () => {
     const it = setup();
     end(it);
     expect(it.waitsFor.size).toBe(0);
-    it.pending.done(new Set([A]));
+    it.pending.done(listOf(A));
     it.pending.answer({ status: 'ambiguous', domains: [] });
     it.pending.abort(new Error('too late'));
     expect(it.lists).toBe(1);

@@ -227,10 +227,14 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'the maximum memory is the present memory',
-        'readUint64(view, this.#at(Offset.maxPages))',
-        'readUint64(view, this.#at(Offset.totPages))',
+        'readUint64(view, record + Offset.maxPages)',
+        'readUint64(view, record + Offset.totPages)',
       ],
-      ['a domain that runs has a shutdown reason', '...(shutdown && {', '...(flags !== -1 && {'],
+      [
+        'a domain that runs has a shutdown reason',
+        'if (shutdown)\n            domain.shutdownReason',
+        'if (flags !== -1)\n            domain.shutdownReason',
+      ],
     ],
   },
   {
@@ -494,11 +498,7 @@ const ROOMS: readonly Room[] = [
         'if (this.#running !== undefined || this.#closed || this.#queued.due.size === 0)\n            return;\n        const queued',
         'if (this.#closed || this.#queued.due.size === 0)\n            return;\n        const queued',
       ],
-      [
-        'callers are not told of a failure',
-        "for (const waiter of waiters) {\n            if ('error' in made)\n                waiter.failed(made.error);",
-        "for (const waiter of waiters) {\n            if ('error' in made)\n                void waiter;",
-      ],
+      ['callers are not told of a failure', 'waiter.failed(taken.error);', 'void waiter;'],
       ['a list that nobody waits for is made all the same', 'due.delete(reason);', ''],
       [
         'a waiter that throws stops the lists',
@@ -512,8 +512,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'closing leaves callers of a snapshot pending',
-        'for (const waiter of snapshots)\n            waiter.failed(closedError());',
-        '',
+        'for (const waiter of [...miss, ...list])',
+        'for (const waiter of miss)',
       ],
       ['closing does not wait for the list that runs', 'await this.#running;', ''],
       [
@@ -523,7 +523,7 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'one caller that leaves takes the list from the others',
-        'waiters.size > 0 || due !== this',
+        'others.size > 0 || due !== this',
         'due !== this',
       ],
       [
@@ -538,12 +538,12 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'changes of any list that the timer takes part in are its own',
-        "reasons.size === 1 && reason === 'timer'",
-        "reasons.has('timer')",
+        "begun.reasons.size === 1 && begun.reasons.has('timer')",
+        "begun.reasons.has('timer')",
       ],
       [
         'lists for events space lists for misses',
-        'if (waiters.size > 0 || snapshots.size > 0)\n            this',
+        'if (miss.size > 0 || list.size > 0)\n            this',
         'this',
       ],
       [
@@ -603,7 +603,7 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a list that a look ran beside is believed',
-        'return this.#listsAtLook[domid] === this.#lists;',
+        'return this.#listsAtLook[domid] === this.lists;',
         'return false;',
       ],
       [
@@ -667,8 +667,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'all domains are told of',
-        'if (known !== undefined)\n                told.push(domain);',
-        'told.push(domain);',
+        'domains.filter(({ domid }) => this.#told[domid] !== undefined)',
+        'domains',
       ],
     ],
   },
@@ -882,12 +882,12 @@ const ROOMS: readonly Room[] = [
     mutants: [
       [
         'a list without order is taken for a whole one',
-        'return order >= 0 && previous < DOMID_FIRST_RESERVED;',
+        'return isAscending && previous < DOMID_FIRST_RESERVED;',
         'return true;',
       ],
       [
         'the last word of a handle is not compared',
-        ' ||\n                word3[domid] !== words[handle + 3]',
+        ' ||\n                handles[at + 3] !== words[handle + 3]',
         '',
       ],
       [
@@ -897,15 +897,39 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a dying domain is a holder',
-        'return state !== ABSENT && (state & DYING) === 0;',
-        'return state !== ABSENT;',
+        'if (state === ABSENT || (state & DYING) !== 0)',
+        'if (state === ABSENT)',
       ],
       [
-        'a handle that begins with zeros has no holder',
-        'if (w0 !== 0)\n            return [this.#word0, w0];',
-        'if (w0 !== 1)\n            return [this.#word0, w0 || 1];',
+        'the nil handle has holders',
+        'return (w0 | w1 | w2 | w3) === 0 ? undefined : { w0, w1, w2, w3 };',
+        'return { w0, w1, w2, w3 };',
       ],
-      ['one holder is enough', 'at = domid;\n', 'at = -1;\n'],
+      [
+        'the last word of a handle does not tell holders apart',
+        ' &&\n                handles[at + 3] === w3',
+        '',
+      ],
+      [
+        'the first holder in a bucket hides the others',
+        'this.#nexts[domid] = this.#firsts[bucket] ?? NONE;',
+        'this.#nexts[domid] = NONE;',
+      ],
+      [
+        'a holder that ended takes the others of its bucket along',
+        'this.#firsts[bucket] = next;',
+        'this.#firsts[bucket] = NONE;',
+      ],
+      [
+        'a holder that ended cuts the chain of its bucket',
+        'this.#nexts[before] = next;',
+        'this.#nexts[before] = NONE;',
+      ],
+      [
+        'holders are given in the order in which they came',
+        'return holders.toSorted((one, other) => one - other);',
+        'return holders;',
+      ],
       [
         'the last domid is never absent',
         'return domid < 0 || domid > to ?',
@@ -1299,10 +1323,14 @@ const ROOMS: readonly Room[] = [
         'this.#closed ??= this.#close();',
         'this.#closed = this.#close();',
       ],
-      ['a list that was made keeps its timer', 'stopLimits();\n            leave();', 'leave();'],
+      [
+        'a list that was made keeps its timer',
+        'stopLimits();\n                leave();',
+        'leave();',
+      ],
       [
         'a list that was aborted keeps its place',
-        'stopLimits();\n            leave();',
+        'stopLimits();\n                leave();',
         'stopLimits();',
       ],
       [
@@ -1369,23 +1397,6 @@ const ROOMS: readonly Room[] = [
         'Math.min(firstMs * 2 ** (attempts - 1), maxMs)',
         'firstMs * 2 ** (attempts - 1)',
       ],
-    ],
-  },
-  {
-    file: 'inventory/direct-lookup.js',
-    tests: ['inventory/direct-lookup'],
-    mutants: [
-      [
-        'holders that change for ever are listed once more',
-        'lists === LISTS_MAX',
-        'lists > LISTS_MAX',
-      ],
-      [
-        'one of several holders that is gone is an answer',
-        'domains.length === holders.length + 1',
-        'domains.length >= holders.length',
-      ],
-      ['a half written handle is believed', 'if (hasZeroHalf(info))', 'if (info === null)'],
     ],
   },
   {

@@ -1,12 +1,11 @@
 /** Prints the answers of `xen-domid lookup`, and keeps its exit status. */
-import type { DirectLookupResult } from '../../inventory/direct-lookup.ts';
 import type { DomidResult, LookupResult, Unavailable } from '../../results.ts';
 import type { Uuid } from '../../uuid.ts';
 import { ExitStatus, STATUS_OF } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { errorText } from '../terminal/error-text.ts';
 
-export type Answer = LookupResult | DomidResult | DirectLookupResult;
+export type Answer = LookupResult | DomidResult;
 
 export interface AnswerFormat {
   readonly json: boolean;

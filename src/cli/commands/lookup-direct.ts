@@ -1,5 +1,7 @@
-/** `xen-domid lookup --direct`: asks the hypervisor itself, by one list for all UUIDs. */
-import { lookUpDirectly } from '../../inventory/direct-lookup.ts';
+/** `xen-domid lookup --direct`: asks the hypervisor itself, through an inventory that lives for this one call. */
+import type { Hypervisor } from '../../hypervisor/hypervisor.ts';
+import { Inventory } from '../../inventory/inventory.ts';
+import type { LookupResult } from '../../results.ts';
 import type { Uuid } from '../../uuid.ts';
 import { askHypervisor } from '../connect.ts';
 import type { ExitStatus } from '../exit-status.ts';
@@ -20,8 +22,22 @@ export async function lookupDirect(
       uuids.push(uuid);
     }
   }
-  const results = await askHypervisor(io, (hypervisor) => lookUpDirectly(hypervisor, uuids));
+  const results = await askHypervisor(io, (hypervisor) => lookUpBy(hypervisor, uuids));
   const answers = new Answers(io, format);
   results.forEach((result, index) => answers.print(uuids[index] as Uuid, result));
   return answers.status;
+}
+
+/** Looks up all UUIDs by at most two lists: the first one of the inventory, and one more if it does not show some UUID. */
+async function lookUpBy(hypervisor: Hypervisor, uuids: readonly Uuid[]): Promise<LookupResult[]> {
+  const inventory = await Inventory.open({
+    hypervisor,
+    xenstore: false,
+    listIntervalMs: Infinity,
+  });
+  try {
+    return await inventory.lookupMany(uuids, { timeoutMs: Infinity });
+  } finally {
+    await inventory.close();
+  }
 }

@@ -13,14 +13,6 @@ export interface ListSource {
   readonly end: number;
 }
 
-/** The result of {@link Snapshot.domains}. */
-export interface SnapshotDomains {
-  /** In ascending domid. */
-  readonly domains: readonly Domain[];
-  /** The part of `domains` that the feed has published as created and not as destroyed. */
-  readonly told: readonly Domain[];
-}
-
 /** How long decoding may block the event loop, ms, and after how many domains the clock is read. */
 const SLICE_MS = 4;
 const CLOCK_EVERY = 256;
@@ -30,7 +22,7 @@ export class Snapshot {
   readonly token: Token;
   readonly #told: readonly (Domain | undefined)[];
   readonly #source: ListSource;
-  #domains: Promise<SnapshotDomains> | undefined;
+  #domains: Promise<readonly Domain[]> | undefined;
 
   /** @param told by domid, as of `token`. Not changed afterwards. */
   constructor(token: Token, told: readonly (Domain | undefined)[], source: ListSource) {
@@ -39,15 +31,20 @@ export class Snapshot {
     this.#source = source;
   }
 
-  /** Decodes the domains in slices, once for all callers. */
-  domains(): Promise<SnapshotDomains> {
+  /** Returns all domains, in ascending domid. Decodes them in slices, once for all callers. */
+  domains(): Promise<readonly Domain[]> {
     this.#domains ??= this.#decode();
     return this.#domains;
   }
 
-  async #decode(): Promise<SnapshotDomains> {
+  /** Returns the domains that the feed has published as created and not as destroyed, in ascending domid. */
+  async told(): Promise<readonly Domain[]> {
+    const domains = await this.domains();
+    return domains.filter(({ domid }) => this.#told[domid] !== undefined);
+  }
+
+  async #decode(): Promise<readonly Domain[]> {
     const { list, looked, end } = this.#source;
-    const told: Domain[] = [];
     const domains: Domain[] = [];
     let sliceEnds = performance.now() + SLICE_MS;
     const places = placesByDomid(list, end);
@@ -61,14 +58,13 @@ export class Snapshot {
       const domain = known === undefined ? seen : asTold(known, seen);
       if (domain === undefined) continue;
       domains.push(domain);
-      if (known !== undefined) told.push(domain);
       if (domains.length % CLOCK_EVERY === 0 && performance.now() > sliceEnds) {
         // oxlint-disable-next-line no-await-in-loop -- other work takes its turn between two slices
         await new Promise((resolve) => setImmediate(resolve));
         sliceEnds = performance.now() + SLICE_MS;
       }
     }
-    return { domains, told };
+    return domains;
   }
 }
 

@@ -94,7 +94,7 @@ export class Waits {
     const wait = new PendingWait({
       uuid,
       state,
-      listsBefore: this.#options.lists.begun,
+      listsBefore: this.#options.census.lists,
       onStill: (still) => this.#place(still),
     });
     if (this.#closed) wait.giveUp(unavailable(closedError()));

@@ -39,30 +39,29 @@ describe('a snapshot', () => {
   test('is in ascending domid for a list in any order, and is made once', async () => {
     const listed = [5, 1, 99, 0].map((domid) => ({ domid, uuid: uuidOf(domid + 1) }));
     const snapshot = await snapshotOf(listed);
-    const { domains, told } = await snapshot.domains();
+    const domains = await snapshot.domains();
     expect(domains.map(({ domid }) => domid)).toEqual([0, 1, 5, 99]);
-    expect(told).toEqual([]);
+    expect(await snapshot.told()).toEqual([]);
     expect(await snapshot.domains()).toBe(await snapshot.domains());
   });
 
   test('has the published domains in the state that the feed has published', async () => {
-    const { domains, told } = await (
-      await snapshotOf(
-        [1, 2, 4].map((domid) => ({ domid, uuid: A })),
-        [
-          madeUpDomain(1, { uuid: A, vcpus: 7 }),
-          madeUpDomain(2, { uuid: A, vcpus: 7 }),
-          madeUpDomain(3, { uuid: B, vcpus: 7 }),
-          madeUpDomain(4, { uuid: B, dying: true, vcpus: 7 }),
-        ],
-        new Map([
-          [1 as Domid, madeUpDomain(1, { uuid: B })],
-          [2 as Domid, madeUpDomain(2, { uuid: A, dying: true })],
-          [3 as Domid, undefined],
-          [4 as Domid, madeUpDomain(4, { uuid: parseUuid(NIL_UUID) })],
-        ]),
-      )
-    ).domains();
+    const snapshot = await snapshotOf(
+      [1, 2, 4].map((domid) => ({ domid, uuid: A })),
+      [
+        madeUpDomain(1, { uuid: A, vcpus: 7 }),
+        madeUpDomain(2, { uuid: A, vcpus: 7 }),
+        madeUpDomain(3, { uuid: B, vcpus: 7 }),
+        madeUpDomain(4, { uuid: B, dying: true, vcpus: 7 }),
+      ],
+      new Map([
+        [1 as Domid, madeUpDomain(1, { uuid: B })],
+        [2 as Domid, madeUpDomain(2, { uuid: A, dying: true })],
+        [3 as Domid, undefined],
+        [4 as Domid, madeUpDomain(4, { uuid: parseUuid(NIL_UUID) })],
+      ]),
+    );
+    const domains = await snapshot.domains();
     // 1 was renamed, 2 is dying, 3 is gone, 4 is a tombstone: of none of it has a change been told yet.
     expect(rows(domains)).toEqual([
       [1, A, false],
@@ -70,7 +69,7 @@ describe('a snapshot', () => {
       [3, B, false],
       [4, B, true],
     ]);
-    expect(told).toEqual(domains);
+    expect(await snapshot.told()).toEqual(domains);
     expect(domains.map(({ vcpus }) => vcpus)).toEqual([7, 1, 7, 1]);
   });
 
@@ -80,16 +79,15 @@ describe('a snapshot', () => {
       [3 as Domid, undefined],
       [9 as Domid, madeUpDomain(9, { uuid: B, dying: true })],
     ]);
-    const { domains, told } = await (
-      await snapshotOf(
-        [1, 2, 3].map((domid) => ({ domid, uuid: A })),
-        [
-          madeUpDomain(1, { uuid: A, memoryBytes: 7, uniqueId: '11' }),
-          madeUpDomain(2, { uuid: A, memoryBytes: 7 }),
-        ],
-        looked,
-      )
-    ).domains();
+    const snapshot = await snapshotOf(
+      [1, 2, 3].map((domid) => ({ domid, uuid: A })),
+      [
+        madeUpDomain(1, { uuid: A, memoryBytes: 7, uniqueId: '11' }),
+        madeUpDomain(2, { uuid: A, memoryBytes: 7 }),
+      ],
+      looked,
+    );
+    const domains = await snapshot.domains();
     expect(
       domains.map(({ domid, memoryBytes, uniqueId }) => [domid, memoryBytes, uniqueId]),
     ).toEqual([
@@ -97,7 +95,7 @@ describe('a snapshot', () => {
       [2, 42, undefined],
       [9, 0, undefined],
     ]);
-    expect(told.map(({ domid }) => domid)).toEqual([1, 2]);
+    expect((await snapshot.told()).map(({ domid }) => domid)).toEqual([1, 2]);
   });
 
   test('of 32,000 domains is decoded in many turns of the event loop', async () => {
