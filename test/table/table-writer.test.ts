@@ -390,6 +390,16 @@ test('a table of another format is retired, so that its readers learn of the new
   closeSync(mapped);
 });
 
+test('a table of another format is retired also where it has the same size', () => {
+  TableWriter.open({ path }).close();
+  overwrite((bytes) => bytes.writeUInt32LE(2, HeaderOffset.version));
+  const mapped = openSync(path, 'r');
+  TableWriter.open({ path }).close();
+  expect(readTable(path).header.version).toBe(1);
+  expect(readHeader(readFileSync(mapped))).toMatchObject({ version: 2, state: TableState.retired });
+  closeSync(mapped);
+});
+
 test('a table whose writer another one displaced is written no more', async () => {
   let lost: XenError | undefined;
   const inventory = await open((error) => (lost = error));
