@@ -1,13 +1,11 @@
 /** Look-ups in a pool. The bucket says where to ask; the hypervisors of the hosts that are asked answer. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onAbort } from '../abort.ts';
-import { after } from '../timeout.ts';
 import type { Uuid } from '../uuid.ts';
 import type { Hints } from './hints.ts';
 import type { HostName } from './names.ts';
 import type { Registry } from './registry.ts';
 import type { PoolHolder, PoolResult, PoolUnavailable, SilentHost } from './results.ts';
-import { hasVm, type Limit, Round } from './round.ts';
+import { hasVm, isOver, type Limit, Round } from './round.ts';
 import type { Word, Words } from './words.ts';
 
 /** How long the hosts that the bucket names may take before all others are asked too, ms. */
@@ -42,18 +40,10 @@ export class PoolLookups {
     search: Search = {},
   ): Promise<PoolResult> {
     signal?.throwIfAborted();
-    const over = new AbortController();
-    const stop = after(timeoutMs, () => over.abort());
-    const remove = onAbort(signal, () => over.abort());
-    try {
-      const limit = { endsMs: performance.now() + timeoutMs, over: over.signal };
-      const result = await this.#search(uuid, limit, search);
-      signal?.throwIfAborted();
-      return result;
-    } finally {
-      stop();
-      remove();
-    }
+    const limit = { endsMs: performance.now() + timeoutMs, signal };
+    const result = await this.#search(uuid, limit, search);
+    signal?.throwIfAborted();
+    return result;
   }
 
   async #search(uuid: Uuid, limit: Limit, search: Search): Promise<PoolResult> {
@@ -67,11 +57,11 @@ export class PoolLookups {
         ? await this.#roundOfAll(uuid, limit)
         : await this.#round(uuid, first, limit);
       if (result !== 'again') return result;
-      if (limit.over.aborted)
+      if (isOver(limit))
         return { status: 'unavailable', cause: moved ? 'moving' : 'timeout', hosts: [] };
       moved = true;
       first = [];
-      await sleep(AGAIN_MS, undefined, { signal: limit.over }).catch(() => undefined);
+      await sleep(Math.min(AGAIN_MS, limit.endsMs - performance.now()));
     }
   }
 

@@ -9,8 +9,12 @@ import { silent, type Word, type Words } from './words.ts';
 export interface Limit {
   /** By `performance.now()`. */
   readonly endsMs: number;
-  /** Aborted at `endsMs`, or with the caller's signal. */
-  readonly over: AbortSignal;
+  /** The caller's. */
+  readonly signal: AbortSignal | undefined;
+}
+
+export function isOver({ endsMs, signal }: Limit): boolean {
+  return signal?.aborted === true || performance.now() >= endsMs;
 }
 
 /** How long the others may still answer when one host has confirmed the VM, ms: a second holder makes it ambiguous. */
@@ -57,7 +61,7 @@ export class Round {
       this.#pending++;
       void this.#words.ask(host, this.#uuid, timeoutMs).then((word) => this.#take(word));
     }
-    return this.#settled(patienceMs, othersMs);
+    return this.#settled(Math.min(patienceMs, timeoutMs), othersMs);
   }
 
   #take(word: Word): void {
@@ -68,7 +72,7 @@ export class Round {
   }
 
   #settled(patienceMs: number, othersMs: number): Promise<void> {
-    const { over } = this.#limit;
+    const limit = this.#limit;
     return new Promise((resolve) => {
       let stopOthers: (() => void) | undefined;
       const finish = (): void => {
@@ -79,9 +83,9 @@ export class Round {
         resolve();
       };
       const stopPatience = after(patienceMs, finish);
-      const removeAbort = onAbort(over, finish);
+      const removeAbort = onAbort(limit.signal, finish);
       this.#wake = () => {
-        if (this.#pending === 0 || over.aborted) finish();
+        if (this.#pending === 0 || isOver(limit)) finish();
         else if (this.#hasHolder) stopOthers ??= after(othersMs, finish);
       };
       this.#wake();

@@ -33,7 +33,8 @@ function textOf(result: PoolResult): string {
 }
 
 const controller = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort());
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => controller.abort());
 
 say('starting three NATS servers and eight hosts...');
 const servers = await NatsServers.start(3);
