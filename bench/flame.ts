@@ -24,7 +24,10 @@ const daemon = spawn(
   [
     '--cpu-prof',
     `--cpu-prof-dir=${directory}`,
-    join(import.meta.dirname, '../src/cli/bin.cjs'),
+    // The daemon's modules, not its bundle: a sample's purpose is told by its file.
+    '--input-type=module',
+    '--eval',
+    `import { run } from ${JSON.stringify(join(import.meta.dirname, '../src/cli/run.js'))}; await run(process.argv.slice(1));`,
     'serve',
     '--simulate',
     String(VMS),

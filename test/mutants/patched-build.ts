@@ -46,4 +46,9 @@ export async function copyBuild(
   const source = await patched(patch);
   await rm(file);
   await writeFile(file, source);
+  // The daemon that tests start as a process: of the patched modules instead of the bundle.
+  await writeFile(
+    join(directory, 'dist/src/cli/run-serve.js'),
+    "export { run } from './run.js';\n",
+  );
 }

@@ -1,7 +1,7 @@
 /** `GET /` on the socket: a page for browsers, which reach it through `ssh -L`. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
+import { readPackageFile } from '../../package-version.ts';
 
 export class Page {
   readonly #html: Buffer;
@@ -48,7 +48,7 @@ export class Page {
 
 /** Reads a part of the page as the build made it. */
 function partOf(name: string): string {
-  return readFileSync(new URL(`../page/${name}`, import.meta.url), 'utf8');
+  return readPackageFile(`dist/src/service/page/${name}`);
 }
 
 /** Returns the source expression that allows this text, and no other. */

@@ -1,8 +1,10 @@
 /** The bundle with its unit, which is made for a systemd as old as CentOS 7's, on the host's own systemd. */
-import { checkSandbox } from './sandbox.ts';
+import { checkSandbox, checkUnits } from './sandbox.ts';
 import type { Checks } from './checks.ts';
 import { shellBlock } from './documented.ts';
 import type { Host } from './host.ts';
+import { checkXenstored } from './faults-of-host.ts';
+import { checkGuests, endGuests } from './guests.ts';
 import { domids } from './installed.ts';
 import { LEFTOVERS } from './leaving.ts';
 
@@ -25,9 +27,7 @@ export async function checkBundle(host: Host, checks: Checks): Promise<void> {
   await check('healthz: xenstore is connected', async () => {
     await host.ok('until_health 900 xenstore true');
   });
-  await check('systemd knows all settings of its unit', async () => {
-    await host.expect('systemd-analyze verify xen-domid.service 2>&1 | grep xen-domid || true', '');
-  });
+  await checkUnits(host, checks, 'xen-domid.service');
   await checkSandbox(host, checks, /: 3\.[0-2] OK/);
   await check('kill -9: it is started again, and answers', async () => {
     await host.expect(
@@ -35,6 +35,19 @@ export async function checkBundle(host: Host, checks: Checks): Promise<void> {
        until_ok 900 sh -c '. /srv/lab.sh; [ $(property MainPID) != '$old' ] && systemctl is-active xen-domid.service'; ask version "" 300`,
       /"protocol":/,
     );
+  });
+  checks.heading('VMs, and xenstored killed and started again');
+  await checkGuests(host, checks);
+  await checkXenstored(host, checks);
+  await endGuests(host);
+  checks.heading('After a reboot');
+  await check('the host reboots', async () => {
+    await host.machine.reboot();
+  });
+  await check('after the reboot: the service is up, connected, and answers', async () => {
+    await host.ok('until_ok 900 up_or_failing; until_health 900 xenstore true');
+    await host.expect('xen-domid list | awk "NR > 1 { print \\$2 }"', await domids(host));
+    await host.expect('property NRestarts', '0');
   });
   await check('removed by the lines of docs/install.md, nothing is left', async () => {
     const lines = await shellBlock('docs/install.md', 'rm -r /opt/xen-domid');

@@ -8,7 +8,7 @@ import { NEWER_VERSION } from './payload.ts';
 /** Files, units and processes with the name of the package. */
 export const LEFTOVERS: string = `
   find / -xdev -path /srv -prune -o -path /var/log -prune -o -name "*xen-domid*" -print; find /run -name "*xen-domid*"
-  systemctl list-units --all --no-legend "xen-domid*"; pgrep --list-full --full "xen-domid/dist" || true`;
+  systemctl list-units --all --no-legend "xen-domid*"; pgrep --list-full --full "xen-domid.*/dist/" || true`;
 
 export async function checkUpgrade(
   host: Host,

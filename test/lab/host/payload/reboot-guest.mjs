@@ -2,7 +2,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
-const installed = ['/usr/lib/xen-domid', '/usr/lib/node_modules/xen-domid'].find(existsSync);
+const installed = [
+  '/usr/lib/xen-domid',
+  '/usr/lib/node_modules/xen-domid',
+  '/opt/xen-domid/package',
+].find(existsSync);
 const koffi = createRequire(`${installed}/package.json`)('koffi');
 const folder = '/usr/lib/x86_64-linux-gnu';
 const name = readdirSync(folder).find((file) => /^libxenctrl\.so\.4\.\d+$/.test(file));
