@@ -1570,7 +1570,7 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'the time of a wait does not read the holders again',
-        'wait.timeIsUp(this.#read(wait))',
+        "wait.timeIsUp(lookups.read(wait.uuid, 'cache'))",
         'wait.timeIsUp(undefined)',
       ],
       [
