@@ -23,7 +23,7 @@ export function groupId(group: string, code: ErrorCode): number {
 }
 
 /** Says why a file could not be given to a group. @param errno such as `EPERM`. */
-export function cannotGive(group: string | number, errno: string): string {
+export function cannotGive(group: string, errno: string): string {
   const hint =
     errno === 'EPERM'
       ? `. Without CAP_CHOWN only a member of the group can: write SupplementaryGroups=${group} in the service unit`

@@ -91,8 +91,9 @@ export class TableWriter {
     const target = resolve(path);
     // Without a group the file is taken back from the group of an earlier writer.
     const gid = group === undefined ? process.getegid?.() : groupId(group, ErrorCode.TABLE_REFUSED);
+    const owners = gid === undefined ? undefined : { gid, name: group ?? `${gid}` };
     try {
-      const fd = openOrCreate(target, gid);
+      const fd = openOrCreate(target, owners);
       const writer = new TableWriter(target, fd, onLost);
       writer.#claim();
       return writer;
@@ -242,14 +243,21 @@ function writeAll(fd: number, bytes: Buffer, from: number, length: number): void
   }
 }
 
-function openOrCreate(path: string, gid: number | undefined): number {
+/** The group that gets the file. */
+interface Owners {
+  readonly gid: number;
+  /** As it was given. */
+  readonly name: string;
+}
+
+function openOrCreate(path: string, owners: Owners | undefined): number {
   makeDirectoryFor(path);
   removeUnfinished(path);
-  return openExisting(path, gid) ?? create(path, gid);
+  return openExisting(path, owners) ?? create(path, owners);
 }
 
 /** @returns the descriptor of an earlier writer's file; undefined where there is none of this format any more. */
-function openExisting(path: string, gid: number | undefined): number | undefined {
+function openExisting(path: string, owners: Owners | undefined): number | undefined {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
   checkKind(path, found);
@@ -275,7 +283,7 @@ function openExisting(path: string, gid: number | undefined): number | undefined
       slots === GEOMETRY.slots &&
       stats.size === tableBytes(GEOMETRY);
     if (isCurrent) {
-      own(fd, stats, gid, path);
+      own(fd, stats, owners, path);
       return fd;
     }
     // Readers of the other format learn from its state that they must open the path again.
@@ -309,7 +317,7 @@ function removeUnfinished(path: string): void {
 }
 
 /** Makes the whole file under another name, so that no reader sees a part of it. */
-function create(path: string, gid: number | undefined): number {
+function create(path: string, owners: Owners | undefined): number {
   const making = unfinished(path);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const fd = openSync(making, flags, MODE);
@@ -317,7 +325,7 @@ function create(path: string, gid: number | undefined): number {
     const { bytes } = new TableImage();
     // Not ftruncate: reading a hole of a tmpfs that is full ends the reader with SIGBUS.
     writeAll(fd, bytes, 0, bytes.length);
-    own(fd, fstatSync(fd), gid, path);
+    own(fd, fstatSync(fd), owners, path);
     linkSync(making, path);
     return fd;
   } catch (error) {
@@ -328,12 +336,12 @@ function create(path: string, gid: number | undefined): number {
   }
 }
 
-function own(fd: number, { uid, gid: before }: Stats, gid: number | undefined, path: string): void {
+function own(fd: number, { uid, gid }: Stats, owners: Owners | undefined, path: string): void {
   try {
-    if (gid !== undefined && gid !== before) fchownSync(fd, uid, gid);
+    if (owners !== undefined && owners.gid !== gid) fchownSync(fd, uid, owners.gid);
   } catch (cause) {
     const { code = 'EPERM' } = cause as NodeJS.ErrnoException;
-    throw refused(path, cannotGive(gid as number, code), cause);
+    throw refused(path, cannotGive(owners?.name ?? '', code), cause);
   }
   fchmodSync(fd, MODE);
 }

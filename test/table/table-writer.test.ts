@@ -36,9 +36,11 @@ import { readTable } from '../../src/table/table-reader.ts';
 import { TableWriter } from '../../src/table/table-writer.ts';
 import { uuidWords } from '../../src/uuid.ts';
 import type { XenError } from '../../src/xen-error.ts';
+import { cannot } from '../lab/cannot.ts';
 import { until } from '../support/until.ts';
 import { uuidOfNumber } from './uuids.ts';
 
+const onlyRoot = cannot(process.getuid?.() !== 0 && 'only root can give a file away');
 const SIZE = tableBytes(GEOMETRY);
 const [ONE, TWO, THREE] = [uuidOfNumber(1), uuidOfNumber(2), uuidOfNumber(3)];
 
@@ -200,14 +202,17 @@ test('many changes in one turn are one block', async () => {
   await inventory.close();
 });
 
-test('the file has its size from the first, no holes, and the mode and group of the socket, for reading', async () => {
-  const group = 1;
-  const writer = TableWriter.open({ path, group: String(group) });
-  const { size, blocks, mode, gid } = statSync(path);
-  expect({ size, mode: mode & 0o7777, gid }).toEqual({ size: SIZE, mode: 0o640, gid: group });
-  expect(blocks * 512).toBeGreaterThanOrEqual(SIZE);
-  writer.close();
-});
+onlyRoot(
+  'the file has its size from the first, no holes, and the mode and group of the socket, for reading',
+  async () => {
+    const group = 1;
+    const writer = TableWriter.open({ path, group: String(group) });
+    const { size, blocks, mode, gid } = statSync(path);
+    expect({ size, mode: mode & 0o7777, gid }).toEqual({ size: SIZE, mode: 0o640, gid: group });
+    expect(blocks * 512).toBeGreaterThanOrEqual(SIZE);
+    writer.close();
+  },
+);
 
 test('only the owner can write the file, and the directory of it can be entered, whatever the umask', () => {
   path = join(directory, 'new', 'domids');
@@ -224,7 +229,24 @@ test('only the owner can write the file, and the directory of it can be entered,
   expect(statSync(path).mode & 0o777).toBe(0o640);
 });
 
-test('a writer without a group takes the file back from the group of the one before it', () => {
+onlyRoot(
+  'the error about a group that a writer may not give the file to names the group as it was given',
+  () => {
+    // Without effective root rights, as in a service without CAP_CHOWN.
+    chmodSync(directory, 0o777);
+    process.seteuid?.(65_534);
+    try {
+      expect(() => TableWriter.open({ path, group: 'daemon' })).toThrow(
+        /cannot be given to group daemon \(EPERM\).*SupplementaryGroups=daemon /,
+      );
+    } finally {
+      process.seteuid?.(0);
+    }
+    expect(readdirSync(directory)).toEqual([]);
+  },
+);
+
+onlyRoot('a writer without a group takes the file back from the group of the one before it', () => {
   TableWriter.open({ path, group: '1' }).close();
   expect(statSync(path).gid).toBe(1);
   TableWriter.open({ path }).close();
@@ -351,21 +373,27 @@ const NOT_OURS: Readonly<Record<string, () => void>> = {
   'a symbolic link': () => symlinkSync('/etc/passwd', path),
   'a file of something else': () => writeFileSync(path, 'x'.repeat(5000)),
   'an empty file': () => writeFileSync(path, ''),
-  'a file of another user': () => {
-    TableWriter.open({ path }).close();
-    chownSync(path, 1, 1);
-  },
   'a file with another name': () => {
     TableWriter.open({ path }).close();
     linkSync(path, join(directory, 'other'));
   },
 };
 
-test.each(Object.keys(NOT_OURS))('%s is refused and left as it is', async (kind) => {
-  NOT_OURS[kind]?.();
+async function expectRefused(): Promise<void> {
   const before = statSync(path).size;
   await expect(open()).rejects.toMatchObject({ code: 'ERR_TABLE_REFUSED' });
   expect(statSync(path).size).toBe(before);
+}
+
+test.each(Object.keys(NOT_OURS))('%s is refused and left as it is', async (kind) => {
+  NOT_OURS[kind]?.();
+  await expectRefused();
+});
+
+onlyRoot('a file of another user is refused and left as it is', async () => {
+  TableWriter.open({ path }).close();
+  chownSync(path, 1, 1);
+  await expectRefused();
 });
 
 test('the file of a writer that was killed while it created it is removed', async () => {
