@@ -56,7 +56,7 @@ const GUARDS: readonly Patch[] = [
   {
     name: 'if a list and a look during it disagree, another look is made',
     file: 'inventory/census.js',
-    text: 'return this.#listsAtLook[domid] === this.#lists;',
+    text: 'return this.#listsAtLook[domid] === this.lists;',
     without: 'return false;',
   },
   {
@@ -100,7 +100,7 @@ const GUARDS: readonly Patch[] = [
   {
     name: 'a snapshot does not change after its token',
     file: 'inventory/census.js',
-    text: 'this.#told.slice()',
+    text: 'this.#told.concat()',
     without: 'this.#told',
   },
   {

@@ -124,8 +124,10 @@ export class Acts {
       write.finish();
       return write.domid;
     }
-    const { domid, stage } = domain;
-    if (stage !== 'live' || random.chance(0.1)) this.#host.destroy(domid);
+    const { domid, stage, holds } = domain;
+    // Else zombies that are held could take all places: nothing would change any more.
+    if (stage !== 'live' && holds > 0) this.#host.release(domid);
+    else if (stage !== 'live' || random.chance(0.1)) this.#host.destroy(domid);
     else if (random.chance(0.4)) this.#host.setHandle(domid, this.#uuid());
     else if (domain.shutdownCode === undefined) this.#host.shutdown(domid, random.below(6));
     else this.#host.resume(domid);
