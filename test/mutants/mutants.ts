@@ -1800,7 +1800,11 @@ const ROOMS: readonly Room[] = [
       ],
       ['the mode is that of the file before', 'fchmodSync(fd, MODE);', ''],
       ['the directory has the mode of the umask', 'process.umask(0o022)', 'process.umask()'],
-      ['the group of the writer before may read', 'gid !== undefined && gid !== before', 'false'],
+      [
+        'the group of the writer before may read',
+        'owners !== undefined && owners.gid !== gid',
+        'false',
+      ],
     ],
   },
   {
