@@ -112,6 +112,7 @@ describe('lookup --direct', () => {
       { uuid: A, status: 'found', domain: { domid: 1, uuid: A, blocked: true } },
       { uuid: UNKNOWN, status: 'notFound' },
     ]);
+    expect(lines[1]).not.toHaveProperty('source');
   });
 
   it.each([

@@ -106,9 +106,9 @@ describe('the state of a domain', () => {
 });
 
 /** Each with one word that is not zero. */
-const inWord = (word: number): Uuid => {
-  const digits = Array.from({ length: 32 }, (_, digit) => (digit === 8 * word ? 'a' : '0'));
-  return parseUuid(digits.join('').replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5'));
+const inWord = (word: number, value = 0xa000_0000): Uuid => {
+  const words = [0, 0, 0, 0].with(word, value).map((each) => each.toString(16).padStart(8, '0'));
+  return parseUuid(words.join('').replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5'));
 };
 const holdersOf = (uuid: Uuid): number[] => mirror.holdersOf(uuidWords(uuid));
 
@@ -160,7 +160,7 @@ describe('the holders of a handle', () => {
   test.each(permutations([10, 11, 12]))(
     'whose handles share a bucket of the index are told apart, and leave in any order: %i, %i, %i',
     async (...order) => {
-      const shared = uuidsOfOneBucket(3);
+      const shared = uuidsOfOneBucket(3, uuidOf);
       shared.forEach((uuid, index) => uuids.set(10 + index, uuid));
       await see(10, 11, 12);
       const present = new Set([10, 11, 12]);
@@ -177,6 +177,17 @@ describe('the holders of a handle', () => {
   );
 });
 
+test.each([0, 1, 2, 3])(
+  'handles of one bucket that differ in word %i only are told apart',
+  async (word) => {
+    const [one, other] = uuidsOfOneBucket(2, (n) => inWord(word, n));
+    if (one === undefined || other === undefined) throw new Error('no two handles share a bucket');
+    uuids.set(10, one);
+    await see(10);
+    expect([holdersOf(one), holdersOf(other)]).toEqual([[10], []]);
+  },
+);
+
 function permutations(domids: readonly number[]): number[][] {
   if (domids.length === 0) return [[]];
   return domids.flatMap((domid) =>
@@ -184,12 +195,12 @@ function permutations(domids: readonly number[]): number[][] {
   );
 }
 
-/** UUIDs whose handles have the same bucket in the index of 65,536 buckets. */
-function uuidsOfOneBucket(count: number): Uuid[] {
+/** The first of the UUIDs `nth(1)`, `nth(2)` ... whose handles have the same bucket in the index of 65,536 buckets. */
+function uuidsOfOneBucket(count: number, nth: (n: number) => Uuid): Uuid[] {
   const byBucket = new Map<number, Uuid[]>();
   for (let n = 1; ; n++) {
-    const bucket = bucketOf(uuidWords(uuidOf(n)), 0x1_0000);
-    const found = [...(byBucket.get(bucket) ?? []), uuidOf(n)];
+    const bucket = bucketOf(uuidWords(nth(n)), 0x1_0000);
+    const found = [...(byBucket.get(bucket) ?? []), nth(n)];
     if (found.length === count) return found;
     byBucket.set(bucket, found);
   }

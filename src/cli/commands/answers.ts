@@ -1,11 +1,14 @@
 /** Prints the answers of `xen-domid lookup`, and keeps its exit status. */
-import type { DomidResult, LookupResult, Unavailable } from '../../results.ts';
+import type { DomidResult, Found, LookupResult, Unavailable } from '../../results.ts';
 import type { Uuid } from '../../uuid.ts';
 import { ExitStatus, STATUS_OF } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { errorText } from '../terminal/error-text.ts';
 
-export type Answer = LookupResult | DomidResult;
+/** A result without the service. Its source would only say by which list the command found the domain. */
+export type DirectResult = Exclude<LookupResult, Found> | Omit<Found, 'source'>;
+
+export type Answer = LookupResult | DomidResult | DirectResult;
 
 export interface AnswerFormat {
   readonly json: boolean;

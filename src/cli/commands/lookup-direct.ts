@@ -1,12 +1,11 @@
 /** `xen-domid lookup --direct`: asks the hypervisor itself, through an inventory that lives for this one call. */
 import type { Hypervisor } from '../../hypervisor/hypervisor.ts';
 import { Inventory } from '../../inventory/inventory.ts';
-import type { LookupResult } from '../../results.ts';
 import type { Uuid } from '../../uuid.ts';
 import { askHypervisor } from '../connect.ts';
 import type { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
-import { type AnswerFormat, Answers } from './answers.ts';
+import { type AnswerFormat, Answers, type DirectResult } from './answers.ts';
 import { readUuids } from './lookup-input.ts';
 
 /** @param operands `-` stands for the UUIDs on standard input, which is read to its end first. */
@@ -29,14 +28,17 @@ export async function lookupDirect(
 }
 
 /** Looks up all UUIDs by at most two lists: the first one of the inventory, and one more if it does not show some UUID. */
-async function lookUpBy(hypervisor: Hypervisor, uuids: readonly Uuid[]): Promise<LookupResult[]> {
+async function lookUpBy(hypervisor: Hypervisor, uuids: readonly Uuid[]): Promise<DirectResult[]> {
   const inventory = await Inventory.open({
     hypervisor,
     xenstore: false,
     listIntervalMs: Infinity,
   });
   try {
-    return await inventory.lookupMany(uuids, { timeoutMs: Infinity });
+    const results = await inventory.lookupMany(uuids, { timeoutMs: Infinity });
+    return results.map((result) =>
+      result.status === 'found' ? { status: 'found', domain: result.domain } : result,
+    );
   } finally {
     await inventory.close();
   }
