@@ -14,7 +14,7 @@ import { NextDomid } from './next-domid.ts';
 import { type ListSource, Snapshot } from './feed/snapshot.ts';
 import type { Waiters } from './waiters.ts';
 
-/** Attempts to read a unique id together with the handle that it belongs to. */
+/** Attempts to read a unique id together with the domain that it belongs to. */
 const ID_TRIES = 4;
 
 /** The differences between a list and the mirror, after the list has been taken in. */
@@ -296,13 +296,12 @@ export class Census {
       return { info, domain };
     }
     for (let tries = 0; tries < ID_TRIES; tries++) {
-      const { uuid } = domain;
       const uniqueId = this.#readUniqueId(domid);
-      // The id counts only if the handle is the same before and after it.
       info = this.#looks.look(domid);
       domain = info?.toDomain();
       if (domain === undefined) break;
-      if (domain.uuid === uuid && uniqueId !== undefined) {
+      // Only an id that is the same before and after the look is that of the domain that the look showed.
+      if (uniqueId !== undefined && this.#readUniqueId(domid) === uniqueId) {
         return { info, domain: { ...domain, uniqueId } };
       }
     }

@@ -571,7 +571,7 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a unique id counts whatever handle is there after it',
-        'if (domain.uuid === uuid && uniqueId !== undefined)',
+        'if (uniqueId !== undefined && this.#readUniqueId(domid) === uniqueId)',
         'if (uniqueId !== undefined)',
       ],
       [
