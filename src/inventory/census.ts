@@ -300,7 +300,7 @@ export class Census {
       info = this.#looks.look(domid);
       domain = info?.toDomain();
       if (domain === undefined) break;
-      // Only an id that is the same before and after the look is that of the domain that the look showed.
+      // An id belongs to the domain of a look only if it is the same before and after the look.
       if (uniqueId !== undefined && this.#readUniqueId(domid) === uniqueId) {
         return { info, domain: { ...domain, uniqueId } };
       }

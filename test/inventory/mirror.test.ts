@@ -195,7 +195,7 @@ function permutations(domids: readonly number[]): number[][] {
   );
 }
 
-/** The first of the UUIDs `nth(1)`, `nth(2)` ... whose handles have the same bucket in the index of 65,536 buckets. */
+/** Returns the first UUIDs of `nth(1)`, `nth(2)` ... with handles of one bucket in the index of 65,536 buckets. */
 function uuidsOfOneBucket(count: number, nth: (n: number) => Uuid): Uuid[] {
   const byBucket = new Map<number, Uuid[]>();
   for (let n = 1; ; n++) {
