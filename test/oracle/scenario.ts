@@ -737,7 +737,7 @@ class Scenario {
     while (this.readers.length < 2) this.subscribe(inventory);
     await this.#catchUp();
     if (this.random.chance(0.5)) this.read();
-    await this.#churn(inventory, this.random.pick([1000, 1025, 1200, 1200, 8100, 8500]));
+    await this.#churn(inventory, this.random.pick([1000, 1025, 1200, 8100, 8500, 8500]));
     this.read();
     await settle();
     await this.#churn(inventory, 1 + this.random.below(20));
