@@ -8,7 +8,7 @@ const DOMID = /^\d{1,5}$/;
 const DIGITS = /^[\da-f]{32}$/i;
 const PREFIX_DIGITS = /^[\da-f]{4,31}$/;
 const WHOLE =
-  'the beginning of a UUID is accepted only as an argument at a terminal, a script must give the whole UUID';
+  'the beginning of a UUID is accepted only as an argument at a terminal: give the whole UUID in a script';
 const GROUPS = [
   [0, 8],
   [8, 12],

@@ -168,13 +168,13 @@ describe('a process', () => {
         `set -o pipefail; xen-domid lookup ${prefix} ${redirected}; echo status $?`,
       );
       expect(out).toContain('is not a UUID');
-      expect(out).toContain(
-        'only as an argument at a terminal, a script must give the whole UUID;',
-      );
+      expect(out).toContain('only as an argument at a terminal: give the whole UUID in a script;');
       expect(out.trimEnd()).toMatch(/status 2$/);
     }
     expect((await run(['lookup', 'web-1'])).err).not.toContain('the beginning of a UUID');
-    expect((await run(['lookup', '-'], `${prefix}\n`)).err).toContain('must give the whole UUID');
+    expect((await run(['lookup', '-'], `${prefix}\n`)).err).toContain(
+      'give the whole UUID in a script',
+    );
   });
 
   it('at a terminal has no colour with NO_COLOR, and is in the order that was asked for', async () => {

@@ -230,7 +230,7 @@ export class Waits {
   #tick(): void {
     this.#timer = undefined;
     this.#look();
-    // Waits whose last look-up failed are in this set: each makes another one.
+    // The last look-up of each wait in this set failed: make it again.
     for (const wait of this.#sets.unproven) this.#prove(wait);
     this.#schedule();
   }
