@@ -652,13 +652,13 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a later look does not count',
-        'const seen = isLooked ? looked.get(domid) : listed;',
-        'const seen = listed;',
+        'const seen = looked.has(domid) ? looked.get(domid) : ',
+        'const seen = ',
       ],
       [
-        'a domain of the feed that the list leaves out is not there',
-        'if (place === NOWHERE && known === undefined && !isLooked)',
-        'if (place === NOWHERE)',
+        'a domain that was only looked at is not there',
+        'for (const domid of looked.keys())',
+        'for (const domid of [])',
       ],
       [
         'the list is right, not the feed',

@@ -47,14 +47,12 @@ export class Snapshot {
     const { list, looked, end } = this.#source;
     const domains: Domain[] = [];
     let sliceEnds = performance.now() + SLICE_MS;
-    const places = placesByDomid(list, end);
+    const places = placesByDomid(this.#source);
     for (let domid = 0 as Domid; domid < end; domid++) {
       const place = places[domid] ?? NOWHERE;
+      if (place === NOWHERE) continue;
       const known = this.#told[domid];
-      const isLooked = looked.has(domid);
-      if (place === NOWHERE && known === undefined && !isLooked) continue;
-      const listed = isLooked || place === NOWHERE ? undefined : decode(list.at(place), known);
-      const seen = isLooked ? looked.get(domid) : listed;
+      const seen = looked.has(domid) ? looked.get(domid) : decode(list.at(place - 1), known);
       const domain = known === undefined ? seen : asTold(known, seen);
       if (domain === undefined) continue;
       domains.push(domain);
@@ -68,12 +66,16 @@ export class Snapshot {
   }
 }
 
-const NOWHERE = -1;
+const NOWHERE = 0;
 
-/** Returns the index of each domid in the list, which may be in any order. */
-function placesByDomid(list: DominfoList, end: number): Int32Array {
-  const places = new Int32Array(end).fill(NOWHERE);
-  for (let place = 0; place < list.length; place++) places[list.at(place).domid] = place;
+/**
+ * Returns the index of each domid in the list, which may be in any order, plus one. A domid that was only looked at has any
+ * place: a domain that the feed has published is in the list, or the look that did not show it is in `looked`.
+ */
+function placesByDomid({ list, looked, end }: ListSource): Int32Array {
+  const places = new Int32Array(end);
+  for (const domid of looked.keys()) places[domid] = 1;
+  for (let index = 0; index < list.length; index++) places[list.at(index).domid] = index + 1;
   return places;
 }
 
