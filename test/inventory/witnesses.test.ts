@@ -554,6 +554,28 @@ describe('unique ids count only for the domain that a look between two reads of 
     ]);
   });
 
+  test.each(['dies', 'is replaced by another'])(
+    'where the domain of a known UUID %s while its id is read, the look-up does not answer with it',
+    async (what) => {
+      const { host, hypervisor, inventory } = await start(3, { release: '4.22' });
+      const domid = host.createDomain({ uuid: A });
+      host.shutdown(domid, 0);
+      await inventory.lookup(A);
+      await inventory.lookup(A);
+      // A domain that has resumed may be another one, so its id is read.
+      host.resume(domid);
+      let reads = 0;
+      hypervisor.beforeHypercall = (kind) => {
+        if (kind !== 'state' || reads++ > 0) return;
+        if (what === 'dies') host.hold(domid);
+        host.destroy(domid);
+        if (what !== 'dies') host.createDomain({ uuid: B, domid });
+      };
+      expect(inventory.resolveKnown(A)).toBeUndefined();
+      expect(reads).toBeGreaterThan(0);
+    },
+  );
+
   test('where a UUID is looked up for the first time, or has two holders', async () => {
     const { host, inventory } = await start(3, { release: '4.22' });
     const domid = host.createDomain({ uuid: A });
