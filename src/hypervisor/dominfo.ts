@@ -150,12 +150,20 @@ export class DominfoList {
     return this.#cursor;
   }
 
-  /** Returns a copy of the list that stays valid after the visitor has returned. */
-  copy(): DominfoList {
-    const { buffer, byteOffset } = this.#view;
+  /** Size of all records, bytes. */
+  get bytes(): number {
     if (this.#length < 0) throw staleView();
-    const bytes = buffer.slice(byteOffset, byteOffset + this.#length * this.recordBytes);
-    return new DominfoList(new DataView(bytes), this.recordBytes, this.#length);
+    return this.#length * this.recordBytes;
+  }
+
+  /**
+   * Returns a copy of the list that stays valid after the visitor has returned.
+   * @param memory for the copy, at least {@link bytes} long.
+   */
+  copy(memory: ArrayBuffer = new ArrayBuffer(this.bytes)): DominfoList {
+    const { buffer, byteOffset } = this.#view;
+    new Uint8Array(memory).set(new Uint8Array(buffer, byteOffset, this.bytes));
+    return new DominfoList(new DataView(memory), this.recordBytes, this.#length);
   }
 
   /** Yields the records in Xen's order. */

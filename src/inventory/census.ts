@@ -54,6 +54,11 @@ export class Census {
   readonly #listsAtLook = new Uint32Array(DOMID_FIRST_RESERVED);
   /** {@link ListSight.shown} of the next list. Includes the UUIDs of a list that failed after a part of it was taken in. */
   #shown = new Set<Uuid>();
+  /**
+   * Memory for the copy of the next list, from a list that has been decoded: the first access to each page of new memory
+   * takes longer than everything else in the copy.
+   */
+  #spare: ArrayBuffer | undefined;
 
   constructor({ hypervisor, looks, feed, waiters, maxUuids, table }: CensusOptions) {
     this.#hypervisor = hypervisor;
@@ -178,7 +183,13 @@ export class Census {
 
   /** Returns all domains in the state after the changes published so far. Call it immediately after `list` has been taken in. */
   snapshot(list: DominfoList, { looked }: ListSight): Snapshot {
-    const source: ListSource = { list: list.copy(), looked, end: this.#mirror.end };
+    const memory = this.#memoryFor(list);
+    const source: ListSource = {
+      list: list.copy(memory),
+      looked,
+      end: this.#mirror.end,
+      onDecoded: () => (this.#spare = memory),
+    };
     // Few domains with high domids make a sparse array, of which `concat` visits only the elements that exist, `slice` every index.
     return new Snapshot(this.#feed.token, this.#told.concat(), source);
   }
@@ -201,6 +212,12 @@ export class Census {
       }
     }
     return undefined;
+  }
+
+  #memoryFor({ bytes }: DominfoList): ArrayBuffer {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    return spare !== undefined && spare.byteLength >= bytes ? spare : new ArrayBuffer(bytes);
   }
 
   #noteLook(domid: Domid): void {

@@ -217,13 +217,13 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'the copy of a list lacks its last domain',
-        'byteOffset + this.#length * this.recordBytes',
-        'byteOffset + (this.#length - 1) * this.recordBytes',
+        'new Uint8Array(buffer, byteOffset, this.bytes)',
+        'new Uint8Array(buffer, byteOffset, this.bytes - this.recordBytes)',
       ],
       [
         'a list is copied after its visitor has returned',
-        'const { buffer, byteOffset } = this.#view;\n        if (this.#length < 0)\n            throw staleView();',
-        'const { buffer, byteOffset } = this.#view;',
+        'throw staleView();\n        return this.#length * this.recordBytes;',
+        'return 0;\n        return this.#length * this.recordBytes;',
       ],
       [
         'the maximum memory is the present memory',
@@ -557,6 +557,7 @@ const ROOMS: readonly Room[] = [
     file: 'inventory/census.js',
     tests: [
       'inventory/census',
+      'inventory/feed/snapshot',
       'inventory/witnesses',
       'inventory/feed/difference',
       'inventory/feed/subscription',
@@ -638,6 +639,11 @@ const ROOMS: readonly Room[] = [
         'a unique id is given to the domain that came after',
         'if (uniqueId !== undefined && now?.uuid === told.uuid)',
         'if (uniqueId !== undefined)',
+      ],
+      [
+        'the memory of a list is used again before it has been decoded',
+        'this.#spare = undefined;',
+        '',
       ],
     ],
   },

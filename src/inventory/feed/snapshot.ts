@@ -11,6 +11,8 @@ export interface ListSource {
   readonly looked: ReadonlyMap<Domid, Domain | undefined>;
   /** Exclusive upper bound of the domids. */
   readonly end: number;
+  /** Called when the list is not needed any more. */
+  readonly onDecoded: () => void;
 }
 
 /** How long decoding may block the event loop, ms, and after how many domains the clock is read. */
@@ -62,6 +64,7 @@ export class Snapshot {
         sliceEnds = performance.now() + SLICE_MS;
       }
     }
+    this.#source.onDecoded();
     return domains;
   }
 }

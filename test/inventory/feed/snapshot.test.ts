@@ -1,8 +1,12 @@
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import type { Domain, Domid } from '../../../src/domain.ts';
 import { XenHypervisor } from '../../../src/hypervisor/xen-hypervisor.ts';
+import { Census } from '../../../src/inventory/census.ts';
+import { Feed } from '../../../src/inventory/feed/feed.ts';
 import { type ListSource, Snapshot } from '../../../src/inventory/feed/snapshot.ts';
 import { Inventory } from '../../../src/inventory/inventory.ts';
+import { Looks } from '../../../src/inventory/looks.ts';
+import { Waiters } from '../../../src/inventory/waiters.ts';
 import { NIL_UUID, SimulatedHost, SimulatedHypervisor } from '../../../src/simulator/index.ts';
 import { parseUuid } from '../../../src/uuid.ts';
 import { type FakeDomain, fakeXen, RELEASES } from '../../support/fake-xencall.ts';
@@ -28,12 +32,21 @@ async function snapshotOf(
   const byDomid: (Domain | undefined)[] = [];
   for (const domain of told) byDomid[domain.domid] = domain;
   return hypervisor.listDomains(
-    (list) => new Snapshot('token', byDomid, { list: list.copy(), looked, end: 100 }),
+    (list) =>
+      new Snapshot('token', byDomid, {
+        list: list.copy(),
+        looked,
+        end: 100,
+        onDecoded: () => undefined,
+      }),
   );
 }
 
 const rows = (domains: readonly Domain[]): unknown[] =>
   domains.map(({ domid, uuid, dying }) => [domid, uuid, dying]);
+
+const paused = async (snapshot: Snapshot): Promise<number> =>
+  (await snapshot.domains()).filter((domain) => domain.paused).length;
 
 describe('a snapshot', () => {
   test('is in ascending domid for a list in any order, and is made once', async () => {
@@ -96,6 +109,37 @@ describe('a snapshot', () => {
       [9, 0, undefined],
     ]);
     expect((await snapshot.told()).map(({ domid }) => domid)).toEqual([1, 2]);
+  });
+
+  test('is not changed by lists that are made before it has been decoded, or while it is', async () => {
+    const host = new SimulatedHost({ history: false });
+    for (let vm = 1; vm <= 1000; vm++) host.createDomain({ uuid: uuidOf(vm) });
+    const hypervisor = new SimulatedHypervisor(host);
+    opened.push(hypervisor);
+    const [looks, feed, waiters] = [new Looks(hypervisor), new Feed(1), new Waiters()];
+    const census = new Census({ hypervisor, looks, feed, waiters, maxUuids: 1 });
+    await hypervisor.listDomains((list) => census.takeFirstList(list));
+    const take = (): Promise<Snapshot> =>
+      hypervisor.listDomains((list) => census.snapshot(list, census.takeList(list)));
+    const unpauseAll = (): void => {
+      for (let domid = 1; domid <= 1000; domid++) host.unpause(domid);
+    };
+
+    const decoded = await take();
+    expect(await paused(decoded)).toBe(1000);
+    const first = await take();
+    let now = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => (now += 5));
+    try {
+      const decoding = paused(first);
+      unpauseAll();
+      const second = await take();
+      expect(await decoding).toBe(1000);
+      expect(await paused(second)).toBe(0);
+    } finally {
+      clock.mockRestore();
+    }
+    expect(await paused(decoded)).toBe(1000);
   });
 
   test('of 32,000 domains is decoded in many turns of the event loop', async () => {
