@@ -14,10 +14,6 @@ function distance(from: number, to: number): number {
   return (to - from + GUEST_DOMIDS) % GUEST_DOMIDS;
 }
 
-function after(domid: number): number {
-  return domid >= GUEST_DOMIDS ? FIRST_GUEST : domid + 1;
-}
-
 export class NextDomid {
   /** The domid of the most recently discovered domain; undefined before the first list. */
   #newest: number | undefined;
@@ -65,9 +61,8 @@ export class NextDomid {
     if (this.#newest === undefined || !this.#inSequence) return;
     let domid = this.#newest;
     for (let looks = 0; looks < GUESS_LOOKS; looks++) {
-      const from = after(domid);
       const absent =
-        mirror.firstAbsent(from, GUEST_DOMIDS) ?? mirror.firstAbsent(FIRST_GUEST, from - 1);
+        mirror.firstAbsent(domid + 1, GUEST_DOMIDS) ?? mirror.firstAbsent(FIRST_GUEST, domid);
       if (absent === undefined) return;
       yield absent as Domid;
       domid = absent;

@@ -105,6 +105,13 @@ describe('the next domid', () => {
     expect(next.inSequence).toBe(false);
   });
 
+  test('is in sequence after a list that discovered many domains, with gaps between them', () => {
+    const next = begunAt(10);
+    next.sawListed(Array.from({ length: 50 }, (_, index) => 11 + 2 * index));
+    expect(next.inSequence).toBe(true);
+    expect(next.candidates(none).next().value).toBe(110);
+  });
+
   test('does not change if a list discovers no domain', () => {
     const next = begunAt(10);
     next.sawListed([]);

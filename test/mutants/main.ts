@@ -12,6 +12,8 @@ import { copyBuild, DIST, patched } from './patched-build.ts';
 
 /** Timeout of one mutant, ms: a mutant that hangs counts as caught. */
 const MOST_MS = 400_000;
+/** How long jest has to write its report after it has said that a test failed, ms. */
+const REPORT_MS = 5000;
 const AT_ONCE = Math.min(2, availableParallelism());
 /** The results of the last run. */
 const REPORT = join(DIST, '../test/mutants/report.json');
@@ -63,9 +65,17 @@ async function jestIn(directory: string, tests: readonly string[]): Promise<Verd
     },
   );
   let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  let ends: NodeJS.Timeout | undefined;
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      // What a failed test leaves open can keep jest alive.
+      if (/^Tests: .* failed/m.test(output))
+        ends ??= setTimeout(() => child.kill('SIGKILL'), REPORT_MS);
+    });
+  }
   const exitCode = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  clearTimeout(ends);
   const report = await readFile(file, 'utf8').catch(() => '{"testResults":[]}');
   return { ...verdictOf(exitCode, JSON.parse(report) as JestReport), output };
 }

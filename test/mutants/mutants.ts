@@ -809,13 +809,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'the guess does not wrap',
-        'mirror.firstAbsent(from, GUEST_DOMIDS) ?? mirror.firstAbsent(FIRST_GUEST, from - 1)',
-        'mirror.firstAbsent(from, GUEST_DOMIDS)',
-      ],
-      [
-        'the last domid is followed by a reserved one',
-        'domid >= GUEST_DOMIDS ?',
-        'domid > GUEST_DOMIDS ?',
+        'mirror.firstAbsent(domid + 1, GUEST_DOMIDS) ?? mirror.firstAbsent(FIRST_GUEST, domid)',
+        'mirror.firstAbsent(domid + 1, GUEST_DOMIDS)',
       ],
       [
         'a domain 16 domids on is unexpected',
@@ -1029,7 +1024,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     file: 'inventory/xenstore-link.js',
-    tests: ['service/xenstore-log'],
+    tests: ['service/xenstore-log', 'inventory/hints'],
     mutants: [
       ['a connection that is lost stays in use', 'hints.xenstore = undefined;', ''],
       [
