@@ -26,6 +26,10 @@ afterEach(async () => {
   }
 });
 
+/** Waits until xenstored has answered all requests. */
+const answered = (inventory: Inventory): Promise<boolean> =>
+  until(() => inventory.xenstore?.oldestPendingMs === 0);
+
 async function open(flavour: ToolstackFlavour): Promise<{
   host: SimulatedHost;
   hypervisor: SimulatedHypervisor;
@@ -121,7 +125,7 @@ describe('if the toolstack writes none, as libxl', () => {
       // oxlint-disable-next-line no-await-in-loop
       await until(() => xenstored.counters.requests['DIRECTORY'] === vm + 1);
       // oxlint-disable-next-line no-await-in-loop
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await answered(inventory);
       hypervisor.resumeLists();
       // oxlint-disable-next-line no-await-in-loop
       expect(await asked).toMatchObject({ status: 'found' });
@@ -157,11 +161,29 @@ describe('if the toolstack writes none, as libxl', () => {
   });
 
   test('a UUID that no domain has does not count as a useless hint', async () => {
-    const { inventory } = await open('libxl');
-    for (let asked = 0; asked < 2 * USELESS; asked++) {
+    const { hypervisor, inventory, xenstored } = await open('libxl');
+    for (let asked = 1; asked <= 2 * USELESS; asked++) {
+      // xenstored answers before the list ends.
+      hypervisor.stallLists();
+      const result = inventory.lookup(A);
       // oxlint-disable-next-line no-await-in-loop
-      expect(await inventory.lookup(A)).toEqual({ status: 'notFound' });
+      await until(() => xenstored.counters.requests['DIRECTORY'] === asked);
+      // oxlint-disable-next-line no-await-in-loop
+      await answered(inventory);
+      hypervisor.resumeLists();
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await result).toEqual({ status: 'notFound' });
     }
     expect(inventory.counters.hints).toBe(2 * USELESS);
+  });
+
+  test('an answer that comes after the list does not count for the next one', async () => {
+    const { inventory, xenstored } = await open('libxl');
+    xenstored.silence();
+    expect(await inventory.lookup(A)).toEqual({ status: 'notFound' });
+    xenstored.speak();
+    await answered(inventory);
+    expect(await inventory.lookup(A)).toEqual({ status: 'notFound' });
+    expect(inventory.counters.hints).toBe(2);
   });
 });
