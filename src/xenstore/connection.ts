@@ -63,7 +63,6 @@ export class XenstoreConnection {
   readonly #reqIdMax: number;
   #reqId = 0;
   #tokens = 0;
-  #flushDue = false;
   #ended: XenError | undefined = undefined;
 
   /**
@@ -175,12 +174,8 @@ export class XenstoreConnection {
         reject,
       });
       this.#writer.write(type, reqId, txId, payload);
-      if (this.#flushDue) return;
-      this.#flushDue = true;
-      queueMicrotask(() => {
-        this.#flushDue = false;
-        this.#writer.flush();
-      });
+      // The first of these microtasks sends all requests of the turn; the others find nothing to send.
+      queueMicrotask(() => this.#writer.flush());
     });
   }
 
@@ -210,8 +205,6 @@ export class XenstoreConnection {
   }
 
   #receive(type: number, reqId: number, payload: Buffer): void {
-    // A listener may have closed the connection within a chunk.
-    if (this.#ended) return;
     if (type === XsdType.WATCH_EVENT) this.#receiveEvent(payload);
     else this.#receiveReply(type, reqId, payload);
   }

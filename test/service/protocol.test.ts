@@ -277,6 +277,14 @@ describe('params', () => {
 });
 
 describe('ids', () => {
+  it.each(['9007199254740992', '1e20', '-0.5', '1.0'])(
+    'are echoed if they can be: %s',
+    async (id) => {
+      client.send(`{"jsonrpc":"2.0","id":${id},"method":"ping"}\n`);
+      expect(await client.next()).toMatchObject({ id: Number(id), result: expect.anything() });
+    },
+  );
+
   it('are refused in a batch by how each is written', async () => {
     client.send(
       '[{"jsonrpc":"2.0","id":1.0,"method":"version"},5,{"jsonrpc":"2.0","id":1e-400,"method":"version"},{"method":"version","params":{"id":[3,"id"]},"id":1E2,"jsonrpc":"2.0"}]\n',

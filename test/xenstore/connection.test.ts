@@ -1,4 +1,5 @@
 /** The connection against a scripted peer on a real Unix socket. */
+import { once } from 'node:events';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -226,6 +227,17 @@ describe('the end of a connection', () => {
     expect((await connection.closed).code).toBe(ErrorCode.CLOSED);
   });
 
+  test('close resolves when the socket is closed', async () => {
+    const peer = await Peer.listen();
+    open.push(() => peer.close());
+    const reader = new SocketReader();
+    const socket = createConnection({ path: peer.path, onread: reader.onread });
+    await once(socket, 'connect');
+    const connection = new XenstoreConnection(socket, reader);
+    await connection.close();
+    expect(socket.closed).toBe(true);
+  });
+
   test('closed after it had died: ERR_CLOSED from then on, and the reason stays the first', async () => {
     const { peer, connection } = await setup();
     peer.kill();
@@ -355,6 +367,12 @@ describe('connecting', () => {
     );
     expect(connections).toHaveLength(50);
     await Promise.all(connections.map((connection) => connection.close()));
+  });
+
+  test('a missing socket is not waited for', async () => {
+    await expect(
+      XenstoreConnection.open({ socketPath: '/nonexistent', timeoutMs: Infinity }),
+    ).rejects.toMatchObject({ code: ErrorCode.XENSTORE_UNREACHABLE, errno: 'ENOENT' });
   });
 
   test('a queue that stays full is given up after the time allowed', async () => {

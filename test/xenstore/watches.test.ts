@@ -81,14 +81,13 @@ describe('a watch', () => {
     const routed: unknown[] = [];
     config.onStoppedNotification = (notification) => routed.push(notification);
     const subscription = xenstore.watch('/vm').subscribe(({ path }) => seen.push(path));
-    await peer.received(1);
-    await sleep(5);
+    await until(() => seen.length > 0);
     subscription.unsubscribe();
     await peer.received(2);
     peer.event('/vm/late', tokenOf(peer));
     peer.event('/vm/stranger', 'no token of ours');
+    // The reply comes after the events.
     await xenstore.read('/a');
-    await sleep(5);
     config.onStoppedNotification = null;
     expect(seen).toEqual(['/vm']);
     expect(routed).toEqual([]);

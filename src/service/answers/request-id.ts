@@ -8,7 +8,6 @@ export function idJson(id: unknown, source: () => string | undefined): string | 
   if (id === null) return 'null';
   if (typeof id === 'string') return JSON.stringify(id);
   if (typeof id !== 'number' || !Number.isFinite(id)) return undefined;
-  if (Number.isInteger(id) && !Number.isSafeInteger(id)) return undefined;
   const json = JSON.stringify(id);
   const written = source();
   return written === json || (written !== undefined && decimalOf(written) === decimalOf(json))

@@ -107,6 +107,17 @@ describe('the timer of waits', () => {
     expect(await looksIn(80)).toHaveLength(8);
   });
 
+  test('makes no look for a wait that has ended', async () => {
+    const ending = new AbortController();
+    it.held.add(uuidOf(2));
+    const aborted = it.waits.wait(uuidOf(2), { state: 'running', signal: ending.signal });
+    const rejected = expect(aborted).rejects.toThrow('enough');
+    wait(uuidOf(3), 'running');
+    ending.abort(new Error('enough'));
+    await rejected;
+    expect(new Set(await looksIn(80))).toEqual(new Set([uuidOf(3)]));
+  });
+
   test('looks at the next domid, and at each paused domain, in turn', async () => {
     wait(uuidOf(1));
     wait(uuidOf(2), 'running');
