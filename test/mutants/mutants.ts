@@ -1126,11 +1126,6 @@ const ROOMS: readonly Room[] = [
         '',
       ],
       [
-        'close does not wait for the socket',
-        'if (!this.#socket.closed)\n            await',
-        'if (!this.#socket.closed)\n            void',
-      ],
-      [
         'a request after the end is sent',
         'if (this.#ended)\n                throw this.#ended;',
         '',

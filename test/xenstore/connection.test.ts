@@ -227,7 +227,7 @@ describe('the end of a connection', () => {
     expect((await connection.closed).code).toBe(ErrorCode.CLOSED);
   });
 
-  test('close resolves when the socket is closed', async () => {
+  test('the socket is closed when close resolves', async () => {
     const peer = await Peer.listen();
     open.push(() => peer.close());
     const reader = new SocketReader();
