@@ -115,13 +115,19 @@ try {
     if (status !== 'found') throw new Error(status);
   };
   const names = new PoolNames();
+  let answered: (() => void) | undefined;
+  connection.subscribe(names.reply('bench', '>'), { callback: () => answered?.() });
   const ways = {
     bare: () => connection.request(`bare.${random.below(HOSTS)}`, '{"uuids":["0"]}'),
     // The least that a look-up can cost: the bridge asks its daemon, and nobody reads the answer.
     unread: () => {
       const vm = random.below(HOSTS * VMS);
       const host = parseHostName(`host${Math.floor(vm / VMS)}`);
-      return connection.request(names.ask(host, 'lookup'), `{"uuids":["${uuidOf(1 + vm)}"]}`);
+      const answer = new Promise<void>((resolve) => (answered = resolve));
+      connection.publish(names.ask(host, 'lookup'), `{"uuids":["${uuidOf(1 + vm)}"]}`, {
+        reply: names.reply('bench', '1'),
+      });
+      return answer;
     },
     cached: () => find(pool),
     asked: () => find(reader),
