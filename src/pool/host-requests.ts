@@ -1,8 +1,9 @@
 /**
  * Requests to the bridges of the hosts, over NATS. Each host answers on a subject of its own, so that no bridge can answer in
- * the name of another one: the name of the host is that in the subject.
+ * the name of another one: the name of the host is that in the subject. Only those who receive a request can know its reply
+ * subject, so that nobody can have a host send its answer to another request there.
  */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { replyOf } from '../client/replies.ts';
 import { printable } from '../printable.ts';
 import { fieldsOf, protocolError, readMessage } from '../protocol/decode.ts';
@@ -36,8 +37,8 @@ export class HostRequests {
   readonly #library: NatsLibrary;
   readonly #connection: NatsConnection;
   readonly #names: PoolNames;
-  readonly #asker = randomBytes(12).toString('hex');
-  /** By the number of the request. */
+  readonly #asker = randomUUID().replaceAll('-', '');
+  /** By the last part of the reply subject. */
   readonly #pending = new Map<string, Pending>();
   #isListening = false;
   /** Requests sent so far. */
@@ -97,7 +98,8 @@ export class HostRequests {
     read: (host: HostName, message: Msg) => T | undefined,
   ): Promise<T | NoReply> {
     return new Promise((resolve) => {
-      const request = String(++this.sent);
+      const request = randomUUID();
+      this.sent++;
       const end = (result: T | NoReply): void => {
         stop();
         this.#pending.delete(request);
@@ -137,6 +139,7 @@ export class HostRequests {
 
   #take(message: Msg): void {
     const { subject } = message;
+    const status = statusOf(message);
     const start = this.#names.reply(this.#asker, '');
     // A stored message keeps its subject wherever a consumer delivers it.
     if (!subject.startsWith(start)) return;
@@ -144,8 +147,8 @@ export class HostRequests {
     const pending = this.#pending.get(request);
     if (pending === undefined || more.length > 0) return;
     if (host === undefined) {
-      if (message.headers?.code === NO_RESPONDERS) pending.fail('no-bridge');
-    } else if (isHostName(host)) pending.take(host, message);
+      if (status === NO_RESPONDERS) pending.fail('no-bridge');
+    } else if (status === undefined && isHostName(host)) pending.take(host, message);
   }
 
   #refused(): void {
@@ -161,6 +164,15 @@ export class HostRequests {
         if (subject === status.error.subject) fail('not-permitted');
     }
     for (const { fail } of this.#pending.values()) fail('disconnected');
+  }
+}
+
+/** Returns the status in the headers; undefined without headers: stored messages that a server sends have some, answers none. */
+function statusOf(message: Msg): number | undefined {
+  try {
+    return message.headers?.code;
+  } catch {
+    return NaN;
   }
 }
 

@@ -55,7 +55,7 @@ export class PoolNames {
     }
     this.vms = bucket;
     this.hosts = `${bucket}-hosts`;
-    this.#replies = new RegExp(`^${bucket}\\.answer\\.\\w+\\.\\w+$`);
+    this.#replies = new RegExp(`^${bucket}\\.answer\\.\\w+\\.[\\w-]+$`);
   }
 
   /** Subject of a request to a host's bridge. `*` stands for all methods. */

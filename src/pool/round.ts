@@ -65,15 +65,16 @@ export class Round {
   }
 
   /**
-   * Asks those of `hosts` that have the VM, in one question for all. The first answer is taken.
+   * Asks those of `hosts` that have the VM, in one question for all. The first answer is taken if it confirms the VM.
    * @returns when it has arrived, `patienceMs` has passed, or the look-up is over.
    */
   askHolder(hosts: ReadonlySet<HostName>, patienceMs: number): Promise<void> {
     const timeoutMs = Math.min(patienceMs, this.#limit.endsMs - performance.now());
     this.#pending++;
     void this.#words.askHolder(this.#uuid, timeoutMs).then((word) => {
-      const isNew = word !== undefined && this.#answers.get(word.host) === undefined;
-      this.#take(isNew && hosts.has(word.host) ? word : undefined);
+      // The other bridges with this VM know the question, and could send a question about another VM with its reply subject.
+      const isTaken = word !== undefined && hasVm(word) && hosts.has(word.host);
+      this.#take(isTaken ? word : undefined);
     });
     return this.#settled(timeoutMs, OTHERS_MS);
   }

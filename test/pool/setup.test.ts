@@ -138,10 +138,11 @@ test('with the accounts, a bridge cannot answer in the name of another host', as
   const liar = await connectNats(library, { servers, creds, name: 'liar', timeoutMs: 5000 });
   undo.push(() => liar.close());
   const names = new PoolNames();
-  const { vms } = await bindBuckets(library, liar, names);
+  const { vms, hosts } = await bindBuckets(library, liar, names);
   const domain = madeUpDomain(7, { uuid: uuidOf(1) });
   const lie = JSON.stringify({ result: [{ status: 'found', domain, source: 'cache' }] });
   await vms.put(`vm.${uuidOf(1)}.xen1`, lie);
+  await hosts.put('peers.xen1', lie);
   const refused: string[] = [];
   void (async () => {
     for await (const status of liar.status())
@@ -168,6 +169,9 @@ test('with the accounts, a bridge cannot answer in the name of another host', as
         }
         // A request to itself, so that it receives a message with this reply subject.
         liar.publish(names.ask('xen1' as HostName, 'status'), '', { reply: `${reply}.xen2` });
+        // A server sends a stored message to any reply subject.
+        const stored = `KV_${names.hosts}.$KV.${names.hosts}.peers.xen1`;
+        liar.publish(`$JS.API.DIRECT.GET.${stored}`, '', { reply: `${reply}.xen2` });
         void deliver(`${reply}.xen2`);
       },
     });
@@ -181,6 +185,30 @@ test('with the accounts, a bridge cannot answer in the name of another host', as
   await until(() => lies > 0 && deliveries.length > 0 && refused.length > 0);
   expect(refused[0]).toMatch(/permissions violation for publish to "xen-domid.answer..*xen2"/i);
   expect(deliveries[0]).toMatchObject({ config: { name: 'liar0' } });
+}, 60_000);
+
+test('a user who may not ask, or may not read answers, gets this as the cause', async () => {
+  const accounts = block('accounts').replaceAll(
+    '"xen-domid.answer.>", "xen-domid.feed.*"',
+    '"_INBOX.>"',
+  );
+  const { urls: servers } = await start(accounts);
+  const host = new WorldHost('xen1');
+  undo.push(() => host.close());
+  await host.startDaemon();
+  host.host.createDomain({ uuid: uuidOf(1) });
+  const bridge = fileWith('xen1', 'xen1:SECRET-1\n');
+  await host.startBridge({ servers, creds: bridge, replicas: 1 });
+  for (const creds of [bridge, fileWith('reader', 'reader:SECRET-R\n')]) {
+    const pool = await Pool.connect({ servers, creds });
+    undo.push(() => pool.close());
+    for (let question = 0; question < 2; question++)
+      expect(await pool.lookup(uuidOf(1))).toEqual({
+        status: 'unavailable',
+        cause: 'silent-hosts',
+        hosts: [{ host: 'xen1', cause: 'not-permitted' }],
+      });
+  }
 }, 60_000);
 
 test('TLS is used with the authority of --tls-ca, and a server of another one is refused', async () => {
