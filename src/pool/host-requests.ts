@@ -1,7 +1,7 @@
 /**
  * Requests to the bridges of the hosts, over NATS. Each host answers on a subject of its own, so that no bridge can answer in
- * the name of another one: the name of the host is that in the subject. Only those who receive a request can know its reply
- * subject, so that nobody can have a host send its answer to another request there.
+ * the name of another one: the name of the host is that in the subject. Only the bridges that receive a request can know its
+ * reply subject, so that nobody else can have a host send its answer to another question there.
  */
 import { randomUUID } from 'node:crypto';
 import { replyOf } from '../client/replies.ts';
