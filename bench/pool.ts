@@ -44,9 +44,21 @@ function sorted(tookMs: readonly number[]): number[] {
 const us = (tookMs: readonly number[], share: number): string =>
   `${(quantile(tookMs, share) * 1000).toFixed(0)} us`;
 
-function residentMb(pid: number | 'self'): number {
+function residentMb(pid: number | 'self', kind: 'VmRSS' | 'RssAnon' = 'VmRSS'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
+  return Number(new RegExp(`^${kind}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) / 1024;
+}
+
+/** Resident memory, and the part of it that belongs to no file, so that no other process shares it. */
+function memoryOf({ pid = 0 }: ChildProcess): string {
+  return `${residentMb(pid).toFixed(1)} MiB (${residentMb(pid, 'RssAnon').toFixed(1)} of its own)`;
+}
+
+/** The variables that the unit of the bridge sets. */
+function unitEnvironment(): Record<string, string> {
+  const unit = readFileSync('packaging/systemd/xen-domid-pool.service', 'utf8');
+  const lines = unit.matchAll(/^Environment=(\w+)=(\S+)$/gm);
+  return Object.fromEntries(Array.from(lines, ([, name = '', value = '']) => [name, value]));
 }
 
 async function answerOf<T>(child: ChildProcess, kind: string): Promise<T> {
@@ -58,19 +70,25 @@ async function answerOf<T>(child: ChildProcess, kind: string): Promise<T> {
   }
 }
 
-/** Resident memory of a bridge of a host with 1000 VMs, and of a Node that does nothing, MiB. */
-async function bridgeMemory(servers: readonly string[]): Promise<{ bridge: number; node: number }> {
-  const host = new WorldHost('memory');
-  for (let vm = 0; vm < 1000; vm++) host.host.createDomain({ uuid: uuidOf(20_000_000 + vm) });
+/** Memory of a bridge of a host with so many VMs, started as its unit does, and of a Node that does nothing. */
+async function bridgeMemory(
+  servers: readonly string[],
+  vms: number,
+): Promise<{ bridge: string; node: string }> {
+  const name = `memory${vms}`;
+  const host = new WorldHost(name);
+  for (let vm = 0; vm < vms; vm++) host.host.createDomain({ uuid: uuidOf(20_000_000 + vm) });
   await host.startDaemon();
   const bin = join(import.meta.dirname, '../src/cli/bin.cjs');
-  const argv = ['pool', 'serve', '--nats', servers.join(), '--host', 'memory', '--simulated'];
-  const bridge = spawn(process.execPath, [bin, ...argv, '--socket', host.socket]);
+  const argv = ['pool', 'serve', '--nats', servers.join(), '--host', name, '--simulated'];
+  const bridge = spawn(process.execPath, [bin, ...argv, '--socket', host.socket], {
+    env: { ...process.env, ...unitEnvironment() },
+  });
   const node = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)']);
   try {
     await once(bridge.stderr, 'data');
     await pause(20_000);
-    return { bridge: residentMb(bridge.pid ?? 0), node: residentMb(node.pid ?? 0) };
+    return { bridge: memoryOf(bridge), node: memoryOf(node) };
   } finally {
     bridge.kill('SIGKILL');
     node.kill('SIGKILL');
@@ -115,13 +133,19 @@ try {
     if (status !== 'found') throw new Error(status);
   };
   const names = new PoolNames();
+  let answered: (() => void) | undefined;
+  connection.subscribe(names.reply('bench', '>'), { callback: () => answered?.() });
   const ways = {
     bare: () => connection.request(`bare.${random.below(HOSTS)}`, '{"uuids":["0"]}'),
     // The least that a look-up can cost: the bridge asks its daemon, and nobody reads the answer.
     unread: () => {
       const vm = random.below(HOSTS * VMS);
       const host = parseHostName(`host${Math.floor(vm / VMS)}`);
-      return connection.request(names.ask(host, 'lookup'), `{"uuids":["${uuidOf(1 + vm)}"]}`);
+      const answer = new Promise<void>((resolve) => (answered = resolve));
+      connection.publish(names.ask(host, 'lookup'), `{"uuids":["${uuidOf(1 + vm)}"]}`, {
+        reply: names.reply('bench', '1'),
+      });
+      return answer;
     },
     cached: () => find(pool),
     asked: () => find(reader),
@@ -165,10 +189,12 @@ a look-up, no keys: ${figures('asked')} (bar 2.5); ${asked(reader, before.asked)
   await pool.close();
   await connection.close();
 
-  const memory = await bridgeMemory(servers);
-  say(
-    `a bridge with 1000 VMs: ${memory.bridge.toFixed(0)} MiB resident, Node itself ${memory.node.toFixed(0)} (bar +15)`,
-  );
+  for (const vms of [0, 1000]) {
+    const memory = await bridgeMemory(servers, vms);
+    say(
+      `resident memory of a bridge with ${vms} VMs: ${memory.bridge}; of Node itself: ${memory.node} (bar: 14.3 MiB more)`,
+    );
+  }
 } finally {
   hosts.send({ kind: 'end' } satisfies ToHosts);
   await Promise.race([once(hosts, 'exit'), pause(10_000)]);

@@ -1,15 +1,9 @@
-/** Where to look for a VM: the hosts that the bucket, or a bridge, names. Only hints, so nothing of them is trusted. */
+/** Where to look for a VM: the hosts that the bucket names. Only hints, so nothing of them is trusted. */
 import { type Uuid, uuidOf, uuidWords } from '../uuid.ts';
 import { BucketWatch } from './bucket-watch.ts';
 import { HOSTS_MAX } from './entries.ts';
-import { type HostName, isHostName, parseVmKey, type PoolNames } from './names.ts';
-import type { KV, KvWatchEntry, NatsConnection } from './nats.ts';
-
-export interface Hints {
-  /** Hosts that may have the VM. */
-  of(uuid: Uuid): readonly HostName[] | Promise<readonly HostName[]>;
-  close(): void;
-}
+import { type HostName, parseVmKey } from './names.ts';
+import type { KV, KvWatchEntry } from './nats.ts';
 
 type Holders = HostName | readonly HostName[];
 
@@ -19,10 +13,9 @@ const HOLDERS_MAX = 8;
 /** More UUIDs are not kept, so that a stranger's keys cannot fill the memory. */
 const UUIDS_MAX = 2_000_000;
 const CHECK_MS = 30_000;
-const ASK_MS = 1000;
 
 /** Keeps all keys in memory, and follows their changes. */
-export class WatchedHints implements Hints {
+export class WatchedHints {
   readonly #watch: BucketWatch;
   #holders = new Map<Uuid, Holders>();
   /** The holders of the loading that runs; undefined between loadings. */
@@ -51,6 +44,7 @@ export class WatchedHints implements Hints {
     return this.#watch.failure;
   }
 
+  /** Hosts that may have the VM. */
   of(uuid: Uuid): readonly HostName[] {
     const holders = this.#holders.get(uuid);
     if (holders === undefined) return NONE;
@@ -93,32 +87,5 @@ function note(map: Map<Uuid, Holders>, uuid: Uuid, host: HostName, holds: boolea
   } else if (others.length < HOLDERS_MAX) {
     // The newest first.
     map.set(uuid, [host, ...others]);
-  }
-}
-
-/** Asks which host has a VM when it is needed: for a process with few questions. */
-export class AskedHints implements Hints {
-  readonly #connection: NatsConnection;
-  readonly #names: PoolNames;
-
-  constructor(connection: NatsConnection, names: PoolNames) {
-    this.#connection = connection;
-    this.#names = names;
-  }
-
-  /** The first host that answers. Without an answer in time there is no hint, and all hosts are asked. */
-  async of(uuid: Uuid): Promise<readonly HostName[]> {
-    try {
-      const subject = this.#names.where(uuid);
-      const reply = await this.#connection.request(subject, '', { timeout: ASK_MS });
-      const host = reply.string();
-      return isHostName(host) ? [host] : NONE;
-    } catch {
-      return NONE;
-    }
-  }
-
-  close(): void {
-    // Holds nothing.
   }
 }

@@ -42,6 +42,8 @@ export class PoolNames {
   readonly vms: string;
   /** Key-value bucket with the keys of the hosts. They do not expire. */
   readonly hosts: string;
+  /** The reply subjects of requests. */
+  readonly #replies: RegExp;
 
   /** @throws XenError `ERR_INVALID_OPTION`. */
   constructor(bucket: string = DEFAULT_BUCKET) {
@@ -53,6 +55,7 @@ export class PoolNames {
     }
     this.vms = bucket;
     this.hosts = `${bucket}-hosts`;
+    this.#replies = new RegExp(`^${bucket}\\.answer\\.\\w+\\.[\\w-]+$`);
   }
 
   /** Subject of a request to a host's bridge. `*` stands for all methods. */
@@ -60,9 +63,23 @@ export class PoolNames {
     return `${this.vms}.ask.${host}.${method}`;
   }
 
-  /** Subject of the question which host has a VM. Only the bridges of hosts that have it subscribe to it. */
+  /** Subject of a look-up of a VM by whichever host has it. Only the bridges of hosts that have it subscribe to it. */
   where(uuid: Uuid): string {
     return `${this.vms}.where.${uuid}`;
+  }
+
+  /** Reply subject of a request. Only the servers publish to it, if no bridge takes the request. */
+  reply(asker: string, request: string): string {
+    return `${this.vms}.answer.${asker}.${request}`;
+  }
+
+  /**
+   * Subject of a host's answer to a request with this reply subject. With the accounts of docs/pool.md, only the bridge of
+   * this host may publish to it.
+   * @returns undefined for a reply subject of no pool: a bridge must not publish for a stranger wherever it may.
+   */
+  answer(reply: string | undefined, host: HostName): string | undefined {
+    return reply !== undefined && this.#replies.test(reply) ? `${reply}.${host}` : undefined;
   }
 
   /** Subject of a host's feed. `*` stands for all hosts. */

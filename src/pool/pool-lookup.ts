@@ -1,7 +1,7 @@
 /** Look-ups in a pool. The bucket says where to ask; the hypervisors of the hosts that are asked answer. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Uuid } from '../uuid.ts';
-import type { Hints } from './hints.ts';
+import type { WatchedHints } from './hints.ts';
 import type { HostName } from './names.ts';
 import type { Registry } from './registry.ts';
 import type { PoolHolder, PoolResult, PoolUnavailable, SilentHost } from './results.ts';
@@ -23,10 +23,11 @@ export interface Search {
 
 export class PoolLookups {
   readonly #registry: Registry;
-  readonly #hints: Hints;
+  readonly #hints: WatchedHints | undefined;
   readonly #words: Words;
 
-  constructor(registry: Registry, hints: Hints, words: Words) {
+  /** @param hints undefined: the hosts are asked which of them has a VM. */
+  constructor(registry: Registry, hints: WatchedHints | undefined, words: Words) {
     this.#registry = registry;
     this.#hints = hints;
     this.#words = words;
@@ -48,9 +49,7 @@ export class PoolLookups {
 
   async #search(uuid: Uuid, limit: Limit, search: Search): Promise<PoolResult> {
     const { everywhere = false } = search;
-    let hinted = search.first === undefined ? this.#hints.of(uuid) : [search.first];
-    if (!Array.isArray(hinted)) hinted = await hinted;
-    let first = (hinted as readonly HostName[]).filter((host) => this.#registry.names.has(host));
+    let first = search.first === undefined ? this.#hints?.of(uuid) : [search.first];
     let moved = false;
     for (;;) {
       const result = everywhere
@@ -66,16 +65,22 @@ export class PoolLookups {
   }
 
   /**
-   * Asks the hosts in `first`, and where none of them confirms the VM, all others.
+   * Asks the hosts in `first`, or if undefined those that have the VM; and where none of them confirms it, all others.
    * @returns `again` if the VM may have moved between hosts while they were asked.
    */
   async #round(
     uuid: Uuid,
-    first: readonly HostName[],
+    first: readonly HostName[] | undefined,
     limit: Limit,
   ): Promise<PoolResult | 'again'> {
     const round = new Round(this.#words, uuid, limit);
-    await round.ask(first, HINT_MS);
+    const { names } = this.#registry;
+    if (first === undefined) await round.askHolder(names, HINT_MS);
+    else
+      await round.ask(
+        first.filter((host) => names.has(host)),
+        HINT_MS,
+      );
     if (!round.hasHolder) await round.ask(this.#registry.names, Infinity);
     const { words } = round;
     if (round.hasHolder) return this.#presence(uuid, words, limit);

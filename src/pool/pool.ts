@@ -13,7 +13,7 @@ import { bindBuckets, bucketError } from './buckets.ts';
 import { readHostEntry } from './entries.ts';
 import { readParts } from './feed-messages.ts';
 import { FeedNews } from './feed-news.ts';
-import { type Hints, AskedHints, WatchedHints } from './hints.ts';
+import { WatchedHints } from './hints.ts';
 import { HostRequests } from './host-requests.ts';
 import {
   DEFAULT_BUCKET,
@@ -55,8 +55,8 @@ export interface PoolOptions extends PoolServers {
   /** The bucket that the bridges use. Default `xen-domid`. */
   readonly bucket?: string | undefined;
   /**
-   * Whether to keep the keys of all VMs in memory, and follow them. A look-up then needs one request. Without, it asks first
-   * which host has the VM, and connecting needs no loading: for a process with few questions. Default true.
+   * Whether to keep the keys of all VMs in memory, and follow them. Without, connecting needs no loading, and a look-up goes
+   * to a subject of its VM: for a process with few questions. Default true.
    */
   readonly watch?: boolean;
   /** How long calls wait, and how long to try to connect, ms. Default 6000. */
@@ -74,7 +74,8 @@ interface PoolParts {
   readonly names: PoolNames;
   readonly hosts: KV;
   readonly registry: Registry;
-  readonly hints: Hints;
+  /** Undefined in a pool that keeps no keys. */
+  readonly hints: WatchedHints | undefined;
   readonly requests: HostRequests;
   readonly timeoutMs: number;
 }
@@ -104,16 +105,15 @@ export class Pool {
     const { vms, hosts } = await bindBuckets(library, connection, names);
     const registry = new Registry(hosts, options.beatMs ?? BEAT_MS);
     const isWatching = options.watch !== false;
-    const watched = isWatching ? new WatchedHints(vms) : undefined;
+    const hints = isWatching ? new WatchedHints(vms) : undefined;
     try {
-      await loading([registry, ...(watched === undefined ? [] : [watched])], timeoutMs, names);
+      await loading([registry, ...(hints === undefined ? [] : [hints])], timeoutMs, names);
     } catch (error) {
       registry.close();
-      watched?.close();
+      hints?.close();
       await connection.close();
       throw error;
     }
-    const hints = watched ?? new AskedHints(connection, names);
     const requests = new HostRequests(library, connection, names);
     return new Pool({ connection, names, hosts, registry, hints, requests, timeoutMs });
   }
@@ -233,7 +233,7 @@ export class Pool {
     this.#closing.abort();
     const { connection, registry, hints } = this.#parts;
     registry.close();
-    hints.close();
+    hints?.close();
     if (!connection.isClosed()) await connection.close();
   }
 

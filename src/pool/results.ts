@@ -30,7 +30,7 @@ export interface SilentHost {
   readonly host: HostName;
   /**
    * `no-bridge`: no bridge is connected for this host; `timeout`; `disconnected`: this process has no connection to the
-   * servers; or the cause that the host gave.
+   * servers; `not-permitted`: the servers do not let this user ask, or read the answer; or the cause that the host gave.
    */
   readonly cause: string;
 }

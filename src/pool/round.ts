@@ -64,10 +64,27 @@ export class Round {
     return this.#settled(Math.min(patienceMs, timeoutMs), othersMs);
   }
 
-  #take(word: Word): void {
-    this.#answers.set(word.host, word);
+  /**
+   * Asks those of `hosts` that have the VM, in one question for all. The first answer is taken if it confirms the VM.
+   * @returns when it has arrived, `patienceMs` has passed, or the look-up is over.
+   */
+  askHolder(hosts: ReadonlySet<HostName>, patienceMs: number): Promise<void> {
+    const timeoutMs = Math.min(patienceMs, this.#limit.endsMs - performance.now());
+    this.#pending++;
+    void this.#words.askHolder(this.#uuid, timeoutMs).then((word) => {
+      // The other bridges with this VM know the question, and could send a question about another VM with its reply subject.
+      const isTaken = word !== undefined && hasVm(word) && hosts.has(word.host);
+      this.#take(isTaken ? word : undefined);
+    });
+    return this.#settled(timeoutMs, OTHERS_MS);
+  }
+
+  #take(word: Word | undefined): void {
+    if (word !== undefined) {
+      this.#answers.set(word.host, word);
+      this.#hasHolder ||= hasVm(word);
+    }
     this.#pending--;
-    this.#hasHolder ||= hasVm(word);
     this.#wake();
   }
 

@@ -48,6 +48,12 @@ export class Words {
     });
   }
 
+  /** Asks the hosts that have the VM, without knowing their names. @returns the word of the first one that answers in time. */
+  async askHolder(uuid: Uuid, timeoutMs: number): Promise<Word | undefined> {
+    const answer = await this.#requests.askHolder(uuid, timeoutMs);
+    return answer && wordsOf(answer.host, [{ uuid }], answer.reply)[0];
+  }
+
   #send(): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
@@ -73,7 +79,11 @@ export class Words {
   }
 }
 
-function wordsOf(host: HostName, questions: readonly Question[], reply: HostReply): Word[] {
+function wordsOf(
+  host: HostName,
+  questions: readonly Pick<Question, 'uuid'>[],
+  reply: HostReply,
+): Word[] {
   if ('cause' in reply) return questions.map(() => silent(host, reply.cause));
   try {
     const { result } = reply;

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import { bindBuckets, type Buckets } from '../../src/pool/buckets.ts';
-import { type HostName, PoolNames } from '../../src/pool/names.ts';
+import { HostRequests } from '../../src/pool/host-requests.ts';
+import { type AskMethod, type HostName, PoolNames } from '../../src/pool/names.ts';
 import { connectNats, loadNats, type NatsConnection } from '../../src/pool/nats.ts';
 import { until } from '../support/until.ts';
 import { uuidOf } from '../support/vms.ts';
@@ -134,11 +135,11 @@ describe('a stranger', () => {
   test.each(['', 'x', '[]', '{"uuids":7}', '{"uuids":["x"]}', '{"token":7}', '\u0000'])(
     'gets an error for the request %j, and the bridge answers on',
     async (text) => {
-      for (const method of ['lookup', 'domid', 'feed', 'nothing']) {
-        const subject = `${names.vms}.ask.host0.${method}`;
-        const reply = await stranger.request(subject, text, { timeout: 5000 });
+      const requests = new HostRequests(await loadNats(), stranger, names);
+      for (const method of ['lookup', 'domid', 'feed', 'nothing'] as AskMethod[]) {
+        const reply = await requests.ask('host0' as HostName, method, text, 5000);
         const isFeed = method === 'feed' && (text === '' || text.includes('uuids'));
-        if (!isFeed) expect(reply.json()).toHaveProperty('error');
+        if (!isFeed) expect(reply).toEqual({ cause: expect.stringMatching(/^ERR_(?!POOL)/) });
       }
       await stage.untilAbsenceIsProved();
     },

@@ -27,6 +27,8 @@ export class PoolStage {
   servers!: NatsServers;
   world!: PoolWorld;
   pool!: Pool;
+  /** A pool that keeps no keys. */
+  keyless!: Pool;
   storm!: PoolStorm;
   reader!: PoolReader;
   bucket = '';
@@ -43,6 +45,7 @@ export class PoolStage {
       const options = { servers: urls, replicas: servers, hosts, bucket: this.bucket };
       this.world = await PoolWorld.open(options);
       this.pool = await this.world.connect({ bucket: this.bucket, beatMs });
+      this.keyless = await this.world.connect({ bucket: this.bucket, beatMs, watch: false });
       this.storm = new PoolStorm(this.world, this.#worlds);
       this.storm.boot(vms);
       this.reader = new PoolReader(this.pool);
@@ -52,6 +55,7 @@ export class PoolStage {
       await this.storm?.end();
       await this.reader?.end();
       await this.pool?.close();
+      await this.keyless?.close();
       await this.world?.close();
     }, 60_000);
   }
@@ -59,7 +63,8 @@ export class PoolStage {
   /** Begins to start, stop and migrate VMs, and to look them up. */
   begin(): void {
     this.storm.begin();
-    for (let asker = 0; asker < ASKERS; asker++) this.storm.ask(this.pool);
+    for (let asker = 0; asker < ASKERS; asker++)
+      this.storm.ask(asker % 2 === 0 ? this.pool : this.keyless);
   }
 
   /** After the fault: ends the storm. No answer and no batch was wrong, and every VM is found. */

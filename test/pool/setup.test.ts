@@ -4,11 +4,12 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PoolNames } from '../../src/pool/names.ts';
+import { type HostName, PoolNames } from '../../src/pool/names.ts';
 import { bindBuckets } from '../../src/pool/buckets.ts';
 import { connectNats, loadNats } from '../../src/pool/nats.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { blocksOf, root } from '../docs/markdown.ts';
+import { madeUpDomain } from '../support/made-up-domain.ts';
 import { until } from '../support/until.ts';
 import { uuidOf } from '../support/vms.ts';
 import { NatsServers } from './nats-servers.ts';
@@ -115,6 +116,99 @@ test('the accounts let a bridge write the keys of its own host, and a reader non
     code: 'ERR_POOL_REFUSED',
     message: expect.stringContaining('--creds'),
   });
+}, 60_000);
+
+test('with the accounts, a bridge cannot answer in the name of another host', async () => {
+  const accounts = block('accounts');
+  const users = accounts.slice(
+    accounts.indexOf('      { user: xen1'),
+    accounts.indexOf('      { user: reader'),
+  );
+  const second = users.replaceAll('xen1', 'xen2').replace('SECRET-1', 'SECRET-2');
+  const servers = (await start(accounts.replace(users, users + second))).urls;
+  const options = { servers, replicas: 1 };
+  const host = new WorldHost('xen2');
+  undo.push(() => host.close());
+  await host.startDaemon();
+  await host.startBridge({ ...options, creds: fileWith('xen2', 'xen2:SECRET-2\n') });
+
+  // An intruder with the credentials of xen1.
+  const library = await loadNats();
+  const creds = fileWith('xen1', 'xen1:SECRET-1\n');
+  const liar = await connectNats(library, { servers, creds, name: 'liar', timeoutMs: 5000 });
+  undo.push(() => liar.close());
+  const names = new PoolNames();
+  const { vms, hosts } = await bindBuckets(library, liar, names);
+  const domain = madeUpDomain(7, { uuid: uuidOf(1) });
+  const lie = JSON.stringify({ result: [{ status: 'found', domain, source: 'cache' }] });
+  await vms.put(`vm.${uuidOf(1)}.xen1`, lie);
+  await hosts.put('peers.xen1', lie);
+  const refused: string[] = [];
+  void (async () => {
+    for await (const status of liar.status())
+      if (status.type === 'error') refused.push(status.error.message);
+  })();
+  const deliveries: unknown[] = [];
+  /** Has the servers deliver the stored lie to any subject. */
+  const deliver = async (subject: string): Promise<void> => {
+    const name = `liar${deliveries.length}`;
+    const config = { name, deliver_subject: subject, ack_policy: 'none', deliver_policy: 'all' };
+    const stream = `KV_${names.vms}`;
+    const request = JSON.stringify({ stream_name: stream, config });
+    const created = await liar.request(`$JS.API.CONSUMER.CREATE.${stream}.${name}`, request);
+    deliveries.push(created.json());
+  };
+  let lies = 0;
+  for (const subject of [names.ask('xen1' as HostName, '*'), 'xen-domid.where.*']) {
+    liar.subscribe(subject, {
+      callback: (_, { reply = '' }) => {
+        if (reply.endsWith('.xen2')) {
+          lies++;
+          liar.publish(reply, lie);
+          return;
+        }
+        // A request to itself, so that it receives a message with this reply subject.
+        liar.publish(names.ask('xen1' as HostName, 'status'), '', { reply: `${reply}.xen2` });
+        // A server sends a stored message to any reply subject.
+        const stored = `KV_${names.hosts}.$KV.${names.hosts}.peers.xen1`;
+        liar.publish(`$JS.API.DIRECT.GET.${stored}`, '', { reply: `${reply}.xen2` });
+        void deliver(`${reply}.xen2`);
+      },
+    });
+  }
+  await liar.flush();
+
+  const reader = fileWith('reader', 'reader:SECRET-R\n');
+  const quick = await Pool.connect({ servers, creds: reader, watch: false, timeoutMs: 2000 });
+  undo.push(() => quick.close());
+  expect(await quick.lookup(uuidOf(1))).toEqual({ status: 'notFound' });
+  await until(() => lies > 0 && deliveries.length > 0 && refused.length > 0);
+  expect(refused[0]).toMatch(/permissions violation for publish to "xen-domid.answer..*xen2"/i);
+  expect(deliveries[0]).toMatchObject({ config: { name: 'liar0' } });
+}, 60_000);
+
+test('a user who may not ask, or may not read answers, gets this as the cause', async () => {
+  const accounts = block('accounts').replaceAll(
+    '"xen-domid.answer.>", "xen-domid.feed.*"',
+    '"_INBOX.>"',
+  );
+  const { urls: servers } = await start(accounts);
+  const host = new WorldHost('xen1');
+  undo.push(() => host.close());
+  await host.startDaemon();
+  host.host.createDomain({ uuid: uuidOf(1) });
+  const bridge = fileWith('xen1', 'xen1:SECRET-1\n');
+  await host.startBridge({ servers, creds: bridge, replicas: 1 });
+  for (const creds of [bridge, fileWith('reader', 'reader:SECRET-R\n')]) {
+    const pool = await Pool.connect({ servers, creds });
+    undo.push(() => pool.close());
+    for (let question = 0; question < 2; question++)
+      expect(await pool.lookup(uuidOf(1))).toEqual({
+        status: 'unavailable',
+        cause: 'silent-hosts',
+        hosts: [{ host: 'xen1', cause: 'not-permitted' }],
+      });
+  }
 }, 60_000);
 
 test('TLS is used with the authority of --tls-ca, and a server of another one is refused', async () => {

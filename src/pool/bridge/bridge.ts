@@ -181,7 +181,12 @@ class RunningBridge implements Bridge {
     });
     await this.#patiently(() => claim.take());
     this.#claim = claim;
-    this.#subjects = new VmSubjects({ connection, names, host, mirror: this.#relay.mirror });
+    this.#subjects = new VmSubjects({
+      connection,
+      names,
+      mirror: this.#relay.mirror,
+      onLookup: (message) => this.#answers?.lookup(message),
+    });
     registry.observe((name, { present }) => {
       if (name === host && !present) this.#beatNow();
     });

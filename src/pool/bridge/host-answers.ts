@@ -51,7 +51,7 @@ export class HostAnswers {
     const { connection, names, host } = options;
     const requests = connection.subscribe(names.ask(host, '*'), {
       callback: (error, message) => {
-        if (error === null) void this.#answer(message);
+        if (error === null) void this.#answer(message.reply, () => this.#repliesTo(message));
       },
     });
     this.#unsubscribe = () => requests.unsubscribe();
@@ -61,16 +61,27 @@ export class HostAnswers {
     this.#unsubscribe();
   }
 
-  async #answer(message: Msg): Promise<void> {
-    let replies: readonly string[];
+  /** Answers a look-up on the subject of a VM. */
+  lookup({ subject, reply }: Msg): void {
+    const uuid = subject.slice(subject.lastIndexOf('.') + 1);
+    void this.#answer(reply, async () => [await this.#lookup('lookup', { uuids: [uuid] })]);
+  }
+
+  async #answer(
+    reply: string | undefined,
+    answers: () => Promise<readonly string[]>,
+  ): Promise<void> {
+    const { connection, names, host } = this.#options;
+    const subject = names.answer(reply, host);
+    if (subject === undefined) return;
+    let texts: readonly string[];
     try {
-      replies = await this.#repliesTo(message);
+      texts = await answers();
     } catch (error) {
-      replies = [failureReply('null', failureOf(error))];
+      texts = [failureReply('null', failureOf(error))];
     }
-    // A request without a reply subject, or a connection that has been closed meanwhile.
-    if (message.reply === undefined || this.#options.connection.isClosed()) return;
-    for (const reply of replies) message.respond(reply);
+    // It may have been closed meanwhile.
+    if (!connection.isClosed()) for (const text of texts) connection.publish(subject, text);
   }
 
   async #repliesTo(message: Msg): Promise<readonly string[]> {
@@ -82,8 +93,7 @@ export class HostAnswers {
     switch (method) {
       case 'lookup':
       case 'domid':
-        this.counts[method]++;
-        return [await this.#lookup(params, method === 'domid')];
+        return [await this.#lookup(method, params)];
       case 'list':
       case 'feed':
         this.counts[method]++;
@@ -96,14 +106,15 @@ export class HostAnswers {
     }
   }
 
-  async #lookup(params: Fields, domidOnly: boolean): Promise<string> {
+  async #lookup(method: 'lookup' | 'domid', params: Fields): Promise<string> {
+    this.counts[method]++;
     const uuids = uuidsOf(params);
     if (this.#lookups + uuids.length > LOOKUPS_MAX) throw this.#refused();
     this.#lookups += uuids.length;
     try {
       const results = await this.#ask(uuids);
       const texts = results.map((result, index) =>
-        this.#element(uuids[index] as Uuid, result, domidOnly),
+        this.#element(uuids[index] as Uuid, result, method === 'domid'),
       );
       return `{"result":[${texts.join()}]}`;
     } finally {

@@ -1,24 +1,25 @@
 /**
- * Answers which host has a VM, for pools that keep no keys. The bridge subscribes to one subject for each VM of its host, so
- * the question reaches only the hosts that have the VM.
+ * Takes look-ups from pools that keep no keys. The bridge subscribes to one subject for each VM of its host, so a look-up
+ * reaches only the hosts that have the VM.
  */
 import type { Uuid } from '../../uuid.ts';
-import type { HostName, PoolNames } from '../names.ts';
+import type { PoolNames } from '../names.ts';
 import type { Msg, NatsConnection, Subscription } from '../nats.ts';
 import type { HostMirror } from './host-mirror.ts';
 
 export interface VmSubjectsOptions {
   readonly connection: NatsConnection;
   readonly names: PoolNames;
-  readonly host: HostName;
   readonly mirror: HostMirror;
+  /** Takes the look-up of a VM. */
+  readonly onLookup: (message: Msg) => void;
 }
 
 export class VmSubjects {
   readonly #options: VmSubjectsOptions;
   readonly #subscriptions = new Map<Uuid, Subscription>();
   readonly #answer = (error: Error | null, message: Msg): void => {
-    if (error === null) message.respond(this.#options.host);
+    if (error === null) this.#options.onLookup(message);
   };
 
   constructor(options: VmSubjectsOptions) {

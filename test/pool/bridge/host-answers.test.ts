@@ -29,12 +29,20 @@ interface Stage {
   readonly answers: HostAnswers;
   /** Sends a request. @returns its replies so far. */
   readonly ask: (method: string, params: unknown) => unknown[];
+  /** Sends a request with this reply subject, or without one. @returns the subjects of the replies so far. */
+  readonly askFor: (reply: string | undefined) => readonly string[];
 }
 
 function stage(client: Partial<InventoryClient>, isOpen = true): Stage {
   const takers: Take[] = [];
+  const published: string[] = [];
+  const replies = new Map<string, unknown[]>();
   const connection = {
     isClosed: () => false,
+    publish: (subject: string, text: string) => {
+      published.push(subject);
+      replies.get(subject)?.push(JSON.parse(text));
+    },
     subscribe: (_: string, { callback }: { callback: Take }) => {
       takers.push(callback);
       return { unsubscribe: () => undefined };
@@ -50,19 +58,26 @@ function stage(client: Partial<InventoryClient>, isOpen = true): Stage {
     isOpen: () => isOpen,
     leftMs: () => 7.9,
   });
-  const ask = (method: string, params: unknown): unknown[] => {
-    const replies: unknown[] = [];
-    const text = JSON.stringify(params);
+  const send = (subject: string, text: string, reply: string | undefined): void =>
     takers[0]?.(null, {
-      subject: names.ask(HOST, method as '*'),
+      subject,
       data: Buffer.from(text),
       string: () => text,
-      reply: 'inbox',
-      respond: (reply: string) => replies.push(JSON.parse(reply)),
+      reply,
     } as unknown as Msg);
-    return replies;
+  let requests = 0;
+  const ask = (method: string, params: unknown): unknown[] => {
+    const reply = names.reply('reader', String(++requests));
+    const got: unknown[] = [];
+    replies.set(`${reply}.${HOST}`, got);
+    send(names.ask(HOST, method as '*'), JSON.stringify(params), reply);
+    return got;
   };
-  return { answers, ask };
+  const askFor = (reply: string | undefined): readonly string[] => {
+    send(names.ask(HOST, 'status'), '{}', reply);
+    return published;
+  };
+  return { answers, ask, askFor };
 }
 
 const known = (uuid: Uuid): LookupResult =>
@@ -102,6 +117,25 @@ describe('a bridge answers', () => {
     expect(status).toMatchObject([{ result: { bridge: 'b' } }]);
     expect(lookup).toMatchObject([{ error: {} }]);
   });
+});
+
+test('a bridge publishes an answer only to the reply subjects of pools, below its own name', async () => {
+  const { askFor } = stage(client);
+  for (const reply of [
+    undefined,
+    '_INBOX.abc.1',
+    '$KV.xen-domid.vm.x',
+    'xen-domid.answer.x',
+    'xen-domid.answer.x.1.b',
+    'xen-domid.answer.x.>',
+    'xen-domid.answer..1',
+    'xen-domidXanswer.x.1',
+    'more.xen-domid.answer.x.1',
+  ])
+    askFor(reply);
+  const subjects = askFor('xen-domid.answer.x.1');
+  await until(() => subjects.length > 0);
+  expect(subjects).toEqual(['xen-domid.answer.x.1.a']);
 });
 
 describe('the daemon is asked a bounded amount at a time:', () => {
