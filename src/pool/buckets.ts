@@ -1,7 +1,7 @@
 /** The two buckets of a pool: the keys of VMs, which expire, and those of hosts, which do not. */
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { PoolNames } from './names.ts';
-import type { KV, NatsConnection, NatsLibrary } from './nats.ts';
+import type { KV, Kvm, NatsConnection, NatsLibrary } from './nats.ts';
 
 /** A key of a VM expires after this time, ms, unless it is written again. Deleted keys leave a marker that long. */
 export const VM_KEY_TTL_MS: number = 48 * 3_600_000;
@@ -29,9 +29,9 @@ export async function bindBuckets(
 }
 
 /**
- * Creates the buckets that do not exist yet.
+ * Creates the buckets that do not exist yet. Callers that create them at the same moment can leave a bucket of which nobody
+ * hears (nats-server 2.9), so a bucket that exists is not created again.
  * @param replicas servers that keep a copy: 1, 3 or 5.
- * @returns whether there was no bucket of hosts.
  * @throws XenError `ERR_POOL_REFUSED`, `ERR_POOL_UNREACHABLE`.
  */
 export async function createBuckets(
@@ -42,10 +42,22 @@ export async function createBuckets(
 ): Promise<void> {
   const manager = new kv.Kvm(connection);
   try {
-    await manager.create(names.hosts, { history: 1, replicas });
-    await manager.create(names.vms, { history: 1, replicas, ttl: VM_KEY_TTL_MS });
+    if (!(await hasBucket(manager, names.hosts)))
+      await manager.create(names.hosts, { history: 1, replicas });
+    if (!(await hasBucket(manager, names.vms)))
+      await manager.create(names.vms, { history: 1, replicas, ttl: VM_KEY_TTL_MS });
   } catch (error) {
     throw bucketError(names, error as Error);
+  }
+}
+
+async function hasBucket(manager: Kvm, name: string): Promise<boolean> {
+  try {
+    await (await manager.open(name, { allow_direct: true })).status();
+    return true;
+  } catch (error) {
+    if (isMissingBucket(error)) return false;
+    throw error;
   }
 }
 

@@ -1,12 +1,12 @@
 /** The connection to the NATS servers. Loads the two packages for it, which not every installation has. */
 import { readFile } from 'node:fs/promises';
-import type { KV, KvEntry, KvWatchEntry } from '@nats-io/kv';
+import type { KV, KvEntry, Kvm, KvWatchEntry } from '@nats-io/kv';
 import type { ConnectionOptions, Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { printable } from '../printable.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import type { PoolServers } from './servers.ts';
 
-export type { KV, KvEntry, KvWatchEntry, Msg, NatsConnection, Subscription };
+export type { KV, KvEntry, Kvm, KvWatchEntry, Msg, NatsConnection, Subscription };
 
 /** The parts of the two packages that the pool uses. */
 export interface NatsLibrary {

@@ -57,6 +57,8 @@ const EMPTY_BEATS = 2;
 /** Attempts of each request at the start, each of up to the 5 s of a request to JetStream that is not answered. */
 const START_ATTEMPTS = 6;
 const START_AGAIN_MS = 500;
+/** Within this time, each bridge at a moment of its own, deleted buckets are created again, ms. */
+const REPAIR_SPREAD_MS = 1000;
 /** How often to compare the keys in the bucket with the host, ms. */
 const AUDIT_MS = 600_000;
 
@@ -333,6 +335,8 @@ class RunningBridge implements Bridge {
     const { library, connection, names, log } = this.#parts;
     this.#setRegistered(false, reason);
     try {
+      // All bridges lose the buckets at the same moment, and one is to create them.
+      await sleep(Math.random() * REPAIR_SPREAD_MS, undefined, { signal: this.#closing.signal });
       await createBuckets(library, connection, names, this.#parts.replicas ?? REPLICAS);
       await this.#claim?.renew();
       await this.#audit();
