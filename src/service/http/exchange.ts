@@ -69,8 +69,8 @@ export class Exchange implements Caller, MemoryUser {
   #answeredBytes = 0;
   /** Since when the body of the first request is being read. */
   #readsSince: number | undefined;
-  /** Since when there has been no complete request. */
-  #idleSince = performance.now();
+  /** Since when there has been no complete request, or always one. */
+  #stateSince = performance.now();
 
   constructor(socket: Socket, options: ExchangeOptions) {
     this.#socket = socket;
@@ -86,9 +86,9 @@ export class Exchange implements Caller, MemoryUser {
     return closeSignal(this.#socket);
   }
 
-  /** Since when there has been no complete request, `performance.now()`; undefined while one is being answered. */
-  get idleSince(): number | undefined {
-    return this.#waiting.length === 0 ? this.#idleSince : undefined;
+  /** Whether there is no complete request that is unanswered, and since when that is so, `performance.now()`. */
+  get state(): { readonly isIdle: boolean; readonly since: number } {
+    return { isIdle: this.#waiting.length === 0, since: this.#stateSince };
   }
 
   /** Whether a part of an answer has been sent: nothing else may come before its rest. */
@@ -100,7 +100,10 @@ export class Exchange implements Caller, MemoryUser {
   add(response: ServerResponse, start: () => void): void {
     this.#added++;
     this.#waiting.push({ response, start });
-    if (this.#waiting.length === 1) start();
+    if (this.#waiting.length === 1) {
+      this.#stateSince = performance.now();
+      start();
+    }
     if (this.#waiting.length > WAITING_MAX && !this.#isPaused) {
       this.#isPaused = true;
       pauseHttp(this.#socket);
@@ -113,7 +116,7 @@ export class Exchange implements Caller, MemoryUser {
     this.#waiting.shift();
     this.#waiting[0]?.start();
     if (this.#waiting.length === 0) {
-      this.#idleSince = performance.now();
+      this.#stateSince = performance.now();
       this.#answeredBytes = this.#socket.bytesRead;
     }
     if (this.#isPaused && this.#waiting.length <= WAITING_FEW) this.#readOn();
