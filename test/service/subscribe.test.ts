@@ -321,6 +321,26 @@ describe('a subscriber that does not read', () => {
     expect(room.inventory.counters.listsFailed).toBe(1);
   });
 
+  it('shares the snapshot of a resync with all that fell as far behind, from any token', async () => {
+    await begin();
+    const others: Client[] = [];
+    for (let n = 0; n < 5; n++) {
+      const other = await connect();
+      others.push(other);
+      await other.call('subscribe', { token: room.inventory.token });
+      other.socket.pause();
+      other.send(request('filler', 'list').repeat(3));
+      await comeAndGo(1000);
+    }
+    await comeAndGo(4500);
+    const before = room.inventory.counters.hypercalls.list;
+    const behind = [slow, ...others];
+    for (const client of behind) client.socket.resume();
+    await Promise.all(behind.map((client) => client.next(({ method }) => method === 'resync')));
+    // Some lists are for clients that read later than the first, and for the last of their other requests.
+    expect(room.inventory.counters.hypercalls.list - before).toBeLessThan(behind.length);
+  });
+
   it('is disconnected in the end, receives the reason, and can continue from its token', async () => {
     await begin({ bounds: { behindMs: 300 } });
     const reader = await connect();
