@@ -37,6 +37,8 @@ async function open(
   return { host, hypervisor, inventory };
 }
 
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 const uuids = (count: number, first = 0): string[] =>
   Array.from({ length: count }, (_, domain) => uuidOf(first + domain));
 
@@ -168,9 +170,8 @@ describe('a look-up that is aborted', () => {
     const { lastListLength } = inventory.counters;
     host.createDomain({ uuid: uuidOf(20_000) });
     const asked = inventory.list({ signal: controller.signal });
-    const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
     // oxlint-disable-next-line no-await-in-loop -- until the list has been taken in; decoding takes several turns
-    while (inventory.counters.lastListLength === lastListLength) await nextTurn();
+    while (inventory.counters.lastListLength === lastListLength) await turn();
     controller.abort(reason);
     await expect(asked).rejects.toBe(reason);
     expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
@@ -394,10 +395,8 @@ describe('an inventory that was closed', () => {
     host.createDomain({ uuid: uuidOf(20_000) });
     let listed = 0;
     void inventory.list().then(({ domains }) => (listed = domains.length));
-    while (inventory.counters.lastListLength === lastListLength) {
-      // oxlint-disable-next-line no-await-in-loop -- until the list has been taken in
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    // oxlint-disable-next-line no-await-in-loop -- until the list has been taken in
+    while (inventory.counters.lastListLength === lastListLength) await turn();
     expect(listed).toBe(0);
     await inventory.close();
     expect(listed).toBe(20_002);
