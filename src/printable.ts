@@ -19,3 +19,9 @@ export function printableJson(value: unknown): string {
     ).join(''),
   );
 }
+
+/** Names the type of a value that has the wrong one, for an error message: `a number`, `an object`, `null`. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

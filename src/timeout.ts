@@ -1,4 +1,6 @@
 /** Time limits that callers give, in milliseconds. */
+import { kindOf } from './printable.ts';
+import type { CallOptions } from './results.ts';
 import { ErrorCode, XenError } from './xen-error.ts';
 
 /** Longest delay of Node's timers, ms (24.8 days). With a longer delay a timer fires after 1 ms. */
@@ -12,11 +14,20 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
  */
 export function checkMs(name: string, ms: number): number {
   if (typeof ms === 'number' && ms > 0) return ms;
-  const actual = typeof ms === 'number' ? String(ms) : `a ${typeof ms}`;
+  const actual = typeof ms === 'number' ? String(ms) : kindOf(ms);
   throw new XenError(
     ErrorCode.INVALID_OPTION,
     `${name} is ${actual}: expected a number of milliseconds above 0, or Infinity for no limit`,
   );
+}
+
+/**
+ * Checks the options of a call before it begins.
+ * @throws XenError `ERR_INVALID_OPTION`; the signal's reason, if it is aborted already.
+ */
+export function checkCall({ timeoutMs, signal }: CallOptions = {}): void {
+  if (timeoutMs !== undefined) checkMs('timeoutMs', timeoutMs);
+  signal?.throwIfAborted();
 }
 
 /**

@@ -1,4 +1,5 @@
 /** UUIDs as text in lower case, and as the 16 bytes of a domain's handle, in the same order. */
+import { kindOf } from './printable.ts';
 import { ErrorCode, XenError } from './xen-error.ts';
 
 declare const uuidBrand: unique symbol;
@@ -60,9 +61,7 @@ function decode(text: string): boolean {
 export function parseUuid(text: unknown): Uuid {
   if (typeof text === 'string' && decode(text)) return text.toLowerCase() as Uuid;
   const actual =
-    typeof text === 'string'
-      ? `"${text.slice(0, 80).replace(/[^ -~]/g, '?')}"`
-      : `a ${typeof text}`;
+    typeof text === 'string' ? `"${text.slice(0, 80).replace(/[^ -~]/g, '?')}"` : kindOf(text);
   throw new XenError(
     ErrorCode.INVALID_UUID,
     `${actual} is not a UUID: expected 32 hex digits as 8-4-4-4-12, for example 6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01`,

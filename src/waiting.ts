@@ -1,4 +1,5 @@
 /** Waiting for a VM: the states to wait for, options and results. */
+import { kindOf } from './printable.ts';
 import type { ShutdownReason } from './domain.ts';
 import type {
   Ambiguous,
@@ -48,8 +49,7 @@ export type WaitResult = (Found | Gone | Ambiguous | Unavailable) & { readonly r
 /** @throws XenError `ERR_INVALID_OPTION` for anything but a state to wait for. */
 export function checkWaitState(state: unknown): WaitState {
   if (WAIT_STATES.includes(state as WaitState)) return state as WaitState;
-  const given =
-    typeof state === 'string' ? JSON.stringify(state.slice(0, 80)) : `a ${typeof state}`;
+  const given = typeof state === 'string' ? JSON.stringify(state.slice(0, 80)) : kindOf(state);
   throw new XenError(
     ErrorCode.INVALID_OPTION,
     `state is ${given}: expected ${WAIT_STATES.slice(0, -1).join(', ')} or ${WAIT_STATES.at(-1)}, for example "running"`,

@@ -32,6 +32,15 @@ describe('a UUID', () => {
     );
   });
 
+  it.each([
+    ['a number', 7],
+    ['an object', {}],
+    ['null', null],
+    ['undefined', undefined],
+  ])('is not %s, and the error says so', (kind, value) => {
+    expect(() => parseUuid(value)).toThrow(`${kind} is not a UUID`);
+  });
+
   it('is nothing else', () => {
     const uuid = '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c01';
     const others = [

@@ -27,7 +27,7 @@ import type {
   LookupResult,
   Unavailable,
 } from '../results.ts';
-import { checkMs } from '../timeout.ts';
+import { checkCall, checkMs } from '../timeout.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { checkWaitState, DEFAULT_WAIT_MS, type WaitOptions, type WaitResult } from '../waiting.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
@@ -160,6 +160,7 @@ export class InventoryClient implements DomainInventory {
    */
   async lookupMany(uuids: readonly string[], options?: CallOptions): Promise<LookupResult[]> {
     const parsed = uuids.map(parseUuid);
+    checkCall(options);
     const parts: Promise<LookupResult[]>[] = [];
     for (let from = 0; from < parsed.length; from += UUIDS_PER_REQUEST) {
       parts.push(this.#lookupPart(parsed.slice(from, from + UUIDS_PER_REQUEST), options));

@@ -56,6 +56,11 @@ function errorOf({ code, message, data }: Message, method: string, event: string
     }
     case RpcCode.invalidParams:
       return new XenError(invalidParamsCode(method), reason);
+    case RpcCode.methodNotFound:
+      return new XenError(
+        ErrorCode.SERVICE_PROTOCOL,
+        `${event}: ${reason}; it is older than this client: update the service`,
+      );
     case RpcCode.refused:
       return new XenError(ErrorCode.SERVICE_OVERLOADED, `${event}: ${reason}`);
     default:

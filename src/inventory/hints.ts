@@ -9,6 +9,8 @@ import type { Lists } from './lists.ts';
 const SLOW_MS = 100;
 /** After this many VMs in a row that a list found and xenstore did not know, no more hints are requested: the toolstack does not write these nodes. */
 const USELESS = 8;
+/** Domids to look at in one answer. A VM has one domain, or two while it is migrated on its host. */
+const DOMIDS_MAX = 16;
 
 export interface HintsOptions {
   readonly census: Census;
@@ -58,7 +60,7 @@ export class Hints {
   }
 
   #lookAt(uuid: Uuid, names: readonly string[]): void {
-    for (const name of names) {
+    for (const name of names.slice(0, DOMIDS_MAX)) {
       const domid = Number(name);
       if (!/^\d{1,5}$/.test(name) || domid >= DOMID_FIRST_RESERVED) continue;
       const domain = this.#census.look(domid as Domid, 'xenstore');

@@ -2,7 +2,7 @@
 import type { Observable } from '../rxjs.ts';
 import type { Change, FeedBatch, SubscribeOptions, Token } from '../change.ts';
 import type { DomainInventory } from '../domain-inventory.ts';
-import { checkDomid, DOMID_FIRST_RESERVED, type Domain, type Domid } from '../domain.ts';
+import { checkDomid, DOMID_FIRST_RESERVED, type Domid } from '../domain.ts';
 import type { Hypervisor, HypervisorVersion } from '../hypervisor/hypervisor.ts';
 import { packageVersion } from '../package-version.ts';
 import type {
@@ -16,7 +16,7 @@ import type {
   LookupResult,
   Source,
 } from '../results.ts';
-import { checkMs, every } from '../timeout.ts';
+import { checkCall, checkMs, every } from '../timeout.ts';
 import { type TableOptions, TableWriter } from '../table/table-writer.ts';
 import { parseUuid, type Uuid } from '../uuid.ts';
 import { checkNamesVm } from '../vm-uuid.ts';
@@ -192,7 +192,7 @@ export class Inventory implements DomainInventory {
     const opened = hypervisor ?? (await openHypervisor());
     const inventory = await Inventory.#create(opened, hypervisor === undefined, options);
     try {
-      await inventory.#snapshot({ timeoutMs: Infinity });
+      await inventory.#snapshot({ timeoutMs: Infinity }, () => Promise.resolve());
       inventory.#table?.begin(() => inventory.#feed.revision);
     } catch (error) {
       await inventory.close();
@@ -232,7 +232,6 @@ export class Inventory implements DomainInventory {
   /** @internal {@link lookup} for callers with many look-ups: returns a promise only if single looks do not give the result. */
   resolve(uuid: Uuid, options?: CallOptions): LookupResult | Promise<LookupResult> {
     checkNamesVm(uuid);
-    if (this.#closed !== undefined) return this.#count(unavailable(closedError()));
     const result = this.#lookups.lookup(uuid, options);
     return result instanceof Promise
       ? result.then((settled) => this.#count(settled))
@@ -276,7 +275,6 @@ export class Inventory implements DomainInventory {
   async lookupMany(uuids: readonly string[], options?: CallOptions): Promise<LookupResult[]> {
     const parsed = uuids.map(parseUuid);
     parsed.forEach(checkNamesVm);
-    if (this.#closed !== undefined) return parsed.map(() => unavailable(closedError()));
     const results = await this.#lookups.lookupMany(parsed, options);
     for (const result of results) this.#count(result);
     return results;
@@ -299,10 +297,9 @@ export class Inventory implements DomainInventory {
    * Returns the domain with this domid, dying or not, as the hypervisor shows it now.
    * @throws XenError `ERR_INVALID_DOMID`, `ERR_INVALID_OPTION`; the signal's reason.
    */
-  async get(domid: number, { timeoutMs, signal }: CallOptions = {}): Promise<GetResult> {
+  async get(domid: number, options?: CallOptions): Promise<GetResult> {
     const checked = checkDomid(domid);
-    if (timeoutMs !== undefined) checkMs('timeoutMs', timeoutMs);
-    signal?.throwIfAborted();
+    checkCall(options);
     if (this.#closed !== undefined) return unavailable(closedError());
     try {
       const seen = this.#census.look(checked, 'cache');
@@ -322,8 +319,10 @@ export class Inventory implements DomainInventory {
    * @throws XenError if the hypervisor does not answer; the signal's reason.
    */
   async list(options: CallOptions = {}): Promise<ListResult> {
-    const snapshot = await this.#snapshot(options);
-    return { domains: await this.#decoded(snapshot.domains()), token: snapshot.token };
+    return this.#snapshot(options, async (snapshot) => ({
+      domains: await snapshot.domains(),
+      token: snapshot.token,
+    }));
   }
 
   /**
@@ -334,10 +333,11 @@ export class Inventory implements DomainInventory {
   subscribe(options: SubscribeOptions = {}): AsyncGenerator<FeedBatch, void, void> {
     return follow(
       this.#feed,
-      async (signal) => {
-        const snapshot = await this.#snapshot({ timeoutMs: Infinity, signal });
-        return { domains: await this.#decoded(snapshot.told()), token: snapshot.token };
-      },
+      (signal) =>
+        this.#snapshot({ timeoutMs: Infinity, signal }, async (snapshot) => ({
+          domains: await snapshot.told(),
+          token: snapshot.token,
+        })),
       options,
     );
   }
@@ -374,8 +374,9 @@ export class Inventory implements DomainInventory {
     return { single: this.#looks.durations, list: this.#lists.durations };
   }
 
-  /** Returns the counters. Makes no hypercall. */
-  async stats(): Promise<InventoryStats> {
+  /** Returns the counters. Makes no hypercall. @throws XenError `ERR_INVALID_OPTION`; the signal's reason. */
+  async stats(options?: CallOptions): Promise<InventoryStats> {
+    checkCall(options);
     return this.counters;
   }
 
@@ -411,8 +412,9 @@ export class Inventory implements DomainInventory {
     };
   }
 
-  /** Returns the versions of this package and of Xen. */
-  async version(): Promise<InventoryVersion> {
+  /** Returns the versions of this package and of Xen. @throws XenError `ERR_INVALID_OPTION`; the signal's reason. */
+  async version(options?: CallOptions): Promise<InventoryVersion> {
+    checkCall(options);
     return { package: packageVersion(), ...this.hypervisorVersion };
   }
 
@@ -438,18 +440,25 @@ export class Inventory implements DomainInventory {
     await this.#lists.close();
     this.#table?.close();
     this.#feed.end();
-    await Promise.allSettled(this.#decoding);
+    await Promise.all(this.#decoding);
     if (this.#ownsHypervisor) await this.#hypervisor.close();
+    // The promises of the calls that have been answered above settle some microtasks later.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
-  async #snapshot({ timeoutMs = LIST_TIMEOUT_MS, signal }: CallOptions): Promise<Snapshot> {
-    checkMs('timeoutMs', timeoutMs);
-    signal?.throwIfAborted();
+  /** Waits for a list, and decodes its domains, all within one time limit. */
+  async #snapshot<T>(options: CallOptions, decode: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    checkCall(options);
     if (this.#closed !== undefined) throw closedError();
+    const { timeoutMs = LIST_TIMEOUT_MS, signal } = options;
     let stop!: () => void;
-    return new Promise<Snapshot>((resolve, reject) => {
+    return new Promise<T>((resolve, reject) => {
       const leave = this.#lists.wait('list', {
-        done: ({ snapshot }) => resolve(snapshot as Snapshot),
+        done: ({ snapshot }) => {
+          const decoding = decode(snapshot as Snapshot).then(resolve, reject);
+          this.#decoding.add(decoding);
+          void decoding.then(() => this.#decoding.delete(decoding));
+        },
         failed: reject,
       });
       const stopLimits = limit({
@@ -463,15 +472,6 @@ export class Inventory implements DomainInventory {
         leave();
       };
     }).finally(() => stop());
-  }
-
-  async #decoded(domains: Promise<readonly Domain[]>): Promise<readonly Domain[]> {
-    this.#decoding.add(domains);
-    try {
-      return await domains;
-    } finally {
-      this.#decoding.delete(domains);
-    }
   }
 
   /** Reads the unique ids of the first list's domains, a few in each turn of the event loop. */

@@ -2,7 +2,7 @@
 import type { Domain, Domid } from '../domain.ts';
 import type { Dominfo } from '../hypervisor/dominfo.ts';
 import type { Ambiguous, CallOptions, Found, LookupResult, Source } from '../results.ts';
-import { checkMs } from '../timeout.ts';
+import { checkCall } from '../timeout.ts';
 import type { Uuid } from '../uuid.ts';
 import type { Census } from './census.ts';
 import type { Hints } from './hints.ts';
@@ -56,9 +56,8 @@ export class Lookups {
    * @throws XenError `ERR_INVALID_OPTION`; the signal's reason.
    */
   lookup(uuid: Uuid, options: CallOptions = {}): LookupResult | Promise<LookupResult> {
+    checkCall(options);
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
-    checkMs('timeoutMs', timeoutMs);
-    signal?.throwIfAborted();
     if (this.#isClosed) return unavailable(closedError());
     try {
       return this.#known(uuid) ?? this.#search(uuid) ?? this.#pend(uuid, timeoutMs, signal);
@@ -110,8 +109,9 @@ export class Lookups {
 
   /** A result for each UUID, in order; all within one deadline, without blocking the event loop for long. */
   async lookupMany(uuids: readonly Uuid[], options: CallOptions = {}): Promise<LookupResult[]> {
+    checkCall(options);
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
-    const deadline = performance.now() + checkMs('timeoutMs', timeoutMs);
+    const deadline = performance.now() + timeoutMs;
     const results: (LookupResult | Promise<LookupResult>)[] = [];
     let sliceEnds = performance.now() + SLICE_MS;
     for (const uuid of uuids) {
@@ -119,6 +119,7 @@ export class Lookups {
         // oxlint-disable-next-line no-await-in-loop -- other work takes its turn between two slices
         await new Promise((resolve) => setImmediate(resolve));
         sliceEnds = performance.now() + SLICE_MS;
+        if (this.#isClosed) break;
       }
       const leftMs = Math.max(LEAST_MS, deadline - performance.now());
       const result = this.lookup(uuid, { timeoutMs: leftMs, ...(signal && { signal }) });
@@ -126,6 +127,8 @@ export class Lookups {
       if (result instanceof Promise) result.catch(() => undefined);
       results.push(result);
     }
+    // Without further turns of the event loop, so that this call is settled when close() resolves.
+    while (results.length < uuids.length) results.push(unavailable(closedError()));
     // oxlint-disable-next-line await-thenable -- most of them are results already
     return Promise.all(results);
   }

@@ -2,6 +2,7 @@
  * Checks of paths and lengths before a request is sent. xenstored answers an invalid path with EINVAL and no more, and
  * closes the connection after too long a message.
  */
+import { kindOf } from '../printable.ts';
 import { ErrorCode, XenError } from '../xen-error.ts';
 import { XENSTORE_ABS_PATH_MAX, XENSTORE_PAYLOAD_MAX } from './messages.ts';
 
@@ -54,7 +55,7 @@ function isPath(path: unknown, form: RegExp): boolean {
 }
 
 function shown(path: unknown): string {
-  if (typeof path !== 'string') return `a ${typeof path}`;
+  if (typeof path !== 'string') return kindOf(path);
   const text = path.replace(/[^ -~]/g, '?');
   return text.length <= 80 ? `"${text}"` : `"${text.slice(0, 80)}..." (${path.length} characters)`;
 }

@@ -27,6 +27,7 @@ describe('timeoutMs', () => {
     await expect(client.lookup(A, options)).rejects.toMatchObject({ code });
     await expect(client.domid(A, options)).rejects.toMatchObject({ code });
     await expect(client.lookupMany([A], options)).rejects.toMatchObject({ code });
+    await expect(client.lookupMany([], options)).rejects.toMatchObject({ code });
     await expect(client.get(1, options)).rejects.toMatchObject({ code });
     await expect(client.list(options)).rejects.toMatchObject({ code });
     await expect(client.stats(options)).rejects.toMatchObject({ code });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { RpcCode } from '../../src/protocol/rpc.ts';
 import { ErrorCode } from '../../src/xen-error.ts';
 import { closeAll, domainOf, setUp } from '../support/client-peer.ts';
 import { until } from '../support/until.ts';
@@ -87,6 +88,16 @@ describe('a wait of a client', () => {
   ])('does not believe an answer %s', async (_, result) => {
     const { client } = await setUp(({ id }, connection) => connection.result(id, result));
     await expect(client.waitFor(A)).rejects.toMatchObject({ code: ErrorCode.SERVICE_PROTOCOL });
+  });
+
+  it('is refused by a service that has no such method: a retry would not help', async () => {
+    const { client } = await setUp(({ id }, connection) =>
+      connection.error(id, RpcCode.methodNotFound, 'there is no method "waitFor"'),
+    );
+    await expect(client.waitFor(A)).rejects.toMatchObject({
+      code: ErrorCode.SERVICE_PROTOCOL,
+      message: expect.stringContaining('no method "waitFor"'),
+    });
   });
 
   it('is refused for nonsense, before the service is asked', async () => {

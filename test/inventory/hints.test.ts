@@ -98,6 +98,15 @@ describe('if the toolstack writes domids to xenstore, as xapi does', () => {
     hypervisor.resumeLists();
   });
 
+  test('of an endless list of domids, only the first 16 are looked at', async () => {
+    const { inventory, xenstored } = await open('xapi');
+    for (let domid = 1; domid <= 1000; domid++) xenstored.write(`/vm/${A}/domains/${domid}`, '');
+    const before = inventory.counters.hypercalls.single;
+    expect(await inventory.lookup(A)).toEqual({ status: 'notFound' });
+    await until(() => inventory.xenstore?.oldestPendingMs === 0);
+    expect(inventory.counters.hypercalls.single - before).toBeLessThanOrEqual(16 + 1);
+  });
+
   test('no hint is requested while a request to xenstore is pending, and no look-up waits for xenstore', async () => {
     const { inventory, boot, xenstored } = await open('xapi');
     const domid = boot(A);

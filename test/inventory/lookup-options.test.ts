@@ -37,6 +37,8 @@ async function open(
   return { host, hypervisor, inventory };
 }
 
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 const uuids = (count: number, first = 0): string[] =>
   Array.from({ length: count }, (_, domain) => uuidOf(first + domain));
 
@@ -148,13 +150,31 @@ describe('a look-up that is aborted', () => {
       inventory.lookup(uuidOf(0), options),
       inventory.domid(uuidOf(0), options),
       inventory.lookupMany(uuids(3), options),
+      inventory.lookupMany([], options),
+      inventory.waitFor(uuidOf(0), options),
       inventory.get(1, options),
       inventory.list(options),
+      inventory.stats(options),
+      inventory.version(options),
     ]) {
       // oxlint-disable-next-line no-await-in-loop
       await expect(asked).rejects.toBe(reason);
     }
     expect(hypervisor.counters).toEqual(before);
+  });
+
+  test('is rejected at once also while the domains of its list are decoded', async () => {
+    const { host, inventory } = await open(20_000, {}, { history: false });
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const { lastListLength } = inventory.counters;
+    host.createDomain({ uuid: uuidOf(20_000) });
+    const asked = inventory.list({ signal: controller.signal });
+    // oxlint-disable-next-line no-await-in-loop -- until the list has been taken in; decoding takes several turns
+    while (inventory.counters.lastListLength === lastListLength) await turn();
+    controller.abort(reason);
+    await expect(asked).rejects.toBe(reason);
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
   });
 
   test('is answered as usual with a signal that is not aborted', async () => {
@@ -355,14 +375,47 @@ describe('an inventory that was closed', () => {
   test('answers the rest of a running lookupMany without further hypercalls', async () => {
     const hypervisor = new SimulatedHypervisor(new SimulatedHost({ history: false }));
     const inventory = await Inventory.open({ hypervisor, xenstore: false });
-    const many = inventory.lookupMany(uuids(100_000, 1), { timeoutMs: Infinity });
+    let isSettled = false;
+    const many = inventory
+      .lookupMany(uuids(100_000, 1), { timeoutMs: Infinity })
+      .finally(() => (isSettled = true));
     await new Promise((resolve) => setImmediate(resolve));
     await inventory.close();
+    expect(isSettled).toBe(true);
     const asked = { ...hypervisor.counters };
     const results = await many;
     expect(new Set(results.map((result) => JSON.stringify(result))).size).toBe(1);
     expect(results.at(-1)).toMatchObject({ status: 'unavailable', cause: ErrorCode.CLOSED });
     expect(hypervisor.counters).toEqual(asked);
+  });
+
+  test('has answered a list whose domains are decoded when close() resolves', async () => {
+    const { host, inventory } = await open(20_000, {}, { history: false });
+    const { lastListLength } = inventory.counters;
+    host.createDomain({ uuid: uuidOf(20_000) });
+    let listed = 0;
+    void inventory.list().then(({ domains }) => (listed = domains.length));
+    // oxlint-disable-next-line no-await-in-loop -- until the list has been taken in
+    while (inventory.counters.lastListLength === lastListLength) await turn();
+    expect(listed).toBe(0);
+    await inventory.close();
+    expect(listed).toBe(20_002);
+  });
+
+  test('has settled every pending call when close() resolves', async () => {
+    const { inventory } = await open(3, { listIntervalMs: Infinity });
+    await inventory.list();
+    // A list for the next callers is not due yet.
+    const pending = new Set(['lookup', 'domid', 'lookupMany', 'waitFor', 'list', 'subscribe']);
+    const ends = (name: string) => (): boolean => pending.delete(name);
+    inventory.lookup(uuidOf(8)).then(ends('lookup'), ends(''));
+    inventory.domid(uuidOf(8)).then(ends('domid'), ends(''));
+    inventory.lookupMany(uuids(2, 8)).then(ends('lookupMany'), ends(''));
+    inventory.waitFor(uuidOf(8)).then(ends('waitFor'), ends(''));
+    inventory.list().then(ends(''), ends('list'));
+    inventory.subscribe().next().then(ends('subscribe'), ends(''));
+    await inventory.close();
+    expect(pending).toEqual(new Set());
   });
 
   test('answers ERR_CLOSED to later and to pending look-ups', async () => {
@@ -381,5 +434,8 @@ describe('an inventory that was closed', () => {
     expect(await inventory.lookupMany(uuids(2))).toMatchObject([unavailable, unavailable]);
     expect(await inventory.get(0)).toMatchObject(unavailable);
     await expect(inventory.list()).rejects.toMatchObject({ code: ErrorCode.CLOSED });
+    await expect(inventory.lookup(uuidOf(0), { timeoutMs: NaN })).rejects.toMatchObject({
+      code: ErrorCode.INVALID_OPTION,
+    });
   });
 });

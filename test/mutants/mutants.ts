@@ -346,10 +346,15 @@ const ROOMS: readonly Room[] = [
       ['the limits of a look-up outlive it', 'stopLimits();\n            leave();', 'leave();'],
       [
         'an aborted signal is no matter where the UUID is known',
-        "checkMs('timeoutMs', timeoutMs);\n        signal?.throwIfAborted();",
-        "checkMs('timeoutMs', timeoutMs);",
+        'checkCall(options);\n        const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;\n        if',
+        'const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;\n        if',
       ],
-      ['a time limit is not checked', "checkMs('timeoutMs', timeoutMs);\n        signal", 'signal'],
+      [
+        'an aborted signal is no matter for many UUIDs',
+        'checkCall(options);\n        const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;\n        const',
+        'const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;\n        const',
+      ],
+      ['a lookupMany goes on after close', 'if (this.#isClosed)\n                    break;', ''],
       [
         'each of many has the whole time',
         'const leftMs = Math.max(LEAST_MS, deadline - performance.now());',
@@ -745,8 +750,8 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'a subscription that has ended keeps its listener',
-        'if (isOver)\n                stopListening();',
-        '',
+        'finally {\n        stopListening();\n    }',
+        'finally {\n    }',
       ],
       ['a snapshot that is called off is an error', 'if (signal.aborted || (error', 'if ((error'],
       [
@@ -1297,11 +1302,7 @@ const ROOMS: readonly Room[] = [
         'await this.#lists.close();',
         'void this.#lists.close();',
       ],
-      [
-        'close does not wait for lists that are decoded',
-        'await Promise.allSettled(this.#decoding);',
-        '',
-      ],
+      ['close does not wait for lists that are decoded', 'await Promise.all(this.#decoding);', ''],
       [
         'a hypervisor that was passed in is closed',
         'if (this.#ownsHypervisor)\n            await',
@@ -1330,10 +1331,14 @@ const ROOMS: readonly Room[] = [
       ],
       [
         'an aborted get answers',
-        'signal?.throwIfAborted();\n        if (this.#closed !== undefined)\n            return',
+        'checkCall(options);\n        if (this.#closed !== undefined)\n            return',
         'if (this.#closed !== undefined)\n            return',
       ],
-      ['decoded lists are kept', 'this.#decoding.delete(domains);', ''],
+      [
+        'decoded lists are kept',
+        'decoding.then(() => this.#decoding.delete(decoding))',
+        'decoding',
+      ],
       [
         'unique ids are read after close',
         'from !== undefined && this.#closed === undefined',

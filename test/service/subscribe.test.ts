@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RpcCode } from '../../src/protocol/rpc.ts';
+import { Pace } from '../../src/service/answers/shared-calls.ts';
+import type { Output } from '../../src/service/connections/output.ts';
+import { Subscribers } from '../../src/service/connections/subscribers.ts';
 import { bootVm, destroyVm } from '../../src/simulator/index.ts';
 import { uuidOf } from '../support/vms.ts';
 import {
@@ -357,4 +360,40 @@ describe('a subscriber that does not read', () => {
     expect((await client.call('stats')).result.subscribers).toBe(1);
     expect(room.log.filter((line) => line.startsWith('warning'))).toEqual([]);
   });
+});
+
+it('all that fell too far behind share the list of their resync, from whatever token', async () => {
+  room = await openRoom();
+  const subscribers = new Subscribers(room.inventory, new Pace());
+  let reads = false;
+  const told: string[] = [];
+  const output = {
+    get pressed() {
+      return !reads;
+    },
+    send: (text: unknown) => told.push(String(text)),
+    flush: () => undefined,
+  } as unknown as Output;
+  for (let n = 0; n < 5; n++) {
+    // oxlint-disable-next-line no-await-in-loop -- each from another token
+    const { subscription } = await subscribers.subscribe(room.inventory.token, {
+      output,
+      frame: (kind, id) => [`${kind} of ${id}: {`, '}'],
+      disconnect: () => undefined,
+      client: { isGone: false, gone: new AbortController().signal },
+    });
+    subscription.begin();
+    // oxlint-disable-next-line no-await-in-loop
+    await comeAndGo(1000);
+  }
+  await comeAndGo(4500);
+  const before = room.inventory.counters.hypercalls.list;
+  reads = true;
+  subscribers.drained();
+  await until(() => told.length === 5);
+  expect(told.map((text) => text.slice(0, 'resync of 1'.length))).toEqual(
+    [1, 2, 3, 4, 5].map((id) => `resync of ${id}`),
+  );
+  expect(room.inventory.counters.hypercalls.list - before).toBe(1);
+  subscribers.close();
 });

@@ -40,6 +40,24 @@ it('clients with one request are answered before the crowd that has pipelined th
   }
 });
 
+it('clients with one request are answered before the crowd that has sent long batches', async () => {
+  const [crowd, others] = await Promise.all([connect(16), connect(8)]);
+  clients = [...crowd, ...others];
+  await Promise.all(clients.map((client) => client.call('version')));
+  const batch = Array.from({ length: 500 }, (_, id) => ({ jsonrpc: '2.0', id, method: 'stats' }));
+  const before = (await others[0]?.call('stats'))?.result.requests;
+  // All that one read gives, and the rest of it.
+  for (const client of crowd) client.send(`${JSON.stringify(batch)}\n`.repeat(4));
+  const stats = await Promise.all(others.map((client) => client.call('stats')));
+  const answered = stats.map(({ result }) => result.requests - before);
+  // One batch a turn: without turns each of the crowd would be answered its first before all of these.
+  expect(Math.max(...answered)).toBeLessThan((crowd.length / 2) * batch.length);
+  for (const client of crowd) {
+    // oxlint-disable-next-line no-await-in-loop -- all of them
+    await until(() => client.messages.length === 4, { what: 'all answers' });
+  }
+});
+
 it('a part that is added during the turns runs after all others, and none is lost', async () => {
   const turns = new Turns();
   const ran: string[] = [];

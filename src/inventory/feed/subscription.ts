@@ -20,26 +20,13 @@ export function follow(
   { token, signal }: SubscribeOptions,
 ): AsyncGenerator<FeedBatch, void, void> {
   const ending = new AbortController();
-  if (signal?.aborted === true) ending.abort();
-  const stopListening = onAbort(signal, () => ending.abort());
-  const batches = batchesOf(feed, makeSnapshot, token, ending.signal);
-  const next = async (): Promise<IteratorResult<FeedBatch, void>> => {
-    let isOver = true;
-    try {
-      const result = await batches.next();
-      isOver = result.done === true;
-      return result;
-    } finally {
-      if (isOver) stopListening();
-    }
-  };
+  const batches = untilAborted(signal, ending, batchesOf(feed, makeSnapshot, token, ending.signal));
   const end = async (): Promise<IteratorResult<FeedBatch, void>> => {
     ending.abort();
-    stopListening();
     return batches.return();
   };
   return {
-    next,
+    next: () => batches.next(),
     return: end,
     throw: async (error: unknown) => {
       await end();
@@ -52,6 +39,21 @@ export function follow(
       await end();
     },
   };
+}
+
+/** Yields `batches`, and ends them when `signal` is aborted. Listens to it only from the first `next()` to the end. */
+async function* untilAborted(
+  signal: AbortSignal | undefined,
+  ending: AbortController,
+  batches: AsyncGenerator<FeedBatch, void, void>,
+): AsyncGenerator<FeedBatch, void, void> {
+  if (signal?.aborted === true) ending.abort();
+  const stopListening = onAbort(signal, () => ending.abort());
+  try {
+    yield* batches;
+  } finally {
+    stopListening();
+  }
 }
 
 async function* batchesOf(

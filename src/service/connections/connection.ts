@@ -21,8 +21,12 @@ import { UnfinishedLine } from './unfinished-line.ts';
 
 /** After a chunk of this size, more data is probably waiting: other connections are served before the next chunk is read. */
 const FULL_CHUNK_BYTES = 65_536;
-/** Lines answered before the connection asks whether there is time for more. */
-const LINES_AT_ONCE = 64;
+/** Work before the connection asks whether there is time for more: in look-ups of known UUIDs, which take microseconds. */
+const WORK_AT_ONCE = 64;
+/** Work of any other line of usual length. */
+const WORK_OF_A_LINE = 16;
+/** Longer lines have many UUIDs or requests, which take milliseconds: each waits for a turn. */
+const LONG_LINE_BYTES = 1024;
 
 const CR = 0x0d;
 
@@ -73,6 +77,8 @@ export class Connection implements Caller, Session, MemoryUser {
   #isAnswering = false;
   /** Whether this connection waits for its turn to continue with the text. */
   #hasTurn = false;
+  /** Whether a long line may be answered now. */
+  #isOnTurn = false;
   /** When the client last sent data, by the clock of the options. */
   heard = 0;
 
@@ -236,7 +242,9 @@ export class Connection implements Caller, Session, MemoryUser {
     this.#hasTurn = true;
     this.#options.turns.add(() => {
       this.#hasTurn = false;
+      this.#isOnTurn = true;
       this.#answerText();
+      this.#isOnTurn = false;
     });
   }
 
@@ -249,18 +257,13 @@ export class Connection implements Caller, Session, MemoryUser {
   #answerLines(): boolean {
     const { dispatcher, turns } = this.#options;
     const text = this.#text;
-    let lines = 0;
+    let work = 0;
     while (this.#at < text.length) {
-      if (lines === LINES_AT_ONCE) {
-        lines = 0;
-        if (!turns.hasTime) {
-          this.#output.flush();
-          this.#socket.pause();
-          this.#takeTurn();
-          return false;
-        }
+      if (work >= WORK_AT_ONCE) {
+        work = 0;
+        if (!turns.hasTime) return this.#waitForTurn();
       }
-      lines++;
+      work++;
       if (this.#mustWait) {
         this.#output.flush();
         if (!this.#mustWait) continue;
@@ -273,10 +276,28 @@ export class Connection implements Caller, Session, MemoryUser {
       const end = newline > start && text.charCodeAt(newline - 1) === CR ? newline - 1 : newline;
       if (end === start) continue;
       const known = dispatcher.answerKnown(text, start, end);
-      if (known !== undefined) this.#output.sendAscii(known);
-      else this.#answer(text.slice(start, end));
+      if (known !== undefined) {
+        this.#output.sendAscii(known);
+        continue;
+      }
+      if (end - start > LONG_LINE_BYTES) {
+        if (!this.#isOnTurn) {
+          this.#at = start;
+          return this.#waitForTurn();
+        }
+        this.#isOnTurn = false;
+      }
+      this.#answer(text.slice(start, end));
+      work += WORK_OF_A_LINE;
     }
     return true;
+  }
+
+  #waitForTurn(): false {
+    this.#output.flush();
+    this.#socket.pause();
+    this.#takeTurn();
+    return false;
   }
 
   /** Whether the next request must wait until a pending one is answered, or until the client has read. */

@@ -179,7 +179,7 @@ export class Subscribers {
     this.#again = false;
     this.#nextMs = performance.now() + SPACING_MS;
     let served = 0;
-    for (const [token, subscribers] of this.#byToken()) {
+    for (const [token, subscribers] of this.#groups()) {
       try {
         // oxlint-disable-next-line no-await-in-loop -- one after the other, so that other clients have their turns
         served = await this.#tell(token, subscribers, served);
@@ -193,7 +193,19 @@ export class Subscribers {
     if (this.#again && this.#subscribers.size > 0) this.#due();
   }
 
-  /** Groups the subscribers that are not up to date and that read, by token. */
+  /** Groups the subscribers that get the same batch. All whose token the feed knows no more share one snapshot. */
+  #groups(): Map<Token, Subscriber[]> {
+    const groups = this.#byToken();
+    const lost = [...groups].filter(([token]) => !this.#inventory.canFollow(token));
+    const [first, ...others] = lost;
+    for (const [token, subscribers] of others) {
+      groups.delete(token);
+      first?.[1].push(...subscribers);
+    }
+    return groups;
+  }
+
+  /** The subscribers that are not up to date and that read, by token. */
   #byToken(): Map<Token, Subscriber[]> {
     const groups = new Map<Token, Subscriber[]>();
     const newest = this.#inventory.token;
@@ -227,7 +239,7 @@ export class Subscribers {
         inTurn = 0;
       }
       inTurn++;
-      if (!this.#subscribers.has(subscriber) || subscriber.token !== token) continue;
+      if (!this.#subscribers.has(subscriber)) continue;
       this.sent++;
       subscriber.token = batch.token;
       const { id, recipient } = subscriber;

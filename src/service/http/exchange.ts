@@ -9,7 +9,7 @@ import { closeSignal } from '../connections/close-signal.ts';
 import type { EndReason } from '../connections/connection-counts.ts';
 import { Output } from '../connections/output.ts';
 import { pauseHttp, resumeHttp, SlowPeer } from '../connections/socket-handle.ts';
-import type { Turns } from '../connections/turns.ts';
+import { Turns } from '../connections/turns.ts';
 import { type MemoryTally, type MemoryUser, pendingTakes } from '../memory.ts';
 
 export const HEADER_BYTES_MAX = 16_384;
@@ -38,6 +38,9 @@ interface Waiting {
 }
 
 const NO_OPTIONS: ExchangeOptions = { onGrowth: () => undefined, onEnd: () => undefined };
+
+/** Other connections have their turns between two requests of one. */
+const requestTurns = new Turns();
 
 const exchanges = new WeakMap<Socket, Exchange>();
 
@@ -69,8 +72,8 @@ export class Exchange implements Caller, MemoryUser {
   #answeredBytes = 0;
   /** Since when the body of the first request is being read. */
   #readsSince: number | undefined;
-  /** Since when there has been no complete request. */
-  #idleSince = performance.now();
+  /** Since when there has been no complete request, or always one. */
+  #stateSince = performance.now();
 
   constructor(socket: Socket, options: ExchangeOptions) {
     this.#socket = socket;
@@ -86,9 +89,9 @@ export class Exchange implements Caller, MemoryUser {
     return closeSignal(this.#socket);
   }
 
-  /** Since when there has been no complete request, `performance.now()`; undefined while one is being answered. */
-  get idleSince(): number | undefined {
-    return this.#waiting.length === 0 ? this.#idleSince : undefined;
+  /** Whether there is no complete request that is unanswered, and since when that is so, `performance.now()`. */
+  get state(): { readonly isIdle: boolean; readonly since: number } {
+    return { isIdle: this.#waiting.length === 0, since: this.#stateSince };
   }
 
   /** Whether a part of an answer has been sent: nothing else may come before its rest. */
@@ -100,7 +103,10 @@ export class Exchange implements Caller, MemoryUser {
   add(response: ServerResponse, start: () => void): void {
     this.#added++;
     this.#waiting.push({ response, start });
-    if (this.#waiting.length === 1) start();
+    if (this.#waiting.length === 1) {
+      this.#stateSince = performance.now();
+      start();
+    }
     if (this.#waiting.length > WAITING_MAX && !this.#isPaused) {
       this.#isPaused = true;
       pauseHttp(this.#socket);
@@ -111,12 +117,17 @@ export class Exchange implements Caller, MemoryUser {
   next(): void {
     this.#answer = undefined;
     this.#waiting.shift();
-    this.#waiting[0]?.start();
+    const [waiting] = this.#waiting;
+    if (waiting !== undefined) requestTurns.add(() => this.#start(waiting));
     if (this.#waiting.length === 0) {
-      this.#idleSince = performance.now();
+      this.#stateSince = performance.now();
       this.#answeredBytes = this.#socket.bytesRead;
     }
     if (this.#isPaused && this.#waiting.length <= WAITING_FEW) this.#readOn();
+  }
+
+  #start({ start }: Waiting): void {
+    if (!this.#socket.destroyed) start();
   }
 
   #readOn(): void {

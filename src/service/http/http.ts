@@ -80,7 +80,7 @@ function serverFor(handle: Handle, onMistake: (error: unknown) => void): Server 
   server.setTimeout(UNREAD_MS, (socket) => {
     const exchange = exchangeOn(socket);
     // Without a request it is the end of the idle time, which every client may use up.
-    if (exchange.idleSince === undefined)
+    if (!exchange.state.isIdle)
       exchange.ends('unread', `nothing of an HTTP answer was read for ${UNREAD_MS / 1000} s`);
     socket.destroy();
   });
@@ -166,6 +166,8 @@ export function pagesServer(
   onMistake: (error: unknown) => void,
 ): Server {
   return serverFor(async (request, response) => {
+    // Scrapers are answered one request at a time, so that none keeps others from their turn.
+    response.setHeader('Connection', 'close');
     // A page that points a name of its own here (DNS rebinding) must not read the answer.
     if (mayAsk(request)) await servePage(pages, request, response);
     else refuse(response, 421, 'this server is not the host that the request names');

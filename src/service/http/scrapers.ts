@@ -1,4 +1,4 @@
-/** The connections of the metrics listener: few, and one without a complete request makes room for another. */
+/** The connections of the metrics listener: few, and one that waits for its scraper makes room for another. */
 import type { Socket } from 'node:net';
 import type { BoundedLog } from '../bounded-log.ts';
 import { exchangeOn } from './exchange.ts';
@@ -7,7 +7,7 @@ import { exchangeOn } from './exchange.ts';
 const SCRAPERS_MAX = 16;
 
 export class ScraperCounts {
-  /** Ended without a complete request, to make room for another. */
+  /** Ended without a complete request, or with an answer that was not read, to make room for another. */
   ended = 0;
   /** Refused, because all others were being answered. */
   turnedAway = 0;
@@ -35,19 +35,21 @@ export class Scrapers {
     socket.once('close', () => this.#sockets.delete(socket));
   }
 
-  /** Ends the connection that has been without a complete request longest. @returns whether there was one. */
+  /** Ends the connection that has waited for its scraper longest, to ask or to read. @returns whether there was one. */
   #makeRoom(): boolean {
     let longest: Socket | undefined;
     let first = Infinity;
     for (const socket of this.#sockets) {
-      const since = exchangeOn(socket).idleSince ?? Infinity;
-      if (since >= first) continue;
+      const { isIdle, since } = exchangeOn(socket).state;
+      if (since >= first || !(isIdle || socket.writableLength > 0)) continue;
       longest = socket;
       first = since;
     }
     if (longest === undefined) return false;
     this.#counts.ended++;
-    this.#warn(longest, 'ended without a complete request: other scrapers want to connect');
+    const what =
+      longest.writableLength > 0 ? 'with an unread answer' : 'without a complete request';
+    this.#warn(longest, `ended ${what}: other scrapers want to connect`);
     longest.destroy();
     this.#sockets.delete(longest);
     return true;

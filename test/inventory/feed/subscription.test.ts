@@ -148,8 +148,18 @@ describe('a subscription', () => {
     const waiting = reader.next();
     controller.abort();
     expect(await waiting).toEqual({ done: true, value: undefined });
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
     const aborted = read({ signal: AbortSignal.abort() });
     expect(await aborted.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('that is never read leaves no listener', async () => {
+    const { read } = setup();
+    const { signal } = new AbortController();
+    const reader = read({ signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect(await reader.return()).toEqual(END);
+    expect(await reader.next()).toEqual(END);
   });
 
   test('ends with the feed, after the last changes', async () => {
