@@ -12,7 +12,7 @@ import { copyBuild, DIST, patched } from './patched-build.ts';
 
 /** Timeout of one mutant, ms: a mutant that hangs counts as caught. */
 const MOST_MS = 400_000;
-/** How long jest has to write its report after it has said that a test failed, ms. */
+/** Time for jest to write its report after it has said that a test failed, ms. */
 const REPORT_MS = 5000;
 const AT_ONCE = Math.min(2, availableParallelism());
 /** The results of the last run. */
@@ -69,7 +69,7 @@ async function jestIn(directory: string, tests: readonly string[]): Promise<Verd
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text;
-      // What a failed test leaves open can keep jest alive.
+      // A failed test can leave a handle open that keeps jest alive.
       if (/^Tests: .* failed/m.test(output))
         ends ??= setTimeout(() => child.kill('SIGKILL'), REPORT_MS);
     });

@@ -9,7 +9,7 @@ import { closeSignal } from '../connections/close-signal.ts';
 import type { EndReason } from '../connections/connection-counts.ts';
 import { Output } from '../connections/output.ts';
 import { pauseHttp, resumeHttp, SlowPeer } from '../connections/socket-handle.ts';
-import { Turns } from '../connections/turns.ts';
+import type { Turns } from '../connections/turns.ts';
 import { type MemoryTally, type MemoryUser, pendingTakes } from '../memory.ts';
 
 export const HEADER_BYTES_MAX = 16_384;
@@ -38,9 +38,6 @@ interface Waiting {
 }
 
 const NO_OPTIONS: ExchangeOptions = { onGrowth: () => undefined, onEnd: () => undefined };
-
-/** Other connections have their turns between two requests of one. */
-const requestTurns = new Turns();
 
 const exchanges = new WeakMap<Socket, Exchange>();
 
@@ -117,17 +114,12 @@ export class Exchange implements Caller, MemoryUser {
   next(): void {
     this.#answer = undefined;
     this.#waiting.shift();
-    const [waiting] = this.#waiting;
-    if (waiting !== undefined) requestTurns.add(() => this.#start(waiting));
+    this.#waiting[0]?.start();
     if (this.#waiting.length === 0) {
       this.#stateSince = performance.now();
       this.#answeredBytes = this.#socket.bytesRead;
     }
     if (this.#isPaused && this.#waiting.length <= WAITING_FEW) this.#readOn();
-  }
-
-  #start({ start }: Waiting): void {
-    if (!this.#socket.destroyed) start();
   }
 
   #readOn(): void {
