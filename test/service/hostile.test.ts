@@ -1,5 +1,5 @@
 /** Hostile clients. Other clients must not notice them: every test measures a bystander's latency. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { once } from 'node:events';
 import { Agent, get } from 'node:http';
 import { createConnection, type Socket } from 'node:net';
@@ -381,25 +381,27 @@ describe('a hostile client', () => {
   });
 
   it.each([
-    ['absurd headers', `GET /healthz HTTP/1.1\r\nHost: x\r\n${'a: b\r\n'.repeat(20_000)}\r\n`],
-    ['one absurd header', `GET /healthz HTTP/1.1\r\nHost: ${'x'.repeat(100_000)}\r\n\r\n`],
-    ['no HTTP after all', 'GARBAGE\r\n\r\n'],
+    ['absurd headers', 431, `GET /healthz HTTP/1.1\r\nHost: x\r\n${'a: b\r\n'.repeat(20_000)}\r\n`],
+    ['one absurd header', 431, `GET /healthz HTTP/1.1\r\nHost: ${'x'.repeat(100_000)}\r\n\r\n`],
+    ['no HTTP after all', 400, 'GARBAGE\r\n\r\n'],
     [
       'a body without end',
+      413,
       `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n${'x'.repeat(100_000)}`,
     ],
     [
       'chunks without end',
+      413,
       `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${`ffff\r\n${'x'.repeat(0xffff)}\r\n`.repeat(3)}`,
     ],
-  ])('sends HTTP with %s', async (_, text) => {
+  ])('sends HTTP with %s: %i', async (_, status, text) => {
     await begin();
     const socket = await rawConnection();
     let answer = '';
     socket.on('data', (chunk) => (answer += chunk));
     socket.write(text);
     await endOf(socket);
-    expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 
   it('sends HTTP slowly: it is disconnected after 10 s', async () => {
@@ -546,6 +548,21 @@ describe('a crowd of clients that together exceed the memory bound', () => {
     for (const socket of crowd) socket.pause().write(many.repeat(4));
     await until(() => room.log.length > 1);
     expect(room.log[1]).toMatch('all clients together use too much memory');
+  });
+
+  it('asks for far too much in a moment: some are disconnected before the daemon looks by its timer', async () => {
+    const never = jest
+      .spyOn(globalThis, 'setInterval')
+      .mockImplementation((run) => setTimeout(run, 2 ** 31 - 1));
+    try {
+      await begin({ vms: 1000, bounds: { memoryBytes: MEMORY_BYTES } });
+      const crowd = await Promise.all(Array.from({ length: 150 }, rawConnection));
+      for (const socket of crowd) socket.pause().write(many.repeat(4));
+      await until(() => room.log.length > 1);
+      expect(room.log[1]).toMatch('all clients together use too much memory');
+    } finally {
+      never.mockRestore();
+    }
   });
 
   it('asks for the same as an earlier client that reads, which is not disconnected', async () => {
