@@ -39,6 +39,8 @@ async function makeServer(host: Host): Promise<void> {
       'server_name: lab',
       `listen: "${ADDRESS}:4222"`,
       'jetstream { store_dir: "/srv/nats" }',
+      // The default of 1 s is too short for a client on an emulated processor that does much else.
+      'authorization { timeout: 60 }',
       ...accounts.map((line) => line.replaceAll('xen1', NAME)),
     ]),
   );
