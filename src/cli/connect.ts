@@ -18,7 +18,7 @@ export interface AskOptions extends ConnectOptions {
 }
 
 /** Exists only on a machine that runs Xen. */
-export const PRIVCMD = '/dev/xen/privcmd';
+const PRIVCMD = '/dev/xen/privcmd';
 
 /** Makes a client, by default one that does not retry: a script must learn at once that there is no service. */
 export function connect(

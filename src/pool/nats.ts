@@ -140,7 +140,8 @@ function connectError(servers: readonly string[], error: Error): XenError {
     `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}`,
     300,
   ).trim();
-  if (/authoriz|authentic|permission/i.test(text)) {
+  // "Authentication Timeout": this process or the server was too slow to log in.
+  if (/authoriz|authentic|permission/i.test(text) && !/timeout/i.test(text)) {
     return new XenError(
       ErrorCode.POOL_REFUSED,
       `the NATS servers at ${where} refuse the credentials (${text}): check the file of --creds, and the user in the servers' configuration`,

@@ -180,18 +180,15 @@ describe('pool serve, as a process', () => {
   afterEach(() => {
     for (const child of children.splice(0)) child.kill('SIGKILL');
   });
+  beforeAll(() => host.startDaemon());
   afterAll(() => host.close());
 
   function serve(...more: string[]): { child: ChildProcess; err: () => string } {
     const argv = [BIN, 'pool', 'serve', '--nats', servers.urls.join(), '--host', 'three'];
-    const child = spawn(
-      process.execPath,
-      [...argv, '--socket', host.socket, '--simulated', ...more],
-      {
-        stdio: ['ignore', 'inherit', 'pipe'],
-        env: { ...process.env, NODE_OPTIONS: '' },
-      },
-    );
+    const child = spawn(process.execPath, [...argv, '--socket', host.socket, ...more], {
+      stdio: ['ignore', 'inherit', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
     children.push(child);
     let err = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
@@ -199,9 +196,8 @@ describe('pool serve, as a process', () => {
   }
 
   test('enters its host, serves metrics, is refused a second time, and can be killed and started anew', async () => {
-    await host.startDaemon();
     host.host.createDomain({ uuid: uuidOf(300) });
-    const first = serve('--metrics', '0');
+    const first = serve('--simulated', '--metrics', '0');
     const address = await until(() => /metrics on (\S+)/.exec(first.err())?.[1]);
     const metrics = await (await fetch(`http://${address}/metrics`)).text();
     expect(metrics).toContain('xen_domid_bridge_registered 1');
@@ -209,7 +205,7 @@ describe('pool serve, as a process', () => {
     expect((await fetch(`http://${address}/healthz`)).status).toBe(200);
     expect((await run(['lookup', uuidOf(300)])).out).toBe('three 1\n');
 
-    const second = serve();
+    const second = serve('--simulated');
     const [status] = (await once(second.child, 'exit')) as [number];
     expect({ status, err: second.err() }).toEqual({
       status: 4,
@@ -220,7 +216,7 @@ describe('pool serve, as a process', () => {
     await once(first.child, 'exit');
     const silent = await run(['lookup', uuidOf(99)]);
     expect(silent).toMatchObject({ status: 4, err: expect.stringContaining('three (no-bridge)') });
-    const third = serve();
+    const third = serve('--simulated');
     await until(() => third.err().includes('is in the pool'));
     expect((await run(['lookup', uuidOf(99)])).status).toBe(1);
 
@@ -228,5 +224,13 @@ describe('pool serve, as a process', () => {
     expect(await once(third.child, 'exit')).toEqual([0, null]);
     expect((await run(['forget', 'three'])).status).toBe(0);
     await until(async () => (await run(['lookup', uuidOf(99)])).status === 1);
+  }, 90_000);
+
+  test('a simulated host is not entered without --simulated, also where there is no Xen', async () => {
+    const bridge = serve();
+    await until(() => bridge.err().includes('answers for a simulated host'));
+    expect((await run(['hosts'])).out).not.toContain('three');
+    bridge.child.kill('SIGTERM');
+    expect(await once(bridge.child, 'exit')).toEqual([0, null]);
   }, 90_000);
 });

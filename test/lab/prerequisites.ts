@@ -38,7 +38,7 @@ async function isInstalled(program: string): Promise<boolean> {
 
 /** Programs that only some parts of the lab need, and their Debian packages. */
 const MORE_PROGRAMS = {
-  host: { mmdebstrap: 'mmdebstrap', mke2fs: 'e2fsprogs' },
+  host: { mmdebstrap: 'mmdebstrap', mke2fs: 'e2fsprogs', 'nats-server': 'nats-server' },
   arm64: {
     'qemu-system-aarch64': 'qemu-system-arm',
     'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu',

@@ -1,7 +1,9 @@
 /** The set-up of the page on pools works as it is shown, and its mistakes are named. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HostName, PoolNames } from '../../src/pool/names.ts';
@@ -278,3 +280,24 @@ describe('a mistake is named:', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 });
+
+test('a server that ends a slow login does not count as one that refuses the credentials', async () => {
+  const info = {
+    server_id: 'lab',
+    version: '2.9.10',
+    proto: 1,
+    headers: true,
+    max_payload: 2 ** 20,
+  };
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.end(`INFO ${JSON.stringify(info)}\r\n-ERR 'Authentication Timeout'\r\n`);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  undo.push(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  await expect(Pool.connect({ servers: [`nats://127.0.0.1:${port}`] })).rejects.toMatchObject({
+    code: 'ERR_POOL_UNREACHABLE',
+    message: expect.stringContaining('Authentication Timeout'),
+  });
+}, 60_000);

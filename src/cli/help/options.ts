@@ -74,7 +74,7 @@ export const OPTION_HELP: Readonly<Record<OptionName, OptionHelp>> = {
     text: `simulate a host with N VMs, up to ${SIMULATED_VMS_MAX}, that come and go, to try it without Xen. "version", the log and the metrics say so. On a machine with Xen, this needs --socket or XEN_DOMID_SOCKET`,
   },
   simulated: {
-    text: 'accept a service that simulates a host, although this machine runs Xen',
+    text: 'accept a service that simulates a host, although this machine runs Xen; "pool serve" accepts none without it',
   },
   since: {
     value: 'TOKEN',

@@ -1,11 +1,10 @@
 /** `xen-domid pool serve`: runs the bridge of this host until a signal ends it. */
-import { existsSync, fstatSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import { METRICS_ADDRESS_FORM, parseMetricsAddress } from '../../service/http/metrics-address.ts';
 import { lineLog } from '../../service/log.ts';
 import { runUntilSignal } from '../../service/signals.ts';
 import { isJournal } from '../../service/system/service-manager.ts';
 import { type OptionValues, UsageError } from '../arguments.ts';
-import { PRIVCMD } from '../connect.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { Io } from '../io.ts';
 import { printableJson } from '../../printable.ts';
@@ -27,8 +26,8 @@ export async function serve(io: Io, options: OptionValues): Promise<ExitStatus> 
       host,
       socket,
       replicas: Number(replicas),
-      // On a machine without Xen, a simulated host cannot be mistaken for the real one.
-      acceptSimulated: simulated || !existsSync(PRIVCMD),
+      // Also on a machine without Xen: the other hosts of the pool may be real ones.
+      acceptSimulated: simulated,
       log,
     });
     if (metrics === undefined) return bridge;

@@ -39,6 +39,8 @@ export class FeedRelay {
   #markStarted: () => void = () => undefined;
   #position: Position = { epoch: '0', revision: 0 };
   #isLive = false;
+  /** The last reason that was reported while the feed is lost. */
+  #lostFor: string | undefined;
 
   constructor(options: FeedRelayOptions) {
     this.#options = options;
@@ -65,30 +67,40 @@ export class FeedRelay {
   }
 
   async #run(): Promise<void> {
-    const { client, onLost, onConnected } = this.#options;
+    const { client } = this.#options;
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
         const batches = client.subscribe({
           signal,
-          onDisconnected: (reason) => {
-            this.#isLive = false;
-            onLost(reason);
-          },
+          onDisconnected: (reason) => this.#lose(reason),
           onConnected: () => {
             this.#departures.forget();
-            this.#isLive = true;
-            onConnected();
+            this.#regain();
           },
         });
         for await (const batch of batches) this.#take(batch);
       } catch (error) {
-        this.#isLive = false;
-        if (error instanceof XenError) onLost(error);
-        else throw error;
+        if (!(error instanceof XenError)) throw error;
+        this.#lose(error);
       }
       await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  #lose(reason: XenError): void {
+    this.#isLive = false;
+    // A mistake of the setup fails every attempt in the same way, several times a second.
+    if (this.#lostFor === reason.message) return;
+    this.#lostFor = reason.message;
+    this.#options.onLost(reason);
+  }
+
+  #regain(): void {
+    this.#isLive = true;
+    if (this.#lostFor === undefined) return;
+    this.#lostFor = undefined;
+    this.#options.onConnected();
   }
 
   #take(batch: FeedBatch): void {
@@ -98,7 +110,7 @@ export class FeedRelay {
       const touched = this.mirror.replace(batch.domains);
       // A VM that came and went in between is in no snapshot.
       this.#departures.forget();
-      this.#isLive = true;
+      this.#regain();
       this.#markStarted();
       this.#options.onTouched(touched);
       this.#options.onJump();

@@ -28,7 +28,7 @@ export async function checkBundle(host: Host, checks: Checks): Promise<void> {
     await host.ok('until_health 900 xenstore true');
   });
   await checkUnits(host, checks, 'xen-domid.service');
-  await checkSandbox(host, checks, /: 3\.[0-2] OK/);
+  await checkSandbox(host, checks, 'xen-domid.service', /: 3\.[0-2] OK/);
   await check('kill -9: it is started again, and answers', async () => {
     await host.expect(
       `old=$(property MainPID); kill -9 $old

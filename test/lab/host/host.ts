@@ -35,7 +35,7 @@ export class Host {
   /** The output that is shown with a failed check. */
   async state(): Promise<string> {
     const { out } = await this.say(
-      'systemctl --no-pager --lines=0 status xen-domid.socket xen-domid.service; journalctl --no-pager -b -u xen-domid.service -u xen-domid.socket | tail -n 15',
+      'systemctl --no-pager --lines=0 status "xen-domid*"; journalctl --no-pager -b -u "xen-domid*" | tail -n 15',
     );
     return out;
   }

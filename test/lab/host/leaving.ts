@@ -110,13 +110,17 @@ export async function checkLeaving(host: Host, { check }: Pick<Checks, 'check'>)
   });
 }
 
+/** @param written paths that a person wrote for the package: it leaves them, and this removes them. */
 export async function checkPurge(
   host: Host,
   { check }: Pick<Checks, 'check'>,
   deb: string,
+  written: readonly string[] = [],
 ): Promise<void> {
   await check('purged, nothing is left, and no unit has failed', async () => {
     await host.ok(`dpkg --purge ${deb}`);
+    await host.expect(`(${LEFTOVERS}) | sort`, written.toSorted().join('\n'));
+    await host.ok(`rm -rf ${written.join(' ')}; systemctl daemon-reload`);
     await host.expect(LEFTOVERS, '');
     await host.expect('getent group xen-domid || echo none', 'none');
     await host.expect('systemctl --failed --no-legend', '');

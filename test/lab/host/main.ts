@@ -17,8 +17,9 @@ import { checkDropIns } from './drop-ins.ts';
 import { checkBootOrder, checkRunning, checkWithoutXen } from './installed.ts';
 import { checkGroups, checkLeaving, checkPurge, checkStopping, checkUpgrade } from './leaving.ts';
 import { type BootEntry, Machine } from './machine.ts';
+import { checkPool } from './pool.ts';
 import { makePayload, OFFLINE, type Part, PARTS } from './payload.ts';
-import { checkSandbox, checkUnits } from './sandbox.ts';
+import { checkSandbox, checkUnits, NEWER_SETTINGS } from './sandbox.ts';
 
 const INSTALL_MS = 1_800_000;
 
@@ -46,14 +47,8 @@ async function checkInstalled(host: Host, checks: Checks, deb: string): Promise<
   checks.heading('VMs');
   await checkGuests(host, checks);
   checks.heading('Sandbox');
-  await checkSandbox(host, checks, /: 1\.[0-8] OK/);
-  // A systemd before 254 reports the two settings that it does not know.
-  await checkUnits(
-    host,
-    checks,
-    'xen-domid.socket xen-domid.service',
-    /RestartSteps|RestartMaxDelaySec/,
-  );
+  await checkSandbox(host, checks, 'xen-domid.service', /: 1\.[0-8] OK/);
+  await checkUnits(host, checks, 'xen-domid.socket xen-domid.service', NEWER_SETTINGS);
   checks.heading('Faults');
   await checkKilled(host, checks);
 }
@@ -130,6 +125,7 @@ async function run(debian: HostRelease, parts: readonly Part[]): Promise<boolean
     if (parts.includes('package')) await checkPackage(host, checks, described.deb);
     if (parts.includes('readme')) await checkReadme(host, checks);
     if (parts.includes('bundle')) await checkBundle(host, checks);
+    if (parts.includes('pool')) await checkPool(host, checks, described.deb);
     ended = true;
   } finally {
     await machine.off();

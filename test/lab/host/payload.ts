@@ -7,9 +7,10 @@ import { run } from '../run.ts';
 const HERE = join('test', 'lab', 'host', 'payload');
 const PVH = join('test', 'lab', 'c', 'pvh.S');
 const UNIKERNEL_SCRIPT = join('test', 'lab', 'c', 'unikernel.lds');
-/** Parts of the test of a host: three ways of installing, and a shorter test of the first. */
-export const PARTS = ['essentials', 'package', 'readme', 'bundle'] as const;
+/** Parts of the test of a host: three ways of installing, a shorter test of the first, and the bridge to a pool. */
+export const PARTS = ['essentials', 'package', 'readme', 'bundle', 'pool'] as const;
 export type Part = (typeof PARTS)[number];
+const WITH_DEBS: readonly Part[] = ['essentials', 'package', 'pool'];
 /** Version of the Debian package that the first is upgraded to. */
 export const NEWER_VERSION = '99.0.0';
 /** Has npm use the cache of the payload, and nothing of the network that the host does not have. */
@@ -73,6 +74,12 @@ async function addBundle(payload: string): Promise<void> {
   await copyFile(name, join(payload, name));
 }
 
+/** This machine's NATS server: a program that needs the C library only. */
+async function addNatsServer(payload: string): Promise<void> {
+  const program = await run('sh', ['-c', 'PATH=$PATH:/usr/sbin; command -v nats-server']);
+  await copyFile(program.trim(), join(payload, 'nats-server'));
+}
+
 /**
  * Makes the archive in `directory`, with what `parts` need.
  * @param deb name of the Debian package.
@@ -85,10 +92,11 @@ export async function makePayload(
 ): Promise<string> {
   const payload = join(directory, 'payload');
   await cp(HERE, payload, { recursive: true });
-  if (parts.includes('package') || parts.includes('essentials'))
+  if (WITH_DEBS.some((part) => parts.includes(part)))
     await makeDebs(deb, join(directory, 'newer'), payload);
   if (parts.includes('readme')) await addPacked(directory, payload);
   if (parts.includes('bundle')) await addBundle(payload);
+  if (parts.includes('pool')) await addNatsServer(payload);
   await compileGuest(join(payload, 'pvh'));
   const tar = join(directory, 'payload.tar');
   await run('tar', ['-C', payload, '--owner=0', '--group=0', '-cf', tar, '.']);

@@ -64,4 +64,35 @@ guest() {
   xl create "/srv/guest-$1.cfg"
 }
 
+# start_nats: a NATS server, by the configuration that the test wrote.
+start_nats() {
+  systemd-run --quiet --collect --unit lab-nats /srv/nats-server -c /srv/nats.conf &&
+    until_ok 300 socat -u OPEN:/dev/null TCP:127.0.0.1:4222
+}
+
+# pool ARGUMENT...: asks the pool, as a user without a group who has the credentials of a reader.
+pool() {
+  XEN_DOMID_NATS=nats://127.0.0.1:4222 setpriv --reuid 65534 --regid 65534 --clear-groups \
+    xen-domid pool "$@" --creds /srv/reader.creds
+}
+
+# pool_finds NUMBER...: waits until the pool finds these guests, and prints the answer. While they run, it must not say "not found".
+pool_finds() {
+  local end=$((SECONDS + 900)) answer status
+  while [ "$SECONDS" -lt "$end" ]; do
+    answer=$(pool lookup $(for number; do uuid "$number"; echo; done) 2>&1)
+    status=$?
+    case $status in
+      0) printf '%s\n' "$answer"; return ;;
+      4) sleep 0.3 ;;
+      *) break ;;
+    esac
+  done
+  printf 'status %s: %s\n' "$status" "$answer"
+  return 1
+}
+
+# pool_is_another PID: whether the bridge runs as another process than PID.
+pool_is_another() { [ "$(property MainPID xen-domid-pool.service)" != "$1" ] && systemctl is-active xen-domid-pool.service; }
+
 uuid() { printf '6d4f1a5e-0b7c-4c4e-9d2a-3f1e5b7a9c%02x' "$1"; }
