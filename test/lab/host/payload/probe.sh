@@ -21,6 +21,9 @@ try write-etc write /etc/lab-escape
 try write-usr write /usr/lab-escape
 try write-var write /var/lab-escape
 try write-srv write /srv/lab-escape
+try write-dev write /dev/lab-escape
+try write-shm write /dev/shm/lab-escape
+try write-mqueue write /dev/mqueue/lab-escape
 try write-home write /home/lab-escape
 try list-home ls /home/lab
 try list-root ls /root
