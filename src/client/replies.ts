@@ -59,7 +59,7 @@ function errorOf({ code, message, data }: Message, method: string, event: string
     case RpcCode.methodNotFound:
       return new XenError(
         ErrorCode.SERVICE_PROTOCOL,
-        `${event}: ${reason}; it is older than this client: update the service`,
+        `${event}: ${reason}: the service is older than this client, and must be updated`,
       );
     case RpcCode.refused:
       return new XenError(ErrorCode.SERVICE_OVERLOADED, `${event}: ${reason}`);

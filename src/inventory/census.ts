@@ -55,8 +55,8 @@ export class Census {
   /** {@link ListSight.shown} of the next list. Includes the UUIDs of a list that failed after a part of it was taken in. */
   #shown = new Set<Uuid>();
   /**
-   * Memory for the copy of the next list, from a list that has been decoded: the first access to each page of new memory
-   * takes longer than everything else in the copy.
+   * Memory of a copy that has been decoded, for the copy of the next list: the first access to each page of new memory takes
+   * longer than everything else in a copy.
    */
   #spare: ArrayBuffer | undefined;
 

@@ -348,7 +348,7 @@ export class Inventory implements DomainInventory {
    */
   canFollow(token: Token): boolean {
     const revision = this.#feed.revisionOf(token);
-    return revision !== undefined && this.#feed.since(revision) !== undefined;
+    return revision !== undefined && this.#feed.hasAllSince(revision);
   }
 
   /** The token of the last change so far. */

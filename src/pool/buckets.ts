@@ -29,8 +29,8 @@ export async function bindBuckets(
 }
 
 /**
- * Creates the buckets that do not exist yet. Callers that create them at the same moment can leave a bucket of which nobody
- * hears (nats-server 2.9), so a bucket that exists is not created again.
+ * Creates the buckets that do not exist yet. Never creates one that exists: after bridges had created a bucket at the same
+ * moment, watches of it sometimes delivered nothing (nats-server 2.9.10).
  * @param replicas servers that keep a copy: 1, 3 or 5.
  * @throws XenError `ERR_POOL_REFUSED`, `ERR_POOL_UNREACHABLE`.
  */

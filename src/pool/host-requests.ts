@@ -1,7 +1,7 @@
 /**
  * Requests to the bridges of the hosts, over NATS. Each host answers on a subject of its own, so that no bridge can answer in
- * the name of another one: the name of the host is that in the subject. Only the bridges that receive a request can know its
- * reply subject, so that nobody else can have a host send its answer to another question there.
+ * the name of another one: the name of the host is that in the subject. Reply subjects are random: only the bridges that receive
+ * a request know its reply subject, so nobody else can have the answer to another request sent there.
  */
 import { randomUUID } from 'node:crypto';
 import { replyOf } from '../client/replies.ts';
@@ -167,7 +167,7 @@ export class HostRequests {
   }
 }
 
-/** Returns the status in the headers; undefined without headers: stored messages that a server sends have some, answers none. */
+/** Returns the status in the headers; undefined for a message without headers. Answers have none; stored messages that a server sends have some. */
 function statusOf(message: Msg): number | undefined {
   try {
     return message.headers?.code;

@@ -68,7 +68,7 @@ export class PoolNames {
     return `${this.vms}.where.${uuid}`;
   }
 
-  /** Reply subject of a request. Only the servers publish to it, if no bridge takes the request. */
+  /** Reply subject of a request. A server publishes to it if nobody subscribes to the subject of the request. */
   reply(asker: string, request: string): string {
     return `${this.vms}.answer.${asker}.${request}`;
   }
@@ -76,7 +76,7 @@ export class PoolNames {
   /**
    * Subject of a host's answer to a request with this reply subject. With the accounts of docs/pool.md, only the bridge of
    * this host may publish to it.
-   * @returns undefined for a reply subject of no pool: a bridge must not publish for a stranger wherever it may.
+   * @returns undefined if the reply subject is not one of this pool: a stranger must not choose where a bridge publishes.
    */
   answer(reply: string | undefined, host: HostName): string | undefined {
     return reply !== undefined && this.#replies.test(reply) ? `${reply}.${host}` : undefined;

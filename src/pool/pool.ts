@@ -55,8 +55,8 @@ export interface PoolOptions extends PoolServers {
   /** The bucket that the bridges use. Default `xen-domid`. */
   readonly bucket?: string | undefined;
   /**
-   * Whether to keep the keys of all VMs in memory, and follow them. Without, connecting needs no loading, and a look-up goes
-   * to a subject of its VM: for a process with few questions. Default true.
+   * Whether to keep the keys of all VMs in memory, and follow them. Without them, the pool loads nothing when it connects,
+   * and a look-up asks on a subject of the VM's own: for a process with few questions. Default true.
    */
   readonly watch?: boolean;
   /** How long calls wait, and how long to try to connect, ms. Default 6000. */

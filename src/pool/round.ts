@@ -72,7 +72,8 @@ export class Round {
     const timeoutMs = Math.min(patienceMs, this.#limit.endsMs - performance.now());
     this.#pending++;
     void this.#words.askHolder(this.#uuid, timeoutMs).then((word) => {
-      // The other bridges with this VM know the question, and could send a question about another VM with its reply subject.
+      // Another bridge that has the VM received the request too. With its reply subject it could have a host answer about
+      // another VM, so only an answer that confirms this VM counts.
       const isTaken = word !== undefined && hasVm(word) && hosts.has(word.host);
       this.#take(isTaken ? word : undefined);
     });

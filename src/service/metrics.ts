@@ -219,7 +219,7 @@ function rowsOf(options: MetricsOptions): readonly Row[] {
     [
       'counter',
       'xen_domid_scrapers_ended_total',
-      'Connections of the metrics listener ended, by reason: idle, without a complete request or with an unread answer, or turned_away.',
+      'Connections of the metrics listener that were ended. idle: without a complete request, or with an unread answer; turned_away: no room.',
       by('reason', () => ({ idle: scrapers.ended, turned_away: scrapers.turnedAway })),
     ],
     ['gauge', 'xen_domid_subscribers', 'Subscriptions to changes.', one(() => subscribers.count)],

@@ -53,9 +53,14 @@ export class Feed {
       : undefined;
   }
 
+  /** Whether all changes after `revision` are still kept. */
+  hasAllSince(revision: number): boolean {
+    return revision >= this.#revision - this.#kept.length;
+  }
+
   /** The changes after `revision`; undefined if some of them are not kept any more. */
   since(revision: number): Change[] | undefined {
-    if (revision < this.#revision - this.#kept.length) return undefined;
+    if (!this.hasAllSince(revision)) return undefined;
     const changes: Change[] = [];
     for (let at = revision; at < this.#revision; at++) {
       const change = this.#kept[at % this.#kept.length];

@@ -72,8 +72,8 @@ export class Snapshot {
 const NOWHERE = 0;
 
 /**
- * Returns the index of each domid in the list, which may be in any order, plus one. A domid that was only looked at has any
- * place: a domain that the feed has published is in the list, or the look that did not show it is in `looked`.
+ * Returns the index of each domid in the list plus one; {@link NOWHERE} for a domid that is neither in the list nor in `looked`.
+ * A domid that is only in `looked` has 1, which is not read. A published domain is always in one of the two.
  */
 function placesByDomid({ list, looked, end }: ListSource): Int32Array {
   const places = new Int32Array(end);

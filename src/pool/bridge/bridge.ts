@@ -57,7 +57,7 @@ const EMPTY_BEATS = 2;
 /** Attempts of each request at the start, each of up to the 5 s of a request to JetStream that is not answered. */
 const START_ATTEMPTS = 6;
 const START_AGAIN_MS = 500;
-/** Within this time, each bridge at a moment of its own, deleted buckets are created again, ms. */
+/** A bridge creates deleted buckets again after a random part of this time, ms, because all bridges miss them at the same moment. */
 const REPAIR_SPREAD_MS = 1000;
 /** How often to compare the keys in the bucket with the host, ms. */
 const AUDIT_MS = 600_000;
@@ -335,7 +335,6 @@ class RunningBridge implements Bridge {
     const { library, connection, names, log } = this.#parts;
     this.#setRegistered(false, reason);
     try {
-      // All bridges lose the buckets at the same moment, and one is to create them.
       await sleep(Math.random() * REPAIR_SPREAD_MS, undefined, { signal: this.#closing.signal });
       await createBuckets(library, connection, names, this.#parts.replicas ?? REPLICAS);
       await this.#claim?.renew();

@@ -21,11 +21,11 @@ import { UnfinishedLine } from './unfinished-line.ts';
 
 /** After a chunk of this size, more data is probably waiting: other connections are served before the next chunk is read. */
 const FULL_CHUNK_BYTES = 65_536;
-/** Work before the connection asks whether there is time for more: in look-ups of known UUIDs, which take microseconds. */
+/** Work that a connection does before it asks whether there is time for more. The unit is a look-up of a known UUID. */
 const WORK_AT_ONCE = 64;
-/** Work of any other line of usual length. */
+/** Work of any other line, in the same unit. */
 const WORK_OF_A_LINE = 16;
-/** Longer lines have many UUIDs or requests, which take milliseconds: each waits for a turn. */
+/** A longer line has many UUIDs or requests, and can take milliseconds: it waits for a turn of its own. */
 const LONG_LINE_BYTES = 1024;
 
 const CR = 0x0d;

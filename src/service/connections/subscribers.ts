@@ -193,7 +193,10 @@ export class Subscribers {
     if (this.#again && this.#subscribers.size > 0) this.#due();
   }
 
-  /** Groups the subscribers that get the same batch. All whose token the feed knows no more share one snapshot. */
+  /**
+   * Groups the subscribers by the batch that they need next: those with the same token, and in one group all for whose tokens
+   * the feed no longer has the changes, because they need the same snapshot.
+   */
   #groups(): Map<Token, Subscriber[]> {
     const groups = this.#byToken();
     const lost = [...groups].filter(([token]) => !this.#inventory.canFollow(token));
@@ -205,7 +208,7 @@ export class Subscribers {
     return groups;
   }
 
-  /** The subscribers that are not up to date and that read, by token. */
+  /** Returns the subscribers that are not up to date and that read, by token. */
   #byToken(): Map<Token, Subscriber[]> {
     const groups = new Map<Token, Subscriber[]>();
     const newest = this.#inventory.token;

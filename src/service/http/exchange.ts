@@ -69,7 +69,7 @@ export class Exchange implements Caller, MemoryUser {
   #answeredBytes = 0;
   /** Since when the body of the first request is being read. */
   #readsSince: number | undefined;
-  /** Since when there has been no complete request, or always one. */
+  /** When {@link state} last changed between idle and not idle, `performance.now()`. */
   #stateSince = performance.now();
 
   constructor(socket: Socket, options: ExchangeOptions) {
@@ -86,7 +86,7 @@ export class Exchange implements Caller, MemoryUser {
     return closeSignal(this.#socket);
   }
 
-  /** Whether there is no complete request that is unanswered, and since when that is so, `performance.now()`. */
+  /** Idle: without a complete request that is not answered yet. `since`: when this state began, `performance.now()`. */
   get state(): { readonly isIdle: boolean; readonly since: number } {
     return { isIdle: this.#waiting.length === 0, since: this.#stateSince };
   }

@@ -166,7 +166,7 @@ export function pagesServer(
   onMistake: (error: unknown) => void,
 ): Server {
   return serverFor(async (request, response) => {
-    // Scrapers are answered one request at a time, so that none keeps others from their turn.
+    // One answer for each connection, so that a scraper that pipelines requests does not keep others waiting.
     response.setHeader('Connection', 'close');
     // A page that points a name of its own here (DNS rebinding) must not read the answer.
     if (mayAsk(request)) await servePage(pages, request, response);

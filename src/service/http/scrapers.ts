@@ -1,4 +1,4 @@
-/** The connections of the metrics listener: few, and one that waits for its scraper makes room for another. */
+/** The connections of the metrics listener: few, and one whose scraper does not send or read makes room for another. */
 import type { Socket } from 'node:net';
 import type { BoundedLog } from '../bounded-log.ts';
 import { exchangeOn } from './exchange.ts';
@@ -35,7 +35,7 @@ export class Scrapers {
     socket.once('close', () => this.#sockets.delete(socket));
   }
 
-  /** Ends the connection that has waited for its scraper longest, to ask or to read. @returns whether there was one. */
+  /** Ends the connection whose scraper has neither completed a request nor read its answer for longest. @returns whether there was one. */
   #makeRoom(): boolean {
     let longest: Socket | undefined;
     let first = Infinity;
