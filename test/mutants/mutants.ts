@@ -725,8 +725,8 @@ const ROOMS: readonly Room[] = [
       ['a token of the future is believed', ' && revision <= this.#revision', ''],
       [
         'what is not kept any more is given',
-        'if (revision < this.#revision - this.#kept.length)',
-        'if (revision < this.#revision - this.#kept.length - 1)',
+        'return revision >= this.#revision - this.#kept.length;',
+        'return revision >= this.#revision - this.#kept.length - 1;',
       ],
       ['who waits is not woken', 'this.#tell();\n        this.#wake();', 'this.#tell();'],
       ['a subscriber that was woken is woken for ever', 'this.#waiting.delete(wake);', ''],
